@@ -1,0 +1,263 @@
+"""Results that render themselves: every verb returns a frozen dataclass with the :class:`Result` mixin.
+
+A result is data first: its fields, in order, are what ``to_dict``, ``to_frame`` and the pages show. Text, markdown and
+HTML are made from the same :func:`sections`, so they cannot disagree. The HTML is self-contained, follows JupyterLab's
+light and dark themes through CSS variables with literal fallbacks, and escapes everything.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from mlprod_nb.clock import iso
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Status = Literal["ok", "warn", "alarm"]
+VERDICT_MIME = "application/vnd.mlprod.verdict+json"
+_SYMBOLS: dict[str, str] = {"ok": "✓", "warn": "!", "alarm": "✗"}
+_WORDS: dict[str, str] = {"ok": "OK", "warn": "WARNING", "alarm": "ALARM"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check, a monitor, a test or a report concludes.
+
+    Attributes:
+        status: ``"ok"``, ``"warn"`` or ``"alarm"``; only ``"alarm"`` means no.
+        sentence: The conclusion in one sentence.
+        action: The exact line to run next, or empty.
+    """
+
+    status: Status
+    sentence: str
+    action: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where the verdict is no."""
+        return 1 if self.status == "alarm" else 0
+
+    def __str__(self) -> str:
+        return f"{_SYMBOLS[self.status]} {_WORDS[self.status]}: {self.sentence}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002 (IPython's signature)
+        """Show the verdict, and mark the cell as a notebook's verdict: a report must end in exactly one."""
+        action = f'<p class="mlprod-next">Next: <code>{html.escape(self.action)}</code></p>' if self.action else ""
+        page = (
+            f'<div class="mlprod-result mlprod-{self.status}"><style>{CSS}</style>'
+            f'<p class="mlprod-head">{html.escape(str(self))}</p>{action}</div>'
+        )
+        return {VERDICT_MIME: _plain(self), "text/html": page, "text/plain": str(self)}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a rendered result: facts (two columns, no head) or a table."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+class Result:
+    """Mixin for a frozen dataclass that a verb returns.
+
+    Subclasses may override :meth:`headline`, :meth:`sections` and ``_frame_field`` (the name of the field that
+    ``to_frame`` gives as rows). A field named ``verdict`` that holds a
+    :class:`Verdict` opens every rendering and gives the exit code.
+    """
+
+    _frame_field: ClassVar[str] = ""
+    #: Fields that are data but too bulky to show.
+    _hidden: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 the verdict is no."""
+        verdict = getattr(self, "verdict", None)
+        return verdict.exit_code if isinstance(verdict, Verdict) else 0
+
+    def headline(self) -> str:
+        """Return the result in one sentence."""
+        verdict = getattr(self, "verdict", None)
+        return str(verdict) if isinstance(verdict, Verdict) else type(self).__name__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain data that JSON can hold."""
+        plain = _plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+    def to_json(self) -> str:
+        """Return the fields as JSON text with sorted keys."""
+        return json.dumps(self.to_dict(), sort_keys=True, allow_nan=False, ensure_ascii=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the result's rows as a data frame: one row an item, or one row in all."""
+        import pandas as pd
+
+        plain = self.to_dict()
+        name = self._frame_field or next((f for f, value in plain.items() if _is_rows(value)), "")
+        return pd.DataFrame(plain[name] if name else [plain])
+
+    def sections(self) -> Sequence[Section]:
+        """Return what is shown below the headline."""
+        facts: list[tuple[Any, ...]] = []
+        tables: list[Section] = []
+        for name, value in _fields(self).items():
+            if name in self._hidden or isinstance(value, Verdict) or value in (None, "", (), {}):
+                continue
+            title = name.replace("_", " ")
+            rows = _plain(value)
+            if _is_rows(rows):
+                columns = tuple(rows[0])
+                tables.append(Section(title, columns, tuple(tuple(row.get(c) for c in columns) for row in rows)))
+            elif isinstance(rows, dict):
+                tables.append(Section(title, (), tuple(rows.items())))
+            else:
+                facts.append((title, rows))
+        return [Section("", (), tuple(facts)), *tables] if facts else tables
+
+    def __str__(self) -> str:
+        parts = [self.headline(), *(_text(section) for section in self.sections()), *_next_line(self)]
+        return "\n\n".join(part for part in parts if part)
+
+    def _repr_markdown_(self) -> str:
+        parts = [
+            f"**{_escape_markdown(self.headline())}**",
+            *(_markdown(s) for s in self.sections()),
+            *_next_line(self, "`"),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+    def _repr_html_(self) -> str:
+        verdict = getattr(self, "verdict", None)
+        kind = f" mlprod-{verdict.status}" if isinstance(verdict, Verdict) else ""
+        body = "".join(_html(section) for section in self.sections())
+        action = verdict.action if isinstance(verdict, Verdict) else ""
+        if action:
+            body += f'<p class="mlprod-next">Next: <code>{html.escape(action)}</code></p>'
+        head = f'<p class="mlprod-head">{html.escape(self.headline())}</p>'
+        return f'<div class="mlprod-result{kind}"><style>{CSS}</style>{head}{body}</div>'
+
+
+CSS = """
+.mlprod-result{--ink:var(--jp-ui-font-color1,#1f2328);--soft:var(--jp-ui-font-color2,#59636e);--line:var(--jp-border-color2,#d1d9e0);
+--ok:var(--jp-success-color1,#1a7f37);--warn:var(--jp-warn-color1,#9a6700);--alarm:var(--jp-error-color1,#cf222e);
+color:var(--ink);font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);max-width:60rem;overflow-x:auto}
+.mlprod-result .mlprod-head{font-size:14px;font-weight:600;margin:0 0 .6em}
+.mlprod-result.mlprod-ok>.mlprod-head,.mlprod-result.mlprod-warn>.mlprod-head,.mlprod-result.mlprod-alarm>.mlprod-head
+{border-left:4px solid var(--ok);padding:.1em 0 .1em .6em}
+.mlprod-result.mlprod-warn>.mlprod-head{border-color:var(--warn)}
+.mlprod-result.mlprod-alarm>.mlprod-head{border-color:var(--alarm)}
+.mlprod-result table{border-collapse:collapse;margin:0 0 .9em;
+font-size:inherit;font-variant-numeric:tabular-nums;width:auto}
+.mlprod-result caption{text-align:left;color:var(--soft);font-weight:600;padding:.2em 0;caption-side:top}
+.mlprod-result th,.mlprod-result td{text-align:left;padding:.25em .9em .25em 0;border:0;
+border-bottom:1px solid var(--line);
+background:none;
+color:inherit;vertical-align:top;white-space:normal}
+.mlprod-result th{color:var(--soft);font-weight:500}
+.mlprod-result td.n{text-align:right}
+.mlprod-result .mlprod-next{margin:.2em 0;color:var(--soft)}
+.mlprod-result code{color:var(--ink);background:none}
+""".replace("\n", "")
+
+
+def format_value(value: Any) -> str:
+    """Return one value as a reader wants it: numbers to four significant digits, lists joined by commas."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10000 else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(format_value(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {format_value(item)}" for key, item in value.items())
+    return str(value)
+
+
+def _fields(result: Any) -> dict[str, Any]:
+    return {f.name: getattr(result, f.name) for f in fields(result)}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(item) for name, item in _fields(value).items()}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return iso(value)
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _next_line(result: Result, quote: str = "") -> list[str]:
+    verdict = getattr(result, "verdict", None)
+    return [f"Next: {quote}{verdict.action}{quote}"] if isinstance(verdict, Verdict) and verdict.action else []
+
+
+def _text(section: Section) -> str:
+    cells = [[format_value(value) for value in row] for row in section.rows]
+    head = [[column.replace("_", " ") for column in section.columns]] if section.columns else []
+    table = head + cells
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))] if table else []
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n".join(([section.title.upper()] if section.title else []) + lines)
+
+
+def _escape_markdown(text: str) -> str:
+    for character in "\\`*_{}[]<>|#":
+        text = text.replace(character, "\\" + character)
+    return text
+
+
+def _markdown(section: Section) -> str:
+    columns = section.columns or ("", "")
+    rows = [[_escape_markdown(format_value(value)).replace("\n", " ") for value in row] for row in section.rows]
+    head = [_escape_markdown(column.replace("_", " ")) for column in columns]
+    lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(columns), *rows]]
+    return "\n".join(([f"### {_escape_markdown(section.title)}", ""] if section.title else []) + lines)
+
+
+def _html(section: Section) -> str:
+    caption = f"<caption>{html.escape(section.title)}</caption>" if section.title else ""
+    head = "".join(f'<th scope="col">{html.escape(column.replace("_", " "))}</th>' for column in section.columns)
+    rows = []
+    for row in section.rows:
+        cells = []
+        for index, value in enumerate(row):
+            text = html.escape(format_value(value))
+            number = (
+                ' class="n"'
+                if isinstance(value, int | float) and not isinstance(value, bool) and section.columns
+                else ""
+            )
+            cells.append(
+                f'<th scope="row">{text}</th>' if not section.columns and index == 0 else f"<td{number}>{text}</td>"
+            )
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table>{caption}{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{''.join(rows)}</tbody></table>"

@@ -1,0 +1,152 @@
+"""Settings of a workspace: ``mlprod.toml``, over which ``MLPROD_*`` variables win.
+
+This is the only module that reads the environment. A variable is named after the table and key it sets, as
+``MLPROD_GATEWAY__PORT=8080`` sets ``port`` in ``[gateway]``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlprod_nb.errors import NotFound, UsageError, nearest
+
+FILE_NAME = "mlprod.toml"
+_PREFIX = "MLPROD_"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GatewaySettings(_Table):
+    """``[gateway]``: the HTTP processes that answer predictions."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you change it.")
+    port: int = Field(0, ge=0, le=65535, description="Port to listen on; 0 takes a free one and keeps it.")
+    tls: bool = Field(False, description="Serve HTTPS with the workspace's own certificate.")
+    max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body.")
+    request_timeout_seconds: float = Field(30.0, gt=0, description="Deadline for receiving and answering one request.")
+    max_batch_rows: int = Field(512, ge=1, description="Most rows in one micro-batch.")
+
+
+class StoreSettings(_Table):
+    """``[store]``: the state database."""
+
+    url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the workspace's .mlprod directory.")
+
+
+class RegistrySettings(_Table):
+    """``[registry]``: the MLflow registry."""
+
+    tracking_uri: str = Field("", description="MLflow tracking and registry URI; empty: SQLite in the workspace.")
+
+
+class ReportSettings(_Table):
+    """``[reports]``: executed notebooks and their pages."""
+
+    timeout_seconds: float = Field(900.0, gt=0, description="Wall-clock limit of one report notebook.")
+
+
+class WorkerSettings(_Table):
+    """``[model_worker]``: limits of the processes that serve what ONNX cannot express."""
+
+    memory_mib: int = Field(2048, ge=128, description="Address-space limit of one model worker, MiB.")
+    start_timeout_seconds: float = Field(60.0, gt=0, description="Time a model worker has to load its model.")
+    call_timeout_seconds: float = Field(10.0, gt=0, description="Time a model worker has to answer one batch.")
+
+
+class Settings(_Table):
+    """All settings of one workspace."""
+
+    name: str = Field("", description="The workspace's name; empty: its directory's name.")
+    gateway: GatewaySettings = GatewaySettings()
+    store: StoreSettings = StoreSettings()
+    registry: RegistrySettings = RegistrySettings()
+    reports: ReportSettings = ReportSettings()
+    model_worker: WorkerSettings = WorkerSettings()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Layout:
+    """Where a workspace keeps its things, all below its root.
+
+    Args:
+        root: The directory that holds ``mlprod.toml``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.settings_file = root / FILE_NAME
+        self.state = root / ".mlprod"
+        self.database = self.state / "state.db"
+        self.mlflow_database = self.state / "mlflow.db"
+        self.artifacts = self.state / "artifacts"
+        self.bundles = self.state / "bundles"
+        self.log = self.state / "log"
+        self.secrets = self.state / "secrets"
+        self.tls = self.state / "tls"
+        self.run = self.state / "run"
+        self.reports = root / "reports"
+
+
+def find_root(start: Path) -> Path | None:
+    """Return the nearest directory at or above ``start`` that holds ``mlprod.toml``, or ``None``."""
+    here = start.resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / FILE_NAME).is_file()), None)
+
+
+def open_root(start: Path | None = None) -> Path:
+    """Return the workspace's root for a directory (by default ``MLPROD_WORKSPACE`` or the current one).
+
+    Raises:
+        NotFound: No workspace is there.
+    """
+    begin = start or Path(os.environ.get(f"{_PREFIX}WORKSPACE") or Path.cwd())
+    root = find_root(begin)
+    if root is None:
+        raise NotFound("workspace at or above", str(begin), hint="Make one with: mlprod init")
+    return root
+
+
+def load(root: Path) -> Settings:
+    """Read a workspace's settings.
+
+    Raises:
+        UsageError: The file or a variable is malformed; the message names the key and the nearest right one.
+    """
+    file = root / FILE_NAME
+    try:
+        data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is not valid TOML: {error}.") from None
+    for name, value in os.environ.items():
+        if name.startswith(_PREFIX) and name != f"{_PREFIX}WORKSPACE":
+            _set(data, name.removeprefix(_PREFIX).lower().split("__"), value)
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = f"{file.name}: {key}: {first['msg']}."
+        suggestion = (
+            nearest(str(first["loc"][-1]), _keys(first["loc"][:-1])) if first["type"] == "extra_forbidden" else ""
+        )
+        raise UsageError(message, hint=f"Did you mean {suggestion!r}?" if suggestion else "") from None
+
+
+def _set(data: dict[str, Any], path: list[str], value: str) -> None:
+    for part in path[:-1]:
+        data = data.setdefault(part, {})
+    data[path[-1]] = value
+
+
+def _keys(location: tuple[int | str, ...]) -> list[str]:
+    table: Any = Settings
+    for part in location:
+        table = table.model_fields[str(part)].annotation
+    return list(table.model_fields)

@@ -1,0 +1,154 @@
+"""The tables of the state database. Moments are aware UTC; what happened is appended, never edited."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """An aware moment, stored as UTC with microseconds in every database."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:  # noqa: ARG002
+        """Write a moment as sortable text."""
+        return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def process_result_value(self, value: Any, dialect: Any) -> datetime | None:  # noqa: ARG002
+        """Read a moment back."""
+        return None if value is None else datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData()
+
+
+def _id() -> sa.Column[int]:
+    return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
+
+
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    _id(),
+    sa.Column("endpoint", sa.String(200), nullable=False, index=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("spec", sa.JSON, nullable=True),
+    sa.Column("restores", sa.Integer, nullable=True),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("command", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.UniqueConstraint("endpoint", "number"),
+)
+revision_outcomes = sa.Table(
+    "revision_outcomes",
+    metadata,
+    sa.Column("revision_id", sa.Integer, sa.ForeignKey("revisions.id"), primary_key=True),
+    sa.Column("outcome", sa.String(20), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("decided_at", Moment, nullable=False),
+)
+gateways = sa.Table(
+    "gateways",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("url", sa.String(300), nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("stopped_at", Moment, nullable=True),
+)
+journal = sa.Table(
+    "journal",
+    metadata,
+    _id(),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False, index=True),
+    sa.Column("before", sa.Text, nullable=False),
+    sa.Column("after", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("command", sa.Text, nullable=False),
+)
+audit = sa.Table(
+    "audit",
+    metadata,
+    _id(),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("action", sa.String(80), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("previous_digest", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+)
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    _id(),
+    sa.Column("name", sa.String(200), nullable=False, index=True),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=True),
+    sa.Column("revoked_at", Moment, nullable=True),
+)
+abtests = sa.Table(
+    "abtests",
+    metadata,
+    _id(),
+    sa.Column("endpoint", sa.String(200), nullable=False, index=True),
+    sa.Column("design", sa.JSON, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("stopped_at", Moment, nullable=True),
+    sa.Column("stop_reason", sa.Text, nullable=True),
+)
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(80), nullable=False),
+    sa.Column("endpoint", sa.String(200), nullable=False, index=True),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("sentence", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("bound_to", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    _id(),
+    sa.Column("report_digest", sa.String(64), sa.ForeignKey("reports.digest"), nullable=False, index=True),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    _id(),
+    sa.Column("cron", sa.String(100), nullable=False),
+    sa.Column("timezone", sa.String(60), nullable=False),
+    sa.Column("command", sa.Text, nullable=False),
+    sa.Column("timeout_seconds", sa.Float, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("removed_at", Moment, nullable=True),
+)
+job_slots = sa.Table(
+    "job_slots",
+    metadata,
+    _id(),
+    sa.Column("job_id", sa.Integer, sa.ForeignKey("jobs.id"), nullable=False),
+    sa.Column("slot", Moment, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("finished_at", Moment, nullable=True),
+    sa.Column("exit_code", sa.Integer, nullable=True),
+    sa.Column("log_path", sa.Text, nullable=False),
+    sa.UniqueConstraint("job_id", "slot"),
+)
