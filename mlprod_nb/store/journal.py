@@ -1,4 +1,8 @@
-"""The journal: every move of an alias or a route, appended, never edited."""
+"""The journal: every registration and every move of an alias, appended, never edited.
+
+Moves of a route are explained by the revisions themselves. An alias that moved with a revision names it, and counts
+only where that revision became active.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.store import tables
 
-Kind = Literal["alias", "route", "deploy", "undeploy", "rollback", "register", "abtest"]
+Kind = Literal["alias", "register", "abtest"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class JournalEntry:
         after: What it became.
         reason: Why, as the user said.
         command: The line that did it.
+        revision_id: The revision that it moved with, or ``None``.
     """
 
     at: datetime
@@ -37,6 +42,7 @@ class JournalEntry:
     after: str
     reason: str
     command: str
+    revision_id: int | None = None
 
 
 def append(connection: Connection, entry: JournalEntry) -> None:
@@ -45,12 +51,24 @@ def append(connection: Connection, entry: JournalEntry) -> None:
 
 
 def entries(connection: Connection, *, subject: str = "", limit: int = 100) -> list[JournalEntry]:
-    """Return the newest entries first, of one subject or of all."""
-    table = tables.journal
-    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
-    if subject:
-        query = query.where(table.c.subject == subject)
-    return [
-        JournalEntry(**{name: getattr(row, name) for name in JournalEntry.__dataclass_fields__})
-        for row in connection.execute(query)
-    ]
+    """Return the newest entries that count, newest first, of one subject or of all."""
+    condition = tables.journal.c.subject == subject if subject else sa.true()
+    return _select(connection, condition)[:limit]
+
+
+def of_revisions(connection: Connection, revision_ids: list[int]) -> list[JournalEntry]:
+    """Return the alias moves that came with these revisions and count, oldest first."""
+    return _select(connection, tables.journal.c.revision_id.in_(revision_ids))[::-1]
+
+
+def _select(connection: Connection, condition: sa.ColumnElement[bool]) -> list[JournalEntry]:
+    table, outcomes = tables.journal, tables.revision_outcomes
+    counts = table.c.revision_id.is_(None) | (outcomes.c.outcome == "active")
+    query = (
+        sa.select(table)
+        .select_from(table.outerjoin(outcomes, outcomes.c.revision_id == table.c.revision_id))
+        .where(condition & counts)
+        .order_by(table.c.id.desc())
+    )
+    names = JournalEntry.__dataclass_fields__
+    return [JournalEntry(**{name: getattr(row, name) for name in names}) for row in connection.execute(query)]

@@ -73,6 +73,7 @@ journal = sa.Table(
     sa.Column("after", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("command", sa.Text, nullable=False),
+    sa.Column("revision_id", sa.Integer, sa.ForeignKey("revisions.id"), nullable=True),
 )
 audit = sa.Table(
     "audit",

@@ -1,0 +1,118 @@
+"""What every story works on: where, who, when, and the rooms below."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.engine import Connection
+
+from mlprod_nb import settings
+from mlprod_nb.clock import Clock
+from mlprod_nb.errors import Refused
+from mlprod_nb.store import Store
+
+if TYPE_CHECKING:
+    from mlprod_nb.prediction_log.reader import PredictionLog
+    from mlprod_nb.registry.bundles import BundleStore
+    from mlprod_nb.registry.lineage import NotebookContext
+    from mlprod_nb.registry.models import Registry
+
+LOCAL_TOKEN = "local.token"  # noqa: S105 (a file's name)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls a verb, and from where.
+
+    Attributes:
+        actor: The name that journals and audits record.
+        command: The line as it was typed; empty for a call from Python.
+        notebook: What the notebook door knows of its notebook.
+        confirm: Asks a question and returns the answer; ``None`` where nobody can be asked.
+    """
+
+    actor: str
+    command: str = ""
+    notebook: NotebookContext | None = None
+    confirm: Callable[[str], bool] | None = None
+
+    @classmethod
+    def current(cls) -> Caller:
+        """Return the operating system's user."""
+        return cls(actor=getpass.getuser())
+
+
+class Context:
+    """One workspace as the stories see it; the rooms open when first used.
+
+    Args:
+        root: The workspace's directory.
+        caller: Who calls.
+        clock: Gives the present moment.
+    """
+
+    def __init__(self, root: Path, caller: Caller, clock: Clock) -> None:
+        self.root = root
+        self.caller = caller
+        self.clock = clock
+        self.layout = settings.Layout(root)
+
+    @cached_property
+    def settings(self) -> settings.Settings:
+        """The workspace's settings."""
+        return settings.load(self.root)
+
+    @cached_property
+    def store(self) -> Store:
+        """The state database, at the newest schema."""
+        store = Store(self.settings.store.url or Store.sqlite_url(self.layout.database))
+        store.migrate()
+        return store
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The MLflow registry."""
+        from mlprod_nb.registry.models import Registry
+
+        uri = self.settings.registry.tracking_uri or Store.sqlite_url(self.layout.mlflow_database)
+        return Registry(uri, self.layout.artifacts)
+
+    @cached_property
+    def bundles(self) -> BundleStore:
+        """The bundles that gateways load."""
+        from mlprod_nb.registry.bundles import BundleStore
+
+        return BundleStore(self.layout.bundles)
+
+    @cached_property
+    def log(self) -> PredictionLog:
+        """The prediction log."""
+        from mlprod_nb.prediction_log.reader import PredictionLog
+
+        return PredictionLog(self.layout.log)
+
+    def audit(self, connection: Connection, action: str, subject: str, detail: str = "") -> None:
+        """Record an action in the audit trail, in the caller's transaction."""
+        from mlprod_nb.access import audit
+
+        audit.record(
+            connection, actor=self.caller.actor, action=action, subject=subject, detail=detail, now=self.clock()
+        )
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before a dangerous verb.
+
+        Raises:
+            Refused: The answer is no, or nobody can be asked and ``yes`` is not set.
+        """
+        if yes:
+            return
+        if self.caller.confirm is None:
+            raise Refused(f"{question} There is nobody to ask.", hint="Say --yes.")
+        if not self.caller.confirm(question):
+            raise Refused("Left as it was.")

@@ -1,0 +1,219 @@
+"""Deploy, route, promote, roll back: each verb says which state it wants, and :mod:`.revise` brings it about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mlprod_nb.errors import NotFound, Refused, UsageError
+from mlprod_nb.lifecycle import aliases
+from mlprod_nb.lifecycle.aliases import AliasMove
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.revise import Change, TrafficRow, active, commit, describe, existing, traffic
+from mlprod_nb.results import Result
+from mlprod_nb.routing import EndpointSpec, Variant
+from mlprod_nb.store import journal, revisions
+from mlprod_nb.store.revisions import Revision
+
+
+@dataclass(frozen=True)
+class RevisionResult(Result):
+    """An endpoint has a new revision, or would have one.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        revision: The revision's number.
+        traffic: Which versions answer.
+        unit: What is randomised; empty: every row on its own.
+        before: What served before, in words.
+        aliases: The aliases that moved with it.
+        restores: The number of the revision that this one equals, after a rollback.
+        dry_run: Whether nothing was changed.
+    """
+
+    endpoint: str
+    revision: int
+    traffic: tuple[TrafficRow, ...]
+    unit: str
+    before: str
+    aliases: tuple[AliasMove, ...]
+    restores: int | None
+    dry_run: bool
+
+    _frame_field = "traffic"
+
+    def headline(self) -> str:
+        """Say what serves now."""
+        state = "would be live (dry run, nothing changed)" if self.dry_run else "is live"
+        back = f", equal to revision {self.restores}" if self.restores else ""
+        return f"Endpoint {self.endpoint!r}: revision {self.revision}{back} {state}."
+
+
+@dataclass(frozen=True)
+class UndeployResult(Result):
+    """An endpoint was taken away, or would be.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        before: What served before, in words.
+        dry_run: Whether nothing was changed.
+    """
+
+    endpoint: str
+    before: str
+    dry_run: bool
+
+    def headline(self) -> str:
+        """Say that it is gone."""
+        state = "would be taken away (dry run, nothing changed)" if self.dry_run else "is taken away"
+        return f"Endpoint {self.endpoint!r} {state}; its log and history stay."
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A request to promote, as :meth:`mlprod_nb.Workspace.promote` takes it."""
+
+    version: str
+    alias: str
+    endpoint: str
+    reason: str
+    dry_run: bool
+
+
+def deploy(context: Context, version: str, *, endpoint: str, reason: str, dry_run: bool) -> RevisionResult:
+    """Serve one version with all of an endpoint's traffic."""
+    chosen = context.registry.resolve(version)
+    name = endpoint or chosen.model
+    current = active(context).get(name)
+    alias = version.split("@")[1] if "@" in version else f"v{chosen.version}"
+    spec = _single(current, name, _variant(context, alias, version, weight=100))
+    return _apply(context, Change(name, spec, reason, dry_run), current)
+
+
+def route(
+    context: Context, endpoint: str, shares: Sequence[str], *, unit: str, reason: str, dry_run: bool
+) -> RevisionResult:
+    """Split an endpoint's traffic."""
+    current = existing(context, endpoint)
+    assert current.spec is not None
+    if not shares:
+        raise UsageError(
+            "no shares are given.", hint=f"Write them like: mlprod route {endpoint} champion=50 challenger=50"
+        )
+    weights = dict(_share(text) for text in shares)
+    if len(weights) != len(shares):
+        raise UsageError("a variant is named twice.")
+    variants = tuple(_named_variant(context, current.spec, name, weight) for name, weight in weights.items())
+    spec = replace(current.spec, variants=variants, unit=unit or current.spec.unit)
+    return _apply(context, Change(endpoint, spec, reason, dry_run), current)
+
+
+def promote(context: Context, promotion: Promotion) -> RevisionResult:
+    """Give a version all of the traffic, and the alias."""
+    chosen = context.registry.resolve(promotion.version)
+    name = promotion.endpoint or chosen.model
+    current = existing(context, name)
+    variant = _variant(context, promotion.alias, chosen.ref, weight=100)
+    move = aliases.planned(context, chosen.model, promotion.alias, chosen.version)
+    spec = _single(current, name, variant)
+    change = Change(name, spec, promotion.reason, promotion.dry_run, moves=(move,) if move.before != move.after else ())
+    return _apply(context, change, current)
+
+
+def rollback(context: Context, endpoint: str, *, to: int, reason: str, dry_run: bool) -> RevisionResult:
+    """Make a new revision that equals an earlier one; rolled back twice, it goes further back."""
+    current = existing(context, endpoint)
+    with context.store.read() as connection:
+        past = [r for r in revisions.history(connection, endpoint) if r.outcome and r.outcome.outcome == "active"]
+        target = _rollback_target(past, current, to)
+        undone = [revision.id for revision in past if target.number < revision.number <= current.number]
+        moved = journal.of_revisions(connection, undone)
+    first: dict[str, journal.JournalEntry] = {}
+    for entry in moved:
+        first.setdefault(entry.subject, entry)
+    moves = []
+    for subject, entry in first.items():
+        model, alias = subject.split("@")
+        now = context.registry.aliases(model).get(alias)
+        move = AliasMove(subject, f"{model}/{now}" if now else "", entry.before)
+        moves += [move] if move.before != move.after else []
+    return _apply(context, Change(endpoint, target.spec, reason, dry_run, tuple(moves), target.number), current)
+
+
+def undeploy(context: Context, endpoint: str, *, reason: str, dry_run: bool, yes: bool) -> UndeployResult:
+    """Take an endpoint away."""
+    current = existing(context, endpoint)
+    if not dry_run:
+        context.confirm(f"Take endpoint {endpoint!r} away?", yes=yes)
+        commit(context, Change(endpoint, None, reason, dry_run))
+    return UndeployResult(endpoint, describe(current.spec), dry_run)
+
+
+def _single(current: Revision | None, endpoint: str, variant: Variant) -> EndpointSpec:
+    unit = current.spec.unit if current and current.spec else ""
+    return EndpointSpec(endpoint, (variant,), unit=unit)
+
+
+def _variant(context: Context, name: str, version: str, *, weight: float) -> Variant:
+    chosen = context.registry.resolve(version)
+    bundle = context.registry.fetch_bundle(chosen, context.bundles)
+    return Variant(name, chosen.model, chosen.version, bundle.digest, weight)
+
+
+def _named_variant(context: Context, spec: EndpointSpec, name: str, weight: float) -> Variant:
+    """Find what a share names: an alias of the model, a variant of today, or a version."""
+    model = spec.variants[0].model
+    known = context.registry.aliases(model)
+    if name in known:
+        return _variant(context, name, f"{model}@{name}", weight=weight)
+    today = spec.variant(name)
+    if today is not None:
+        return replace(today, weight=weight)
+    if "/" in name:
+        return _variant(context, f"v{name.rsplit('/', 1)[1]}", name, weight=weight)
+    raise NotFound("variant or alias", name, [*known, *(variant.name for variant in spec.variants)])
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, equals, number = text.partition("=")
+    try:
+        weight = float(number.removesuffix("%"))
+    except ValueError:
+        weight = -1.0
+    if not (name and equals and 0 <= weight < float("inf")):
+        raise UsageError(f"{text!r} is not a share.", hint="Write VARIANT=WEIGHT, like champion=50.")
+    return name, weight
+
+
+def _rollback_target(past: Sequence[Revision], current: Revision, to: int) -> Revision:
+    if to:
+        chosen = next((revision for revision in past if revision.number == to), None)
+        if chosen is None or chosen.spec is None:
+            numbers = ", ".join(str(r.number) for r in past if r.spec)
+            raise UsageError(f"{current.endpoint!r} has no live revision {to}.", hint=f"There is: {numbers}.")
+        return chosen
+    base = current.restores or current.number
+    earlier = [revision for revision in past if revision.number < base and revision.spec is not None]
+    if not earlier:
+        raise Refused(f"endpoint {current.endpoint!r} has no earlier revision to go back to.")
+    return earlier[-1]
+
+
+def _apply(context: Context, change: Change, current: Revision | None) -> RevisionResult:
+    assert change.spec is not None
+    number = _next_number(context, change.endpoint) if change.dry_run else commit(context, change).number
+    return RevisionResult(
+        endpoint=change.endpoint,
+        revision=number,
+        traffic=traffic(change.spec),
+        unit=change.spec.unit,
+        before=describe(current.spec if current else None),
+        aliases=change.moves,
+        restores=change.restores,
+        dry_run=change.dry_run,
+    )
+
+
+def _next_number(context: Context, endpoint: str) -> int:
+    with context.store.read() as connection:
+        return len(revisions.history(connection, endpoint)) + 1

@@ -1,0 +1,156 @@
+"""Making a workspace; starting and stopping its processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlprod_nb import settings
+from mlprod_nb.clock import utc_now
+from mlprod_nb.errors import UsageError
+from mlprod_nb.lifecycle.context import LOCAL_TOKEN, Caller, Context
+from mlprod_nb.results import Result
+
+_SETTINGS_FILE = """\
+# A workspace of mlprod_nb. Every key has a safe default; `mlprod.toml` is the place to change one.
+name = "{name}"
+
+# [gateway]
+# host = "127.0.0.1"   # loopback only
+# port = 0             # 0: take a free port and keep it
+# tls = false          # HTTPS with the workspace's own certificate
+
+# [registry]
+# tracking_uri = ""    # empty: MLflow in .mlprod/mlflow.db
+
+# [store]
+# url = ""             # empty: SQLite in .mlprod/state.db
+"""
+
+
+@dataclass(frozen=True)
+class InitResult(Result):
+    """A workspace is there.
+
+    Attributes:
+        workspace: Its name.
+        root: Its directory.
+        created: What this call made; empty where all was there.
+    """
+
+    workspace: str
+    root: str
+    created: tuple[str, ...]
+
+    def headline(self) -> str:
+        """Say whether it was made or found."""
+        return f"Workspace {self.workspace!r} is {'ready' if self.created else 'already here'}."
+
+
+@dataclass(frozen=True)
+class UpResult(Result):
+    """The processes run.
+
+    Attributes:
+        url: Where the gateway answers.
+        gateway_pid: The gateway's process.
+        scheduler_pid: The scheduler's process.
+        already_running: Whether the gateway ran before this call.
+    """
+
+    url: str
+    gateway_pid: int
+    scheduler_pid: int
+    already_running: bool
+
+    def headline(self) -> str:
+        """Say where it answers."""
+        return f"The gateway {'runs already' if self.already_running else 'is up'} at {self.url}"
+
+
+@dataclass(frozen=True)
+class DownResult(Result):
+    """The processes ended.
+
+    Attributes:
+        stopped: What was stopped; empty where nothing ran.
+    """
+
+    stopped: tuple[str, ...]
+
+    def headline(self) -> str:
+        """Say what was stopped."""
+        return f"Stopped: {', '.join(self.stopped)}." if self.stopped else "Nothing was running."
+
+
+def init(path: Path, *, name: str) -> InitResult:
+    """Make a workspace; what is there stays as it is.
+
+    Raises:
+        UsageError: The path cannot be a workspace.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{str(path)!r} is a file; a workspace is a directory.")
+    path.mkdir(parents=True, exist_ok=True)
+    root = path.resolve()
+    context = Context(root, Caller.current(), utc_now)
+    created = []
+    if not context.layout.settings_file.exists():
+        context.layout.settings_file.write_text(
+            _SETTINGS_FILE.format(name=_toml_text(name or root.name)), encoding="utf-8"
+        )
+        created.append(settings.FILE_NAME)
+    if not context.layout.state.is_dir():
+        context.layout.state.mkdir(mode=0o700)
+        (context.layout.state / ".gitignore").write_text("*\n", encoding="utf-8")
+        created.append(".mlprod")
+    _local_token(context)
+    return InitResult(context.settings.name or root.name, str(root), tuple(created))
+
+
+def up(context: Context) -> UpResult:
+    """Start what does not run yet: two at once start one."""
+    from mlprod_nb import scheduler
+    from mlprod_nb.targets import local
+
+    before = local.running(context.root)
+    record = local.start(context.root)
+    if before is None:
+        with context.store.write() as connection:
+            context.audit(connection, "up", record.url)
+    return UpResult(record.url, record.pid, scheduler.start(context.root), before is not None)
+
+
+def down(context: Context, *, yes: bool) -> DownResult:
+    """Stop the gateway after its last request, and the scheduler."""
+    from mlprod_nb import scheduler
+    from mlprod_nb.targets import local
+
+    record = local.running(context.root)
+    stopped = []
+    if record is not None:
+        context.confirm(f"Stop the gateway at {record.url}?", yes=yes)
+        local.stop(context.root)
+        stopped.append("gateway")
+        with context.store.write() as connection:
+            context.audit(connection, "down", record.url)
+    if scheduler.stop(context.root):
+        stopped.append("scheduler")
+    return DownResult(tuple(stopped))
+
+
+def _local_token(context: Context) -> None:
+    """Give this machine's user a token of their own, so that local calls work without a set-up."""
+    from mlprod_nb.access import secrets, tokens
+
+    path = context.layout.secrets / LOCAL_TOKEN
+    if path.exists():
+        return
+    with context.store.write() as connection:
+        secret = tokens.issue(connection, "local", "admin", now=context.clock())
+        context.audit(connection, "grant", "local", "admin")
+        secrets.write_secret(path, secret)
+
+
+def _toml_text(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

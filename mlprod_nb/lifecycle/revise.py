@@ -1,0 +1,176 @@
+"""Giving an endpoint a new state: a revision is proposed, the gateway takes it or refuses it, then the aliases follow.
+
+Guarantee: :func:`commit` returns only when its revision serves; where it raises, the endpoint serves what it served
+before, and the aliases are where they were.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from mlprod_nb.errors import MlprodError, NotFound, Refused
+from mlprod_nb.lifecycle import aliases
+from mlprod_nb.lifecycle.aliases import AliasMove
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.routing import EndpointSpec
+from mlprod_nb.store import revisions
+from mlprod_nb.store.revisions import Outcome, Revision
+
+_POLL_SECONDS = 0.02
+_ANSWER_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class TrafficRow:
+    """One variant's part of an endpoint's traffic.
+
+    Attributes:
+        variant: The variant's name.
+        version: The model version behind it, as ``flights/3``.
+        share: Its share of the traffic, percent.
+    """
+
+    variant: str
+    version: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a verb wants of an endpoint.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        spec: The wanted state; ``None`` takes the endpoint away.
+        moves: The aliases that move with it.
+        reason: Why.
+        dry_run: Show only.
+        restores: The number of the revision that the state equals.
+    """
+
+    endpoint: str
+    spec: EndpointSpec | None
+    reason: str
+    dry_run: bool
+    moves: tuple[AliasMove, ...] = ()
+    restores: int | None = None
+
+
+def existing(context: Context, endpoint: str) -> Revision:
+    """Return an endpoint's active revision.
+
+    Raises:
+        NotFound: The endpoint does not exist.
+    """
+    known = active(context)
+    if endpoint not in known:
+        hint = "" if known else "Nothing is deployed yet: mlprod deploy MODEL@ALIAS"
+        raise NotFound("endpoint", endpoint, known, hint=hint)
+    return known[endpoint]
+
+
+def describe(spec: EndpointSpec | None) -> str:
+    """Return a state in words: ``champion flights/1 50 %, challenger flights/2 50 %``."""
+    return ", ".join(f"{row.variant} {row.version} {row.share:g} %" for row in traffic(spec)) if spec else ""
+
+
+def traffic(spec: EndpointSpec) -> tuple[TrafficRow, ...]:
+    """Return a state as rows."""
+    shares = spec.shares()
+    return tuple(TrafficRow(v.name, v.model_version, round(100 * shares[v.name], 2)) for v in spec.variants)
+
+
+def active(context: Context) -> dict[str, Revision]:
+    with context.store.read() as connection:
+        return revisions.active(connection)
+
+
+def commit(context: Context, change: Change) -> Revision:
+    """Propose, wait for the gateway's decision, then let the aliases follow."""
+    from mlprod_nb.targets import local
+
+    if local.running(context.root) is None:
+        raise Refused("the gateway is not running.", hint="Start it with: mlprod up")
+    revision = _propose(context, change)
+    outcome = _await_outcome(context, revision)
+    if outcome.outcome != "active":
+        raise Refused(
+            f"endpoint {change.endpoint!r} did not take revision {revision.number}: {outcome.detail}",
+            hint="It serves what it served before.",
+        )
+    done: list[AliasMove] = []
+    try:
+        for move in change.moves:
+            aliases.apply(context, move)
+            done.append(move)
+    except MlprodError:
+        _undo(context, change, revision, done)
+        raise
+    return revision
+
+
+def _propose(context: Context, change: Change) -> Revision:
+    with context.store.write() as connection:
+        if any(waiting.endpoint == change.endpoint for waiting in revisions.undecided(connection)):
+            raise Refused(
+                f"endpoint {change.endpoint!r} is being changed by someone else.", hint="Try again in a moment."
+            )
+        revision = revisions.propose(
+            connection,
+            change.endpoint,
+            change.spec,
+            actor=context.caller.actor,
+            command=context.caller.command,
+            reason=change.reason,
+            now=context.clock(),
+            restores=change.restores,
+        )
+        for move in change.moves:
+            aliases.write_journal(context, connection, move, reason=change.reason, revision_id=revision.id)
+        context.audit(connection, "route", change.endpoint, f"revision {revision.number}: {describe(change.spec)}")
+    return revision
+
+
+def _await_outcome(context: Context, revision: Revision) -> Outcome:
+    """Wait for the gateway; withdraw the revision where it does not answer, or where the user interrupts."""
+    deadline = time.monotonic() + context.settings.model_worker.start_timeout_seconds + _ANSWER_SECONDS
+    detail = "the gateway did not answer in time"
+    try:
+        while time.monotonic() < deadline:
+            outcome = _outcome(context, revision)
+            if outcome is not None:
+                return outcome
+            time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        detail = "interrupted"
+    with context.store.write() as connection:
+        revisions.decide(connection, revision.id, "withdrawn", detail=detail, now=context.clock())
+    outcome = _outcome(context, revision)
+    assert outcome is not None
+    return outcome
+
+
+def _outcome(context: Context, revision: Revision) -> Outcome | None:
+    with context.store.read() as connection:
+        found = revisions.get(connection, revision.id)
+    return found.outcome if found else None
+
+
+def _undo(context: Context, change: Change, failed: Revision, done: list[AliasMove]) -> None:
+    """Bring endpoint and aliases back after the registry refused a move."""
+    for move in done:
+        aliases.apply(context, move.reversed())
+    with context.store.read() as connection:
+        past = [
+            r for r in revisions.history(connection, change.endpoint) if r.outcome and r.outcome.outcome == "active"
+        ]
+    before = past[-2] if len(past) > 1 else None
+    back = Change(
+        change.endpoint,
+        before.spec if before else None,
+        f"revision {failed.number} could not move its alias",
+        dry_run=False,
+        restores=before.number if before else None,
+    )
+    _await_outcome(context, _propose(context, back))
