@@ -1,0 +1,187 @@
+"""Running a bundle's ONNX model, on one thread, with nothing but onnxruntime and numpy.
+
+Serving, registration and the gates share this runner, so what a gate measures is what the gateway does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from mlprod_nb.errors import Corrupt, ExecutionFailed, InvalidInput
+from mlprod_nb.registry.bundles import ONNX_MODEL, Bundle, ClassLabel, Column, Manifest, Signature, Task
+
+Array = NDArray[Any]
+Output = tuple[Array | None, Array]
+MISSING_STRING = "mlprod.missing_string"
+"""Key of the ONNX model's metadata that says which text stands for a missing string."""
+
+_KINDS: dict[str, str] = {"double": "fiu", "long": "iu", "boolean": "b"}
+_TYPES: dict[str, type[Any]] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(string)": np.object_,
+}
+
+
+class OnnxRunner:
+    """One loaded ONNX model; :meth:`run` may be called from several threads.
+
+    Args:
+        bundle: A bundle whose runtime is ``"onnx"``.
+
+    Raises:
+        Corrupt: The model cannot be loaded, or does not take the signature's columns.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        try:
+            self._model = OnnxModel((bundle.path / ONNX_MODEL).read_bytes(), bundle.signature)
+        except (OSError, ValueError) as error:
+            raise Corrupt(f"bundle {bundle.digest[:12]}: {ONNX_MODEL} cannot be loaded: {error}") from None
+        needed = ("label", "probabilities") if bundle.manifest.task == "classification" else ("value",)
+        if not set(needed) <= set(self._model.outputs):
+            raise Corrupt(f"bundle {bundle.digest[:12]}: {ONNX_MODEL} does not give {' and '.join(needed)}.")
+
+    def run(self, columns: Mapping[str, Array]) -> Output:
+        """Predict.
+
+        Args:
+            columns: One array of shape ``(n,)`` for every column of the signature: float64 (NaN: missing), int64, bool,
+                or objects for strings (``None`` or NaN: missing). :func:`to_arrays` makes them.
+
+        Returns:
+            For a classification the labels, shape ``(n,)`` and in the type of the manifest's classes, and the
+            probabilities, shape ``(n, classes)``; for a regression ``None`` and the values, shape ``(n,)``.
+
+        Raises:
+            ExecutionFailed: The model fails on these rows.
+        """
+        try:
+            outputs = self._model.run(columns)
+        except ValueError as error:
+            raise ExecutionFailed(f"bundle {self.bundle.digest[:12]}: the model fails: {error}") from None
+        if self.bundle.manifest.task == "regression":
+            return None, outputs["value"].reshape(-1)
+        return _labels(outputs["label"], self.bundle.manifest), outputs["probabilities"]
+
+
+class OnnxModel:
+    """An ONNX model that takes one input of shape ``[n, 1]`` a column.
+
+    Args:
+        model: The serialised model.
+        signature: The columns; a column that the model does not use needs no input.
+
+    Raises:
+        ValueError: The model cannot be loaded, or wants an input that is no column.
+    """
+
+    def __init__(self, model: bytes, signature: Signature) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 (onnxruntime's errors share no base class but this one)
+            raise ValueError(_first_line(error)) from None
+        self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+        missing = self._session.get_modelmeta().custom_metadata_map.get(MISSING_STRING, "")
+        self._inputs: list[tuple[Column, type[Any], str]] = []
+        for given in self._session.get_inputs():
+            column = signature.column(given.name)
+            if column is None:
+                raise ValueError(f"it takes the input {given.name!r}, which is no column of the signature.")
+            if given.type not in _TYPES:
+                raise ValueError(f"its input {given.name!r} has the type {given.type}.")
+            self._inputs.append((column, _TYPES[given.type], missing))
+
+    def run(self, columns: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the model on columns of shape ``(n,)`` and return its outputs by name.
+
+        Raises:
+            ValueError: The model fails on these rows.
+        """
+        feed = {column.name: _tensor(columns[column.name], column, kind, text) for column, kind, text in self._inputs}
+        try:
+            found = self._session.run(self.outputs, feed)
+        except Exception as error:  # noqa: BLE001 (as above)
+            raise ValueError(_first_line(error)) from None
+        return dict(zip(self.outputs, found, strict=True))
+
+
+def to_arrays(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> dict[str, Array]:
+    """Make the arrays that a runner takes from columns of plain values, ``None`` being a missing one.
+
+    Raises:
+        InvalidInput: A column is missing or holds a value of another type; the message names it.
+    """
+    arrays: dict[str, Array] = {}
+    for column in signature.columns:
+        if column.name not in columns:
+            raise InvalidInput(f"column {column.name!r} is missing.", column=column.name)
+        values = columns[column.name]
+        try:
+            arrays[column.name] = _array(values, column)
+        except (TypeError, ValueError, OverflowError):
+            message = f"column {column.name!r} holds a value that is not of type {column.type}."
+            raise InvalidInput(message, column=column.name) from None
+    return arrays
+
+
+def scores(task: Task, classes: Sequence[ClassLabel], output: Output) -> NDArray[np.float64]:
+    """Return each row's score, shape ``(n,)``.
+
+    It is the probability of the last class where there are two, of the predicted class where there are more, and the
+    value of a regression.
+    """
+    labels, numbers = output
+    if task == "regression" or labels is None:
+        return np.asarray(numbers, dtype=np.float64).reshape(-1)
+    if len(classes) == 2:
+        return np.asarray(numbers[:, 1], dtype=np.float64)
+    place = {label: index for index, label in enumerate(classes)}
+    chosen = np.fromiter((place[label] for label in labels.tolist()), dtype=np.intp, count=len(labels))
+    return np.asarray(numbers[np.arange(len(labels)), chosen], dtype=np.float64)
+
+
+def _array(values: Sequence[Any], column: Column) -> Array:
+    if column.type == "string":
+        array = np.empty(len(values), dtype=object)
+        array[:] = values
+        if not all(value is None or isinstance(value, str) for value in array):
+            raise ValueError
+        return array
+    array = np.asarray([np.nan if value is None else value for value in values] if None in values else values)
+    if len(array) and array.dtype.kind not in _KINDS[column.type] + ("f" if None in values else ""):
+        raise ValueError
+    if column.type == "double" or array.dtype.kind == "f":
+        return array.astype(np.float64)
+    return array.astype(bool if column.type == "boolean" else np.int64)
+
+
+def _tensor(values: Array, column: Column, kind: type[Any], missing: str) -> Array:
+    if kind is not np.object_:
+        return np.ascontiguousarray(values, dtype=kind).reshape(-1, 1)
+    if column.nullable:
+        values = np.array([value if isinstance(value, str) else missing for value in values], dtype=object)
+    return np.asarray(values, dtype=object).reshape(-1, 1)
+
+
+def _labels(labels: Array, manifest: Manifest) -> Array:
+    first = manifest.classes[0]
+    if isinstance(first, bool):
+        return labels.astype(bool)
+    return labels.astype(np.float64) if isinstance(first, float) else labels
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]
