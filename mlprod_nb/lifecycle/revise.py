@@ -82,6 +82,7 @@ def traffic(spec: EndpointSpec) -> tuple[TrafficRow, ...]:
 
 
 def active(context: Context) -> dict[str, Revision]:
+    """Return each endpoint's active revision."""
     with context.store.read() as connection:
         return revisions.active(connection)
 

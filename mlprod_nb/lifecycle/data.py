@@ -1,0 +1,91 @@
+"""What users pass as data: frames, arrays, files; read at the edge, with one clear line for what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlprod_nb.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def frame(data: Any, what: str = "data") -> pd.DataFrame:
+    """Return data as a frame: a frame as it is, a file read, an array with columns ``x0``, ``x1``, ….
+
+    Raises:
+        UsageError: The data are of a kind that has no columns, or have no rows.
+        NotFound: The file does not exist.
+    """
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(data, str | Path):
+        data = _read(Path(data))
+    if isinstance(data, np.ndarray) and data.ndim == 2:
+        data = pd.DataFrame(data, columns=[f"x{i}" for i in range(data.shape[1])])
+    if not isinstance(data, pd.DataFrame):
+        raise UsageError(
+            f"--{what} is a {type(data).__name__}.",
+            hint="Pass a pandas DataFrame, a 2-D array, a CSV or a Parquet file.",
+        )
+    if data.empty:
+        raise UsageError(f"--{what} has no rows.")
+    return data
+
+
+def column(value: Any, rows: pd.DataFrame, what: str) -> tuple[Sequence[Any], str]:
+    """Return one value a row, and the name of the column it came from (empty where it was passed by itself).
+
+    Raises:
+        NotFound: The value is a string and no column has that name.
+        UsageError: It has another number of rows than the data.
+    """
+    if isinstance(value, str):
+        if value not in rows.columns:
+            raise NotFound(f"column for --{what}", value, map(str, rows.columns))
+        return rows[value].tolist(), value
+    values = value.tolist() if hasattr(value, "tolist") else list(value)
+    if len(values) != len(rows):
+        raise UsageError(f"--{what} has {len(values)} rows and --data has {len(rows)}.", hint="They must be as many.")
+    return values, ""
+
+
+def moments(values: Sequence[Any]) -> list[str]:
+    """Return moments as ISO 8601 text in UTC; those without an offset are read as UTC.
+
+    Raises:
+        UsageError: A value is not a moment.
+    """
+    result = []
+    for value in values:
+        try:
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+            result.append((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat())
+        except ValueError:
+            raise UsageError(f"{value!r} is not a moment.", hint="Write it like 2013-04-01T06:00.") from None
+    return result
+
+
+def plain(values: Any) -> list[Any]:
+    """Return a column of a frame or an array as plain Python values, missing ones as ``None``."""
+    import pandas as pd
+
+    series = pd.Series(values)
+    missing = series.isna().to_numpy()
+    return [None if absent else value for value, absent in zip(series.tolist(), missing, strict=True)]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise NotFound("file", str(path))
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.name.endswith((".csv", ".csv.gz", ".csv.zip")):
+        return pd.read_csv(path)
+    raise UsageError(f"{path.name!r} is neither CSV nor Parquet.")

@@ -1,0 +1,241 @@
+"""Looking back: who moved what, what was answered, by which version, and whether the records are whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from mlprod_nb.clock import parse_moment
+from mlprod_nb.errors import MlprodError, NotFound
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.revise import describe
+from mlprod_nb.results import Result, Section, Verdict
+from mlprod_nb.store import journal, revisions
+
+
+@dataclass(frozen=True)
+class Move:
+    """One entry of a history.
+
+    Attributes:
+        at: When.
+        actor: Who.
+        what: ``revision 3`` or ``flights@champion``.
+        after: What it became, in words.
+        outcome: active, rejected, withdrawn, or waiting.
+        reason: Why.
+        command: The line that did it.
+    """
+
+    at: datetime
+    actor: str
+    what: str
+    after: str
+    outcome: str
+    reason: str
+    command: str
+
+
+@dataclass(frozen=True)
+class HistoryResult(Result):
+    """An endpoint's history, newest first.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        moves: Revisions and alias moves.
+    """
+
+    endpoint: str
+    moves: tuple[Move, ...]
+    _hidden: ClassVar[tuple[str, ...]] = ("endpoint",)
+
+    def headline(self) -> str:
+        """Say how much happened."""
+        return f"Endpoint {self.endpoint!r}: {len(self.moves)} moves."
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """What :meth:`mlprod_nb.Workspace.logs` takes."""
+
+    endpoint: str
+    since: str
+    until: str
+    where: str
+    limit: int
+
+
+@dataclass(frozen=True)
+class LogsResult(Result):
+    """Rows of the prediction log.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        rows: The rows, each a dictionary.
+    """
+
+    endpoint: str
+    rows: tuple[dict[str, Any], ...]
+    _frame_field: ClassVar[str] = "rows"
+
+    def headline(self) -> str:
+        """Say how many rows there are."""
+        return f"{len(self.rows)} predictions of {self.endpoint!r}."
+
+    def sections(self) -> tuple[Section, ...]:
+        """Show what a reader looks for first; the frame holds every column."""
+        names = ("event_time", "variant", "model", "version", "unit", "prediction", "score", "inputs", "prediction_id")
+        return (Section("", names, tuple(tuple(_shown(row.get(name)) for name in names) for row in self.rows)),)
+
+
+@dataclass(frozen=True)
+class WhoServedResult(Result):
+    """Which version answered, and why it was the one.
+
+    Attributes:
+        prediction_id: The id that was asked for.
+        model_version: The version that answered, as ``flights/3``.
+        variant: The variant's name.
+        endpoint: The endpoint.
+        revision: The endpoint's revision at that moment.
+        revision_command: The line that had made that revision.
+        revision_actor: Who had made it.
+        unit: The unit that the row belonged to.
+        event_time: When the event was.
+        received_at: When the gateway received it.
+        prediction: What was answered.
+        score: Its score.
+        latency_ms: How long it took.
+        bundle: The digest of what answered.
+        inputs: The row.
+        feedback: What was learnt afterwards.
+    """
+
+    prediction_id: str
+    model_version: str
+    variant: str
+    endpoint: str
+    revision: int
+    revision_command: str
+    revision_actor: str
+    unit: str
+    event_time: datetime
+    received_at: datetime
+    prediction: str
+    score: float
+    latency_ms: float
+    bundle: str
+    inputs: dict[str, Any]
+    feedback: tuple[dict[str, Any], ...]
+
+    def headline(self) -> str:
+        """Name the version."""
+        return f"{self.model_version} served it, as {self.variant!r} of {self.endpoint!r} at revision {self.revision}."
+
+
+@dataclass(frozen=True)
+class VerifyLogResult(Result):
+    """Whether log, bundles and audit trail are whole.
+
+    Attributes:
+        verdict: Whether all checksums and digests match.
+        problems: What does not.
+    """
+
+    verdict: Verdict
+    problems: tuple[str, ...]
+
+
+def history(context: Context, endpoint: str, *, limit: int) -> HistoryResult:
+    """Merge revisions and alias moves, newest first."""
+    with context.store.read() as connection:
+        past = revisions.history(connection, endpoint)
+        if not past:
+            raise NotFound("endpoint", endpoint, revisions.endpoint_names(connection))
+        moved = journal.of_revisions(connection, [revision.id for revision in past])
+    moves = [
+        Move(
+            revision.created_at,
+            revision.actor,
+            f"revision {revision.number}" + (f" (restores {revision.restores})" if revision.restores else ""),
+            describe(revision.spec) or "taken away",
+            f"{revision.outcome.outcome} {revision.outcome.detail}".strip() if revision.outcome else "waiting",
+            revision.reason,
+            revision.command,
+        )
+        for revision in past
+    ]
+    moves += [Move(e.at, e.actor, e.subject, e.after or "removed", "active", e.reason, e.command) for e in moved]
+    moves.sort(key=lambda move: move.at, reverse=True)
+    return HistoryResult(endpoint, tuple(moves[:limit]))
+
+
+def logs(context: Context, query: LogQuery) -> LogsResult:
+    """Read rows of the prediction log, newest first."""
+    now = context.clock()
+    with context.store.read() as connection:
+        known = revisions.endpoint_names(connection)
+    if query.endpoint not in known:
+        raise NotFound("endpoint", query.endpoint, known)
+    table = context.log.query(
+        query.endpoint,
+        since=parse_moment(query.since, now=now) if query.since else None,
+        until=parse_moment(query.until, now=now) if query.until else None,
+        where=query.where,
+        limit=query.limit,
+    )
+    return LogsResult(query.endpoint, tuple(table.to_pylist()))
+
+
+def who_served(context: Context, prediction_id: str) -> WhoServedResult:
+    """Find a prediction and the revision that was serving."""
+    found = context.log.find(prediction_id)
+    if found is None:
+        raise NotFound(
+            "prediction", prediction_id, hint="Ids are in a reply's prediction_ids and in: mlprod logs ENDPOINT"
+        )
+    row = found.row
+    with context.store.read() as connection:
+        past = {r.number: r for r in revisions.history(connection, row["endpoint"])}
+    revision = past[row["revision"]]
+    variant = revision.spec.variant(row["variant"]) if revision.spec else None
+    return WhoServedResult(
+        prediction_id=prediction_id,
+        model_version=f"{row['model']}/{row['version']}",
+        variant=row["variant"],
+        endpoint=row["endpoint"],
+        revision=row["revision"],
+        revision_command=revision.command,
+        revision_actor=revision.actor,
+        unit=row["unit"] or "",
+        event_time=row["event_time"],
+        received_at=row["received_at"],
+        prediction=row["prediction"] or "",
+        score=row["score"],
+        latency_ms=row["latency_ms"],
+        bundle=variant.bundle if variant else "",
+        inputs=row["inputs"],
+        feedback=tuple(found.feedback),
+    )
+
+
+def verify(context: Context) -> VerifyLogResult:
+    """Check every checksum and digest that the workspace holds."""
+    from mlprod_nb.access import audit
+
+    problems = list(context.log.verify())
+    for folder in sorted(context.layout.bundles.iterdir()) if context.layout.bundles.is_dir() else []:
+        try:
+            context.bundles.get(folder.name)
+        except MlprodError as error:
+            problems.append(str(error))
+    with context.store.read() as connection:
+        trail = audit.verify(connection)
+    problems += [] if trail.ok else [trail.problem]
+    sentence = f"{len(problems)} problems found." if problems else "every checksum and digest matches."
+    return VerifyLogResult(Verdict("alarm" if problems else "ok", sentence), tuple(problems))
+
+
+def _shown(value: Any) -> Any:
+    return value.strftime("%Y-%m-%d %H:%M") if isinstance(value, datetime) else value

@@ -1,0 +1,219 @@
+"""Registering a fitted model: signature, profile, bundle, lineage, and only then a version; all of it or nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.lifecycle import aliases
+from mlprod_nb.lifecycle import data as reading
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.results import Result
+from mlprod_nb.store import journal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlprod_nb.gates import GateReport
+    from mlprod_nb.registry.models import ModelVersion
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What :meth:`mlprod_nb.Workspace.register` takes."""
+
+    name: str
+    model: Any
+    data: Any
+    target: Any
+    alias: str
+    note: str
+
+
+@dataclass(frozen=True)
+class RegisterResult(Result):
+    """A new version is there.
+
+    Attributes:
+        version: As ``flights/3``.
+        alias: The alias that was set on it, or empty.
+        runtime: ``onnx``, or ``python`` where the model is served by a model worker.
+        runtime_reason: Why it is not ONNX; empty where it is.
+        largest_difference: Bundle against original on the reference sample: the largest difference of a score.
+        label_flips: On how many rows of the sample the labels differ.
+        reference_rows: How many rows the reference profile was made of.
+        metrics: The model's performance on the reference data; empty without a target.
+        note: The version's note.
+        bundle: The bundle's digest.
+    """
+
+    version: str
+    alias: str
+    runtime: str
+    runtime_reason: str
+    largest_difference: float
+    label_flips: int
+    reference_rows: int
+    metrics: dict[str, float]
+    note: str
+    bundle: str
+
+    def headline(self) -> str:
+        """Name the version."""
+        alias = f" as @{self.alias}" if self.alias else ""
+        slow = "" if self.runtime == "onnx" else ", served by a model worker"
+        return f"Registered {self.version}{alias}{slow}."
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One version of a model.
+
+    Attributes:
+        version: As ``flights/3``.
+        aliases: Its aliases.
+        runtime: ``onnx`` or ``python``.
+        author: Who registered it.
+        created_at: When.
+        metrics: Its performance on the reference data.
+        note: Its note.
+    """
+
+    version: str
+    aliases: tuple[str, ...]
+    runtime: str
+    author: str
+    created_at: datetime
+    metrics: dict[str, float]
+    note: str
+
+
+@dataclass(frozen=True)
+class ModelsResult(Result):
+    """Versions, newest first.
+
+    Attributes:
+        models: How many models there are.
+        versions: One row a version: all of one model, or the newest and the aliased of each.
+    """
+
+    models: int
+    versions: tuple[VersionRow, ...]
+    _hidden: ClassVar[tuple[str, ...]] = ("models",)
+
+    def headline(self) -> str:
+        """Say how many there are."""
+        if not self.versions:
+            return "No model is registered yet."
+        return f"{len(self.versions)} version{'s' if len(self.versions) > 1 else ''} of {self.models} model(s)."
+
+
+def register(context: Context, submission: Submission) -> RegisterResult:
+    """Register a model as a new version."""
+    from mlprod_nb.registry import conversion, lineage, models
+
+    models.check_name(submission.name)
+    frame, target = _data_and_target(submission)
+    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+        prepared = conversion.prepare(submission.model, frame, target)
+        profile = _profile(prepared)
+        bundle = conversion.build_bundle(prepared, folder=Path(scratch), profile=profile.to_json())
+        origin = lineage.capture(frame, target, notebook=context.caller.notebook, cwd=context.root)
+        candidate = models.Candidate(
+            name=submission.name,
+            model=submission.model,
+            bundle=bundle,
+            frame=frame,
+            note=submission.note.strip(),
+            author=context.caller.actor,
+            metrics=dict(profile.metrics),
+            lineage=origin,
+        )
+        version = context.registry.register(candidate)
+    _name_it(context, version, submission)
+    return RegisterResult(
+        version=version.ref,
+        alias=submission.alias,
+        runtime=bundle.manifest.runtime,
+        runtime_reason=bundle.manifest.runtime_reason,
+        largest_difference=bundle.manifest.agreement.max_difference,
+        label_flips=bundle.manifest.agreement.label_flips,
+        reference_rows=len(frame),
+        metrics=dict(profile.metrics),
+        note=submission.note.strip(),
+        bundle=bundle.digest,
+    )
+
+
+def models(context: Context, name: str) -> ModelsResult:
+    """List versions."""
+    names = context.registry.models()
+    if name and name not in names:
+        raise NotFound("model", name, names)
+    rows = [version for model in ([name] if name else names) for version in context.registry.versions(model)]
+    shown = tuple(
+        VersionRow(v.ref, v.aliases, v.runtime, v.author, v.created_at, v.metrics, v.note)
+        for v in sorted(rows, key=lambda version: version.created_at, reverse=True)
+    )
+    return ModelsResult(1 if name else len(names), shown)
+
+
+def check(context: Context, version: str) -> GateReport:
+    """Run the gates on a version's bundle."""
+    from mlprod_nb import gates
+
+    chosen = context.registry.resolve(version)
+    bundle = context.registry.fetch_bundle(chosen, context.bundles)
+    return gates.run(bundle, subject=chosen.ref)
+
+
+def _data_and_target(submission: Submission) -> tuple[pd.DataFrame, Any]:
+    frame = reading.frame(submission.data)
+    if submission.target is None:
+        return frame, None
+    values, column = reading.column(submission.target, frame, "target")
+    frame = frame.drop(columns=[column]) if column else frame
+    if not len(frame.columns):
+        raise UsageError("--data has no column left beside the target.")
+    return frame, values
+
+
+def _profile(prepared: Any) -> Any:
+    from mlprod_nb import monitoring
+
+    return monitoring.build_profile(
+        {name: reading.plain(prepared.frame[name]) for name in prepared.signature.names},
+        prepared.signature,
+        scores=prepared.scores,
+        labels=prepared.labels,
+        task=prepared.task,
+        classes=prepared.classes,
+    )
+
+
+def _name_it(context: Context, version: ModelVersion, submission: Submission) -> None:
+    """Write the journal, and set the alias where one was asked for."""
+    move = aliases.planned(context, version.model, submission.alias, version.version) if submission.alias else None
+    with context.store.write() as connection:
+        journal.append(
+            connection,
+            journal.JournalEntry(
+                at=context.clock(),
+                actor=context.caller.actor,
+                kind="register",
+                subject=version.ref,
+                before="",
+                after=version.bundle,
+                reason=submission.note.strip(),
+                command=context.caller.command,
+            ),
+        )
+        if move is not None:
+            aliases.write_journal(context, connection, move, reason=submission.note.strip())
+        context.audit(connection, "register", version.ref, version.bundle)
+    if move is not None:
+        aliases.apply(context, replace(move))

@@ -1,0 +1,192 @@
+"""The whole workspace at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.revise import active
+from mlprod_nb.results import Result, Verdict
+from mlprod_nb.store.revisions import Revision
+
+
+@dataclass(frozen=True)
+class GatewayStatus:
+    """The gateway.
+
+    Attributes:
+        running: Whether it answers.
+        url: Where.
+        pid: Its process.
+        since: When it started.
+        problem: Why it is not ready; empty where it is.
+    """
+
+    running: bool
+    url: str
+    pid: int
+    since: datetime | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class EndpointStatus:
+    """One variant of one endpoint.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        revision: Its revision's number.
+        variant: The variant's name.
+        version: The model version behind it.
+        share: Its share of the traffic, percent.
+        runtime: ``onnx``, or ``python`` for a model worker.
+        note: Why it is not ONNX; empty where it is.
+    """
+
+    endpoint: str
+    revision: int
+    variant: str
+    version: str
+    share: float
+    runtime: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """One report.
+
+    Attributes:
+        endpoint: The endpoint it is about.
+        kind: ``drift``, ``abtest`` or the name of a user's own.
+        status: Its verdict: ok, warn or alarm.
+        sentence: Its verdict in words.
+        created_at: When it was made.
+        digest: Its digest's first characters.
+        approvals: How many approved it.
+    """
+
+    endpoint: str
+    kind: str
+    status: str
+    sentence: str
+    created_at: datetime
+    digest: str
+    approvals: int
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """One scheduled job.
+
+    Attributes:
+        job: Its number.
+        cron: When it runs.
+        command: What it runs.
+        next_at: When it runs next.
+        last: How its last run ended, or empty.
+    """
+
+    job: int
+    cron: str
+    command: str
+    next_at: datetime | None
+    last: str
+
+
+@dataclass(frozen=True)
+class StatusResult(Result):
+    """The workspace at a glance.
+
+    Attributes:
+        verdict: Whether anything needs attention.
+        workspace: Its name.
+        gateway: The gateway.
+        endpoints: One row a variant.
+        reports: The newest reports first.
+        jobs: The scheduled jobs.
+    """
+
+    verdict: Verdict
+    workspace: str
+    gateway: GatewayStatus
+    endpoints: tuple[EndpointStatus, ...]
+    reports: tuple[ReportRow, ...]
+    jobs: tuple[JobStatus, ...]
+
+    _frame_field = "endpoints"
+
+
+def status(context: Context) -> StatusResult:
+    """Look at every part; a part that does not answer is said to, never an error."""
+    gateway = _gateway(context)
+    endpoints = tuple(row for revision in active(context).values() for row in _endpoint(context, revision))
+    reports = _reports(context)
+    return StatusResult(
+        verdict=_verdict(gateway, endpoints, reports),
+        workspace=context.settings.name or context.root.name,
+        gateway=gateway,
+        endpoints=endpoints,
+        reports=reports,
+        jobs=_jobs(context),
+    )
+
+
+def _gateway(context: Context) -> GatewayStatus:
+    from mlprod_nb.targets import local
+
+    record = local.running(context.root)
+    if record is None:
+        return GatewayStatus(False, "", 0, None, "not running")
+    return GatewayStatus(True, record.url, record.pid, record.started_at, local.problem(context.root))
+
+
+def _endpoint(context: Context, revision: Revision) -> list[EndpointStatus]:
+    assert revision.spec is not None
+    shares = revision.spec.shares()
+    rows = []
+    for variant in revision.spec.variants:
+        manifest = context.bundles.get(variant.bundle).manifest
+        share = round(100 * shares[variant.name], 2)
+        names = (revision.endpoint, revision.number, variant.name, variant.model_version)
+        rows.append(EndpointStatus(*names, share, manifest.runtime, manifest.runtime_reason))
+    return rows
+
+
+def _reports(context: Context) -> tuple[ReportRow, ...]:
+    from mlprod_nb.reports import catalogue
+
+    with context.store.read() as connection:
+        found = catalogue.list_reports(connection, limit=5)
+    return tuple(
+        ReportRow(r.endpoint, r.kind, r.status, r.sentence, r.created_at, r.digest[:12], r.approvals) for r in found
+    )
+
+
+def _jobs(context: Context) -> tuple[JobStatus, ...]:
+    from mlprod_nb import scheduler
+
+    with context.store.read() as connection:
+        listed = scheduler.list_jobs(connection, now=context.clock())
+    return tuple(JobStatus(job.job, job.cron, job.command, job.next_at, job.last) for job in listed.jobs)
+
+
+def _verdict(gateway: GatewayStatus, endpoints: tuple[EndpointStatus, ...], reports: tuple[ReportRow, ...]) -> Verdict:
+    if endpoints and not gateway.running:
+        return Verdict("alarm", "the gateway is not running, so no endpoint answers.", "%mlprod up")
+    if gateway.problem and gateway.running:
+        return Verdict("alarm", f"the gateway is not ready: {gateway.problem}")
+    if not endpoints:
+        where = f"the gateway is up at {gateway.url}; " if gateway.running else ""
+        action = "%mlprod deploy MODEL@ALIAS" if gateway.running else "%mlprod up"
+        return Verdict("ok", f"{where}nothing is deployed yet.", action)
+    latest: dict[tuple[str, str], ReportRow] = {}
+    for report in reports:
+        latest.setdefault((report.endpoint, report.kind), report)
+    alarms = [report for report in latest.values() if report.status == "alarm"]
+    if alarms:
+        first = alarms[0]
+        return Verdict("warn", f"the last {first.kind} report of {first.endpoint!r} says: {first.sentence}")
+    names = sorted({row.endpoint for row in endpoints})
+    return Verdict("ok", f"{', '.join(names)} {'answers' if len(names) == 1 else 'answer'} at {gateway.url}")

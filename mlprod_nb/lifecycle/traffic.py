@@ -1,0 +1,140 @@
+"""Calling an endpoint as any client does: predictions over HTTP, feedback by prediction id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.lifecycle import data as reading
+from mlprod_nb.lifecycle.context import LOCAL_TOKEN, Context
+from mlprod_nb.results import Result, Section
+
+if TYPE_CHECKING:
+    from mlprod_nb.serving.client import GatewayClient
+
+_KINDS = ("label", "reward", "interaction")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class PredictResult(Result):
+    """What an endpoint answered; every list has one value a row, in the rows' order.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        predictions: The predicted labels or values.
+        scores: Probability of the last class (binary), of the predicted class (multiclass), or the value.
+        prediction_ids: Keys for feedback and ``who-served``.
+        variant: Which variant answered.
+        model_version: Which model version answered, as ``flights/3``.
+    """
+
+    endpoint: str
+    predictions: tuple[Any, ...]
+    scores: tuple[float, ...]
+    prediction_ids: tuple[str, ...]
+    variant: tuple[str, ...]
+    model_version: tuple[str, ...]
+
+    def headline(self) -> str:
+        """Say how many rows were answered, and by whom."""
+        counts = {name: self.variant.count(name) for name in sorted(set(self.variant))}
+        by = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        return f"{len(self.predictions):,} predictions from {self.endpoint!r} ({by})."
+
+    def sections(self) -> tuple[Section, ...]:
+        """Show the first rows."""
+        names = ("predictions", "scores", "variant", "model_version", "prediction_ids")
+        rows = tuple(zip(*(getattr(self, name)[:_SHOWN] for name in names), strict=True))
+        more = f"first {_SHOWN} of {len(self.predictions):,}" if len(self.predictions) > _SHOWN else ""
+        return (Section(more, names, rows),)
+
+    def to_frame(self) -> Any:
+        """Return one row a prediction."""
+        import pandas as pd
+
+        names = ("predictions", "scores", "variant", "model_version", "prediction_ids")
+        return pd.DataFrame({name: list(getattr(self, name)) for name in names})
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What :meth:`mlprod_nb.Workspace.feedback` takes."""
+
+    endpoint: str
+    ids: Any
+    values: Any
+    kind: str
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class FeedbackResult(Result):
+    """Feedback was taken.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        accepted: How many values.
+        kind: label, reward or interaction.
+    """
+
+    endpoint: str
+    accepted: int
+    kind: str
+    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "accepted", "kind")
+
+    def headline(self) -> str:
+        """Say how many values were taken."""
+        return f"{self.accepted:,} {self.kind}s taken for {self.endpoint!r}."
+
+
+def predict(context: Context, endpoint: str, rows: Any, *, units: Any, event_time: Any) -> PredictResult:
+    """Ask for predictions over HTTP."""
+    frame = reading.frame(rows)
+    unit_values, when = None, None
+    if units is not None:
+        values, name = reading.column(units, frame, "units")
+        unit_values = [str(value) for value in values]
+        frame = frame.drop(columns=[name]) if name else frame
+    if event_time is not None:
+        values, name = reading.column(event_time, frame, "event-time")
+        when = reading.moments(values)
+        frame = frame.drop(columns=[name]) if name else frame
+    columns = {str(name): reading.plain(frame[name]) for name in frame.columns}
+    with client(context) as gateway:
+        reply = gateway.predict(endpoint, columns, units=unit_values, event_time=when)
+    names = ("predictions", "scores", "prediction_ids", "variant", "model_version")
+    return PredictResult(endpoint, *(tuple(reply[name]) for name in names))
+
+
+def feedback(context: Context, given: Feedback) -> FeedbackResult:
+    """Send feedback over HTTP."""
+    if given.kind not in _KINDS:
+        raise UsageError(f"{given.kind!r} is not a kind of feedback.", hint=f"There is: {', '.join(_KINDS)}.")
+    ids, values = reading.plain(given.ids), reading.plain(given.values)
+    if len(ids) != len(values):
+        raise UsageError(f"--ids has {len(ids)} rows and --values has {len(values)}.", hint="They must be as many.")
+    shared = {"kind": given.kind, "name": given.name, "source": given.source}
+    rows = [{"prediction_id": i, "value": value, **shared} for i, value in zip(ids, values, strict=True)]
+    with client(context) as gateway:
+        return FeedbackResult(given.endpoint, gateway.feedback(given.endpoint, rows), given.kind)
+
+
+def client(context: Context) -> GatewayClient:
+    """Return a client of this workspace's gateway, with the local token.
+
+    Raises:
+        Refused: The gateway is not running.
+    """
+    from mlprod_nb.access import secrets
+    from mlprod_nb.serving.client import GatewayClient
+    from mlprod_nb.targets import local
+
+    record = local.running(context.root)
+    if record is None:
+        raise Refused("the gateway is not running.", hint="Start it with: mlprod up")
+    authority = context.layout.tls / "ca.pem"
+    verify = str(authority) if record.url.startswith("https") else True
+    return GatewayClient(record.url, secrets.read_secret(context.layout.secrets / LOCAL_TOKEN), verify=verify)

@@ -1,0 +1,91 @@
+"""Watching an endpoint: pin a range of the log, compare it with the reference of the version that serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlprod_nb.clock import parse_moment
+from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.routing import EndpointSpec, Variant
+
+if TYPE_CHECKING:
+    from mlprod_nb.monitoring import MonitorResult
+    from mlprod_nb.prediction_log.ranges import LogRange
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which part of the log: by event times as users write them, or pinned by a report.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        since: From this event time on; empty: from the beginning.
+        until: Before this event time; empty: to the end.
+        pinned: A log range as JSON; excludes ``since`` and ``until``.
+    """
+
+    endpoint: str
+    since: str = ""
+    until: str = ""
+    pinned: str = ""
+
+
+def pin(context: Context, window: Window) -> LogRange:
+    """Turn a window into a range of the log that stays the same.
+
+    Raises:
+        UsageError: Both a pinned range and event times are given, or the range is another endpoint's.
+        NotFound: The endpoint does not exist.
+    """
+    from mlprod_nb.prediction_log.ranges import LogRange
+
+    if window.pinned:
+        if window.since or window.until:
+            raise UsageError("--pinned excludes --since and --until.")
+        pinned = LogRange.from_json(window.pinned)
+        if pinned.endpoint != window.endpoint:
+            raise UsageError(f"the pinned range is of endpoint {pinned.endpoint!r}, not {window.endpoint!r}.")
+        return pinned
+    existing(context, window.endpoint)
+    now = context.clock()
+    since = parse_moment(window.since, now=now) if window.since else None
+    until = parse_moment(window.until, now=now) if window.until else None
+    if since and until and since >= until:
+        raise UsageError(f"--since {window.since} is not before --until {window.until}.")
+    return context.log.pin(window.endpoint, since=since, until=until)
+
+
+def monitor(context: Context, window: Window, *, alibi: bool) -> MonitorResult:
+    """Compare a window with the reference of the endpoint's main version."""
+    from mlprod_nb import monitoring
+    from mlprod_nb.registry.bundles import PROFILE, REFERENCE
+
+    pinned = pin(context, window)
+    variant = main_variant(existing(context, window.endpoint).spec, window.endpoint)
+    bundle = context.bundles.get(variant.bundle)
+    return monitoring.run(
+        monitoring.MonitorInput(
+            endpoint=window.endpoint,
+            model_version=variant.model_version,
+            profile=monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes()),
+            reference=bundle.path / REFERENCE,
+            window=context.log.labelled(pinned),
+            since=pinned.since,
+            until=pinned.until,
+            alibi=alibi,
+        )
+    )
+
+
+def main_variant(spec: EndpointSpec | None, endpoint: str) -> Variant:
+    """Return the variant whose reference counts: the first with the largest weight.
+
+    Raises:
+        Refused: The endpoint was taken away.
+    """
+    if spec is None:
+        raise Refused(f"endpoint {endpoint!r} was taken away.")
+    return max(spec.variants, key=lambda variant: variant.weight)
