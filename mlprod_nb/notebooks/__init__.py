@@ -1,0 +1,23 @@
+"""Find and execute one notebook, strictly.
+
+Guarantees: parameters are checked against the notebook's parameters cell before anything starts; the kernel runs the
+interpreter that called, whatever kernels the user has installed; a wall-clock limit holds for everything the notebook
+starts, and nothing of it is left when :func:`execute` returns; the notebook as far as it came is always kept.
+"""
+
+from mlprod_nb.notebooks.execution import Execution, NotebookFailed, Reason, execute
+from mlprod_nb.notebooks.files import find, read, sha256
+from mlprod_nb.notebooks.parameters import Parameter, check, declared
+
+__all__ = [
+    "Execution",
+    "NotebookFailed",
+    "Parameter",
+    "Reason",
+    "check",
+    "declared",
+    "execute",
+    "find",
+    "read",
+    "sha256",
+]

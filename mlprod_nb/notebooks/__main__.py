@@ -1,0 +1,134 @@
+"""The runner: ``python -m mlprod_nb.notebooks FOLDER`` executes ``FOLDER/source.ipynb`` by papermill.
+
+It reads ``spec.json``, writes ``executed.ipynb`` as it goes and ``outcome.json`` at the end, and ends with all that it
+started as soon as its standard input closes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mlprod_nb.notebooks.execution import MARK
+
+
+class _AtomicFile:
+    """papermill's output, of which a reader always finds a whole notebook, whenever the runner is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, text: str, _path: str) -> None:
+        temporary = self._path.with_suffix(".writing")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self._path)
+
+    def pretty_path(self, _path: str) -> str:
+        return self._path.name
+
+
+class _Progress:
+    """Which cell is being executed; told by nbclient's hooks."""
+
+    def __init__(self) -> None:
+        self.cell: int | None = None
+
+    def started(self, *, cell_index: int, **_: Any) -> None:
+        self.cell = cell_index
+
+    def ended(self, **_: Any) -> None:
+        self.cell = None
+
+
+def main(folder: Path) -> None:
+    """Execute the notebook in a folder and write how it went."""
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+    os.environ[MARK] = spec["mark"]
+    outcome = _execute(folder, spec)
+    (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+
+
+def _execute(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
+    from nbclient.exceptions import DeadKernelError
+    from papermill import execute_notebook
+    from papermill.exceptions import PapermillExecutionError
+    from papermill.iorw import papermill_io
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    papermill_io.register("executed:", _AtomicFile(folder / "executed.ipynb"))
+    progress = _Progress()
+    os.chdir(folder)
+    try:
+        execute_notebook(
+            "source.ipynb",
+            "executed:executed.ipynb",
+            spec["parameters"],
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=spec["cwd"],
+            autosave_cell_every=2,
+            # nbclient waits 4 s for a cell's last outputs, which a busy machine exceeds.
+            iopub_timeout=60,
+            kernel_manager_class=_kernel_manager(folder),
+            on_cell_start=progress.started,
+            on_cell_executed=progress.ended,
+        )
+    except PapermillExecutionError as error:
+        return _outcome("error", error.cell_index, error.ename, error.evalue)
+    except DeadKernelError:
+        return _outcome("died", progress.cell, "", "")
+    except Exception as error:  # noqa: BLE001 (the caller must be told whatever happened)
+        return _outcome(
+            "error" if progress.cell is not None else "start", progress.cell, type(error).__name__, str(error)
+        )
+    return _outcome(None, None, "", "")
+
+
+def _outcome(reason: str | None, cell: int | None, error: str, message: str) -> dict[str, Any]:
+    return {"reason": reason, "cell": cell, "error": error, "message": message}
+
+
+def _kernel_manager(folder: Path) -> type[Any]:
+    """Return a kernel manager for this very interpreter.
+
+    A kernel looked up by the name ``python3`` may be another environment's: the user's own kernel specifications come
+    first on Jupyter's path. So none is looked up. The connection file stays in the run's folder.
+    """
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    class OwnKernelManager(AsyncKernelManager):
+        def __init__(self, **options: Any) -> None:
+            file = str(folder / "kernel.json")
+            # Sockets in the run's own folder are closed to other users; a socket's path has at most 107 characters.
+            transport = "ipc" if sys.platform != "win32" and len(file) < 90 else "tcp"
+            super().__init__(connection_file=file, transport=transport, **options)
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            return KernelSpec(argv=command, display_name="Python 3", language="python")
+
+    return OwnKernelManager
+
+
+def _end_with_caller() -> None:
+    sys.stdin.buffer.read()
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            process.kill()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

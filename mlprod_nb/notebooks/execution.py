@@ -1,0 +1,265 @@
+"""Execute one notebook in a process of its own, within a wall-clock limit.
+
+Three processes: the caller, a runner (``python -m mlprod_nb.notebooks``) that holds papermill, and the kernel. The
+caller keeps the time. At the deadline it kills the kernel and whatever that started; the runner then saves what it has
+and ends, or is killed, too. The runner watches the caller through its standard input, so a caller that is killed leaves
+nothing. What a notebook starts carries a mark in its environment, by which a process that left its parent is found.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from mlprod_nb.errors import ExecutionFailed, UsageError
+from mlprod_nb.notebooks import files
+from mlprod_nb.notebooks.files import Notebook
+from mlprod_nb.notebooks.parameters import check, declared
+
+Reason = Literal["error", "timeout", "died", "start"]
+
+#: Not MLPROD_…, which would be a setting.
+MARK = "_MLPROD_EXECUTION"
+_GRACE_SECONDS = 5.0
+_MARKER_TAG = "papermill-error-cell-tag"
+_HINTS: dict[Reason, str] = {
+    "error": "Open it in JupyterLab and run it up to that cell.",
+    "timeout": "Raise [reports] timeout_seconds in mlprod.toml, or narrow the window.",
+    "died": "A kernel that dies was mostly out of memory, or a library crashed; narrow the window and run it again.",
+    "start": "Check that ipykernel is installed where mlprod is.",
+}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One run-through of a notebook that reached its end.
+
+    Attributes:
+        notebook: The executed notebook.
+        source_sha256: SHA-256 of the notebook as it was before.
+        parameters: The parameters it was given.
+        seconds: Wall-clock time from start to end.
+    """
+
+    notebook: Path
+    source_sha256: str
+    parameters: dict[str, Any]
+    seconds: float
+
+
+class NotebookFailed(ExecutionFailed):
+    """A notebook did not reach its end.
+
+    Args:
+        reason: ``"error"``: a cell raised; ``"timeout"``: the limit was reached; ``"died"``: the kernel ended by
+            itself; ``"start"``: no kernel could be started.
+        notebook: The notebook as far as it came.
+        cell_index: Index of the failing cell in it, or ``None`` where no cell is at fault.
+        error_name: The exception's class, or empty.
+        error_message: The exception's message, or empty.
+        seconds: Wall-clock time until it failed.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        notebook: Path,
+        *,
+        cell_index: int | None = None,
+        error_name: str = "",
+        error_message: str = "",
+        seconds: float = 0.0,
+    ) -> None:
+        self.reason: Reason = reason
+        self.notebook = notebook
+        self.cell_index = cell_index
+        self.error_name = error_name
+        self.error_message = error_message
+        self.seconds = seconds
+        where = f"cell {cell_index + 1} of {notebook.name}" if cell_index is not None else notebook.name
+        what = {
+            "error": f"failed: {error_name}: {_first_line(error_message)}".rstrip(": "),
+            "timeout": f"was stopped: {error_message}",
+            "died": "ended because its kernel died",
+            "start": f"could not start: {_first_line(error_message)}",
+        }[reason]
+        super().__init__(f"{where} {what.rstrip('.')}.", hint=_HINTS[reason])
+
+
+def execute(
+    source: Path, output: Path, parameters: Mapping[str, Any], *, timeout_seconds: float, cwd: Path
+) -> Execution:
+    """Execute a notebook in a fresh kernel of this interpreter.
+
+    Args:
+        source: The notebook; it is not changed.
+        output: Where the executed notebook goes, also when it fails.
+        parameters: Values for the notebook's parameters cell.
+        timeout_seconds: Wall-clock limit for the whole run, the kernel's start included.
+        cwd: The directory in which the notebook runs.
+
+    Raises:
+        NotFound: The notebook, or a parameter, does not exist.
+        UsageError: A parameter has the wrong type or is missing.
+        Refused: A parameter looks like a secret.
+        NotebookFailed: It did not reach its end; ``output`` holds what there is.
+    """
+    if timeout_seconds <= 0:
+        raise UsageError(f"the limit is {timeout_seconds} s; it must be above 0.")
+    notebook = files.read(source)
+    check(parameters, declared(notebook))
+    digest = files.sha256(source)
+    with tempfile.TemporaryDirectory(prefix="mlprod-execution-") as folder:
+        work, mark = Path(folder), uuid.uuid4().hex
+        (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+        spec = {"parameters": dict(parameters), "cwd": str(cwd.resolve()), "mark": mark}
+        (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+        start = time.monotonic()
+        timed_out = _run(work, mark, timeout_seconds)
+        seconds = time.monotonic() - start
+        outcome = _outcome(work, timeout_seconds if timed_out else None)
+        executed = files.read(work / "executed.ipynb") if (work / "executed.ipynb").is_file() else notebook
+    _tidy(executed, source.name, output.name)
+    if outcome.reason is None:
+        files.write(executed, output)
+        return Execution(output, digest, dict(parameters), seconds)
+    outcome = replace(outcome, cell=_failing_cell(executed, outcome))
+    _mark(executed, outcome)
+    files.write(executed, output)
+    raise NotebookFailed(
+        outcome.reason,
+        output,
+        cell_index=outcome.cell,
+        error_name=outcome.error,
+        error_message=outcome.message,
+        seconds=seconds,
+    )
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What the runner told, or what follows from its silence; no reason: the notebook reached its end."""
+
+    reason: Reason | None
+    cell: int | None = None
+    error: str = ""
+    message: str = ""
+
+
+def _run(work: Path, mark: str, timeout_seconds: float) -> bool:
+    """Run the runner to its end; return whether the limit was reached. No process is left."""
+    with (work / "runner.log").open("wb") as log:
+        runner = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+            [sys.executable, "-m", "mlprod_nb.notebooks", str(work)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        runner.wait(timeout_seconds)
+    except subprocess.TimeoutExpired:
+        _end(_started_by(runner.pid, mark))
+        with suppress(subprocess.TimeoutExpired):
+            runner.wait(_GRACE_SECONDS)
+        return True
+    finally:
+        _end_all(runner, mark)
+    return False
+
+
+def _started_by(pid: int, mark: str) -> list[Any]:
+    """Return the processes below a process, and those that carry the mark wherever they are."""
+    import psutil
+
+    found: dict[int, Any] = {}
+    with suppress(psutil.Error):
+        found = {child.pid: child for child in psutil.Process(pid).children(recursive=True)}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark:
+                found[process.pid] = process
+    found.pop(pid, None)
+    return list(found.values())
+
+
+def _end(processes: list[Any]) -> None:
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, timeout=_GRACE_SECONDS)
+
+
+def _end_all(runner: subprocess.Popen[bytes], mark: str) -> None:
+    started = _started_by(runner.pid, mark)
+    if runner.poll() is None:
+        runner.kill()
+    runner.wait()
+    if runner.stdin is not None:
+        runner.stdin.close()
+    # What is killed may just have started another: look until nothing is found.
+    for _ in range(20):
+        if not started:
+            return
+        _end(started)
+        started = _started_by(runner.pid, mark)
+
+
+def _outcome(work: Path, limit: float | None) -> _Outcome:
+    file = work / "outcome.json"
+    told = _Outcome(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+    if limit is not None:
+        return _Outcome("timeout", told.cell if told else None, message=f"it reached the limit of {limit:g} s")
+    if told is not None:
+        return told
+    if (work / "executed.ipynb").is_file():
+        return _Outcome("died")
+    log = (work / "runner.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return _Outcome("start", message=log[-1] if log else "the process that runs notebooks ended at once")
+
+
+def _tidy(notebook: Notebook, source: str, output: str) -> None:
+    """Take out what papermill adds and evidence should not hold: the environment, machine paths, its error banners."""
+    notebook["cells"] = [c for c in notebook["cells"] if _MARKER_TAG not in c.get("metadata", {}).get("tags", ())]
+    papermill = notebook["metadata"].get("papermill", {})
+    papermill.pop("environment_variables", None)
+    if papermill:
+        papermill |= {"input_path": source, "output_path": output}
+
+
+def _failing_cell(notebook: Notebook, outcome: _Outcome) -> int | None:
+    """Return the cell that the runner named, or where the runner was killed the one that was running."""
+    if outcome.cell is not None or outcome.reason not in ("timeout", "died"):
+        return outcome.cell
+    running = (
+        index
+        for index, cell in enumerate(notebook["cells"])
+        if cell.get("metadata", {}).get("papermill", {}).get("status") == "running"
+    )
+    return next(running, None)
+
+
+def _mark(notebook: Notebook, outcome: _Outcome) -> None:
+    """Write into the notebook why it failed and where; papermill calls cells completed that never ran."""
+    notebook["metadata"]["mlprod"] = {"failure": asdict(outcome)}
+    for index, cell in enumerate(notebook["cells"]):
+        status = cell["metadata"].setdefault("papermill", {})
+        if index == outcome.cell:
+            status["status"] = "failed"
+        elif not status.get("start_time"):
+            status["status"] = "pending"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else ""
