@@ -129,14 +129,15 @@ def execute(
         outcome = _outcome(work, timeout_seconds if timed_out else None)
         executed = files.read(work / "executed.ipynb") if (work / "executed.ipynb").is_file() else notebook
     _tidy(executed, source.name, output.name)
-    if outcome.reason is None:
+    reason = outcome.reason
+    if reason is None:
         files.write(executed, output)
         return Execution(output, digest, dict(parameters), seconds)
     outcome = replace(outcome, cell=_failing_cell(executed, outcome))
     _mark(executed, outcome)
     files.write(executed, output)
     raise NotebookFailed(
-        outcome.reason,
+        reason,
         output,
         cell_index=outcome.cell,
         error_name=outcome.error,
