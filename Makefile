@@ -1,0 +1,59 @@
+# The commands that anyone must know: make demo, make lab, make test, make check, make bench. CI calls the same ones.
+
+# The first interpreter here that is Python 3.11 or 3.12.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+
+BIN := .venv/bin
+LATEST := .venv-latest/bin
+# Two cores: numeric libraries must not start a pool of threads in every test process.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+TESTS := -q -n 2 --dist loadscope
+
+.PHONY: setup demo lab test test-latest check lock pictures clean
+
+setup: .venv/ready
+
+.venv/ready: requirements/all.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "mlprod_nb needs Python 3.11 or 3.12: none is on the PATH."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -qq --require-hashes -r requirements/all.txt
+	$(BIN)/python -m pip install -qq --no-deps -e .
+	@touch $@
+
+.venv-latest/ready: requirements/latest.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "mlprod_nb needs Python 3.11 or 3.12: none is on the PATH."; exit 1; }
+	$(PYTHON) -m venv .venv-latest
+	$(LATEST)/python -m pip install -qq --require-hashes -r requirements/latest.txt
+	$(LATEST)/python -m pip install -qq --no-deps -e .
+	@touch $@
+
+demo: setup  ## Run the quickstart headless in ./demo and say where the reports lie.
+	$(BIN)/python tools/demo.py demo
+
+lab: setup  ## Open the quickstart in JupyterLab.
+	mkdir -p demo && cp -n notebooks/quickstart.ipynb demo/ || true
+	cd demo && ../$(BIN)/jupyter lab quickstart.ipynb
+
+test: setup  ## Every test, in the environment with alibi-detect.
+	$(BIN)/python -m pytest $(TESTS)
+
+test-latest: .venv-latest/ready  ## The tests with the newest numpy and pandas, without alibi-detect and the browser.
+	$(LATEST)/python -m pytest $(TESTS) -m "not browser"
+
+check: setup  ## Style, types and import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+lock: setup  ## Resolve the locked requirements anew; needs uv.
+	for extra in all latest; do uv pip compile pyproject.toml --extra $$extra --universal --python-version 3.11 \
+		--no-header --no-annotate --generate-hashes -q -o requirements/$$extra.txt; done
+
+pictures: setup  ## Take the README's screenshots anew.
+	$(BIN)/python tools/pictures.py
+
+clean:
+	rm -rf .venv .venv-latest demo
