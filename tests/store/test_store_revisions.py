@@ -1,0 +1,135 @@
+"""Revisions are decided once; the journal counts only what became true; the database keeps what it acknowledged."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mlprod_nb.errors import Unavailable
+from mlprod_nb.routing import EndpointSpec, Variant
+from mlprod_nb.store import Revision, Store, gateways, journal, revisions, tables
+
+NOW = datetime(2013, 4, 1, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(Store.sqlite_url(tmp_path / "state.db"))
+    store.migrate()
+    yield store
+    store.close()
+
+
+def spec(version: int) -> EndpointSpec:
+    return EndpointSpec("flights", (Variant("champion", "flights", version, "digest", 100),))
+
+
+def propose(store: Store, state: EndpointSpec | None) -> Revision:
+    with store.write() as connection:
+        return revisions.propose(connection, "flights", state, actor="ada", command="deploy", reason="", now=NOW)
+
+
+def decide(store: Store, revision: Revision, outcome: revisions.OutcomeName) -> bool:
+    with store.write() as connection:
+        return revisions.decide(connection, revision.id, outcome, detail="", now=NOW)
+
+
+def active(store: Store) -> dict[str, Revision]:
+    with store.read() as connection:
+        return revisions.active(connection)
+
+
+def test_sqlite_syncs_every_commit(store: Store) -> None:
+    with store.read() as connection:
+        assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(sa.text("PRAGMA synchronous")) == 2
+
+
+def test_migrating_twice_changes_nothing(store: Store) -> None:
+    store.migrate()
+    assert store.schema_version() == "0001"
+
+
+def test_the_migrations_make_the_tables_that_the_code_declares(store: Store) -> None:
+    with store.read() as connection:
+        assert set(tables.metadata.tables) <= set(sa.inspect(connection).get_table_names())
+
+
+def test_a_proposed_revision_serves_only_when_it_is_decided(store: Store) -> None:
+    revision = propose(store, spec(1))
+    assert active(store) == {}
+    assert decide(store, revision, "active")
+    assert active(store)["flights"].spec == spec(1)
+
+
+def test_of_two_that_decide_one_revision_one_wins(store: Store) -> None:
+    revision = propose(store, spec(1))
+    wins: list[bool] = []
+    outcomes: list[revisions.OutcomeName] = ["active", "withdrawn"]
+    threads = [threading.Thread(target=lambda o=o: wins.append(decide(store, revision, o))) for o in outcomes * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(wins) == [False] * 7 + [True]
+
+
+def test_a_rejected_revision_leaves_the_old_one_serving(store: Store) -> None:
+    decide(store, propose(store, spec(1)), "active")
+    decide(store, propose(store, spec(2)), "rejected")
+    assert active(store)["flights"].number == 1
+    with store.read() as connection:
+        assert [r.number for r in revisions.history(connection, "flights")] == [1, 2]
+
+
+def test_an_endpoint_that_was_taken_away_is_not_active_and_keeps_its_history(store: Store) -> None:
+    decide(store, propose(store, spec(1)), "active")
+    decide(store, propose(store, None), "active")
+    assert active(store) == {}
+    with store.read() as connection:
+        assert revisions.endpoint_names(connection) == ["flights"]
+
+
+def test_an_alias_move_counts_only_where_its_revision_became_active(store: Store) -> None:
+    kept, lost = propose(store, spec(1)), propose(store, spec(2))
+    with store.write() as connection:
+        for revision, after in ((kept, "flights/1"), (lost, "flights/2")):
+            entry = journal.JournalEntry(NOW, "ada", "alias", "flights@champion", "", after, "", "", revision.id)
+            journal.append(connection, entry)
+    decide(store, kept, "active")
+    decide(store, lost, "withdrawn")
+    with store.read() as connection:
+        assert [entry.after for entry in journal.entries(connection)] == ["flights/1"]
+        assert [entry.after for entry in journal.of_revisions(connection, [kept.id, lost.id])] == ["flights/1"]
+
+
+def test_a_failed_transaction_leaves_nothing_behind(store: Store) -> None:
+    def interrupted() -> None:
+        with store.write() as connection:
+            revisions.propose(connection, "flights", spec(1), actor="ada", command="", reason="", now=NOW)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    with store.read() as connection:
+        assert revisions.endpoint_names(connection) == []
+
+
+def test_the_newest_gateway_that_has_not_stopped_is_the_latest(store: Store) -> None:
+    with store.write() as connection:
+        for name in ("one", "two"):
+            gateways.announce(connection, gateways.GatewayRecord(name, 1, "http://127.0.0.1:1", NOW))
+        gateways.retire(connection, "two", now=NOW)
+        latest = gateways.latest(connection)
+    assert latest is not None
+    assert latest.id == "one"
+
+
+def test_a_database_that_does_not_answer_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="state database"):
+        Store(Store.sqlite_url(tmp_path / "missing" / "state.db")).migrate()

@@ -1,0 +1,40 @@
+"""Errors are one line that names the thing at fault, the nearest right one, and what to do."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from mlprod_nb import errors
+from mlprod_nb.errors import MissingExtra, MlprodError, NotFound
+
+
+def test_an_unknown_name_is_answered_by_the_nearest_known_one() -> None:
+    error = NotFound("model", "fligths", ["flights", "hotels"])
+    assert str(error) == "there is no model 'fligths'. Did you mean 'flights'?"
+    assert error.nearest == "flights"
+
+
+def test_a_name_that_resembles_nothing_lists_what_there_is() -> None:
+    assert str(NotFound("model", "zzz", ["flights", "hotels"])) == "there is no model 'zzz'. There is: flights, hotels."
+
+
+def test_the_nearest_name_is_found_whatever_its_case() -> None:
+    assert errors.nearest("FLIGHTS", ["flights"]) == "flights"
+
+
+def test_a_notebook_shows_an_error_as_one_line_and_no_traceback() -> None:
+    assert MlprodError("it broke.", hint="Mend it.")._render_traceback_() == ["mlprod: it broke. Mend it."]
+
+
+def test_a_missing_package_names_the_extra_that_brings_it() -> None:
+    assert 'pip install "mlprod_nb[alibi]"' in str(MissingExtra("alibi-detect", "alibi"))
+
+
+@pytest.mark.parametrize(
+    "kind", [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, MlprodError)]
+)
+def test_every_error_has_a_sentence_and_an_exit_code_that_the_shell_knows(kind: type[MlprodError]) -> None:
+    assert kind.__doc__
+    assert kind.exit_code in {2, 3}

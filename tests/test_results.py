@@ -1,0 +1,100 @@
+"""Results render themselves, the same facts in every form, and escape what data can contain."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from mlprod_nb.results import VERDICT_MIME, Result, Verdict, format_value
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Example(Result):
+    verdict: Verdict
+    rows: tuple[Row, ...]
+    when: datetime
+    total: int
+
+    _hidden = ("total",)
+
+
+EXAMPLE = Example(
+    Verdict("alarm", "too late.", "%mlprod rollback flights"),
+    (Row("a|b", 0.123456), Row("<script>alert(1)</script>", float("nan"))),
+    datetime(2013, 4, 1, tzinfo=UTC),
+    7,
+)
+
+
+def test_text_markdown_and_html_say_the_same() -> None:
+    for rendered in (str(EXAMPLE), EXAMPLE._repr_markdown_(), EXAMPLE._repr_html_()):
+        assert "too late." in rendered
+        assert "0.1235" in rendered
+        assert "2013-04-01T00:00:00Z" in rendered
+        assert "%mlprod rollback flights" in rendered
+
+
+def test_html_escapes_what_data_can_contain() -> None:
+    assert "<script>" not in EXAMPLE._repr_html_()
+
+
+def test_html_needs_nothing_from_elsewhere() -> None:
+    assert "http" not in EXAMPLE._repr_html_()
+    assert "url(" not in EXAMPLE._repr_html_()
+
+
+def test_markdown_tables_keep_their_columns() -> None:
+    assert "a\\|b" in EXAMPLE._repr_markdown_()
+
+
+def test_a_result_is_data_that_json_can_hold() -> None:
+    data = json.loads(EXAMPLE.to_json())
+    assert data["rows"][1]["value"] is None
+    assert data["total"] == 7
+
+
+def test_a_frame_has_one_row_an_item() -> None:
+    assert list(EXAMPLE.to_frame()["name"]) == ["a|b", "<script>alert(1)</script>"]
+
+
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warn", 0), ("alarm", 1)])
+def test_only_an_alarm_means_no(status: str, code: int) -> None:
+    assert Verdict(status, "…").exit_code == code  # type: ignore[arg-type]
+    assert EXAMPLE.exit_code == 1
+
+
+def test_a_verdict_marks_its_cell() -> None:
+    bundle = EXAMPLE.verdict._repr_mimebundle_()
+    assert bundle[VERDICT_MIME] == {"status": "alarm", "sentence": "too late.", "action": "%mlprod rollback flights"}
+    assert bundle["text/plain"] == "✗ ALARM: too late."
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (True, "yes"),
+        (0.000123456, "0.0001235"),
+        (1234567, "1,234,567"),
+        (12345.678, "12,346"),
+        ([1, 2], "1, 2"),
+    ],
+)
+def test_values_are_written_for_readers(value: object, shown: str) -> None:
+    assert format_value(value) == shown
+
+
+def test_numpy_scalars_become_plain_values() -> None:
+    assert (
+        Example(Verdict("ok", ""), (Row("x", np.float64(1.5)),), EXAMPLE.when, 1).to_dict()["rows"][0]["value"] == 1.5
+    )

@@ -1,0 +1,56 @@
+"""Settings: safe defaults, one file, variables over it, and clear words for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlprod_nb import settings
+from mlprod_nb.errors import NotFound, UsageError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "mlprod.toml").write_text('name = "demo"\n', encoding="utf-8")
+    return tmp_path
+
+
+def test_defaults_are_safe(root: Path) -> None:
+    loaded = settings.load(root)
+    assert loaded.gateway.host == "127.0.0.1"
+    assert loaded.name == "demo"
+
+
+def test_a_variable_wins_over_the_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPROD_GATEWAY__PORT", "8123")
+    assert settings.load(root).gateway.port == 8123
+
+
+def test_a_misspelt_key_is_answered_by_the_right_one(root: Path) -> None:
+    (root / "mlprod.toml").write_text("[gateway]\nprot = 1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"gateway\.prot.*Did you mean 'port'"):
+        settings.load(root)
+
+
+def test_a_value_of_the_wrong_kind_names_its_key(root: Path) -> None:
+    (root / "mlprod.toml").write_text('[gateway]\nport = "many"\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"gateway\.port"):
+        settings.load(root)
+
+
+def test_broken_toml_names_the_file_and_the_place(root: Path) -> None:
+    (root / "mlprod.toml").write_text("name = \n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"not valid TOML.*line 1"):
+        settings.load(root)
+
+
+def test_a_workspace_is_found_from_below(root: Path) -> None:
+    below = root / "a" / "b"
+    below.mkdir(parents=True)
+    assert settings.open_root(below) == root.resolve()
+
+
+def test_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="mlprod init"):
+        settings.open_root(tmp_path)
