@@ -1,0 +1,124 @@
+"""Bins and what is counted in them: a window of live data as counts that can be added.
+
+Edges are in float32 and inclusive above, so the counts up to an edge are the empirical distribution function at it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXAMPLES = 5
+_EXACT_VALUES = 499
+_LEVELS = 998
+
+
+@dataclass(frozen=True)
+class ColumnCounts:
+    """One column of a window, counted as the profile of that column is; ``a + b`` is the window of both.
+
+    Attributes:
+        counts: Rows in each bin or category; the last category is all others.
+        missing: Rows without a value.
+        rows: Rows of the window.
+        below: Rows below the reference's minimum.
+        above: Rows above the reference's maximum.
+        infinite: Rows with an infinite value.
+        unseen: Rows with a category that the reference does not list.
+        examples: Up to five such categories.
+        minimum: Smallest finite value.
+        maximum: Largest finite value.
+        total: Sum of the finite values' differences from the reference's mean.
+        squares: Sum of the squares of these differences.
+        ordered: Whether the counts are of bins of numbers rather than of categories.
+        problem: Why the column could not be counted; empty where it could.
+    """
+
+    counts: NDArray[np.int64]
+    missing: int
+    rows: int
+    below: int = 0
+    above: int = 0
+    infinite: int = 0
+    unseen: int = 0
+    examples: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    total: float = 0.0
+    squares: float = 0.0
+    ordered: bool = False
+    problem: str = ""
+
+    @property
+    def present(self) -> int:
+        """How many rows have a value."""
+        return self.rows - self.missing
+
+    def __add__(self, other: ColumnCounts) -> ColumnCounts:
+        lows = [m for m in (self.minimum, other.minimum) if m is not None]
+        highs = [m for m in (self.maximum, other.maximum) if m is not None]
+        return ColumnCounts(
+            counts=self.counts + other.counts,
+            missing=self.missing + other.missing,
+            rows=self.rows + other.rows,
+            below=self.below + other.below,
+            above=self.above + other.above,
+            infinite=self.infinite + other.infinite,
+            unseen=self.unseen + other.unseen,
+            examples=tuple(sorted({*self.examples, *other.examples})[:EXAMPLES]),
+            minimum=min(lows, default=None),
+            maximum=max(highs, default=None),
+            total=self.total + other.total,
+            squares=self.squares + other.squares,
+            ordered=self.ordered,
+            problem=self.problem or other.problem,
+        )
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """A window in the reference's own bins.
+
+    Attributes:
+        rows: Rows of the window.
+        columns: Each profiled column's counts, by name.
+        extra: Columns of the window that the reference does not have.
+    """
+
+    rows: int
+    columns: dict[str, ColumnCounts]
+    extra: tuple[str, ...] = ()
+
+    def __add__(self, other: WindowCounts) -> WindowCounts:
+        shared = {name: counts + other.columns[name] for name, counts in self.columns.items() if name in other.columns}
+        return WindowCounts(
+            rows=self.rows + other.rows,
+            columns={**self.columns, **other.columns, **shared},
+            extra=tuple(sorted({*self.extra, *other.extra})),
+        )
+
+
+def choose_edges(ordered: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Choose bin edges: the values themselves where they are few, else quantiles; repeated values get their own bin."""
+    if not ordered.size:
+        return ordered
+    lowest = np.float32(-np.inf)
+    values = np.unique(ordered)
+    if values.size <= _EXACT_VALUES:
+        exact: NDArray[np.float32] = np.unique(np.concatenate([values, np.nextafter(values, lowest)]))
+        return exact
+    at = np.ceil(np.arange(1, _LEVELS) * (ordered.size / _LEVELS)).astype(np.int64) - 1
+    quantiles, repeats = np.unique(ordered[at], return_counts=True)
+    atoms = np.nextafter(quantiles[repeats > 1], lowest)
+    edges: NDArray[np.float32] = np.unique(
+        np.concatenate([quantiles, atoms, np.nextafter(ordered[:1], lowest), ordered[-1:]])
+    )
+    return edges
+
+
+def bin_counts(ordered: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Count sorted values in the bins ``(edge before, edge]``; the last bin is everything above the last edge."""
+    reached = np.searchsorted(ordered, edges, side="right")
+    return np.diff(np.concatenate([[0], reached, [ordered.size]])).astype(np.int64)

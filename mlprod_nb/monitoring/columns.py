@@ -1,0 +1,117 @@
+"""Raw columns, however they come, as numbers or as category counts.
+
+A column may be a numpy array, a list, an Arrow array or anything with ``to_numpy``. Missing are ``None``, NaN, NaT and
+pandas' NA. Numbers are compared in float32, so that a value that was float32 in training and float64 in a request
+falls into the same bin.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_MISSING_TYPES = ("NAType", "NaTType")
+
+
+def is_missing(value: Any) -> bool:
+    """Say whether one value is missing."""
+    return value is None or type(value).__name__ in _MISSING_TYPES or (isinstance(value, float) and value != value)
+
+
+def to_numbers(column: Any) -> Floats:
+    """Return a column as float64, shape ``(rows,)``, NaN where a value is missing.
+
+    Raises:
+        ValueError: A value is not a number.
+    """
+    if is_arrow(column):
+        return _arrow_numbers(column)
+    values = _numpy(column)
+    if values.dtype.kind in "fiub":
+        return values.astype(np.float64)
+    if values.dtype.kind in "mM":
+        raise ValueError(f"holds {values.dtype}, not numbers")
+    return np.array([np.nan if is_missing(value) else _number(value) for value in values.tolist()], dtype=np.float64)
+
+
+def to_texts(column: Any) -> list[str | None]:
+    """Return a column as texts, ``None`` where a value is missing; truth values are ``"true"`` and ``"false"``."""
+    if is_arrow(column):
+        import pyarrow as pa
+
+        texts: list[str | None] = column.cast(pa.string()).to_pylist()
+        return texts
+    values = _numpy(column)
+    return [None if is_missing(value) else _text(value) for value in values.tolist()]
+
+
+def to_counts(column: Any) -> tuple[Counter[str], int]:
+    """Return the count of each category of a column, and how many values are missing."""
+    if is_arrow(column):
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        pairs = pc.value_counts(column.cast(pa.string()))
+        counts: Counter[str] = Counter(dict(zip(pairs.field(0).to_pylist(), pairs.field(1).to_pylist(), strict=True)))
+    else:
+        counts = Counter(to_texts(column))  # type: ignore[arg-type]
+    missing = counts.pop(None, 0)  # type: ignore[call-overload]
+    return counts, int(missing)
+
+
+def single(values: Floats) -> NDArray[np.float32]:
+    """Return numbers in float32, finite ones kept finite."""
+    finite = np.isfinite(values)
+    clipped = np.clip(values, -_FLOAT32_MAX, _FLOAT32_MAX) if not finite.all() or values.size else values
+    return np.where(finite, clipped, values).astype(np.float32)
+
+
+def is_arrow(column: Any) -> bool:
+    """Say whether a column is an Arrow array, chunked or not."""
+    return type(column).__module__.startswith("pyarrow")
+
+
+def _arrow_numbers(column: Any) -> Floats:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan)
+    if pa.types.is_temporal(column.type):
+        raise ValueError(f"holds {column.type}, not numbers")
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    numbers: Floats = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan")).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _numpy(column: Any) -> NDArray[Any]:
+    values = column.to_numpy() if hasattr(column, "to_numpy") else column
+    if isinstance(values, np.ndarray):
+        return values
+    items = list(values)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str | bytes):
+        raise ValueError(f"holds {str(value)[:40]!r}, not a number")
+    try:
+        return float(value)
+    except TypeError:
+        raise ValueError(f"holds a {type(value).__name__}, not a number") from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,51 @@
+"""Detectors by name: the built-in ones, and those that other packages offer.
+
+A package adds a detector with an entry point in the group ``mlprod_nb.detectors`` whose value is an object with the
+attributes of :class:`~mlprod_nb.monitoring.detectors.protocol.Detector`, or a class that makes one without arguments.
+``alibi`` is apart: it needs rows rather than counts, and is only used when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+
+from mlprod_nb.errors import NotFound
+from mlprod_nb.monitoring.detectors.chi_square import ChiSquare
+from mlprod_nb.monitoring.detectors.ks import KolmogorovSmirnov
+from mlprod_nb.monitoring.detectors.missing import MissingRate
+from mlprod_nb.monitoring.detectors.protocol import Comparison, Detector
+from mlprod_nb.monitoring.detectors.psi import StabilityIndex
+from mlprod_nb.monitoring.detectors.scale import Scale
+
+__all__ = ["BUILT_IN", "DEFAULT", "GROUP", "Comparison", "Detector", "choose", "known"]
+
+GROUP = "mlprod_nb.detectors"
+BUILT_IN: dict[str, Detector] = {
+    detector.name: detector for detector in (KolmogorovSmirnov(), Scale(), ChiSquare(), MissingRate(), StabilityIndex())
+}
+#: What a look runs unless told otherwise; PSI is shown beside them and tested only where it is named.
+DEFAULT = ("ks", "scale", "chi_square", "missing")
+
+
+def known() -> dict[str, Detector]:
+    """Return every detector by name; one from another package never replaces a built-in one."""
+    found: dict[str, Detector] = {}
+    for point in entry_points(group=GROUP):
+        loaded = point.load()
+        found[point.name] = loaded() if isinstance(loaded, type) else loaded
+    return {**found, **BUILT_IN}
+
+
+def choose(names: Sequence[str] = ()) -> tuple[Detector, ...]:
+    """Return the named detectors; without names the default ones and those of other packages.
+
+    Raises:
+        NotFound: There is no detector of that name.
+    """
+    available = known()
+    chosen = names or (*DEFAULT, *sorted(set(available) - set(BUILT_IN)))
+    for name in chosen:
+        if name not in available:
+            raise NotFound("detector", name, available)
+    return tuple(available[name] for name in chosen)

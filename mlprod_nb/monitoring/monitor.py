@@ -1,0 +1,167 @@
+"""One look at an endpoint: counts, quality, drift, performance, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlprod_nb.monitoring import drift, quality, scoring, verdict
+from mlprod_nb.monitoring.budget import Budget
+from mlprod_nb.monitoring.detectors import choose
+from mlprod_nb.monitoring.profile import Profile, count, outcome_values
+from mlprod_nb.monitoring.result import AlibiRow, Finding, MonitorResult
+from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class MonitorInput:
+    """What one look needs.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        profile: The reference profile of the version.
+        window: Labelled predictions as ``PredictionLog.labelled`` gives them.
+        reference: The reference sample: columns, an Arrow table or the path of ``reference.parquet``. Only
+            alibi-detect needs it, since the profile serves everything else.
+        since: The window's beginning, for the record.
+        until: The window's end, for the record.
+        model_version: The version whose score and performance are judged, as ``flights/3``; every row where empty.
+        alibi: Run alibi-detect's detectors too.
+        looks_per_year: How many looks are planned in a year.
+        yearly_alpha: Chance of at least one false alarm in a year of looks at data that never change.
+        detectors: Names of the detectors to run; the default ones and those of other packages where empty.
+    """
+
+    endpoint: str
+    profile: Profile
+    window: pa.Table
+    reference: Mapping[str, Any] | pa.Table | Path | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    model_version: str = ""
+    alibi: bool = False
+    looks_per_year: int = 52
+    yearly_alpha: float = 0.05
+    detectors: tuple[str, ...] = ()
+
+    @property
+    def budget(self) -> Budget:
+        """How many false alarms are allowed."""
+        return Budget(self.yearly_alpha, self.looks_per_year)
+
+
+def run(given: MonitorInput) -> MonitorResult:
+    """Compare a window of live traffic with the reference.
+
+    Inputs are judged on every prediction of the window, whichever version made it; score, prediction, label and
+    performance on those of ``model_version``.
+
+    Raises:
+        MissingExtra: alibi-detect is asked for and not installed.
+        NotFound: A detector is asked for that does not exist.
+    """
+    detectors = choose(given.detectors)
+    outcomes = scoring.read(given.profile, given.window)
+    own = outcomes.of(given.model_version)
+    counted = count(given.profile, {**inputs(given.window), **_outcome_columns(given, outcomes, own)})
+    columns, moved = drift.compare(given.profile, counted, given.budget, detectors)
+    performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
+    found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes))
+    alibi = _alibi(given) if given.alibi and given.window.num_rows else ()
+    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, columns, moved, performance, found, alibi)
+    return MonitorResult(
+        verdict=verdict.conclude(evidence),
+        endpoint=given.endpoint,
+        model_version=given.model_version,
+        since=given.since,
+        until=given.until,
+        rows=given.window.num_rows,
+        labelled_share=float(outcomes.known[own].mean()) if own.any() else 0.0,
+        columns=columns,
+        outcomes=moved,
+        performance=performance,
+        quality=found,
+        alibi=alibi,
+        alpha=given.budget.per_look,
+        method=_method(given, tuple(detector.name for detector in detectors)),
+    )
+
+
+def inputs(window: pa.Table) -> dict[str, Any]:
+    """Return the model's input columns of logged predictions, as Arrow arrays by name."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "inputs" not in window.column_names or not pa.types.is_struct(window.schema.field("inputs").type):
+        return {}
+    column = window.column("inputs")
+    return {field.name: pc.struct_field(column, field.name) for field in column.type}
+
+
+def _outcome_columns(given: MonitorInput, outcomes: scoring.Outcomes, own: Any) -> dict[str, Any]:
+    rows, classes = outcomes.labelled.take(own), given.profile.classes
+    found = {SCORE_COLUMN: rows.scores, LABEL_COLUMN: rows.labels}
+    if given.profile.task == "classification":
+        found[PREDICTION_COLUMN] = rows.predictions
+    return {name: outcome_values(name, values, classes) for name, values in found.items()}
+
+
+def _label_findings(given: MonitorInput, outcomes: scoring.Outcomes) -> list[Finding]:
+    found = []
+    own = outcomes.of(given.model_version)
+    if given.window.num_rows and not own.any():
+        text = f"{given.model_version} made none of these predictions: score and performance were not tested"
+        found.append(Finding("", "version", "warn", 0.0, text))
+    elif own.any() and not outcomes.known[own].any():
+        found.append(Finding("", "labels", "info", 0.0, "no prediction has a label: performance was not tested"))
+    if given.profile.task == "classification" and "label" in given.window.column_names:
+        strange = own & (outcomes.labelled.labels < 0) & np.asarray(given.window.column("label").is_valid())
+        if strange.any():
+            share = float(strange.mean())
+            text = f"{int(strange.sum()):,} labels are none of the model's classes and were left out"
+            found.append(Finding("", "labels", "warn", share, text))
+    return found
+
+
+def _alibi(given: MonitorInput) -> tuple[AlibiRow, ...]:
+    from mlprod_nb.monitoring.detectors import alibi
+
+    if given.reference is None:
+        return (AlibiRow("TabularDrift", "", None, None, False, "not tested: there is no reference sample"),)
+    kinds = {column.name: column.kind for column in given.profile.columns}
+    return alibi.compare(kinds, _reference(given.reference), inputs(given.window), given.budget.drift)
+
+
+def _reference(reference: Mapping[str, Any] | pa.Table | Path) -> dict[str, Any]:
+    if isinstance(reference, Path):
+        import pyarrow.parquet as pq
+
+        reference = pq.read_table(reference)
+    if isinstance(reference, Mapping):
+        return dict(reference)
+    return {name: reference.column(name) for name in reference.column_names}
+
+
+def _method(given: MonitorInput, detectors: tuple[str, ...]) -> dict[str, str]:
+    from importlib.metadata import version
+
+    packages = ["numpy", "scipy", "pyarrow", *(["alibi-detect"] if given.alibi else [])]
+    method = {
+        "chance of a false alarm": given.budget.describe(),
+        "tests": ", ".join(detectors) + "; Holm's correction over all of them; a drift moves 3 % of the rows or more",
+        "reference": f"{given.profile.rows:,} rows",
+        "packages": ", ".join(f"{name} {version(name)}" for name in packages),
+    }
+    if given.alibi:
+        from mlprod_nb.monitoring.detectors.alibi import LICENCE
+
+        method["licence"] = LICENCE
+    return method

@@ -1,0 +1,354 @@
+"""The reference profile: what the data looked like when the model was registered, and counts of later windows in it.
+
+A column of numbers is kept as counts in at most 1,000 bins whose edges are quantiles of the reference. A value that
+repeats often gets a bin of its own, so a column of up to 499 distinct values is kept exactly. A window is counted in
+the same bins; counts of windows can be added, so a month is the sum of its days. The Kolmogorov–Smirnov statistic
+of such counts is within 3e-4 of the exact one on typical data, and never above it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlprod_nb.errors import InvalidInput
+from mlprod_nb.monitoring import performance
+from mlprod_nb.monitoring.bins import EXAMPLES, ColumnCounts, WindowCounts, bin_counts, choose_edges
+from mlprod_nb.monitoring.columns import Floats, is_arrow, single, to_counts, to_numbers, to_texts
+from mlprod_nb.registry.bundles import (
+    LABEL_COLUMN,
+    PREDICTION_COLUMN,
+    SCORE_COLUMN,
+    ClassLabel,
+    Signature,
+    Task,
+    canonical_json,
+)
+
+FORMAT = 1
+MAX_CATEGORIES = 1000
+OUTCOMES = (SCORE_COLUMN, PREDICTION_COLUMN, LABEL_COLUMN)
+Kind = Literal["number", "category"]
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column of the reference.
+
+    Attributes:
+        name: The column's name; ``__score__``, ``__prediction__`` and ``__label__`` are the model's and the world's.
+        kind: ``"number"`` or ``"category"``.
+        rows: Rows of the reference.
+        missing: Rows without a value.
+        counts: Rows in each bin (one more than ``edges``), or of each category and, last, of all others.
+        edges: Upper edges of the bins, inclusive, in float32; empty for categories.
+        categories: The categories that are counted one by one, commonest first; empty for numbers.
+        distinct: How many different values there are.
+        infinite: Rows with an infinite value.
+        minimum: Smallest finite value.
+        maximum: Largest finite value.
+        mean: Mean of the finite values.
+        sd: Standard deviation of the finite values.
+        importance: Mean absolute change of the score when the column is permuted; ``None`` where not measured.
+    """
+
+    name: str
+    kind: Kind
+    rows: int
+    missing: int
+    counts: tuple[int, ...]
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    distinct: int = 0
+    infinite: int = 0
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    sd: float | None = None
+    importance: float | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there are more categories than are counted one by one."""
+        return self.distinct > len(self.categories)
+
+    def as_counts(self) -> ColumnCounts:
+        """Return the reference itself as counts."""
+        present = self.rows - self.missing - self.infinite
+        return ColumnCounts(
+            counts=np.array(self.counts, dtype=np.int64),
+            missing=self.missing,
+            rows=self.rows,
+            infinite=self.infinite,
+            minimum=self.minimum,
+            maximum=self.maximum,
+            total=0.0,
+            squares=(self.sd or 0.0) ** 2 * max(present - 1, 0),
+            ordered=self.kind == "number",
+        )
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the reference looked like.
+
+    Attributes:
+        task: ``"classification"`` or ``"regression"``.
+        classes: The labels in the model's order; empty for a regression.
+        rows: Rows of the reference.
+        columns: The model's input columns.
+        outcomes: Score, prediction and label, as far as they were given.
+        performance: The metrics on the reference's labelled rows.
+        format: Version of the stored form.
+    """
+
+    task: Task
+    classes: tuple[ClassLabel, ...]
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+    outcomes: tuple[ColumnProfile, ...] = ()
+    performance: tuple[performance.Estimate, ...] = ()
+    format: int = FORMAT
+
+    def column(self, name: str) -> ColumnProfile | None:
+        """Return the column or outcome of that name, or ``None``."""
+        return next((column for column in (*self.columns, *self.outcomes) if column.name == name), None)
+
+    def to_json(self) -> bytes:
+        """Return the profile as canonical JSON: equal profiles give equal bytes."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Profile:
+        """Read what :meth:`to_json` gave.
+
+        Raises:
+            ValueError: The text is not a profile of a format that this version reads.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            if data["format"] != FORMAT:
+                raise ValueError(f"profile format {data['format']!r} is not {FORMAT}")
+            return cls(
+                task=data["task"],
+                classes=tuple(data["classes"]),
+                rows=int(data["rows"]),
+                columns=tuple(_column_from(item) for item in data["columns"]),
+                outcomes=tuple(_column_from(item) for item in data["outcomes"]),
+                performance=tuple(performance.Estimate(**item) for item in data["performance"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a profile: {error}") from None
+
+
+def _column_from(data: dict[str, Any]) -> ColumnProfile:
+    lists = {name: tuple(data[name]) for name in ("counts", "edges", "categories")}
+    return ColumnProfile(**{**data, **lists})
+
+
+def build(
+    columns: Mapping[str, Any],
+    signature: Signature,
+    *,
+    scores: Any,
+    labels: Any | None,
+    task: Task,
+    classes: tuple[ClassLabel, ...] = (),
+) -> Profile:
+    """Profile reference rows, best of data the model was not fitted on.
+
+    Args:
+        columns: Each input column's values; ``__prediction__`` among them holds the predicted labels. Without it they
+            are the last class where a binary score is 0.5 or more, and none for more classes.
+        signature: The model's input columns.
+        scores: The model's score of each row.
+        labels: What happened, missing where unknown; or ``None``.
+        task: ``"classification"`` or ``"regression"``.
+        classes: The labels in the model's order; empty for a regression.
+
+    Raises:
+        InvalidInput: A column is absent, of another length, or holds what its type does not allow.
+    """
+    score_values = _read("__score__", scores, "number")
+    rows = len(score_values)
+    profiled = []
+    for column in signature.columns:
+        if column.name not in columns:
+            raise InvalidInput(f"the reference has no column {column.name!r}.", column=column.name)
+        kind: Kind = "number" if column.type in ("double", "long") else "category"
+        profiled.append(_profile(column.name, columns[column.name], kind, rows))
+    outcomes = {SCORE_COLUMN: score_values}
+    if task == "classification":
+        predicted = columns.get(PREDICTION_COLUMN)
+        if predicted is None and len(classes) == 2:
+            predicted = np.array(classes, dtype=object)[(score_values >= 0.5).astype(int)]
+        if predicted is not None:
+            outcomes[PREDICTION_COLUMN] = performance.class_codes(_values(predicted), classes)
+        if labels is not None:
+            outcomes[LABEL_COLUMN] = performance.class_codes(_values(labels), classes)
+    elif labels is not None:
+        outcomes[LABEL_COLUMN] = _read(LABEL_COLUMN, labels, "number")
+    wrong = next((name for name, values in outcomes.items() if len(values) != rows), None)
+    if wrong:
+        raise InvalidInput(f"{wrong} has {len(outcomes[wrong])} values for {rows} scores.", column=wrong)
+    return Profile(
+        task=task,
+        classes=tuple(classes),
+        rows=rows,
+        columns=tuple(profiled),
+        outcomes=tuple(_outcome(name, values, task, classes) for name, values in outcomes.items()),
+        performance=_reference_performance(outcomes, task, classes),
+    )
+
+
+def outcome_values(name: str, codes: NDArray[Any], classes: tuple[ClassLabel, ...]) -> NDArray[Any]:
+    """Return an outcome as it is profiled: numbers as they are, class codes as class names, unknown ones left out."""
+    if name == SCORE_COLUMN or not classes:
+        numbers: NDArray[Any] = codes[~np.isnan(codes)]
+        return numbers
+    names: NDArray[Any] = np.array([str(label) for label in classes], dtype=object)[codes[codes >= 0]]
+    return names
+
+
+def _outcome(name: str, values: NDArray[Any], task: Task, classes: tuple[ClassLabel, ...]) -> ColumnProfile:
+    kind: Kind = "category" if task == "classification" and name != SCORE_COLUMN else "number"
+    known = outcome_values(name, values, classes)
+    return _profile(name, known, kind, len(known))
+
+
+def _reference_performance(
+    outcomes: Mapping[str, NDArray[Any]], task: Task, classes: tuple[ClassLabel, ...]
+) -> tuple[performance.Estimate, ...]:
+    labels = outcomes.get(LABEL_COLUMN)
+    predictions = outcomes.get(PREDICTION_COLUMN, outcomes[SCORE_COLUMN] if task == "regression" else None)
+    if labels is None or predictions is None:
+        return ()
+    rows = performance.Labelled(labels, predictions, outcomes[SCORE_COLUMN])
+    known = np.isfinite(labels) if task == "regression" else labels >= 0
+    return performance.evaluate(task, classes, rows.take(known & np.isfinite(rows.scores)))
+
+
+def _values(column: Any) -> list[Any]:
+    if is_arrow(column):
+        listed: list[Any] = column.to_pylist()
+        return listed
+    return list(column.tolist() if hasattr(column, "tolist") else column)
+
+
+def _read(name: str, values: Any, kind: Kind) -> Any:
+    try:
+        return to_numbers(values) if kind == "number" else to_texts(values)
+    except ValueError as error:
+        raise InvalidInput(f"column {name!r} of the reference {error}.", column=name) from None
+
+
+def _profile(name: str, values: Any, kind: Kind, rows: int) -> ColumnProfile:
+    if len(values) != rows:
+        raise InvalidInput(f"column {name!r} has {len(values)} values for {rows} rows.", column=name)
+    if kind == "number":
+        return _profile_numbers(name, _read(name, values, kind))
+    counts, missing = to_counts(values)
+    top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_CATEGORIES]
+    rest = sum(counts.values()) - sum(count for _, count in top)
+    return ColumnProfile(
+        name=name,
+        kind="category",
+        rows=rows,
+        missing=missing,
+        counts=(*(count for _, count in top), rest),
+        categories=tuple(category for category, _ in top),
+        distinct=len(counts),
+    )
+
+
+def _profile_numbers(name: str, values: Floats) -> ColumnProfile:
+    present = values[~np.isnan(values)]
+    finite = present[np.isfinite(present)]
+    ordered = np.sort(single(present))
+    edges = choose_edges(ordered[np.isfinite(ordered)])
+    return ColumnProfile(
+        name=name,
+        kind="number",
+        rows=len(values),
+        missing=len(values) - len(present),
+        counts=tuple(bin_counts(ordered, edges).tolist()),
+        edges=tuple(float(str(edge)) for edge in edges),
+        distinct=int((np.diff(ordered) != 0).sum()) + 1 if ordered.size else 0,
+        infinite=len(present) - len(finite),
+        minimum=float(finite.min()) if finite.size else None,
+        maximum=float(finite.max()) if finite.size else None,
+        mean=math.fsum(finite) / finite.size if finite.size else None,
+        sd=float(finite.std(ddof=1)) if finite.size > 1 else None,
+    )
+
+
+def count(profile: Profile, columns: Mapping[str, Any]) -> WindowCounts:
+    """Count a window in the reference's own bins.
+
+    Args:
+        profile: The reference.
+        columns: Each column's values; outcomes under their own names. A column that is absent, or holds what its type
+            does not allow, is said so in its ``problem``; nothing is raised.
+    """
+    known = {column.name: column for column in (*profile.columns, *profile.outcomes)}
+    rows = max((len(values) for name, values in columns.items() if name not in OUTCOMES), default=0)
+    counted = {
+        name: _count(column, columns[name])
+        if name in columns
+        else replace(_nothing(column), rows=0, problem="" if name in OUTCOMES else "the column is gone")
+        for name, column in known.items()
+    }
+    extra = tuple(sorted(name for name in columns if name not in known and name not in OUTCOMES))
+    return WindowCounts(rows, counted, extra)
+
+
+def _nothing(column: ColumnProfile) -> ColumnCounts:
+    return ColumnCounts(np.zeros(len(column.counts), dtype=np.int64), 0, 0, ordered=column.kind == "number")
+
+
+def _count(column: ColumnProfile, values: Any) -> ColumnCounts:
+    if column.kind == "category":
+        return _count_categories(column, values)
+    try:
+        numbers = to_numbers(values)
+    except ValueError as error:
+        return replace(_nothing(column), rows=len(values), problem=str(error))
+    present = numbers[~np.isnan(numbers)]
+    finite = present[np.isfinite(present)]
+    ordered = np.sort(single(present))
+    bounds = single(np.array([column.minimum or 0.0, column.maximum or 0.0]))
+    known = column.minimum is not None
+    away = finite - (column.mean or 0.0)
+    return ColumnCounts(
+        counts=bin_counts(ordered, np.array(column.edges, dtype=np.float32)),
+        missing=len(numbers) - len(present),
+        rows=len(numbers),
+        below=int(np.searchsorted(ordered, bounds[0], side="left")) if known else 0,
+        above=int(ordered.size - np.searchsorted(ordered, bounds[1], side="right")) if known else 0,
+        infinite=len(present) - len(finite),
+        minimum=float(finite.min()) if finite.size else None,
+        maximum=float(finite.max()) if finite.size else None,
+        total=float(away.sum()),
+        squares=float((away**2).sum()),
+        ordered=True,
+    )
+
+
+def _count_categories(column: ColumnProfile, values: Any) -> ColumnCounts:
+    found, missing = to_counts(values)
+    listed = [found.pop(category, 0) for category in column.categories]
+    unseen = sum(found.values())
+    examples = sorted(found, key=lambda name: (-found[name], name))[:EXAMPLES]
+    return ColumnCounts(
+        counts=np.array([*listed, unseen], dtype=np.int64),
+        missing=missing,
+        rows=len(values),
+        unseen=unseen,
+        examples=tuple(sorted(examples)),
+    )

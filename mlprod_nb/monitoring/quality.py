@@ -1,0 +1,118 @@
+"""What is wrong with the data themselves, as statements; whatever comes in, nothing is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
+from mlprod_nb.monitoring.profile import ColumnProfile, Profile
+from mlprod_nb.monitoring.result import Finding
+
+TINY = 100
+_NOTABLE = 0.001
+_MUCH = 0.01
+_FEW = 10
+_UNLIKELY = 1e-6
+
+
+def findings(profile: Profile, window: WindowCounts) -> tuple[Finding, ...]:
+    """Return every finding, the gravest first."""
+    found = list(_volume(window))
+    if window.rows:
+        for column in profile.columns:
+            found += _column(column, window.columns[column.name])
+        found += [
+            Finding(name, "new column", "info", 1.0, "the reference has no such column; it is not looked at")
+            for name in window.extra
+        ]
+    rank = {"alarm": 0, "warn": 1, "info": 2}
+    return tuple(sorted(found, key=lambda f: (rank[f.severity], bool(f.column), -f.value, f.column)))
+
+
+def _volume(window: WindowCounts) -> Iterator[Finding]:
+    if not window.rows:
+        yield Finding("", "volume", "warn", 0.0, "the window is empty: nothing was tested")
+    elif window.rows < TINY:
+        noun = "prediction" if window.rows == 1 else "predictions"
+        text = f"the window has {window.rows} {noun}: only a very large change could be seen"
+        yield Finding("", "volume", "warn", float(window.rows), text)
+
+
+def _column(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
+    if counts.problem:
+        gone = counts.problem == "the column is gone"
+        yield Finding(column.name, "column gone" if gone else "type", "alarm", 1.0, counts.problem)
+        return
+    if counts.rows and counts.missing == counts.rows:
+        known = column.missing == column.rows
+        text = "every value is missing" + (", as in the reference" if known else "")
+        yield Finding(column.name, "missing", "info" if known else "alarm", 1.0, text)
+        return
+    yield from _missing(column, counts)
+    yield from _values(column, counts)
+    commonest = max(column.counts) / max(sum(column.counts), 1)
+    if column.distinct > 1 and _distinct(counts) == 1 and commonest**counts.present < _UNLIKELY:
+        text = f"one value only, in the reference {column.distinct:,}"
+        yield Finding(column.name, "constant", "warn", 1.0, text)
+
+
+def _missing(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
+    share = counts.missing / counts.rows if counts.rows else 0.0
+    before = column.missing / column.rows if column.rows else 0.0
+    if share:
+        much = share - before >= _MUCH and (share - before) * counts.rows >= _FEW
+        text = f"{_percent(share)} missing, in the reference {_percent(before)}"
+        yield Finding(column.name, "missing", "warn" if much else "info", share, text)
+
+
+def _values(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
+    present = max(counts.present, 1)
+    if counts.infinite:
+        share = counts.infinite / present
+        yield Finding(
+            column.name,
+            "infinite",
+            "info" if column.infinite else "warn",
+            share,
+            f"{counts.infinite:,} infinite values",
+        )
+    outside = (counts.below + counts.above) / present
+    if outside >= _NOTABLE and column.minimum is not None:
+        text = (
+            f"{_percent(outside)} outside the reference's range"
+            f" {column.minimum:.4g} to {column.maximum:.4g}, up to {_furthest(column, counts):.4g}"
+        )
+        much = outside >= _MUCH and counts.below + counts.above >= _FEW
+        yield Finding(column.name, "range", "warn" if much else "info", outside, text)
+    if counts.unseen and not column.bounded:
+        share = counts.unseen / present
+        examples = ", ".join(repr(name[:40]) for name in counts.examples)
+        text = f"{_percent(share)} in categories that the reference lacks, as {examples}"
+        much = share >= _MUCH and counts.unseen >= _FEW
+        yield Finding(column.name, "unseen categories", "warn" if much else "info", share, text)
+    elif counts.unseen and column.rows:
+        text = f"unseen categories are not tested: the reference has more than {len(column.categories):,} categories"
+        yield Finding(column.name, "unseen categories", "info", 0.0, text)
+
+
+def _furthest(column: ColumnProfile, counts: ColumnCounts) -> float:
+    assert column.minimum is not None
+    assert column.maximum is not None
+    low = column.minimum if counts.minimum is None else counts.minimum
+    high = column.maximum if counts.maximum is None else counts.maximum
+    return low if column.minimum - low > high - column.maximum else high
+
+
+def _distinct(counts: ColumnCounts) -> int:
+    """Return 1 where all values are one; else 2, which stands for more."""
+    if counts.ordered:
+        return 1 if counts.minimum == counts.maximum and not counts.infinite else 2
+    if counts.unseen:
+        return 2
+    return min(2, int(np.count_nonzero(counts.counts)))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.0995 else f"{100 * share:.0f} %"

@@ -1,0 +1,155 @@
+"""Performance of a window against the reference: which metrics, of which rows, and whether one is worse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlprod_nb.monitoring import performance
+from mlprod_nb.monitoring.budget import Budget, holm
+from mlprod_nb.monitoring.columns import Floats, to_numbers
+from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate, Labelled
+from mlprod_nb.monitoring.profile import Profile
+from mlprod_nb.monitoring.result import MetricRow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Fewer labelled rows than this are shown, and not judged.
+MIN_LABELLED = 50
+#: A material loss: this much of a share, of R², or of an error relative to the reference's.
+SHARE_MARGIN = 0.01
+R2_MARGIN = 0.02
+ERROR_MARGIN = 0.05
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """A window's rows as the metrics need them, all of one length.
+
+    Attributes:
+        labelled: Labels, predictions and scores; class indices for a classification, -1 where unknown.
+        known: Rows with a label that can be judged.
+        versions: Each row's model version, as ``flights/3``.
+        variants: Each row's variant.
+    """
+
+    labelled: Labelled
+    known: NDArray[np.bool_]
+    versions: NDArray[Any]
+    variants: NDArray[Any]
+
+    def of(self, version: str) -> NDArray[np.bool_]:
+        """Return which rows a version predicted; every row where the version is not named."""
+        return self.versions == version if version else np.ones(len(self.known), dtype=bool)
+
+
+def read(profile: Profile, window: pa.Table) -> Outcomes:
+    """Read labels, predictions, scores, versions and variants from labelled predictions."""
+    scores = to_numbers(window.column("score"))
+    labels: NDArray[Any]
+    predictions: NDArray[Any]
+    if profile.task == "regression":
+        labels, predictions = _numeric_labels(window), scores
+        known = np.isfinite(labels)
+    else:
+        labels = performance.class_codes(_texts(window, "label"), profile.classes)
+        predictions = performance.class_codes(_texts(window, "prediction"), profile.classes)
+        known = labels >= 0
+    known &= np.isfinite(scores)
+    versions = [f"{m}/{v}" for m, v in zip(_texts(window, "model"), _texts(window, "version"), strict=True)]
+    return Outcomes(
+        Labelled(labels, predictions, scores),
+        known,
+        np.array(versions, dtype=object),
+        np.array(_texts(window, "variant"), dtype=object),
+    )
+
+
+def compare(profile: Profile, outcomes: Outcomes, version: str, budget: Budget) -> tuple[MetricRow, ...]:
+    """Return the version's metrics against the reference, then those of every version and variant if there are more."""
+    own = outcomes.of(version) & outcomes.known
+    estimates = performance.evaluate(profile.task, profile.classes, outcomes.labelled.take(own))
+    scope = f"version {version}" if version else "all"
+    rows = list(judge(profile.performance, estimates, scope, budget))
+    rows += _others(profile, outcomes, "version", outcomes.versions, version)
+    rows += _others(profile, outcomes, "variant", outcomes.variants, "")
+    return tuple(rows)
+
+
+def judge(reference: Sequence[Estimate], window: Sequence[Estimate], scope: str, budget: Budget) -> Iterator[MetricRow]:
+    """Compare estimates: one-sided tests of the difference, both errors counted, Holm over the metrics.
+
+    A metric is worse if its test is significant at the look's alpha for performance and the loss is material.
+    """
+    from scipy.special import stdtr
+
+    before = {estimate.metric: estimate for estimate in reference}
+    shared = [estimate for estimate in window if estimate.metric in before and estimate.rows >= MIN_LABELLED]
+    p_values = []
+    for estimate in shared:
+        old = before[estimate.metric]
+        error = math.hypot(estimate.standard_error, old.standard_error)
+        loss = performance.worse_by(estimate.metric, estimate.value, old.value)
+        p_values.append(float(stdtr(min(estimate.rows, old.rows) - 1, -loss / error)) if error else float(loss <= 0))
+    corrected = dict(zip((estimate.metric for estimate in shared), holm(p_values), strict=True))
+    for estimate in window:
+        old = before[estimate.metric] if estimate.metric in corrected else None  # type: ignore[assignment]
+        worse = old is not None and corrected[estimate.metric] <= budget.performance and material(estimate, old)
+        yield _row(estimate, scope, old.value if old is not None else None, worse)
+
+
+def material(window: Estimate, reference: Estimate) -> bool:
+    """Say whether a loss is large enough to matter."""
+    loss = performance.worse_by(window.metric, window.value, reference.value)
+    if window.metric == "r2":
+        return loss >= R2_MARGIN
+    if window.metric in HIGHER_IS_BETTER:
+        return loss >= SHARE_MARGIN
+    return loss >= ERROR_MARGIN * abs(reference.value)
+
+
+def _row(estimate: Estimate, scope: str, reference: float | None, worse: bool) -> MetricRow:
+    return MetricRow(
+        estimate.metric, scope, reference, estimate.value, estimate.lower, estimate.upper, estimate.rows, worse
+    )
+
+
+def _others(profile: Profile, outcomes: Outcomes, kind: str, groups: NDArray[Any], skip: str) -> Iterator[MetricRow]:
+    names = sorted({str(name) for name in groups.tolist()})
+    if len(names) < 2:
+        return
+    for name in names:
+        if name != skip:
+            rows = outcomes.labelled.take((groups == name) & outcomes.known)
+            for estimate in performance.evaluate(profile.task, profile.classes, rows):
+                yield _row(estimate, f"{kind} {name}", None, False)
+
+
+def _numeric_labels(window: pa.Table) -> Floats:
+    if "label_number" in window.column_names:
+        numbers = to_numbers(window.column("label_number"))
+        if np.isfinite(numbers).any() or "label" not in window.column_names:
+            return numbers
+    return np.array([_float(text) for text in _texts(window, "label")], dtype=np.float64)
+
+
+def _float(text: str | None) -> float:
+    try:
+        return float(text) if text is not None else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _texts(window: pa.Table, name: str) -> list[str | None]:
+    if name not in window.column_names:
+        return [None] * window.num_rows
+    import pyarrow as pa
+
+    texts: list[str | None] = window.column(name).cast(pa.string()).to_pylist()
+    return texts

@@ -1,0 +1,131 @@
+"""From findings to one verdict: what, why, and the line to run next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER
+from mlprod_nb.monitoring.quality import TINY
+from mlprod_nb.monitoring.result import AlibiRow, ColumnDrift, Finding, MetricRow
+from mlprod_nb.registry.bundles import SCORE_COLUMN
+from mlprod_nb.results import Verdict
+
+#: Without labels, a score of which a tenth of the rows moved, by columns that the model leans on, is an alarm.
+SCORE_ALARM = 0.1
+IMPACT_ALARM = 0.02
+_CAUSES = 3
+#: Findings that chance does not explain, and that no test speaks of.
+_FACTS = ("infinite", "constant", "version")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdict is made of; the attributes are those of the result."""
+
+    endpoint: str
+    rows: int
+    columns: tuple[ColumnDrift, ...]
+    outcomes: tuple[ColumnDrift, ...]
+    performance: tuple[MetricRow, ...]
+    quality: tuple[Finding, ...]
+    alibi: tuple[AlibiRow, ...]
+
+
+def conclude(evidence: Evidence) -> Verdict:
+    """Return the verdict.
+
+    Alarm: performance is significantly and materially worse; or a column that the model needs is gone, unreadable or
+    empty; or there are no labels to judge by, and both the score and columns that the model leans on moved far.
+    Warning: any other drift, a grave finding, or an empty window. Otherwise all is well.
+    """
+    report = f"%mlprod report {evidence.endpoint} drift"
+    if not evidence.rows:
+        return Verdict("warn", "the window is empty, so nothing was tested.", f"%mlprod logs {evidence.endpoint}")
+    worse = [row for row in evidence.performance if row.worse]
+    broken = [finding for finding in evidence.quality if finding.severity == "alarm"]
+    drifted = [row for row in evidence.columns if row.drifted]
+    moved = [row for row in evidence.outcomes if row.drifted]
+    if worse:
+        causes = [*_broken(broken), *_moved(moved), *_drift(drifted, evidence)]
+        return Verdict("alarm", _sentence([_fell(worse[0]), *causes]), report)
+    if broken:
+        return Verdict("alarm", _sentence([*_broken(broken), *_drift(drifted, evidence), _holds(evidence)]), report)
+    if _likely_harm(evidence, drifted, moved):
+        return Verdict("alarm", _sentence([*_moved(moved), *_drift(drifted, evidence), _holds(evidence)]), report)
+    together = [row for row in evidence.alibi if row.drifted]
+    notable = [finding for finding in evidence.quality if finding.severity == "warn" and finding.check in _FACTS]
+    if not any(row.tested for row in evidence.columns):
+        return Verdict("warn", _sentence([_calm(evidence), _holds(evidence)]), report)
+    if drifted or moved or together or notable:
+        parts = [*_drift(drifted, evidence), *_moved(moved), *_alibi(together if not drifted else [])]
+        parts += [_find(notable[0])] if notable and not drifted else []
+        return Verdict("warn", _sentence([*parts, _holds(evidence)]), report)
+    return Verdict("ok", _sentence([_calm(evidence), _holds(evidence)]))
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    text = "; ".join(part for part in parts if part)
+    return text + "."
+
+
+def _fell(row: MetricRow) -> str:
+    verb = "fell" if row.metric in HIGHER_IS_BETTER else "rose"
+    name = row.metric.replace("_", " ")
+    return (
+        f"{name} {verb} from {row.reference:.3g} to {row.value:.3g}"
+        f" (95 % interval {row.lower:.3g} to {row.upper:.3g}, {row.rows:,} labelled rows)"
+    )
+
+
+def _holds(evidence: Evidence) -> str:
+    known = [row for row in evidence.performance if row.reference is not None]
+    if any(row.worse for row in known):
+        return ""
+    if known:
+        return f"{known[0].metric.replace('_', ' ')} holds at {known[0].value:.3g}"
+    return "there are too few labels to judge the model's accuracy"
+
+
+def _drift(drifted: Sequence[ColumnDrift], evidence: Evidence) -> list[str]:
+    if not drifted:
+        return []
+    causes = ", ".join(f"{row.column} ({row.statement})" for row in drifted[:_CAUSES])
+    how = ", above all" if len(drifted) > _CAUSES else ":"
+    return [f"{len(drifted)} of {len(evidence.columns)} columns drifted{how} {causes}"]
+
+
+def _moved(moved: Sequence[ColumnDrift]) -> list[str]:
+    return [f"the {row.column.strip('_')} moved ({row.statement})" for row in moved[:_CAUSES]]
+
+
+def _broken(broken: Sequence[Finding]) -> list[str]:
+    return [_find(finding) for finding in broken[:_CAUSES]]
+
+
+def _find(finding: Finding) -> str:
+    return f"{finding.column}: {finding.statement}" if finding.column else finding.statement
+
+
+def _alibi(rows: Sequence[AlibiRow]) -> list[str]:
+    return [
+        f"alibi-detect's {row.detector} sees drift" + (f" in {row.column}" if row.column else "") for row in rows[:1]
+    ]
+
+
+def _likely_harm(evidence: Evidence, drifted: Sequence[ColumnDrift], moved: Sequence[ColumnDrift]) -> bool:
+    if any(row.reference is not None for row in evidence.performance):
+        return False
+    score = next((row for row in moved if row.column == SCORE_COLUMN), None)
+    leaned_on = any(row.impact is None or row.impact >= IMPACT_ALARM for row in drifted)
+    return score is not None and (score.effect or 0.0) >= SCORE_ALARM and leaned_on
+
+
+def _calm(evidence: Evidence) -> str:
+    tested = sum(row.tested for row in evidence.columns)
+    untested = len(evidence.columns) - tested
+    rest = f", {untested} could not be tested" if untested else ""
+    if not tested:
+        return f"no column could be tested on {evidence.rows:,} prediction{'' if evidence.rows == 1 else 's'}"
+    few = ", which is too few to see any but a very large change" if evidence.rows < TINY else ""
+    return f"no drift in {tested} tested columns{rest}, on {evidence.rows:,} predictions{few}"
