@@ -95,8 +95,8 @@ class Agreement:
     Attributes:
         rows: How many rows were compared.
         label_flips: On how many of them the predicted label differs.
-        max_difference: The largest absolute difference of a probability; for a regression the largest difference of the
-            value relative to ``max(1, |value|)``.
+        max_difference: The largest difference of a probability; for a regression the largest relative difference of a
+            value (see ``onnx_runner.largest_difference``).
     """
 
     rows: int

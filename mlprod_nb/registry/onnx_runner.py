@@ -13,12 +13,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from mlprod_nb.errors import Corrupt, ExecutionFailed, InvalidInput
-from mlprod_nb.registry.bundles import ONNX_MODEL, Bundle, ClassLabel, Column, Manifest, Signature, Task
+from mlprod_nb.registry.bundles import ONNX_MODEL, Bundle, ClassLabel, Column, Signature, Task
 
 Array = NDArray[Any]
 Output = tuple[Array | None, Array]
 MISSING_STRING = "mlprod.missing_string"
 """Key of the ONNX model's metadata that says which text stands for a missing string."""
+
+TOLERANCE = 1e-5
+"""The largest difference between a bundle and its original that is agreement; see :func:`largest_difference`."""
 
 _KINDS: dict[str, str] = {"double": "fiu", "long": "iu", "boolean": "b"}
 _TYPES: dict[str, type[Any]] = {
@@ -45,9 +48,9 @@ class OnnxRunner:
             self._model = OnnxModel((bundle.path / ONNX_MODEL).read_bytes(), bundle.signature)
         except (OSError, ValueError) as error:
             raise Corrupt(f"bundle {bundle.digest[:12]}: {ONNX_MODEL} cannot be loaded: {error}") from None
-        needed = ("label", "probabilities") if bundle.manifest.task == "classification" else ("value",)
-        if not set(needed) <= set(self._model.outputs):
-            raise Corrupt(f"bundle {bundle.digest[:12]}: {ONNX_MODEL} does not give {' and '.join(needed)}.")
+        self._names = output_names(bundle.signature, bundle.manifest.task)
+        if self._model.outputs != self._names:
+            raise Corrupt(f"bundle {bundle.digest[:12]}: {ONNX_MODEL} does not give {' and '.join(self._names)}.")
 
     def run(self, columns: Mapping[str, Array]) -> Output:
         """Predict.
@@ -68,8 +71,8 @@ class OnnxRunner:
         except ValueError as error:
             raise ExecutionFailed(f"bundle {self.bundle.digest[:12]}: the model fails: {error}") from None
         if self.bundle.manifest.task == "regression":
-            return None, outputs["value"].reshape(-1)
-        return _labels(outputs["label"], self.bundle.manifest), outputs["probabilities"]
+            return None, outputs[self._names[0]].reshape(-1)
+        return typed_labels(outputs[self._names[0]], self.bundle.manifest.classes), outputs[self._names[1]]
 
 
 class OnnxModel:
@@ -153,6 +156,46 @@ def scores(task: Task, classes: Sequence[ClassLabel], output: Output) -> NDArray
     return np.asarray(numbers[np.arange(len(labels)), chosen], dtype=np.float64)
 
 
+def largest_difference(task: Task, expected: Array, found: Array) -> float:
+    """Return how far numbers are from the expected ones, to compare with :data:`TOLERANCE`.
+
+    Args:
+        task: For a classification the difference of two probabilities is taken as it is; for a regression relative to
+            the expected value, or to the mean of the expected values' sizes where that is larger.
+        expected: Probabilities, scores or values.
+        found: The same, of equal shape.
+
+    Returns:
+        The largest difference; infinite where a number is missing or infinite.
+    """
+    difference = np.abs(np.asarray(found, dtype=np.float64) - expected)
+    if task == "regression" and len(expected):
+        sizes = np.abs(expected)
+        difference = difference / (np.maximum(sizes, sizes.mean()) if sizes.any() else 1.0)
+    return float(np.max(np.where(np.isfinite(difference), difference, np.inf), initial=0.0))
+
+
+def output_names(signature: Signature, task: Task) -> tuple[str, ...]:
+    """Return the names of a bundle's ONNX outputs, in order.
+
+    They are ``label`` and ``probabilities``, or ``value``; followed by an underscore where a column has that name.
+    """
+    taken = set(signature.names)
+    names = []
+    for name in ("label", "probabilities") if task == "classification" else ("value",):
+        while name in taken:
+            name += "_"
+        names.append(name)
+    return tuple(names)
+
+
+def typed_labels(labels: Array, classes: Sequence[ClassLabel]) -> Array:
+    """Return an ONNX model's labels in the type of the classes: ONNX knows only integers and strings."""
+    if isinstance(classes[0], bool):
+        return labels.astype(bool)
+    return labels.astype(np.float64) if isinstance(classes[0], float) else labels
+
+
 def _array(values: Sequence[Any], column: Column) -> Array:
     if column.type == "string":
         array = np.empty(len(values), dtype=object)
@@ -174,13 +217,6 @@ def _tensor(values: Array, column: Column, kind: type[Any], missing: str) -> Arr
     if column.nullable:
         values = np.array([value if isinstance(value, str) else missing for value in values], dtype=object)
     return np.asarray(values, dtype=object).reshape(-1, 1)
-
-
-def _labels(labels: Array, manifest: Manifest) -> Array:
-    first = manifest.classes[0]
-    if isinstance(first, bool):
-        return labels.astype(bool)
-    return labels.astype(np.float64) if isinstance(first, float) else labels
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,41 @@
+"""Keeping MLflow's own words out of a user's notebook: only our result is shown."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+_LOGGERS = ("mlflow", "alembic")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Mute MLflow's logging, prints, progress bars and warnings inside the block; all is as before after it."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    disabled = _disabled()
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        for name in levels:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+            for name in _disabled() - disabled:  # by alembic's logging configuration
+                logging.getLogger(name).disabled = False
+
+
+def _disabled() -> set[str]:
+    return {
+        name
+        for name, logger in logging.root.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger) and logger.disabled
+    }
