@@ -1,0 +1,76 @@
+"""Approvals: who approved which report, when and why.
+
+An approval belongs to a digest. What changes anything that a report is bound to gives another digest, which nobody
+has approved; so an approval needs no revoking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.reports import catalogue
+from mlprod_nb.store import tables
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One approval.
+
+    Attributes:
+        digest: The report's whole digest.
+        actor: Who approved.
+        reason: Why.
+        at: When.
+    """
+
+    digest: str
+    actor: str
+    reason: str
+    at: datetime
+
+
+def approve(connection: Connection, digest: str, actor: str, reason: str, now: datetime) -> Approval:
+    """Record an approval, in the caller's transaction.
+
+    Args:
+        connection: A writing connection.
+        digest: The report's digest or the beginning of it.
+        actor: Who approves.
+        reason: Why; a reviewer owes one.
+        now: The present moment.
+
+    Raises:
+        NotFound: There is no such report.
+        UsageError: The digest is ambiguous, or the reason is empty.
+        Refused: This actor approved it before.
+    """
+    report = catalogue.find(connection, digest)
+    if not reason.strip():
+        raise UsageError("an approval needs a reason.", hint='Add --reason "…".')
+    if any(approval.actor == actor for approval in approvals_of(connection, report.digest)):
+        raise Refused(f"{actor} approved report {report.digest[: catalogue.SHORT]} before.")
+    approval = Approval(report.digest, actor, reason.strip(), now)
+    connection.execute(
+        sa.insert(tables.approvals).values(
+            report_digest=approval.digest, actor=approval.actor, reason=approval.reason, at=approval.at
+        )
+    )
+    return approval
+
+
+def approvals_of(connection: Connection, digest: str) -> list[Approval]:
+    """Return a report's approvals, oldest first.
+
+    Raises:
+        NotFound: There is no such report.
+        UsageError: The digest is ambiguous.
+    """
+    report = catalogue.find(connection, digest)
+    table = tables.approvals
+    query = sa.select(table).where(table.c.report_digest == report.digest).order_by(table.c.id)
+    return [Approval(row.report_digest, row.actor, row.reason, row.at) for row in connection.execute(query)]

@@ -1,0 +1,99 @@
+"""The index of reports in the state database: by digest, endpoint, kind, verdict and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.results import Status
+from mlprod_nb.store import tables
+
+SHORT = 12
+
+
+@dataclass(frozen=True)
+class ReportRecord:
+    """One report that came to a verdict.
+
+    Attributes:
+        digest: SHA-256 over its verdict and all that it is bound to.
+        kind: ``drift``, ``abtest`` or the name of a user's own.
+        endpoint: The endpoint it is about.
+        status: Its verdict.
+        sentence: Its verdict in words.
+        path: Its folder, relative to the workspace.
+        bound_to: Model versions, log range, parameters, notebook and packages.
+        created_at: When it was made.
+        approvals: How many approved it.
+    """
+
+    digest: str
+    kind: str
+    endpoint: str
+    status: Status
+    sentence: str
+    path: str
+    bound_to: dict[str, Any]
+    created_at: datetime
+    approvals: int = 0
+
+
+def add(connection: Connection, record: ReportRecord) -> None:
+    """Index a report, in the caller's transaction.
+
+    A report that equals an earlier one has its digest, and so its approvals; the index then points to the newer folder.
+    """
+    values = {name: getattr(record, name) for name in tables.reports.columns.keys()}  # noqa: SIM118 (not a dict)
+    same = tables.reports.c.digest == record.digest
+    if connection.scalar(sa.select(tables.reports.c.digest).where(same)) is None:
+        connection.execute(sa.insert(tables.reports).values(**values))
+    else:
+        connection.execute(sa.update(tables.reports).where(same).values(path=record.path, created_at=record.created_at))
+
+
+def list_reports(connection: Connection, *, endpoint: str = "", kind: str = "", limit: int = 100) -> list[ReportRecord]:
+    """Return the newest reports first, of one endpoint or kind, or of all."""
+    table = tables.reports.c
+    conditions = [column == value for column, value in ((table.endpoint, endpoint), (table.kind, kind)) if value]
+    return _select(connection, conditions, limit)
+
+
+def find(connection: Connection, digest: str) -> ReportRecord:
+    """Return the report whose digest is, or begins with, the given text.
+
+    Raises:
+        NotFound: No report's does.
+        UsageError: Several reports' do, or the text is too short to mean one.
+    """
+    prefix = digest.strip().lower()
+    if len(prefix) < 4:
+        raise UsageError(f"{digest!r} is too short for a digest.", hint="Give at least 4 characters of it.")
+    # autoescape: a percent sign in what a user typed is no wildcard.
+    found = _select(connection, [tables.reports.c.digest.startswith(prefix, autoescape=True)], limit=2)
+    if not found:
+        known = [record.digest[:SHORT] for record in list_reports(connection)]
+        raise NotFound("report", digest, known)
+    if len(found) > 1:
+        raise UsageError(f"several reports begin with {digest!r}.", hint="Give more characters of the digest.")
+    return found[0]
+
+
+def _select(connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int) -> list[ReportRecord]:
+    approved = (
+        sa.select(sa.func.count())
+        .where(tables.approvals.c.report_digest == tables.reports.c.digest)
+        .scalar_subquery()
+        .label("approvals")
+    )
+    query = (
+        sa.select(tables.reports, approved)
+        .where(*conditions)
+        .order_by(tables.reports.c.created_at.desc(), tables.reports.c.digest)
+        .limit(limit)
+    )
+    return [ReportRecord(**row._mapping) for row in connection.execute(query)]

@@ -1,0 +1,303 @@
+"""Run a report: execute its notebook, read its verdict, render its page, index it by digest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from itertools import count
+from pathlib import Path
+from platform import python_version
+from typing import Any
+from urllib.parse import quote
+
+from mlprod_nb import assets, notebooks
+from mlprod_nb.clock import Clock, iso, utc_now
+from mlprod_nb.errors import ExecutionFailed, NotFound, UsageError
+from mlprod_nb.notebooks.files import Notebook, write
+from mlprod_nb.reports import catalogue, verdicts
+from mlprod_nb.results import Result, Verdict
+from mlprod_nb.store import Store
+
+NOTEBOOK = "report.ipynb"
+PAGE = "index.html"
+_SUFFIX = "_report"
+#: What can change a report's numbers; its versions are part of the digest.
+_PACKAGES = ("mlprod_nb", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "alibi-detect", "duckdb", "papermill")
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """Which report to run.
+
+    Attributes:
+        endpoint: The endpoint it is about.
+        kind: ``drift``, ``abtest``, or ``NAME`` for the workspace's own ``NAME_report.ipynb``.
+        pinned: The log range as JSON, so that a replay sees the same rows.
+        model_versions: The versions it is about, as ``flights/3``.
+        options: Further parameters of the notebook.
+        timeout_seconds: Wall-clock limit of the execution.
+    """
+
+    endpoint: str
+    kind: str
+    pinned: str
+    model_versions: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    timeout_seconds: float = 900.0
+
+
+@dataclass(frozen=True)
+class ReportResult(Result):
+    """A report that came to a verdict.
+
+    Attributes:
+        verdict: What it concludes.
+        kind: Which report it is.
+        endpoint: The endpoint it is about.
+        digest: SHA-256 over the verdict and all that it is bound to; what a reviewer approves.
+        page: The HTML page.
+        notebook: The executed notebook.
+        verdict_file: ``verdict.json``.
+        seconds: Wall-clock time of the whole.
+    """
+
+    verdict: Verdict
+    kind: str
+    endpoint: str
+    digest: str
+    page: Path
+    notebook: Path
+    verdict_file: Path
+    seconds: float
+
+
+class ReportFailed(ExecutionFailed):
+    """A report came to no verdict.
+
+    Args:
+        message: One sentence.
+        reason: ``"error"``, ``"timeout"``, ``"died"``, ``"start"`` or ``"verdict"``.
+        page: The page that says what failed.
+        notebook: The notebook as far as it came.
+        cell_index: Index of the cell at fault in it, or ``None``.
+        error_name: The exception's class, or empty.
+        error_message: The exception's message, or what is wrong with the verdict.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        page: Path,
+        cell_index: int | None,
+        error_name: str,
+        error_message: str,
+    ) -> None:
+        self.reason = reason
+        self.page = page
+        self.notebook = page.with_name(NOTEBOOK)
+        self.cell_index = cell_index
+        self.error_name = error_name
+        self.error_message = error_message
+        super().__init__(message, hint=f"See {page}")
+
+
+def kinds(root: Path) -> list[str]:
+    """Return the kinds of report there are: those that ship and the workspace's own."""
+    folders = (root, root / "notebooks", assets.folder("notebooks"))
+    names = {path.stem for folder in folders if folder.is_dir() for path in folder.glob(f"*{_SUFFIX}.ipynb")}
+    return sorted(name.removesuffix(_SUFFIX) for name in names)
+
+
+def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock = utc_now) -> ReportResult:
+    """Run a report in a fresh kernel and keep it whole: notebook, page, ``verdict.json`` and index entry.
+
+    Args:
+        request: Which report.
+        root: The workspace's directory.
+        store: The state database.
+        clock: Gives the present moment.
+
+    Raises:
+        NotFound: There is no such kind of report, or the notebook has no such parameter.
+        UsageError: A parameter has the wrong type.
+        ReportFailed: It came to no verdict; its page says why.
+    """
+    if request.kind not in (known := kinds(root)):
+        raise NotFound("kind of report", request.kind, known)
+    source = notebooks.find(request.kind + _SUFFIX, root=root)
+    run = _Run(request, root, source, _bound_to(request, notebooks.sha256(source)), clock(), time.monotonic())
+    with _building(run.parent) as building:
+        try:
+            executed = _execute(run, building / NOTEBOOK)
+            verdict = verdicts.read(executed)
+        except notebooks.NotebookFailed as error:
+            raise _fail(run, building, error.reason, error.cell_index, error.error_name, error.error_message) from None
+        except verdicts.VerdictProblem as problem:
+            raise _fail(run, building, "verdict", problem.cell_index, "", str(problem)) from None
+        return _succeed(run, building, executed, verdict, store)
+
+
+@dataclass(frozen=True)
+class _Run:
+    request: ReportRequest
+    root: Path
+    source: Path
+    bound_to: dict[str, Any]
+    created_at: datetime
+    started: float
+
+    @property
+    def parent(self) -> Path:
+        return self.root / "reports" / _folder_name(self.request.endpoint) / _folder_name(self.request.kind)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def facts(self, digest: str = "") -> dict[str, Any]:
+        """What the page tells beside the cells; kept in the notebook, so that it can be rendered again."""
+        return {
+            "kind": self.request.kind,
+            "endpoint": self.request.endpoint,
+            "bound_to": self.bound_to,
+            "created_at": iso(self.created_at),
+            "seconds": round(self.seconds, 1),
+            "digest": digest,
+        }
+
+
+def _execute(run: _Run, output: Path) -> Notebook:
+    parameters = {
+        "workspace": str(run.root.resolve()),
+        "endpoint": run.request.endpoint,
+        "pinned": run.request.pinned,
+        **run.request.options,
+    }
+    limit = run.request.timeout_seconds
+    notebooks.execute(run.source, output, parameters, timeout_seconds=limit, cwd=run.root)
+    return notebooks.read(output)
+
+
+def _succeed(run: _Run, building: Path, executed: Notebook, verdict: Verdict, store: Store) -> ReportResult:
+    request = run.request
+    said = {"status": verdict.status, "sentence": verdict.sentence, "action": verdict.action}
+    body = {"verdict": said, "kind": request.kind, "endpoint": request.endpoint, "bound_to": run.bound_to}
+    digest = verdicts.digest(body)
+    verdicts.write(building, body)
+    _render(building, executed, run.facts(digest))
+    with store.write() as connection:
+        folder = _publish(building, f"{_stamp(run.created_at)}-{digest[: catalogue.SHORT]}")
+        try:
+            record = catalogue.ReportRecord(
+                digest=digest,
+                kind=request.kind,
+                endpoint=request.endpoint,
+                status=verdict.status,
+                sentence=verdict.sentence,
+                path=folder.relative_to(run.root).as_posix(),
+                bound_to=run.bound_to,
+                created_at=run.created_at,
+            )
+            catalogue.add(connection, record)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    files = {"page": folder / PAGE, "notebook": folder / NOTEBOOK, "verdict_file": folder / verdicts.FILE}
+    return ReportResult(verdict, request.kind, request.endpoint, digest, seconds=run.seconds, **files)
+
+
+def _fail(run: _Run, building: Path, reason: str, cell: int | None, error: str, message: str) -> ReportFailed:
+    executed = notebooks.read(building / NOTEBOOK)
+    failure = {"reason": reason, "cell": cell, "error": error, "message": message}
+    executed["metadata"].setdefault("mlprod", {})["failure"] = failure
+    _render(building, executed, run.facts())
+    folder = _publish(building, f"{_stamp(run.created_at)}-failed")
+    where = f" in cell {cell + 1}" if cell is not None else ""
+    what = ": ".join(part for part in (error, *message.splitlines()[:1]) if part) or reason
+    return ReportFailed(
+        f"the {run.request.kind} report of {run.request.endpoint!r} failed{where}: {what.rstrip('.')}.",
+        reason=reason,
+        page=folder / PAGE,
+        cell_index=cell,
+        error_name=error,
+        error_message=message,
+    )
+
+
+def _render(building: Path, executed: Notebook, facts: dict[str, Any]) -> None:
+    from mlprod_nb.reports import render
+
+    executed["metadata"].setdefault("mlprod", {})["report"] = facts
+    write(executed, building / NOTEBOOK)
+    (building / PAGE).write_text(render.to_html(executed), encoding="utf-8")
+
+
+def _bound_to(request: ReportRequest, notebook_sha256: str) -> dict[str, Any]:
+    """Return what the verdict depends on. The workspace's place on disk is left out: it may be moved."""
+    try:
+        log_range = json.loads(request.pinned)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"the pinned log range is not JSON: {error}.") from None
+    return {
+        "model_versions": sorted(request.model_versions),
+        "log_range": log_range,
+        "parameters": dict(request.options),
+        "notebook_sha256": notebook_sha256,
+        "packages": {"python": python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+@contextmanager
+def _building(parent: Path) -> Iterator[Path]:
+    """Yield a fresh folder beside the reports, hidden; what was not published is removed at the end."""
+    folder = parent / f".building-{uuid.uuid4().hex[:12]}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(building: Path, name: str) -> Path:
+    """Sync the files to disk and give the folder its name, or that name with a number where it is taken."""
+    for file in building.iterdir():
+        with file.open("rb+") as handle:
+            os.fsync(handle.fileno())
+    for number in count(1):
+        folder = building.with_name(name if number == 1 else f"{name}-{number}")
+        if not folder.exists():
+            break
+    building.rename(folder)
+    descriptor = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return folder
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _folder_name(name: str) -> str:
+    safe = quote(name, safe=" ")
+    return "%2E" + safe[1:] if safe.startswith(".") else safe

@@ -1,0 +1,319 @@
+"""Render an executed report notebook as one self-contained HTML page, through nbconvert and our own template.
+
+The page makes no request and holds no script. It is the same whether it is rendered by :func:`to_html`, by nbconvert
+or by JupyterLab's *Save and Export Notebook As*: all it needs is in the notebook.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters import strip_ansi
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from mlprod_nb.notebooks.files import Notebook, join
+from mlprod_nb.reports import clean, verdicts
+from mlprod_nb.results import VERDICT_MIME, Verdict, format_value
+
+#: Bytes of one output, and of all outputs of a page; what is longer stays in the notebook.
+OUTPUT_LIMIT = 60_000
+PAGE_LIMIT = 170_000
+_TEXT_LIMIT = 8_000
+_FOLDER = Path(__file__).resolve().parent
+_HEADING = re.compile(r"<h([1-6])>(.*?)</h\1>", re.DOTALL)
+_MIMES = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/plain")
+_TITLES = {"drift": "Drift report", "abtest": "A/B test report"}
+_NEXT = {
+    "error": "Open report.ipynb beside this page in JupyterLab and run it up to the marked cell.",
+    "timeout": "Raise [reports] timeout_seconds in mlprod.toml, or narrow the window, and run the report again.",
+    "died": "The kernel was mostly out of memory, or a library crashed. Narrow the window and run the report again.",
+    "start": "Check that ipykernel is installed where mlprod is, and run the report again.",
+    "verdict": "End the notebook in one cell that shows a verdict, such as monitor.verdict, and run the report again.",
+}
+
+
+@dataclass(frozen=True)
+class Heading:
+    """One line of the table of contents."""
+
+    level: int
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """One cell as the page shows it; all HTML in it is safe.
+
+    Attributes:
+        number: The cell's place in the notebook, from 1.
+        text: A text cell's HTML.
+        code: A code cell's highlighted source; empty where it is not shown.
+        outputs: A code cell's outputs as HTML.
+        state: ``""``, ``"failed"`` or ``"not run"``.
+    """
+
+    number: int
+    text: str = ""
+    code: str = ""
+    outputs: tuple[str, ...] = ()
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the template lays out."""
+
+    title: str
+    endpoint: str
+    verdict: Verdict | None
+    failure: dict[str, Any] | None
+    next_step: str
+    blocks: tuple[Block, ...]
+    contents: tuple[Heading, ...]
+    facts: tuple[tuple[str, str], ...]
+    bound: tuple[tuple[str, str], ...]
+    packages: tuple[tuple[str, str], ...]
+
+    @property
+    def status(self) -> str:
+        """``ok``, ``warn``, ``alarm``, ``failed``, or ``none`` for a notebook that is no report."""
+        if self.failure is not None:
+            return "failed"
+        return self.verdict.status if self.verdict else "none"
+
+
+class ReportExporter(HTMLExporter):
+    """nbconvert's exporter for reports."""
+
+    export_from_notebook = "mlprod report"
+
+    def __init__(self, config: Any = None, **options: Any) -> None:
+        options.setdefault("extra_template_basedirs", [str(_FOLDER)])
+        super().__init__(config=config, template_name="template", **options)
+
+    def from_notebook_node(self, nb: Any, resources: Any = None, **options: Any) -> tuple[str, Any]:
+        """Convert a notebook, putting what the template lays out into its resources."""
+        resources = dict(resources or {})
+        name = resources.get("metadata", {}).get("name", "")
+        resources["page"] = _page(nb, name)
+        resources["style"] = (_FOLDER / "template" / "style.css").read_text(encoding="utf-8")
+        # The page is made of our own blocks; nbconvert's preprocessors would copy and re-read every output.
+        bare = {**nb, "cells": []}
+        from nbformat import from_dict
+
+        text, resources = super().from_notebook_node(from_dict(bare), resources, **options)
+        return str(text), resources
+
+
+def to_html(notebook: Notebook, *, title: str = "") -> str:
+    """Return a report's page.
+
+    Args:
+        notebook: The executed notebook; its metadata say what it is bound to and whether it failed.
+        title: The page's title; by default the notebook's first heading.
+    """
+    text, _ = ReportExporter().from_notebook_node(notebook, {"metadata": {"name": title}})
+    return text
+
+
+def _page(notebook: Notebook, title: str) -> Page:
+    about = notebook["metadata"].get("mlprod", {})
+    report, failure = about.get("report", {}), about.get("failure")
+    verdict = None
+    if failure is None:
+        try:
+            verdict = verdicts.read(notebook)
+        except verdicts.VerdictProblem as problem:
+            failure = {"reason": "verdict", "cell": problem.cell_index, "error": "", "message": str(problem)}
+    builder = _Builder(failure)
+    for index, cell in enumerate(notebook["cells"]):
+        builder.add(index, cell)
+    bound = report.get("bound_to", {})
+    return Page(
+        title=title or _TITLES.get(report.get("kind", ""), "") or builder.title or "Report",
+        endpoint=report.get("endpoint", ""),
+        verdict=verdict,
+        failure=_described(failure) if failure else None,
+        next_step=_NEXT.get(failure["reason"], "") if failure else "",
+        blocks=tuple(builder.blocks),
+        contents=tuple(builder.contents),
+        facts=_facts(report),
+        bound=_bound(report),
+        packages=tuple((name, str(version)) for name, version in bound.get("packages", {}).items()),
+    )
+
+
+def _described(failure: dict[str, Any]) -> dict[str, Any]:
+    """Add to a failure what the banner says."""
+    where = f"Cell {failure['cell'] + 1}" if failure["cell"] is not None else "The notebook"
+    what = ": ".join(part for part in (failure["error"], failure["message"]) if part)
+    sentence = {
+        "error": f"{where} raised {what}",
+        "timeout": f"{where} was stopped: {what}",
+        "died": f"{where} ended because its kernel died",
+        "start": f"No kernel could be started: {what}",
+        "verdict": f"The notebook came to no verdict: {what}",
+    }[failure["reason"]]
+    return failure | {"sentence": strip_ansi(sentence)}
+
+
+def _facts(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    if not report:
+        return ()
+    bound = report["bound_to"]
+    where = bound.get("log_range", {})
+    window = f"{_day(where.get('since'), 'the first row')} to {_day(where.get('until'), 'the last row')}"
+    rows = where.get("rows")
+    facts = (
+        ("Window", window),
+        ("Rows", f"{rows:,}" if isinstance(rows, int) else ""),
+        ("Model", ", ".join(bound.get("model_versions", ()))),
+        ("Made", report["created_at"].replace("T", " ").replace("Z", " UTC")),
+    )
+    return tuple((name, text) for name, text in facts if text)
+
+
+def _day(moment: Any, otherwise: str) -> str:
+    text = str(moment) if moment else otherwise
+    return re.sub(r"T00:00(:00(\.0+)?)?(Z|\+00:00)?$", "", text).replace("T", " ")
+
+
+def _bound(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    if not report:
+        return ()
+    bound = report["bound_to"]
+    facts = (
+        ("Report digest", report["digest"] or "none: the report failed"),
+        ("Model versions", ", ".join(bound.get("model_versions", ()))),
+        ("Log range digest", str(bound.get("log_range", {}).get("digest", ""))),
+        ("Parameters", format_value(bound.get("parameters", {})) or "defaults"),
+        ("Notebook SHA-256", bound.get("notebook_sha256", "")),
+        ("Duration", f"{report['seconds']:.1f} s"),
+    )
+    return tuple((name, text) for name, text in facts if text)
+
+
+@dataclass
+class _Builder:
+    """Turns cells into blocks and collects headings on the way."""
+
+    failure: dict[str, Any] | None
+    title: str = ""
+    blocks: list[Block] = field(default_factory=list)
+    contents: list[Heading] = field(default_factory=list)
+    _size: int = 0
+
+    def add(self, index: int, cell: dict[str, Any]) -> None:
+        tags = set(cell["metadata"].get("tags", ()))
+        failed = self.failure is not None and self.failure["cell"] == index
+        if "remove-cell" in tags and not failed:
+            return
+        source = join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            if text := self._text(source):
+                self.blocks.append(Block(index + 1, text=text))
+        elif cell["cell_type"] == "code" and source.strip():
+            self.blocks.append(self._code(index, cell, source, tags, failed=failed))
+
+    def _text(self, source: str) -> str:
+        rendered = MarkdownWithMath(renderer=IPythonRenderer(escape=False, exclude_anchor_links=True)).render(source)
+        return _HEADING.sub(self._heading, clean.author_html(rendered)).strip()
+
+    def _heading(self, match: re.Match[str]) -> str:
+        level, inner = int(match.group(1)), match.group(2)
+        text = html.unescape(re.sub(r"<[^>]*>", "", inner)).strip()
+        if level == 1 and not self.title:
+            self.title = text
+            return ""
+        level = max(level, 2)
+        slug = re.sub(r"[^\w]+", "-", text.lower()).strip("-") or "part"
+        anchor = f"s-{len(self.contents) + 1}-{slug[:40]}"
+        self.contents.append(Heading(level, text, anchor))
+        return f'<h{level} id="{html.escape(anchor)}">{inner}</h{level}>'
+
+    def _code(self, index: int, cell: dict[str, Any], source: str, tags: set[str], *, failed: bool) -> Block:
+        hidden = tags & {"remove-input", "remove_input", "parameters", "injected-parameters"} and not failed
+        outputs = () if "remove-output" in tags and not failed else tuple(self._outputs(cell))
+        status = cell["metadata"].get("papermill", {}).get("status")
+        state = "failed" if failed else "not run" if self.failure is not None and status == "pending" else ""
+        return Block(index + 1, code="" if hidden else _highlighted(source), outputs=outputs, state=state)
+
+    def _outputs(self, cell: dict[str, Any]) -> list[str]:
+        shown = []
+        for output in _joined(cell.get("outputs", ())):
+            text = _output(output, alt=cell["metadata"].get("alt", ""))
+            size = len(text.encode())
+            if size > OUTPUT_LIMIT or self._size + size > PAGE_LIMIT:
+                text = (
+                    f'<p class="left-out">An output of {size // 1000:,} kB is left out here; it is in report.ipynb.</p>'
+                )
+                size = len(text)
+            self._size += size
+            shown.append(text)
+        return [text for text in shown if text]
+
+
+def _highlighted(source: str) -> str:
+    from nbconvert.filters.highlight import Highlight2HTML as Highlighter
+
+    return str(Highlighter(pygments_lexer="ipython3")(source))
+
+
+def _joined(outputs: Any) -> list[dict[str, Any]]:
+    """Join a stream's pieces that follow one another."""
+    joined: list[dict[str, Any]] = []
+    for output in outputs:
+        if output["output_type"] == "stream":
+            text = join(output["text"])
+            last = joined[-1] if joined else {}
+            if last.get("output_type") == "stream" and last["name"] == output["name"]:
+                joined[-1] = {**last, "text": last["text"] + text}
+                continue
+            output = {**output, "text": text}
+        joined.append(output)
+    return joined
+
+
+def _output(output: dict[str, Any], *, alt: str) -> str:
+    kind = output["output_type"]
+    if kind == "stream":
+        text = _plain(output["text"])
+        if output["name"] == "stderr":
+            return f'<details class="messages"><summary>Messages</summary>{text}</details>' if text else ""
+        return text
+    if kind == "error":
+        trace = _plain("\n".join(output["traceback"]))
+        said = html.escape(strip_ansi(f"{output['ename']}: {output['evalue']}"))
+        return f'<div class="error"><p>{said}</p><details><summary>Traceback</summary>{trace}</details></div>'
+    data = output.get("data", {})
+    if VERDICT_MIME in data:
+        return ""
+    mime = next((mime for mime in _MIMES if mime in data), "")
+    return _shown(mime, data[mime], output.get("metadata", {}).get(mime, {}).get("alt", alt)) if mime else ""
+
+
+def _shown(mime: str, data: Any, alt: str) -> str:
+    text = join(data)
+    if mime == "text/html":
+        return clean.output_html(text) if len(text) < 20 * OUTPUT_LIMIT else text
+    if mime == "text/markdown":
+        rendered = MarkdownWithMath(renderer=IPythonRenderer(escape=True, exclude_anchor_links=True)).render(text)
+        return clean.output_html(rendered)
+    if mime.startswith("image/"):
+        return clean.image(mime, text, alt or "Figure without a description")
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    text = strip_ansi(text).strip("\n")
+    if not text.strip():
+        return ""
+    if len(text) > _TEXT_LIMIT:
+        text = text[: _TEXT_LIMIT // 2] + "\n… shortened; the whole is in report.ipynb …\n" + text[-_TEXT_LIMIT // 2 :]
+    return f'<pre tabindex="0">{html.escape(text)}</pre>'
