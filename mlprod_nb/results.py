@@ -130,6 +130,10 @@ class Result:
         parts = [self.headline(), *(_text(section) for section in self.sections()), *_next_line(self)]
         return "\n\n".join(part for part in parts if part)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002 (IPython's signature)
+        """Show the text rather than the dataclass's fields as ``text/plain``; IPython adds HTML and markdown."""
+        return {"text/plain": str(self)}
+
     def _repr_markdown_(self) -> str:
         parts = [
             f"**{_escape_markdown(self.headline())}**",

@@ -1,0 +1,84 @@
+"""The shell's door: ``mlprod VERB …``, one line for every error, and exit codes that scripts can use.
+
+0 done; 1 the verdict is no; 2 the line is wrong; 3 it failed; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from mlprod_nb import commands
+from mlprod_nb.errors import MlprodError
+
+_FAILED = 3
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
+    """Run a command line and return its exit code.
+
+    Args:
+        argv: The words after ``mlprod``; by default the process's own.
+        facade: The class whose methods the verbs are, by default :class:`mlprod_nb.Workspace`.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words
+    words = [word for word in words if word != "--json"]
+    door = commands.Door(
+        command=shlex.join(["mlprod", *words]),
+        read_input=sys.stdin.read,
+        confirm=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+        **({"facade": facade} if facade is not None else {}),
+    )
+    try:
+        result = commands.run(words, door)
+        _write(result.to_json() if as_json else str(result))
+    except MlprodError as error:
+        _complain(str(error))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted.")
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 (the last line of defence: a shell gets one line, whatever broke)
+        _complain(_unexpected(error))
+        return _FAILED
+    return result.exit_code
+
+
+def _ask(question: str) -> bool:
+    return click.confirm(question, default=False, err=True)
+
+
+def _write(text: str) -> None:
+    """Write to standard output; a reader that went away, as ``head`` does, is no error."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at exit; let that go nowhere.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(text: str) -> None:
+    click.echo(f"mlprod: {text}", err=True)
+
+
+def _unexpected(error: Exception) -> str:
+    """Say what broke and where, in one line."""
+    message = " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""  # noqa: PTH119
+    return f"this is a fault of mlprod, please report it: {type(error).__name__}: {message}{where}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The grammar behind every door: one parser for the shell, the notebook, a widget's button and a scheduled job."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from mlprod_nb.commands.completion import Suggestion as Suggestion
+from mlprod_nb.commands.completion import complete as complete
+from mlprod_nb.commands.door import Door as Door
+from mlprod_nb.commands.grammar import Call as Call
+from mlprod_nb.commands.grammar import Page as Page
+from mlprod_nb.commands.grammar import parse as parse
+from mlprod_nb.commands.verbs import BODY as BODY
+from mlprod_nb.commands.verbs import Verb as Verb
+from mlprod_nb.commands.verbs import verbs as verbs
+from mlprod_nb.errors import UsageError
+from mlprod_nb.results import Result
+
+__all__ = ["BODY", "Call", "Door", "Page", "Suggestion", "Verb", "complete", "parse", "run", "split", "verbs"]
+
+
+def split(line: str) -> list[str]:
+    """Split a line into words as a shell does; quotes group, nothing is expanded or evaluated.
+
+    Raises:
+        UsageError: A quote is not closed.
+    """
+    try:
+        return shlex.split(line)
+    except ValueError:
+        raise UsageError(
+            f"a quote is not closed in: {line.strip()}", hint='Write it like --reason "it\'s late".'
+        ) from None
+
+
+def run(words: Sequence[str], door: Door) -> Result:
+    """Run a command line and return its result.
+
+    Raises:
+        MlprodError: The line is wrong, or the verb cannot do it.
+    """
+    call = parse(words, door)
+    if isinstance(call, Page):
+        return call
+    if call.verb.method == "schedule_add":
+        _check_job(call.arguments[1])
+    facade: Any = door.facade if not call.verb.opens else door.facade.open(caller=_caller(door))
+    result = getattr(facade, call.verb.method)(*call.arguments, **call.options)
+    assert isinstance(result, Result)
+    return result
+
+
+def _caller(door: Door) -> Any:
+    from dataclasses import replace
+
+    from mlprod_nb.lifecycle.context import Caller
+
+    return replace(Caller.current(), command=door.command, notebook=door.notebook(), confirm=door.confirm)
+
+
+def _check_job(line: str) -> None:
+    """Refuse a job's line now rather than at six in the morning."""
+    try:
+        parse(split(line), Door())
+    except UsageError as error:
+        raise UsageError(f"the job's line is wrong: {error}") from None

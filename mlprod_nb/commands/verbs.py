@@ -1,0 +1,73 @@
+"""The verbs: every public method of the façade that documents an example line, once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mlprod_nb.commands.docstrings import Explanation, explain
+from mlprod_nb.workspace import Workspace
+
+#: Nouns that hold several verbs, as ``abtest start``.
+NOUNS = {
+    "abtest": "Plan, start, read and stop A/B tests.",
+    "schedule": "Run command lines at set times.",
+    "access": "Give and take rights to call and to operate.",
+    "audit": "Read and verify who did what.",
+}
+#: Which option the body of a ``%%mlprod`` cell is, by verb.
+BODY = {
+    "register": "note",
+    "route": "reason",
+    "promote": "reason",
+    "rollback": "reason",
+    "approve": "reason",
+    "abtest start": "design",
+    "abtest stop": "reason",
+}
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb.
+
+    Attributes:
+        name: As it is typed: ``deploy``, ``abtest start``, ``who-served``.
+        method: The façade's method.
+        opens: Whether it needs a workspace that exists; ``init`` does not.
+        parameters: The method's parameters, without ``self``.
+        explanation: Its docstring.
+    """
+
+    name: str
+    method: str
+    opens: bool
+    parameters: tuple[inspect.Parameter, ...]
+    explanation: Explanation
+
+    @property
+    def body(self) -> str:
+        """The option that a cell's body is, or empty."""
+        return BODY.get(self.name, "")
+
+
+@functools.cache
+def verbs() -> dict[str, Verb]:
+    """Return every verb by name, in the façade's order."""
+    found = {}
+    for name, member in vars(Workspace).items():
+        function = member.__func__ if isinstance(member, staticmethod) else member
+        if not name.startswith("_") and inspect.isfunction(function):
+            verb = _verb(name, function, opens=not isinstance(member, staticmethod))
+            found[verb.name] = verb
+    return found
+
+
+def _verb(method: str, function: Callable[..., Any], *, opens: bool) -> Verb:
+    noun, _, rest = method.partition("_")
+    name = f"{noun} {rest}" if noun in NOUNS and rest else method
+    parameters = tuple(inspect.signature(function).parameters.values())[1 if opens else 0 :]
+    return Verb(name.replace("_", "-"), method, opens, parameters, explain(function))

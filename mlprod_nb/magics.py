@@ -1,0 +1,136 @@
+"""The notebook's door: ``%mlprod`` and ``%%mlprod``, TAB, and one clear line for every error.
+
+Loading adds one magic and one completer, both gone after ``%unload_ext``. It imports neither the grammar nor any room,
+so that it is instant; the first line that is typed does.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.core.error import StdinNotImplementedError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from mlprod_nb.errors import Refused
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from mlprod_nb.registry.lineage import NotebookContext
+    from mlprod_nb.results import Result
+
+_LINE = re.compile(r"\s*(?:[\w\s.,\[\]'\"]+=\s*)?%{1,2}mlprod\s+(?P<rest>.*)")
+_NAME = "MlprodMagics"
+
+
+def load(shell: InteractiveShell) -> None:
+    """Add the magics and their completion to a shell."""
+    magics = MlprodMagics(shell)
+    shell.register_magics(magics)
+    if shell.Completer is not None:
+        shell.Completer.custom_matchers.append(magics.complete)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take them out again."""
+    magics = shell.magics_manager.registry.pop(_NAME, None)
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("mlprod", None)
+    if magics is None:
+        return
+    shell.configurables.remove(magics)
+    if shell.Completer is not None:
+        shell.Completer.custom_matchers.remove(magics.complete)
+
+
+@magics_class
+class MlprodMagics(Magics):
+    """The magic and its completion, for one shell."""
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def mlprod(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Result | None:
+        """Run a verb of mlprod: register, deploy, compare, watch and roll back models.
+
+        %mlprod                                        the status
+        %mlprod --help                                 every verb in one line
+        %mlprod deploy --help                          one verb, with examples
+        %mlprod deploy flights@champion
+        %mlprod register flights --model $clf --data $X --target $y
+        result = %mlprod monitor flights               the result as an object
+
+        A word $name passes the notebook's object of that name; nothing else is expanded. In a cell that starts with
+        %%mlprod, the lines below are the version's note, the reason or the A/B test's design. A trailing ; shows
+        nothing.
+        """
+        from mlprod_nb import commands
+
+        text = line.strip()
+        silent = text.endswith(";")
+        text = text.removesuffix(";").rstrip()
+        try:
+            door = commands.Door(
+                command=f"%mlprod {text}".rstrip(),
+                names=self._names(local_ns),
+                body=cell,
+                notebook=self._notebook,
+                confirm=_ask,
+            )
+            result = commands.run(commands.split(text), door)
+        except KeyboardInterrupt as stop:
+            # Set on the instance, so that front ends still see the class they know.
+            stop._render_traceback_ = lambda: ["mlprod: interrupted."]  # type: ignore[attr-defined]
+            raise
+        return None if silent and not self._is_assigned(line) else result
+
+    @context_matcher(identifier="mlprod", priority=200.0)
+    def complete(self, context: CompletionContext) -> SimpleMatcherResult:
+        """Complete verbs, options and variables wherever the magic can stand, ``x = %mlprod …`` too."""
+        match = _LINE.fullmatch(context.text_until_cursor.rpartition("\n")[2])
+        if match is None:
+            return SimpleMatcherResult(completions=[], suppress=False)
+        from mlprod_nb import commands
+
+        *words, fragment = re.split(r"\s+", match["rest"])
+        names = (name for name in self._names(None) if not name.startswith("_"))
+        found = commands.complete([word for word in words if word], fragment, names)
+        completions = [SimpleCompletion(suggestion.text, type=suggestion.kind) for suggestion in found]
+        return SimpleMatcherResult(completions=completions, matched_fragment=fragment, suppress=bool(found))
+
+    def _names(self, local_ns: dict[str, Any] | None) -> Mapping[str, Any]:
+        """Return the variables a line can name: the user's own, without what IPython puts there."""
+        hidden = self.shell.user_ns_hidden
+        own = {name: value for name, value in self.shell.user_ns.items() if name not in hidden}
+        return ChainMap(local_ns, own) if local_ns and local_ns is not self.shell.user_ns else own
+
+    def _notebook(self) -> NotebookContext | None:
+        return None
+
+    def _is_assigned(self, line: str) -> bool:
+        """Tell whether the cell keeps the result (``x = %mlprod …;``) rather than showing it."""
+        history = self.shell.history_manager.input_hist_parsed
+        try:
+            tree = ast.parse(history[-1])
+        except (IndexError, SyntaxError):
+            return False
+        calls = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+        last = [call.args[-1] for call in calls if isinstance(call, ast.Call) and call.args]
+        return any(isinstance(word, ast.Constant) and str(word.value).strip() == line.strip() for word in last)
+
+
+def _ask(question: str) -> bool:
+    """Ask in the notebook.
+
+    Raises:
+        Refused: Nobody is there to answer.
+    """
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except (StdinNotImplementedError, EOFError):
+        raise Refused(f"{question} There is nobody to ask.", hint="Say --yes.") from None

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from mlprod_nb.errors import MlprodError, NotFound, Refused, UsageError
+from tests.fake_workspace import Called, FakeWorkspace
+
+HEAVY = {"pandas", "mlflow", "ipywidgets", "anywidget", "sqlalchemy", "numpy", "sklearn", "duckdb", "pyarrow"}
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """A real IPython shell with the extension loaded, in front of a façade that only remembers."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    hook = sys.displayhook
+    shell = InteractiveShell(config=config)
+    _through(monkeypatch, FakeWorkspace)
+    shell.extension_manager.load_extension("mlprod_nb")
+    FakeWorkspace.callers.clear()
+    yield shell
+    sys.displayhook = hook
+
+
+def _through(monkeypatch: pytest.MonkeyPatch, facade: type[FakeWorkspace]) -> None:
+    from mlprod_nb import commands
+
+    run = commands.run
+
+    def with_fake(words: Any, door: commands.Door) -> Any:
+        from dataclasses import replace
+
+        return run(words, replace(door, facade=facade))
+
+    monkeypatch.setattr(commands, "run", with_fake)
+
+
+def ran(shell: InteractiveShell, cell: str) -> tuple[Any, str]:
+    """Run a cell; return its value and what it showed."""
+    output = io.StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
+        result = shell.run_cell(cell, store_history=True)
+    if result.error_in_exec is not None:
+        raise result.error_in_exec
+    return result.result, output.getvalue()
+
+
+def failed(shell: InteractiveShell, cell: str) -> tuple[BaseException, list[str]]:
+    """Run a cell that fails; return the error and the lines it showed."""
+    output = io.StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
+        error = shell.run_cell(cell, store_history=True).error_in_exec
+    assert error is not None
+    return error, output.getvalue().splitlines()
+
+
+def test_a_line_returns_the_result_and_shows_its_text(shell: InteractiveShell) -> None:
+    value, shown = ran(shell, "%mlprod deploy flights@champion --reason 'no gain'")
+    assert isinstance(value, Called)
+    assert value.arguments == {"version": "flights@champion", "endpoint": "", "reason": "no gain", "dry_run": False}
+    assert "✓ OK: deploy was called." in shown
+
+
+def test_alone_it_shows_the_status(shell: InteractiveShell) -> None:
+    assert ran(shell, "%mlprod")[0].verb == "status"
+
+
+def test_the_result_can_be_assigned_and_used(shell: InteractiveShell) -> None:
+    value, shown = ran(shell, "x = %mlprod monitor flights")
+    assert value is None
+    assert shown == ""
+    assert shell.user_ns["x"].verb == "monitor"
+
+
+def test_a_trailing_semicolon_silences_but_an_assignment_still_gets_the_object(shell: InteractiveShell) -> None:
+    value, shown = ran(shell, "%mlprod monitor flights;")
+    assert value is None
+    assert shown == ""
+    ran(shell, "y = %mlprod monitor flights;")
+    assert shell.user_ns["y"].arguments["endpoint"] == "flights"
+
+
+def test_variables_pass_as_the_very_objects(shell: InteractiveShell) -> None:
+    ran(shell, "clf, X = object(), object()")
+    value, _ = ran(shell, "%mlprod register flights --model $clf --data $X")
+    assert value.arguments["model"] is shell.user_ns["clf"]
+    assert value.arguments["data"] is shell.user_ns["X"]
+
+
+def test_a_functions_own_variables_pass_too(shell: InteractiveShell) -> None:
+    cell = (
+        "def f(inner):\n    return get_ipython().run_line_magic('mlprod', 'predict flights --data $inner')\nz = f([7])"
+    )
+    ran(shell, cell)
+    assert shell.user_ns["z"].arguments["data"] == [7]
+
+
+def test_a_cells_body_is_the_note_and_is_never_expanded(shell: InteractiveShell) -> None:
+    ran(shell, "clf, X = 1, 2")
+    value, _ = ran(shell, "%%mlprod register flights --model $clf --data $X\nFirst {1/0} $clf.\nSecond.")
+    assert value.arguments["note"] == "First {1/0} $clf.\nSecond."
+
+
+def test_a_hostile_name_runs_no_code(shell: InteractiveShell) -> None:
+    ran(shell, "hits = []")
+    value, _ = ran(shell, "%mlprod deploy '{hits.append(1)}' --reason '$(touch x) {hits.append(2)}'")
+    assert value.arguments["version"] == "{hits.append(1)}"
+    assert value.arguments["reason"] == "$(touch x) {hits.append(2)}"
+    assert shell.user_ns["hits"] == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "line"),
+    [
+        ("%mlprod deplyo x", NotFound, "mlprod: there is no verb 'deplyo'. Did you mean 'deploy'? See: mlprod --help"),
+        (
+            "%mlprod status --everything",
+            UsageError,
+            "mlprod: there is no option of status '--everything'. There is: --help.",
+        ),
+        ("%%mlprod status\nhello", UsageError, "mlprod: status takes nothing from the cell's body."),
+        ("%mlprod rollback flights --reason it's", UsageError, "mlprod: a quote is not closed in: rollback flights"),
+    ],
+)
+def test_an_error_is_one_line(shell: InteractiveShell, cell: str, kind: type[MlprodError], line: str) -> None:
+    error, shown = failed(shell, cell)
+    assert isinstance(error, kind)
+    assert len(shown) == 1
+    assert shown[0].startswith(line)
+
+
+def test_an_unknown_variable_names_the_nearest_of_the_users_own(shell: InteractiveShell) -> None:
+    ran(shell, "april = 1")
+    _, shown = failed(shell, "%mlprod predict flights --data $apirl")
+    assert shown == ["mlprod: there is no variable '$apirl'. Did you mean '$april'? Run the cell that makes it first."]
+
+
+def test_an_interrupt_is_one_line_and_still_an_interrupt(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeWorkspace, "raises", KeyboardInterrupt())
+    error, shown = failed(shell, "%mlprod up")
+    assert type(error) is KeyboardInterrupt
+    assert shown == ["mlprod: interrupted."]
+
+
+def test_help_is_a_result_and_no_error(shell: InteractiveShell) -> None:
+    value, shown = ran(shell, "%mlprod deploy --help")
+    assert "Examples:" in str(value)
+    assert "mlprod deploy flights@champion" in shown
+
+
+def test_a_dangerous_verb_with_nobody_to_ask_refuses(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran(shell, "%mlprod down")
+    confirm = FakeWorkspace.callers[-1].confirm
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with redirect_stdout(io.StringIO()), pytest.raises(Refused, match=r"There is nobody to ask\. Say --yes\."):
+        confirm("Stop the gateway?")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    with redirect_stdout(io.StringIO()):
+        assert confirm("Stop the gateway?") is True
+
+
+@pytest.mark.parametrize("prefix", ["%mlprod ", "x = %mlprod ", "a.b['c'] = %mlprod ", "y = 1\n%mlprod ", "%%mlprod "])
+def test_tab_completes_wherever_the_magic_can_stand(shell: InteractiveShell, prefix: str) -> None:
+    def texts(text: str) -> list[str]:
+        with provisionalcompleter():
+            return [c.text for c in shell.Completer.completions(text, len(text)) if c.type != "path"]
+
+    shell.user_ns["april_flights"] = 1
+    assert texts(f"{prefix}depl") == ["deploy"]
+    assert texts(f"{prefix}abtest pl") == ["plan"]
+    assert texts(f"{prefix}deploy flights --dr") == ["--dry-run"]
+    assert texts(f"{prefix}predict flights --data $ap") == ["$april_flights"]
+    assert texts(f"{prefix}predict flights --data ")[-1] == "$april_flights"
+
+
+def test_tab_elsewhere_is_left_alone(shell: InteractiveShell) -> None:
+    with provisionalcompleter():
+        texts = [c.text for c in shell.Completer.completions("depl", 4)]
+    assert "deploy" not in texts
+
+
+def _snapshot(shell: InteractiveShell) -> dict[str, Any]:
+    formatters = shell.display_formatter
+    assert formatters is not None
+    return {
+        "magics": {kind: dict(found) for kind, found in shell.magics_manager.magics.items()},
+        "registry": dict(shell.magics_manager.registry),
+        "names": {name for name in shell.user_ns if not name.startswith("_i")},
+        "hidden": {name for name in shell.user_ns_hidden if not name.startswith("_i")},
+        "hooks": {name: repr(hook) for name, hook in shell.hooks.items()},
+        "strdispatchers": {name: repr(dispatch) for name, dispatch in shell.strdispatchers.items()},
+        "events": {name: list(callbacks) for name, callbacks in shell.events.callbacks.items()},
+        "matchers": list(shell.Completer.custom_matchers),
+        "transformers": (list(shell.input_transformers_cleanup), list(shell.input_transformers_post)),
+        "ast": list(shell.ast_transformers),
+        "handlers": dict(shell.custom_exceptions or ()) if isinstance(shell.custom_exceptions, dict) else None,
+        "printers": [
+            (dict(f.type_printers), dict(f.deferred_printers))
+            for f in (
+                *formatters.formatters.values(),
+                formatters.mimebundle_formatter,
+                formatters.ipython_display_formatter,
+            )
+        ],
+        "configurables": list(shell.configurables),
+        "displayhook": sys.displayhook,
+    }
+
+
+def test_unloading_leaves_the_shell_as_it_was(shell: InteractiveShell) -> None:
+    shell.extension_manager.unload_extension("mlprod_nb")
+    before = _snapshot(shell)
+    for _ in range(2):
+        shell.extension_manager.load_extension("mlprod_nb")
+        assert _snapshot(shell) != before
+        ran(shell, "value = %mlprod status")
+        shell.user_ns.pop("value")
+        shell.extension_manager.unload_extension("mlprod_nb")
+        assert _snapshot(shell) == before
+
+
+def _fresh(code: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_the_doors_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = f"""
+import sys
+import mlprod_nb, mlprod_nb.magics
+magics = {HEAVY!r} & set(sys.modules)
+light = not {{"click", "pydantic", "mlprod_nb.workspace"}} & set(sys.modules)
+import mlprod_nb.commands, mlprod_nb.cli, mlprod_nb.workspace
+print(sorted(magics | ({HEAVY!r} & set(sys.modules))), light)
+"""
+    assert _fresh(code, tmp_path) == "[] True"
+
+
+def test_loading_is_fast_writes_nothing_and_asks_no_network(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+config = Config(); config.HistoryManager.enabled = False
+shell = InteractiveShell(config=config)
+seen = []
+def watch(event, arguments):
+    writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+    if writes or event.startswith("socket."):
+        seen.append((event, str(arguments)))
+sys.dont_write_bytecode = True
+sys.addaudithook(watch)
+start = time.perf_counter()
+shell.extension_manager.load_extension("mlprod_nb")
+took = time.perf_counter() - start
+assert not seen, seen
+assert took < 0.3, took
+"""
+    _fresh(code, tmp_path)
+    assert list(tmp_path.iterdir()) == []
