@@ -1,0 +1,111 @@
+"""The analysis of an A/B test, from labelled predictions to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlprod_nb.abtest import fixed, metrics, srm
+from mlprod_nb.abtest.design import Design
+from mlprod_nb.abtest.estimate import UnitSums
+from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
+from mlprod_nb.abtest.reading import comparable, read
+from mlprod_nb.abtest.results import ABTestResult
+from mlprod_nb.abtest.scan import Facts, open_scan
+from mlprod_nb.abtest.verdict import Evidence, decide
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Below this p-value the variants differ in how much feedback came in.
+_FEEDBACK_ALARM_BELOW = 0.001
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Whether a prediction has feedback; a health check, not for users."""
+
+    name: str = "labelled"
+    better: Better = "same"
+    needs_labels: bool = False
+    tolerance: float = 0.0
+
+    def value(self, outcome: Outcome) -> str:  # noqa: ARG002 (fits every task)
+        return "(label_known IS NOT NULL)::DOUBLE"
+
+
+def analyse(
+    table: pa.Table, design: Design, *, shares: Mapping[str, float], task: Task, classes: Sequence[Any]
+) -> ABTestResult:
+    """Analyse an A/B test.
+
+    Args:
+        table: Labelled predictions of the test's range, one row a prediction, as the prediction log's ``labelled``
+            gives them; the order does not matter.
+        design: What is asked.
+        shares: Each variant's share of the traffic while the rows came in.
+        task: What the endpoint does.
+        classes: The model's classes in its order; empty for regression.
+
+    Returns:
+        The verdict, whose exit code is 1 for harm and for an invalid test, and all that led to it. Data that cannot
+        answer (no feedback, one unit, no variance) are a verdict too, not an error.
+
+    Raises:
+        UsageError: A metric does not fit what the endpoint predicts.
+        InvalidInput: The table lacks a column.
+    """
+    outcome = Outcome(task, tuple(str(name) for name in classes))
+    chosen = {name: metrics.find(name) for name in (design.primary, *(g.metric for g in design.guardrails))}
+    labelled: Metric = _Labelled()
+    with open_scan(table, outcome) as scan:
+        facts = scan.facts()
+        sums = scan.sums({**chosen, labelled.name: labelled})
+        reading = read(scan, design, chosen, sums)
+    ratio = srm.check(
+        shares,
+        {name: found.units for name, found in facts.variants.items()},
+        units_in_two_variants=facts.units_in_two_variants,
+    )
+    needs_labels = any(metric.needs_labels for metric in chosen.values())
+    differs = needs_labels and _feedback_differs(design, sums[labelled.name])
+    decision, verdict = decide(Evidence(design, facts, ratio, reading, differs))
+    return ABTestResult(
+        verdict=verdict,
+        decision=decision,
+        design=design.describe(),
+        method=design.method,
+        metrics=reading.lifts,
+        sample_ratio=ratio,
+        labelled_share={
+            name: found.labelled / found.rows
+            for name, found in facts.variants.items()
+            if name in (design.control, design.treatment)
+        },
+        notes=_notes(design, facts, differs),
+        started_at=facts.first,
+        until=facts.last,
+        rows=sum(found.rows for name, found in facts.variants.items() if name in (design.control, design.treatment)),
+        path=reading.path,
+    )
+
+
+def _feedback_differs(design: Design, sums: Mapping[str, UnitSums]) -> bool:
+    difference = comparable(design, sums)
+    return difference is not None and fixed.welch(difference, alpha=0.05).p_value < _FEEDBACK_ALARM_BELOW
+
+
+def _notes(design: Design, facts: Facts, differs: bool) -> tuple[str, ...]:
+    notes = []
+    if facts.repeated_rows:
+        notes.append(f"{facts.repeated_rows:,} rows repeat a prediction id; each prediction counts once.")
+    if facts.units_in_two_variants:
+        notes.append(f"{facts.units_in_two_variants:,} units met more than one variant; they count in each.")
+    for name in (design.control, design.treatment):
+        found = facts.variants.get(name)
+        if found is not None and found.strange_labels:
+            notes.append(f"{found.strange_labels:,} labels of {name} cannot be used, as {found.strange_label!r}.")
+    if differs:
+        notes.append("The share of predictions with feedback differs between the variants.")
+    return tuple(notes)

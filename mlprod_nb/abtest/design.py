@@ -1,0 +1,235 @@
+"""The design of an A/B test: what is asked, of whom, and how the answer is read. Fixed before the data come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from mlprod_nb.abtest import metrics
+from mlprod_nb.abtest.sequential import TIGHTEST_AT
+from mlprod_nb.clock import iso
+from mlprod_nb.errors import NotFound, UsageError
+
+Method = Literal["always-valid", "fixed", "planned"]
+METHODS: tuple[str, ...] = get_args(Method)
+_CONTROL = "champion"
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """A metric that must not get worse.
+
+    Attributes:
+        metric: Its name.
+        tolerance: By how much it may get worse, in its own units.
+    """
+
+    metric: str
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Design:
+    """What an A/B test asks and how its answer is read.
+
+    Attributes:
+        endpoint: The endpoint whose split is the test.
+        control: The variant to compare with.
+        treatment: The variant that may replace it.
+        primary: The metric that decides.
+        guardrails: Metrics that must not get worse.
+        minimal_effect: The smallest difference worth having, in the primary metric's units; 0: any.
+        alpha: Chance of a false alarm, two-sided; guardrails share as much again.
+        power: Chance to find the minimal effect where it is there.
+        method: ``"always-valid"`` (look whenever you like), ``"planned"`` (look at fixed points), ``"fixed"`` (once).
+        looks: How many looks are planned; for ``"planned"``.
+        expected_rows: Predictions with feedback after which the test is read (fixed, planned) or its interval is
+            tightest (always-valid).
+        hypothesis: Why the treatment should be better, in the user's words.
+        started_at: When the test began; ``None`` for one that was never started.
+    """
+
+    endpoint: str
+    control: str
+    treatment: str
+    primary: str
+    guardrails: tuple[Guardrail, ...] = ()
+    minimal_effect: float = 0.0
+    alpha: float = 0.05
+    power: float = 0.8
+    method: Method = "always-valid"
+    looks: int = 5
+    expected_rows: int = TIGHTEST_AT
+    hypothesis: str = ""
+    started_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a design that cannot answer."""
+        if self.control == self.treatment:
+            raise UsageError(f"control and treatment are both {self.control!r}.", hint="Name two variants.")
+        if metrics.find(self.primary).better == "same":
+            raise UsageError(
+                f"metric {self.primary!r} has no better direction, so it cannot decide.", hint="Take it as a guardrail."
+            )
+        for guardrail in self.guardrails:
+            metrics.find(guardrail.metric)
+            if guardrail.metric == self.primary:
+                raise UsageError(f"{self.primary!r} is the primary metric and a guardrail too.", hint="Keep one.")
+            _within("tolerance", guardrail.tolerance, 0, None)
+        for name in ("alpha", "power"):
+            _within(name, getattr(self, name), 0, 1, open_ends=True)
+        _within("minimal_effect", self.minimal_effect, 0, None)
+        _within("looks", self.looks, 1, 100)
+        _within("expected_rows", self.expected_rows, 10, None)
+        if self.method not in METHODS:
+            raise NotFound("method", self.method, METHODS)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the design as plain data, as the store keeps it."""
+        return {**asdict(self), "started_at": self.started_at.isoformat() if self.started_at else None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Design:
+        """Read what :meth:`to_dict` gave."""
+        values = dict(data)
+        values["guardrails"] = tuple(Guardrail(**item) for item in values["guardrails"])
+        values["started_at"] = datetime.fromisoformat(values["started_at"]) if values["started_at"] else None
+        return cls(**values)
+
+    def describe(self) -> str:
+        """Say in one line how the answer is read."""
+        how = {
+            "always-valid": "always-valid confidence sequence: look whenever you like",
+            "planned": f"alpha spending over {self.looks} planned looks up to {self.expected_rows:,} predictions",
+            "fixed": f"fixed horizon: read once, at {self.expected_rows:,} predictions",
+        }[self.method]
+        started = f", started {iso(self.started_at)}" if self.started_at else ""
+        return f"{self.treatment} against {self.control} on {self.primary}, alpha {self.alpha:g}; {how}{started}"
+
+
+def parse(text: str, *, endpoint: str, variants: Sequence[str], task: metrics.Task, started_at: datetime) -> Design:
+    """Read a design from YAML, TOML or JSON; empty text takes every default.
+
+    Args:
+        text: Keys are the fields of :class:`Design`, or ``variants: [control, treatment]``. Guardrails are a list of
+            metrics, or a mapping from metric to tolerance.
+        endpoint: The endpoint's name.
+        variants: The names of the variants that have traffic.
+        task: What the endpoint does; gives the default metric.
+        started_at: When the test begins.
+
+    Raises:
+        UsageError: A key, a value, a variant or a metric is wrong; the message names it and the nearest right one.
+    """
+    values = _mapping(text)
+    own = ("endpoint", "started_at")
+    known = [field.name for field in fields(Design) if field.name not in own] + ["variants"]
+    for key in values:
+        if key not in known:
+            raise NotFound("key of an A/B design", str(key), known)
+    control, treatment = _variants(values, variants)
+    typed = {key: _typed(key, value) for key, value in values.items() if key not in ("variants", "guardrails")}
+    method = typed.get("method", "always-valid")
+    if method in ("fixed", "planned") and "expected_rows" not in typed:
+        raise UsageError(
+            f"method {method!r} needs expected_rows, the number of predictions at which the test is read.",
+            hint=f"Find it with: mlprod abtest plan {endpoint} --effect EFFECT",
+        )
+    typed.setdefault("primary", metrics.default_metric(task))
+    typed.update(control=control, treatment=treatment, guardrails=_guardrails(values.get("guardrails", [])))
+    return Design(endpoint=endpoint, started_at=started_at, **typed)
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    import tomllib
+
+    import yaml
+
+    problem = "write one 'key: value' on each line"
+    try:
+        data = yaml.safe_load(text)
+        if data is None:
+            return {}
+        if isinstance(data, dict):
+            return data
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = f"line {mark.line + 1}: {getattr(error, 'problem', error)}" if mark else str(error)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise UsageError(f"the A/B design is neither YAML nor TOML: {problem}.", hint="As in: primary: brier") from None
+
+
+def _variants(values: Mapping[str, Any], known: Sequence[str]) -> tuple[str, str]:
+    named = values.get("variants")
+    if named is not None:
+        if not isinstance(named, list) or len(named) != 2 or "control" in values or "treatment" in values:
+            raise UsageError("variants is a list of two: the control, then the treatment.")
+        control, treatment = (str(name) for name in named)
+    else:
+        control = str(values.get("control", _CONTROL if _CONTROL in known else next(iter(known), "")))
+        others = [name for name in known if name != control]
+        if "treatment" not in values and len(others) != 1:
+            if others:
+                raise UsageError(
+                    f"the split has {len(known)} variants ({', '.join(known)}).",
+                    hint="Name the treatment: one of them.",
+                )
+            raise UsageError("the split has one variant.", hint="Split first: mlprod route ENDPOINT A=50 B=50")
+        treatment = str(values.get("treatment", others[0] if others else ""))
+    for name in (control, treatment):
+        if name not in known:
+            raise NotFound("variant with traffic", name, known)
+    return control, treatment
+
+
+def _guardrails(value: Any) -> tuple[Guardrail, ...]:
+    items: list[tuple[Any, Any]]
+    if isinstance(value, str):
+        items = [(name.strip(), None) for name in value.split(",")]
+    elif isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = [pair for item in value for pair in (item.items() if isinstance(item, dict) else [(item, None)])]
+    else:
+        raise UsageError("guardrails is a list of metrics, or a mapping from metric to tolerance.")
+    found = []
+    for name, tolerance in items:
+        metric = metrics.find(str(name))
+        found.append(
+            Guardrail(metric.name, metric.tolerance if tolerance is None else _number(f"guardrail {name}", tolerance))
+        )
+    return tuple(found)
+
+
+def _typed(key: str, value: Any) -> Any:
+    if key in ("minimal_effect", "alpha", "power"):
+        return _number(key, value)
+    if key in ("looks", "expected_rows"):
+        number = _number(key, value)
+        if number != int(number):
+            raise UsageError(f"{key} is {value!r}; it is a whole number.")
+        return int(number)
+    if isinstance(value, dict | list):
+        raise UsageError(f"{key} is {value!r}; it is a text.")
+    return "" if value is None else str(value).strip()
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} is {value!r}; it is a number.") from None
+
+
+def _within(name: str, value: float, low: float, high: float | None, *, open_ends: bool = False) -> None:
+    inside = low < value < (high or 1) if open_ends else value >= low and (high is None or value <= high)
+    if not inside or value != value or value == float("inf"):
+        if open_ends:
+            raise UsageError(f"{name} is {value:g}; it lies between {low:g} and {high:g}.")
+        raise UsageError(f"{name} is {value:g}; it is {low:g} or more" + (f", up to {high:g}." if high else "."))

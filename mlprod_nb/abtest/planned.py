@@ -1,0 +1,155 @@
+"""Alpha spending over planned looks: more power than an always-valid sequence, for looks that are fixed in advance.
+
+The boundaries follow Lan and DeMets (1983, Biometrika 70) with the spending function of O'Brien and Fleming's type, ::
+
+    spent(t) = 4 - 4 * Phi(z_{1 - alpha/4} / sqrt(t))
+
+two-sided and symmetric, computed by the recursion of Armitage, McPherson and Rowe (1969) as in Jennison and Turnbull
+(2000, "Group sequential methods", chapter 19): the density of the score statistic over the paths that have not
+crossed is carried from look to look by numerical integration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NODES = 401
+#: Boundaries above this many standard errors cannot be told from infinity.
+_NEVER = 8.0
+_NORMAL = NormalDist()
+
+
+def spent(fraction: float, alpha: float) -> float:
+    """Return the type I error that may be used up to this fraction of the plan; 0 ≤ fraction ≤ 1, two-sided."""
+    if fraction <= 0:
+        return 0.0
+    quantile = _NORMAL.inv_cdf(1 - alpha / 4)
+    return min(alpha, 4 * _NORMAL.cdf(-quantile / math.sqrt(min(1.0, fraction))))
+
+
+def boundaries(fractions: Sequence[float], alpha: float, information: Sequence[float] | None = None) -> list[float]:
+    """Return the boundary of each look, in standard errors of the difference.
+
+    Args:
+        fractions: How much of the plan is done at each look, growing, in (0, 1].
+        alpha: Type I error over all looks, two-sided.
+        information: The information (1 / standard error²) at each look, where it does not grow with the fractions.
+    """
+    levels = tuple(information if information is not None else fractions)
+    return list(_boundaries(tuple(fractions), alpha, levels))
+
+
+@lru_cache(maxsize=64)
+def _boundaries(fractions: tuple[float, ...], alpha: float, information: tuple[float, ...]) -> tuple[float, ...]:
+    found: list[float] = []
+    walk = _Walk(drift=0.0)
+    used = 0.0
+    for fraction, level in zip(fractions, information, strict=True):
+        share = spent(fraction, alpha) - used
+        used += share
+        walk = walk.step(level)
+        boundary = walk.solve(share)
+        found.append(boundary)
+        walk = walk.stay_within(boundary)
+    return tuple(found)
+
+
+def crossing_probability(limits: Sequence[float], information: Sequence[float], drift: float) -> float:
+    """Return the chance that one look crosses its boundary.
+
+    Args:
+        limits: The boundaries, in standard errors.
+        information: The information at each look.
+        drift: The true difference; ``drift * sqrt(information)`` is the mean of the look's z statistic.
+    """
+    walk, total = _Walk(drift=drift), 0.0
+    for limit, level in zip(limits, information, strict=True):
+        walk = walk.step(level)
+        total += walk.beyond(limit)
+        walk = walk.stay_within(limit)
+    return total
+
+
+def drift_for_power(looks: int, alpha: float, power: float) -> float:
+    """Return the mean of the last look's z statistic at which equally spaced looks reach ``power``."""
+    fractions = [(k + 1) / looks for k in range(looks)]
+    limits = boundaries(fractions, alpha)
+    low, high = 0.0, 10.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if crossing_probability(limits, fractions, middle) < power:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """The score statistic's law over the paths that have not crossed; a point mass at 0 where there are no nodes."""
+
+    drift: float
+    level: float = 0.0
+    previous: float = 0.0
+    nodes: NDArray[np.float64] | None = None
+    masses: NDArray[np.float64] | None = None
+
+    def step(self, level: float) -> _Walk:
+        """Go on to the next look's information; information that does not grow is a look that brings nothing."""
+        return _Walk(self.drift, max(level, self.level * (1 + 1e-9)), self.level, self.nodes, self.masses)
+
+    def beyond(self, limit: float) -> float:
+        """Return the chance of crossing ``± limit`` (in standard errors) at this look."""
+        edge = limit * math.sqrt(self.level)
+        growth = self.level - self.previous
+        centre = self.drift * growth + (self.nodes if self.nodes is not None else np.zeros(1))
+        weight = self.masses if self.masses is not None else np.ones(1)
+        scale = math.sqrt(growth)
+        return float(weight @ (_upper((edge - centre) / scale) + _upper((edge + centre) / scale)))
+
+    def solve(self, share: float) -> float:
+        """Return the boundary that is crossed with chance ``share`` at this look."""
+        low, high = 0.0, _NEVER
+        if self.beyond(high) >= share:
+            return high
+        for _ in range(60):
+            middle = (low + high) / 2
+            if self.beyond(middle) > share:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def stay_within(self, limit: float) -> _Walk:
+        """Keep the paths within ``± limit``: their density at Gauss-Legendre nodes, times the weights."""
+        edge = limit * math.sqrt(self.level)
+        unit_nodes, unit_weights = _gauss_legendre()
+        nodes = edge * unit_nodes
+        growth = self.level - self.previous
+        start = self.nodes if self.nodes is not None else np.zeros(1)
+        weight = self.masses if self.masses is not None else np.ones(1)
+        distance = (nodes[:, None] - start[None, :] - self.drift * growth) / math.sqrt(growth)
+        density = np.exp(-0.5 * distance**2) / math.sqrt(2 * math.pi * growth)
+        return _Walk(self.drift, self.level, self.previous, nodes, edge * unit_weights * (density @ weight))
+
+
+@lru_cache(maxsize=1)
+def _gauss_legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from scipy.special import roots_legendre
+
+    nodes, weights = roots_legendre(_NODES)
+    return nodes, weights
+
+
+def _upper(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import ndtr
+
+    tail: NDArray[np.float64] = ndtr(-z)
+    return tail

@@ -1,0 +1,171 @@
+"""How many units an A/B test needs, and how many days that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from mlprod_nb.abtest import metrics, planned, sequential
+from mlprod_nb.abtest.design import METHODS, Method
+from mlprod_nb.abtest.metrics import Outcome
+from mlprod_nb.abtest.scan import open_scan
+from mlprod_nb.errors import NotFound, Refused, UsageError
+from mlprod_nb.results import Result
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """How a metric behaves today.
+
+    Attributes:
+        metric: The metric's name.
+        mean: Its mean over predictions.
+        unit_variance: Variance of the linearised unit scores.
+        rows_per_unit: Predictions a unit brings.
+        rows_per_day: Predictions a day; 0 where unknown.
+    """
+
+    metric: str
+    mean: float
+    unit_variance: float
+    rows_per_unit: float = 1.0
+    rows_per_day: float = 0.0
+
+    @classmethod
+    def of_proportion(cls, metric: str, share: float, *, rows_per_day: float = 0.0) -> Baseline:
+        """Return the baseline of a proportion whose predictions are independent."""
+        return cls(metric, share, share * (1 - share), rows_per_day=rows_per_day)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a test shall be able to do.
+
+    Attributes:
+        effect: The smallest difference worth finding, in the metric's units.
+        alpha: Chance of a false alarm, two-sided.
+        power: Chance to find the effect.
+        method: How the test is read.
+        looks: Planned looks, for ``"planned"``.
+        treatment_share: The treatment's share of the units.
+    """
+
+    effect: float
+    alpha: float = 0.05
+    power: float = 0.8
+    method: Method = "always-valid"
+    looks: int = 5
+    treatment_share: float = 0.5
+
+
+@dataclass(frozen=True)
+class PlanResult(Result):
+    """What a test needs.
+
+    Attributes:
+        metric: The metric.
+        baseline: Its mean today.
+        effect: The smallest difference worth finding.
+        alpha: Chance of a false alarm.
+        power: Chance to find the effect.
+        method: How the test is read.
+        units: Units in both variants together.
+        rows: Predictions in both variants together.
+        days: Days at today's traffic, or ``None`` where it is unknown.
+    """
+
+    metric: str
+    baseline: float
+    effect: float
+    alpha: float
+    power: float
+    method: str
+    units: int
+    rows: int
+    days: float | None
+
+    def headline(self) -> str:
+        """Say what it takes."""
+        time = f", about {self.days:,.1f} days at today's traffic" if self.days is not None else ""
+        found = f"a difference of {self.effect:g} in {self.metric}"
+        return f"To find {found} takes {self.units:,} units ({self.rows:,} predictions){time}."
+
+
+def plan(baseline: Baseline, aim: Aim) -> PlanResult:
+    """Return how many units and predictions find an effect.
+
+    The number of standard errors that the true difference must be worth is ``z_{1-alpha/2} + z_power`` for a fixed
+    test, the drift of the alpha-spending boundaries for planned looks, and the sequence's factor at its tightest point
+    plus ``z_power`` for an always-valid one (a lower bound of its power: it may stop earlier).
+
+    Raises:
+        UsageError: The effect, alpha, power or share cannot be.
+        Refused: The metric does not vary.
+    """
+    _check(aim)
+    if baseline.unit_variance <= 0:
+        raise Refused(f"{baseline.metric} does not vary, so no test of it can be planned.")
+    share = aim.treatment_share
+    variance = baseline.unit_variance / share + baseline.unit_variance / (1 - share)
+    units = math.ceil(variance * (errors_needed(aim) / aim.effect) ** 2)
+    rows = math.ceil(units * baseline.rows_per_unit)
+    days = rows / baseline.rows_per_day if baseline.rows_per_day > 0 else None
+    return PlanResult(baseline.metric, baseline.mean, aim.effect, aim.alpha, aim.power, aim.method, units, rows, days)
+
+
+def errors_needed(aim: Aim) -> float:
+    """Return how many standard errors the effect must be worth at the end."""
+    if aim.method == "planned":
+        return planned.drift_for_power(aim.looks, aim.alpha, aim.power)
+    if aim.method == "always-valid":
+        critical = sequential.factor(1.0, alpha=aim.alpha, tightest_at=1.0)
+    else:
+        critical = _NORMAL.inv_cdf(1 - aim.alpha / 2)
+    return critical + _NORMAL.inv_cdf(aim.power)
+
+
+def baseline(table: pa.Table, metric: str, outcome: Outcome) -> Baseline:
+    """Measure how a metric behaves in a table of labelled predictions, all variants together.
+
+    Raises:
+        NotFound: There is no such metric.
+        UsageError: The metric does not fit what the endpoint predicts.
+        Refused: No prediction counts for it yet.
+    """
+    with open_scan(table, outcome) as scan:
+        found = metrics.find(metric)
+        sums = scan.sums({metric: found})[metric]
+        facts = scan.facts()
+    rows = sum(part.rows for part in sums.values())
+    if not rows:
+        waiting = "feedback" if found.needs_labels else "traffic"
+        raise Refused(f"there is no {waiting} for {metric} yet.", hint=f"Plan again when {waiting} has come in.")
+    units = sum(part.units for part in sums.values())
+    samples = [part.sample() for part in sums.values()]
+    assert facts.first is not None
+    assert facts.last is not None
+    days = (facts.last - facts.first).total_seconds() / 86_400
+    return Baseline(
+        metric=metric,
+        mean=sum(sample.mean * sample.rows for sample in samples) / rows,
+        unit_variance=sum(sample.unit_variance * sample.units for sample in samples) / units,
+        rows_per_unit=rows / units,
+        rows_per_day=rows / days if days > 0 else 0.0,
+    )
+
+
+def _check(aim: Aim) -> None:
+    if aim.method not in METHODS:
+        raise NotFound("method", aim.method, METHODS)
+    if not (aim.effect > 0 and math.isfinite(aim.effect)):
+        raise UsageError(f"effect is {aim.effect:g}; it is more than 0, in the metric's own units.")
+    for name, value in (("alpha", aim.alpha), ("power", aim.power), ("treatment_share", aim.treatment_share)):
+        if not 0 < value < 1:
+            raise UsageError(f"{name} is {value:g}; it lies between 0 and 1.")

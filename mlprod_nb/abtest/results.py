@@ -1,0 +1,128 @@
+"""What an A/B analysis returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from mlprod_nb.abtest.metrics import Better
+from mlprod_nb.abtest.srm import SampleRatioCheck
+from mlprod_nb.results import Result, Section, Verdict, format_value
+
+Decision = Literal["ship", "roll back", "keep going", "stop", "invalid"]
+
+
+@dataclass(frozen=True)
+class MetricLift:
+    """One metric, treatment against control.
+
+    Attributes:
+        metric: The metric's name.
+        role: ``"primary"`` or ``"guardrail"``.
+        better: Which way is better: ``"higher"``, ``"lower"`` or ``"same"``.
+        control: The control's mean; ``None`` where no prediction counts.
+        treatment: The treatment's mean.
+        difference: Treatment minus control, in the metric's units.
+        difference_lower: Lower end of the interval; ``None`` where it cannot be computed.
+        difference_upper: Upper end.
+        confidence: The interval's level.
+        significant: Whether the interval leaves out 0, at a look that counts.
+        units_control: Units in the control that count.
+        units_treatment: Units in the treatment that count.
+        rows_control: Predictions in the control that count.
+        rows_treatment: Predictions in the treatment that count.
+    """
+
+    metric: str
+    role: str
+    better: Better
+    control: float | None
+    treatment: float | None
+    difference: float | None
+    difference_lower: float | None
+    difference_upper: float | None
+    confidence: float
+    significant: bool
+    units_control: int
+    units_treatment: int
+    rows_control: int
+    rows_treatment: int
+
+
+@dataclass(frozen=True)
+class LookPoint:
+    """The primary metric's interval as it stood at one moment.
+
+    Attributes:
+        time: Event time up to which predictions count.
+        difference: Treatment minus control.
+        lower: Lower end of the interval.
+        upper: Upper end.
+    """
+
+    time: datetime
+    difference: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class ABTestResult(Result):
+    """The answer of an A/B test.
+
+    Attributes:
+        verdict: The conclusion; its exit code is 1 for harm and for an invalid test.
+        decision: ``"ship"``, ``"roll back"``, ``"keep going"``, ``"stop"`` or ``"invalid"``.
+        design: How the test is read, in one line.
+        method: The design's method.
+        metrics: One row a metric, the primary first.
+        sample_ratio: Whether the split came out as designed.
+        labelled_share: Share of predictions with feedback, per variant.
+        notes: What a reader should know besides.
+        started_at: First event time.
+        until: Last event time.
+        rows: Predictions in both variants.
+        path: The interval over time, for plotting.
+    """
+
+    _frame_field: ClassVar[str] = "metrics"
+    _hidden: ClassVar[tuple[str, ...]] = ("path", "method")
+
+    verdict: Verdict
+    decision: Decision
+    design: str
+    method: str
+    metrics: tuple[MetricLift, ...]
+    sample_ratio: SampleRatioCheck
+    labelled_share: dict[str, float]
+    notes: tuple[str, ...]
+    started_at: datetime | None
+    until: datetime | None
+    rows: int
+    path: tuple[LookPoint, ...]
+
+    def sections(self) -> Sequence[Section]:
+        """Show the metrics as a reader compares them; ``to_frame`` and ``to_dict`` have every number."""
+        facts, *tables = super().sections()
+        columns = ("metric", "better", "control", "treatment", "difference", "interval", "units", "predictions")
+        rows = tuple(_row(lift) for lift in self.metrics)
+        shown = [table for table in tables if table.title != "metrics"]
+        return [facts, Section("metrics", columns, rows), *shown]
+
+
+def _row(lift: MetricLift) -> tuple[object, ...]:
+    interval = "–"
+    if lift.difference_lower is not None and lift.difference_upper is not None:
+        interval = f"{lift.difference_lower:+.4g} to {lift.difference_upper:+.4g} ({100 * lift.confidence:.4g} %)"
+    return (
+        lift.metric if lift.role == "primary" else f"{lift.metric} (guardrail)",
+        lift.better,
+        lift.control,
+        lift.treatment,
+        "–" if lift.difference is None else f"{lift.difference:+.4g}",
+        interval,
+        f"{format_value(lift.units_control)} / {format_value(lift.units_treatment)}",
+        f"{format_value(lift.rows_control)} / {format_value(lift.rows_treatment)}",
+    )

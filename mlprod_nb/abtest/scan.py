@@ -1,0 +1,309 @@
+"""One pass over the log: predictions become sums per unit, units become a few numbers per variant.
+
+DuckDB reads the Arrow table where it lies. It runs on one thread, so that the same table gives the same bits and a
+replayed report the same verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlprod_nb.abtest.estimate import UnitSums
+from mlprod_nb.abtest.metrics import Metric, Outcome, literal
+from mlprod_nb.errors import InvalidInput, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: The columns that a table of labelled predictions must have (see the prediction log's ``labelled``).
+COLUMNS = (
+    "prediction_id",
+    "variant",
+    "model",
+    "version",
+    "unit",
+    "event_time",
+    "latency_ms",
+    "prediction",
+    "score",
+    "label",
+    "label_number",
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class VariantFacts:
+    """What a variant met, whatever the metric.
+
+    Attributes:
+        rows: Predictions.
+        units: Units.
+        labelled: Predictions with feedback that can be used.
+        strange_labels: Predictions whose feedback is no class of the endpoint, or no number.
+        strange_label: One such value.
+        versions: The model versions that answered, as ``flights/3``.
+    """
+
+    rows: int
+    units: int
+    labelled: int
+    strange_labels: int
+    strange_label: str
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the table holds.
+
+    Attributes:
+        variants: Facts per variant.
+        units_in_two_variants: Units that met more than one variant.
+        repeated_rows: Rows that repeat a prediction id; each prediction counts once.
+        first: The first event time, or ``None`` where there is no row.
+        last: The last one.
+    """
+
+    variants: dict[str, VariantFacts]
+    units_in_two_variants: int
+    repeated_rows: int
+    first: datetime | None
+    last: datetime | None
+
+
+class Scan:
+    """A table of labelled predictions, opened for aggregation.
+
+    Args:
+        connection: A DuckDB connection that has the view ``scored``.
+        outcome: What the endpoint predicts.
+        repeated_rows: Rows that were left out as repeats.
+    """
+
+    def __init__(self, connection: Any, outcome: Outcome, repeated_rows: int) -> None:
+        self._connection = connection
+        self._outcome = outcome
+        self._repeated = repeated_rows
+
+    def facts(self) -> Facts:
+        """Return what the table holds."""
+        rows = self._connection.execute(
+            "SELECT variant, count(*), count(DISTINCT unit), count(label_known), "
+            "count(*) FILTER (label IS NOT NULL AND label_known IS NULL), "
+            "min(label) FILTER (label IS NOT NULL AND label_known IS NULL), "
+            "list(DISTINCT model || '/' || version), min(event_us), max(event_us) FROM scored GROUP BY variant"
+        ).fetchall()
+        (crossing,) = self._connection.execute(
+            "SELECT count(*) FROM (SELECT unit FROM scored GROUP BY unit HAVING min(variant) <> max(variant))"
+        ).fetchone()
+        variants = {
+            row[0]: VariantFacts(row[1], row[2], row[3], row[4], row[5] or "", tuple(sorted(row[6])))
+            for row in sorted(rows)
+        }
+        first = min((row[7] for row in rows), default=None)
+        last = max((row[8] for row in rows), default=None)
+        return Facts(variants, crossing, self._repeated, _moment(first), _moment(last))
+
+    def sums(self, metrics: Mapping[str, Metric]) -> dict[str, dict[str, UnitSums]]:
+        """Return each metric's sums per variant, from one scan; a variant without a row that counts is left out."""
+        inner = ", ".join(
+            f"count(v{i}) AS n{i}, coalesce(sum(v{i}), 0) AS s{i}, coalesce(sum(v{i} * v{i}), 0) AS q{i}"
+            for i in range(len(metrics))
+        )
+        values = ", ".join(f"{self._value(metric)} AS v{i}" for i, metric in enumerate(metrics.values()))
+        outer = ", ".join(
+            f"count(*) {f}, sum(n{i})::BIGINT, sum(s{i}) {f}, sum(q{i}) {f}, "
+            f"var_samp(s{i}) {f}, var_samp(n{i}) {f}, covar_samp(s{i}, n{i}) {f}"
+            for i, f in enumerate(f"FILTER (n{i} > 0)" for i in range(len(metrics)))
+        )
+        rows = self._connection.execute(
+            f"SELECT variant, {outer} FROM (SELECT variant, {inner} FROM (SELECT variant, unit, {values} FROM scored) "  # noqa: S608
+            "GROUP BY variant, unit) GROUP BY variant"
+        ).fetchall()
+        found: dict[str, dict[str, UnitSums]] = {}
+        for index, name in enumerate(metrics):
+            parts = {row[0]: row[1 + 7 * index : 8 + 7 * index] for row in rows}
+            found[name] = {variant: _unit_sums(part) for variant, part in sorted(parts.items()) if part[0] > 0}
+        return found
+
+    def moments(self, metric: Metric, variants: Sequence[str], fractions: Sequence[float]) -> list[datetime]:
+        """Return the event times at which these fractions of the metric's rows had come in; growing, without repeats.
+
+        Args:
+            metric: The metric whose rows count.
+            variants: The variants whose rows count.
+            fractions: Numbers in (0, 1], growing.
+        """
+        times = self._connection.execute(
+            f"SELECT event_us FROM scored WHERE variant IN ({_in(variants)}) AND ({self._value(metric)}) IS NOT NULL "  # noqa: S608
+            "ORDER BY event_us"
+        ).fetchnumpy()["event_us"]
+        if not len(times):
+            return []
+        ranks = [max(0, int(np.ceil(fraction * len(times) - 1e-9)) - 1) for fraction in fractions]
+        moments = [_moment(int(times[rank])) for rank in ranks]
+        return sorted({moment for moment in moments if moment is not None})
+
+    def path(self, metric: Metric, variants: Sequence[str], moments: Sequence[datetime]) -> list[dict[str, UnitSums]]:
+        """Return the metric's sums per variant over the rows up to each moment, that moment included.
+
+        Args:
+            metric: The metric.
+            variants: The variants to follow.
+            moments: Growing.
+        """
+        edges = [_micros(moment) for moment in moments]
+        step = " + ".join(f"(event_us > {edge})::INTEGER" for edge in edges) or "0"
+        data = self._connection.sql(
+            "SELECT variant, unit, step, count(v) AS n, sum(v) AS s, sum(v * v) AS q FROM "  # noqa: S608
+            f"(SELECT variant, unit, {step} AS step, {self._value(metric)} AS v FROM scored "
+            f"WHERE variant IN ({_in(variants)})) WHERE v IS NOT NULL GROUP BY variant, unit, step"
+        ).to_arrow_table()
+        import pyarrow.compute as pc
+
+        series: list[dict[str, UnitSums]] = [{} for _ in moments]
+        for variant in variants:
+            part = data.filter(pc.equal(data["variant"], variant))
+            for at, sums in enumerate(_accumulate(part, len(moments))):
+                if sums is not None:
+                    series[at][variant] = sums
+        return series
+
+    def _value(self, metric: Metric) -> str:
+        value = metric.value(self._outcome)
+        return f"CASE WHEN label_known IS NOT NULL THEN {value} END" if metric.needs_labels else value
+
+
+@contextmanager
+def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
+    """Open a table for aggregation.
+
+    Args:
+        table: Labelled predictions, one row a prediction; shadow rows are left out where the table marks them.
+        outcome: What the endpoint predicts.
+
+    Raises:
+        InvalidInput: A column is missing; the message names it and the nearest that is there.
+    """
+    import duckdb
+
+    rows, repeated = _distinct(_predictions(table))
+    connection = duckdb.connect(
+        config={"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    )
+    try:
+        connection.register("predictions", rows)
+        connection.execute(
+            f"CREATE TEMP VIEW scored AS SELECT *, {_label_known(outcome)} AS label_known FROM "  # noqa: S608 (class names are quoted)
+            "(SELECT variant, coalesce(unit, prediction_id) AS unit, model, version, prediction, score, "
+            "latency_ms::DOUBLE AS latency_ms, event_us, label, label_number, "
+            f"{_label_class(outcome)} AS label_class FROM predictions)"
+        )
+        yield Scan(connection, outcome, repeated)
+    finally:
+        connection.close()
+
+
+def _predictions(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name in COLUMNS:
+        if name not in table.column_names:
+            near = nearest(name, table.column_names)
+            hint = f"The nearest is {near!r}." if near else "Take the prediction log's labelled rows."
+            raise InvalidInput(f"the table has no column {name!r}.", column=name, hint=hint)
+    if "shadow" in table.column_names:
+        table = table.filter(pc.invert(pc.fill_null(table["shadow"], False)))
+    micros = table["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    return table.select([name for name in COLUMNS if name != "event_time"]).append_column("event_us", micros)
+
+
+def _distinct(table: pa.Table) -> tuple[pa.Table, int]:
+    """Keep each prediction once: the server makes the ids, so a repeat is the same prediction read twice."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    repeated = table.num_rows - pc.count_distinct(table["prediction_id"], mode="all").as_py()
+    if not repeated:
+        return table, 0
+    numbered = table.append_column("row", pa.array(np.arange(table.num_rows)))
+    first = numbered.group_by("prediction_id", use_threads=False).aggregate([("row", "min")])["row_min"]
+    return table.take(first.sort()), repeated
+
+
+def _label_class(outcome: Outcome) -> str:
+    """Return the SQL of the true class: feedback may write class 1 as 1, 1.0, ``"1"`` or true."""
+    if outcome.task == "regression":
+        return "NULL::VARCHAR"
+    cases = []
+    for name in outcome.classes:
+        condition = f"label = {literal(name)}"
+        number = _number(name)
+        if number is not None:
+            condition += f" OR label_number = {number!r}"
+        cases.append(f"WHEN {condition} THEN {literal(name)}")
+    return f"CASE {' '.join(cases)} END"
+
+
+def _label_known(outcome: Outcome) -> str:
+    if outcome.task == "classification":
+        return "label_class"
+    return "CASE WHEN isfinite(label_number) THEN label_number END"
+
+
+def _number(text: str) -> float | None:
+    if text in ("True", "False"):
+        return float(text == "True")
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _in(names: Sequence[str]) -> str:
+    return ", ".join(literal(name) for name in names)
+
+
+def _unit_sums(part: Sequence[Any]) -> UnitSums:
+    # One unit has no variance; DuckDB says null.
+    units, rows, total, squares, *spread = (0.0 if value is None else value for value in part)
+    return UnitSums(int(units), int(rows), total, squares, spread[0], spread[1], spread[2])
+
+
+def _accumulate(data: pa.Table, steps: int) -> Iterator[UnitSums | None]:
+    """Yield the sums over the units after each step, from what each unit brought in each step."""
+    units = data["unit"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    step = data["step"].to_numpy()
+    brought = {name: data[name].to_numpy().astype(np.float64) for name in ("n", "s", "q")}
+    count = int(units.max()) + 1 if len(units) else 0
+    rows, total, squares = np.zeros(count), np.zeros(count), 0.0
+    for at in range(steps):
+        now = step == at
+        rows[units[now]] += brought["n"][now]
+        total[units[now]] += brought["s"][now]
+        squares += float(brought["q"][now].sum())
+        met = rows > 0
+        n, s = rows[met], total[met]
+        if not len(n):
+            yield None
+            continue
+        spread = np.cov(s, n) if len(n) > 1 else np.zeros((2, 2))
+        yield UnitSums(len(n), int(n.sum()), float(s.sum()), squares, float(spread[0, 0]), float(spread[1, 1]),
+                       float(spread[0, 1]))  # fmt: skip
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)

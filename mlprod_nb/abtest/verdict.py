@@ -1,0 +1,162 @@
+"""From evidence to a decision in words: health first, then harm, then gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlprod_nb.abtest.design import Design
+from mlprod_nb.abtest.reading import Reading
+from mlprod_nb.abtest.results import Decision, MetricLift
+from mlprod_nb.abtest.scan import Facts
+from mlprod_nb.abtest.srm import MOST_IN_TWO_VARIANTS, SampleRatioCheck
+from mlprod_nb.results import Verdict, format_value
+
+#: More than this share of the feedback that cannot be used makes a test invalid.
+MOST_STRANGE_LABELS = 0.01
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a decision looks at.
+
+    Attributes:
+        design: The design.
+        facts: What the table holds.
+        ratio: The sample-ratio check.
+        reading: The intervals.
+        feedback_differs: Whether one variant has clearly more feedback than the other.
+    """
+
+    design: Design
+    facts: Facts
+    ratio: SampleRatioCheck
+    reading: Reading
+    feedback_differs: bool
+
+
+def decide(evidence: Evidence) -> tuple[Decision, Verdict]:
+    """Return the decision and say it in words."""
+    design, primary = evidence.design, evidence.reading.lifts[0]
+    fault = _fault(evidence)
+    if fault:
+        return "invalid", Verdict("alarm", f"invalid: {fault}.")
+    if evidence.reading.obstacle and primary.difference_lower is None:
+        return "keep going", Verdict("warn", f"keep going: {evidence.reading.obstacle}.")
+    harmed = _harmed(design, evidence.reading.lifts)
+    if harmed is not None:
+        sentence = f"roll back {design.treatment}: {_words(harmed)}."
+        return "roll back", Verdict("alarm", sentence, f"%mlprod route {design.endpoint} {design.control}=100")
+    if primary.significant:
+        return "ship", _ship(evidence)
+    if _futile(design, primary):
+        sentence = (
+            f"stop: any difference in {primary.metric} is smaller than the {design.minimal_effect:g} that would matter "
+            f"({_interval(primary)}); {design.control} may stay."
+        )
+        return "stop", Verdict("ok", sentence, f"%mlprod abtest stop {design.endpoint}")
+    return "keep going", Verdict("ok", _keep_going(evidence))
+
+
+def _fault(evidence: Evidence) -> str:
+    design, facts, ratio = evidence.design, evidence.facts, evidence.ratio
+    for name in (design.control, design.treatment):
+        if name not in ratio.expected:
+            return f"the split gives variant {name!r} no traffic"
+    total = sum(ratio.observed.values())
+    if not ratio.ok and ratio.units_in_two_variants > MOST_IN_TWO_VARIANTS * total:
+        return f"{ratio.units_in_two_variants:,} of {total:,} units met more than one variant"
+    if not ratio.ok:
+        shares = ", ".join(
+            f"{name} has {ratio.observed[name] / total:.1%} of the units instead of {share:.1%}"
+            for name, share in ratio.expected.items()
+        )
+        return f"sample ratio mismatch: {shares} (p = {ratio.p_value:.1g})"
+    for name in (design.control, design.treatment):
+        found = facts.variants.get(name)
+        if found is None:
+            continue
+        if len(found.versions) > 1:
+            return f"variant {name!r} was answered by {' and '.join(found.versions)}; choose a range with one of them"
+        if found.strange_labels > MOST_STRANGE_LABELS * (found.strange_labels + found.labelled):
+            return f"{found.strange_labels:,} labels of {name} cannot be used, as {found.strange_label!r}"
+    return ""
+
+
+def _harmed(design: Design, lifts: tuple[MetricLift, ...]) -> MetricLift | None:
+    allowed = {guardrail.metric: guardrail.tolerance for guardrail in design.guardrails}
+    return next((lift for lift in lifts if _worse_than(lift, allowed.get(lift.metric, 0.0))), None)
+
+
+def _worse_than(lift: MetricLift, tolerance: float) -> bool:
+    """Return whether the whole interval lies beyond the tolerance, on the worse side."""
+    if lift.difference_lower is None or lift.difference_upper is None:
+        return False
+    down = lift.difference_upper < -tolerance
+    up = lift.difference_lower > tolerance
+    return (down and lift.better != "lower") or (up and lift.better != "higher")
+
+
+def _ship(evidence: Evidence) -> Verdict:
+    design, primary = evidence.design, evidence.reading.lifts[0]
+    sentence = f"ship {design.treatment}: {_words(primary)}"
+    # A guardrail that is the same for every unit has no interval, and is not hurt.
+    unread = [lift.metric for lift in evidence.reading.lifts[1:] if lift.difference_lower is None and lift.difference]
+    unread += [lift.metric for lift in evidence.reading.lifts[1:] if lift.difference is None]
+    if evidence.feedback_differs:
+        sentence += "; but the variants differ in how much feedback came in, so find out why first."
+        return Verdict("warn", sentence)
+    if unread:
+        return Verdict("warn", f"{sentence}; but guardrail {unread[0]} cannot be computed yet.")
+    sentence += ", and no guardrail is hurt." if design.guardrails else "."
+    (version,) = evidence.facts.variants[design.treatment].versions
+    model = version.rpartition("/")[0]
+    aim = "" if model == design.endpoint else f" --endpoint {design.endpoint}"
+    return Verdict("ok", sentence, f"%mlprod promote {version}{aim}")
+
+
+def _futile(design: Design, primary: MetricLift) -> bool:
+    low, high = primary.difference_lower, primary.difference_upper
+    if low is None or high is None or design.minimal_effect <= 0:
+        return False
+    return -design.minimal_effect < low and high < design.minimal_effect
+
+
+def _keep_going(evidence: Evidence) -> str:
+    design, primary, look = evidence.design, evidence.reading.lifts[0], evidence.reading.look
+    rows = primary.rows_control + primary.rows_treatment
+    if design.method != "always-valid":
+        looks = design.looks if design.method == "planned" else 1
+        if look == 0:
+            first = -(-design.expected_rows // looks)
+            return f"keep going: the first look is at {first:,} predictions with {primary.metric}; {rows:,} are there."
+        if look == looks:
+            return f"keep going or stop: the last look found no difference in {primary.metric} ({_interval(primary)})."
+        return f"keep going: look {look} of {looks} found no difference in {primary.metric} yet ({_interval(primary)})."
+    left = _days_left(evidence)
+    time = f" About {left:,.0f} more days at this traffic would tell {design.minimal_effect:g}." if left else ""
+    return f"keep going: no difference in {primary.metric} is certain yet ({_interval(primary)}).{time}"
+
+
+def _days_left(evidence: Evidence) -> float:
+    """Return the days until the interval is as narrow as the minimal effect; it narrows with the root of the rows."""
+    primary, facts, effect = evidence.reading.lifts[0], evidence.facts, evidence.design.minimal_effect
+    low, high = primary.difference_lower, primary.difference_upper
+    if not effect or low is None or high is None or facts.first is None or facts.last is None:
+        return 0.0
+    so_far = (facts.last - facts.first).total_seconds() / 86_400
+    return max(0.0, so_far * (((high - low) / 2 / effect) ** 2 - 1))
+
+
+def _words(lift: MetricLift) -> str:
+    before, after = format_value(lift.control), format_value(lift.treatment)
+    if lift.better == "same":
+        return f"{lift.metric} moved from {before} to {after} ({_interval(lift)})"
+    return f"{lift.metric} is {after} against {before}, {lift.better} is better ({_interval(lift)})"
+
+
+def _interval(lift: MetricLift) -> str:
+    assert lift.difference is not None
+    if lift.difference_lower is None or lift.difference_upper is None:
+        return f"difference {lift.difference:+.4g}"
+    bounds = f"{lift.difference_lower:+.4g} to {lift.difference_upper:+.4g}"
+    return f"difference {lift.difference:+.4g}, {100 * lift.confidence:.4g} % interval {bounds}"
