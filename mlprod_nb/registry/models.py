@@ -1,0 +1,341 @@
+"""The registry: models, versions and aliases, kept by MLflow.
+
+A version is registered whole or not at all. Nothing is cached, so two processes that look see the same; and MLflow's
+global state (active run, tracking and registry addresses) is neither used nor changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlprod_nb.errors import Corrupt, MlprodError, NotFound, Refused, Unavailable, UsageError
+from mlprod_nb.registry.bundles import Bundle, BundleStore
+from mlprod_nb.registry.lineage import Lineage
+from mlprod_nb.registry.quiet import quiet
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+BUNDLE_TAG = "mlprod.bundle"
+AUTHOR_TAG = "mlprod.author"
+RUNTIME_TAG = "mlprod.runtime"
+REASON_TAG = "mlprod.runtime_reason"
+METRICS_TAG = "mlprod.metrics"
+BUNDLE_ARTIFACT = "bundle"
+LINEAGE_ARTIFACT = "lineage.json"
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_REFERENCE = re.compile(r"(?P<model>[^/@]+)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))?")
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model.
+
+    Attributes:
+        model: The model's name.
+        version: Counts the model's versions from 1.
+        aliases: The aliases that point to it.
+        note: What changed and why, as the author said.
+        author: Who registered it.
+        created_at: When.
+        run_id: The MLflow run that holds its artifacts.
+        bundle: The digest of its bundle; empty for a version that was not registered here.
+        metrics: Its performance on the reference data.
+        runtime: ``"onnx"``, ``"python"``, or empty for a version that was not registered here.
+        runtime_reason: Why it is not ONNX; empty where it is.
+    """
+
+    model: str
+    version: int
+    aliases: tuple[str, ...]
+    note: str
+    author: str
+    created_at: datetime
+    run_id: str
+    bundle: str
+    metrics: dict[str, float]
+    runtime: str
+    runtime_reason: str
+
+    @property
+    def ref(self) -> str:
+        """The version as users write it, as ``flights/3``."""
+        return f"{self.model}/{self.version}"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A model on its way to a version.
+
+    Attributes:
+        name: The model's name; a new one makes a new model.
+        model: The fitted model.
+        bundle: Its bundle.
+        note: What changed and why.
+        author: Who registers it.
+        metrics: Its performance on the reference data.
+        lineage: Where it comes from.
+    """
+
+    name: str
+    model: Any
+    bundle: Bundle
+    note: str
+    author: str
+    metrics: dict[str, float]
+    lineage: Lineage
+
+
+def check_name(name: str, kind: str = "model") -> None:
+    """Refuse a name that would not survive URLs, files and command lines.
+
+    Raises:
+        UsageError: The name will not do.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name a {kind}.",
+            hint="A name begins with a letter and has at most 64 letters, digits, hyphens and underscores.",
+        )
+
+
+class Registry:
+    """The models of one workspace.
+
+    Args:
+        tracking_uri: Where MLflow keeps runs and versions.
+        artifacts: Where new experiments keep artifacts, unless a tracking server decides that.
+    """
+
+    def __init__(self, tracking_uri: str, artifacts: Path) -> None:
+        self.tracking_uri = tracking_uri
+        self.artifacts = artifacts
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client for this registry."""
+        with quiet():
+            from mlflow import MlflowClient
+
+            if self.tracking_uri.startswith("sqlite:///"):
+                Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+    def register(self, candidate: Candidate) -> ModelVersion:
+        """Make a model's next version, with run, artifacts and MLflow model; on any failure nothing is left.
+
+        Raises:
+            UsageError: The name will not do.
+            Refused: The model cannot be saved.
+            Unavailable: MLflow does not answer.
+        """
+        from mlprod_nb.registry import recording
+
+        check_name(candidate.name)
+        with self._mlflow():
+            number = recording.record(self.client, candidate, self.artifacts)
+        return self.resolve(f"{candidate.name}/{number}")
+
+    def resolve(self, reference: str) -> ModelVersion:
+        """Return the version that ``flights/3``, ``flights@champion`` or ``flights`` (the newest) names.
+
+        Raises:
+            UsageError: The text names no version.
+            NotFound: The model, the version or the alias does not exist.
+        """
+        parts = _REFERENCE.fullmatch(reference)
+        if parts is None:
+            raise UsageError(
+                f"{reference!r} names no model version.",
+                hint="Write MODEL/VERSION, MODEL@ALIAS or MODEL, like flights/3 or flights@champion.",
+            )
+        model, alias = parts["model"], parts["alias"]
+        versions = self.versions(model)
+        if parts["version"]:
+            wanted = int(parts["version"])
+        elif alias:
+            known = self.aliases(model)
+            if alias not in known:
+                names = [f"{model}@{name}" for name in known]
+                raise NotFound("alias", reference, names, hint="" if names else f"{model!r} has none.")
+            wanted = known[alias]
+        elif versions:
+            return versions[0]
+        else:
+            raise NotFound("version of", model, hint="Register one first.")
+        found = next((version for version in versions if version.version == wanted), None)
+        if found is None:
+            raise NotFound("version", f"{model}/{wanted}", [version.ref for version in versions])
+        return found
+
+    def models(self) -> tuple[str, ...]:
+        """Return the registered models' names, sorted."""
+        with self._mlflow():
+            names: list[str] = []
+            token: str | None = None
+            while True:
+                page = self.client.search_registered_models(max_results=1000, page_token=token)
+                names += [model.name for model in page]
+                token = page.token
+                if not token:
+                    return tuple(sorted(names))
+
+    def versions(self, model: str) -> tuple[ModelVersion, ...]:
+        """Return a model's versions, newest first.
+
+        Raises:
+            NotFound: The model does not exist.
+        """
+        aliases = self.aliases(model)
+        with self._mlflow():
+            found: list[Any] = []
+            token: str | None = None
+            while True:
+                page = self.client.search_model_versions(f"name = '{model}'", page_token=token)
+                found += page
+                token = page.token
+                if not token:
+                    break
+        made = [_version(entity, aliases) for entity in found]
+        return tuple(sorted(made, key=lambda version: version.version, reverse=True))
+
+    def aliases(self, model: str) -> dict[str, int]:
+        """Return a model's aliases and the version that each points to.
+
+        Raises:
+            NotFound: The model does not exist.
+        """
+        if _NAME.fullmatch(model):
+            with self._mlflow():
+                entity = self._find(model)
+                if entity is not None:
+                    return {alias: int(version) for alias, version in sorted(entity.aliases.items())}
+        raise NotFound("model", model, self.models(), hint="" if self.models() else "Register one first.")
+
+    def set_alias(self, model: str, alias: str, version: int) -> None:
+        """Point an alias to a version, whatever it pointed to before.
+
+        Raises:
+            UsageError: The alias's name will not do.
+            NotFound: The model or the version does not exist.
+        """
+        check_name(alias, "alias")
+        if alias.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", alias):
+            raise UsageError(f"{alias!r} cannot name an alias.", hint="MLflow keeps 'latest' and v1, v2, … for itself.")
+        self.resolve(f"{model}/{version}")
+        with self._mlflow():
+            self.client.set_registered_model_alias(model, alias, str(version))
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Take an alias away.
+
+        Raises:
+            NotFound: The model or the alias does not exist.
+        """
+        self.resolve(f"{model}@{alias}")
+        with self._mlflow():
+            self.client.delete_registered_model_alias(model, alias)
+
+    def fetch_bundle(self, version: ModelVersion, store: BundleStore) -> Bundle:
+        """Return a version's bundle, brought into the store where it is not there yet.
+
+        Raises:
+            Refused: The version has no bundle, since it was not registered here.
+            Corrupt: The registry's copy is missing, or is not the bundle that was registered.
+        """
+        if not version.bundle:
+            raise Refused(f"{version.ref} has no bundle.", hint="Register the model with: mlprod register")
+        with contextlib.suppress(NotFound, Corrupt):
+            return store.get(version.bundle)
+        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+            bundle = store.add(self._download(version, BUNDLE_ARTIFACT, scratch))
+        if bundle.digest != version.bundle:
+            raise Corrupt(
+                f"the bundle of {version.ref} in the registry is {bundle.digest[:12]}, not {version.bundle[:12]}.",
+                hint="Register the model anew.",
+            )
+        return bundle
+
+    def lineage(self, version: ModelVersion) -> Lineage:
+        """Return where a version comes from.
+
+        Raises:
+            Corrupt: The registry's record is missing or cannot be read.
+        """
+        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+            text = self._download(version, LINEAGE_ARTIFACT, scratch).read_bytes()
+        try:
+            return Lineage.from_json(text)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Corrupt(f"the lineage of {version.ref} cannot be read: {error}.") from None
+
+    def _download(self, version: ModelVersion, artifact: str, folder: str) -> Path:
+        with self._mlflow():
+            from mlflow.exceptions import MlflowException
+
+            try:
+                path = Path(self.client.download_artifacts(version.run_id, artifact, folder))
+            except (MlflowException, OSError) as error:
+                raise Corrupt(
+                    f"{artifact} of {version.ref} cannot be fetched from the registry: {_one_line(error)}"
+                ) from None
+        if not path.exists():
+            raise Corrupt(f"{artifact} of {version.ref} is missing from the registry.")
+        return path
+
+    def _find(self, model: str) -> Any:
+        """Return MLflow's entity, or ``None`` where there is no such model."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_registered_model(model)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+    @contextlib.contextmanager
+    def _mlflow(self) -> Iterator[None]:
+        """Mute MLflow and turn its errors into ours; an address is not shown, since it may hold a password."""
+        with quiet():
+            from mlflow.exceptions import MlflowException
+
+            try:
+                yield
+            except MlprodError:
+                raise
+            except MlflowException as error:
+                hint = "Check [registry] tracking_uri in mlprod.toml."
+                raise Unavailable(f"the MLflow registry refuses: {_one_line(error)}", hint=hint) from None
+
+
+def _version(entity: Any, aliases: dict[str, int]) -> ModelVersion:
+    number = int(entity.version)
+    tags = entity.tags
+    return ModelVersion(
+        model=entity.name,
+        version=number,
+        aliases=tuple(alias for alias, target in aliases.items() if target == number),
+        note=entity.description or "",
+        author=tags.get(AUTHOR_TAG, entity.user_id or ""),
+        created_at=datetime.fromtimestamp(entity.creation_timestamp / 1000, tz=UTC),
+        run_id=entity.run_id or "",
+        bundle=tags.get(BUNDLE_TAG, ""),
+        metrics=json.loads(tags.get(METRICS_TAG, "{}")),
+        runtime=tags.get(RUNTIME_TAG, ""),
+        runtime_reason=tags.get(REASON_TAG, ""),
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

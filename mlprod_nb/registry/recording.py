@@ -1,0 +1,171 @@
+"""Writing a candidate into MLflow: run, artifacts, MLflow model and, as the very last step, the version."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from mlprod_nb.registry import models, python_runner
+from mlprod_nb.registry.bundles import canonical_json
+from mlprod_nb.registry.models import Candidate
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_MODEL_NAME = "model"
+_PARAMS = 100
+_PARAM_LENGTH = 500
+_TAG_LENGTH = 4_500
+
+
+@dataclass
+class _Begun:
+    """What was made so far, to be taken back where a later step fails."""
+
+    run_id: str = ""
+    run_artifacts: str = ""
+    logged_model: str = ""
+    model_artifacts: str = ""
+    registered_model: str = ""
+
+
+def record(client: MlflowClient, candidate: Candidate, artifacts: Path) -> int:
+    """Write a candidate and return the new version's number; on any failure everything is taken back."""
+    begun = _Begun()
+    with _taken_back(client, begun):
+        experiment = _experiment(client, candidate.name, artifacts)
+        run = client.create_run(experiment, tags=_run_tags(candidate), run_name=f"register {candidate.name}")
+        begun.run_id, begun.run_artifacts = run.info.run_id, run.info.artifact_uri
+        _log(client, begun.run_id, candidate)
+        _log_model(client, begun, experiment, candidate)
+        client.set_terminated(begun.run_id)
+        if not _exists(client, candidate.name):
+            client.create_registered_model(candidate.name)
+            begun.registered_model = candidate.name
+        version = client.create_model_version(
+            candidate.name,
+            source=begun.model_artifacts,
+            run_id=begun.run_id,
+            tags=_version_tags(candidate),
+            description=candidate.note,
+            model_id=begun.logged_model,
+        )
+    return int(version.version)
+
+
+@contextlib.contextmanager
+def _taken_back(client: MlflowClient, begun: _Begun) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:  # an interrupted cell leaves nothing either
+        with contextlib.suppress(Exception):
+            if begun.registered_model and not client.search_model_versions(f"name = '{begun.registered_model}'"):
+                client.delete_registered_model(begun.registered_model)
+        with contextlib.suppress(Exception):
+            if begun.logged_model:
+                client.delete_logged_model(begun.logged_model)
+        with contextlib.suppress(Exception):
+            if begun.run_id:
+                client.delete_run(begun.run_id)
+        for address in (begun.run_artifacts, begun.model_artifacts):
+            folder = _local(address)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _experiment(client: MlflowClient, name: str, artifacts: Path) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+    server = client.tracking_uri.startswith(("http:", "https:", "databricks"))
+    location = None if server else (artifacts / name).resolve().as_uri()
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def _exists(client: MlflowClient, name: str) -> bool:
+    return bool(client.search_registered_models(f"name = '{name}'", max_results=1))
+
+
+def _log(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
+    for name, value in _params(candidate.model).items():
+        client.log_param(run_id, name, value)
+    for name, number in candidate.metrics.items():
+        client.log_metric(run_id, name, number)
+    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+        lineage = Path(scratch) / models.LINEAGE_ARTIFACT
+        lineage.write_bytes(candidate.lineage.to_json())
+        client.log_artifact(run_id, str(lineage))
+    client.log_artifacts(run_id, str(candidate.bundle.path), models.BUNDLE_ARTIFACT)
+
+
+def _log_model(client: MlflowClient, begun: _Begun, experiment: str, candidate: Candidate) -> None:
+    from mlflow.models import Model
+
+    logged = client.create_logged_model(experiment, name=_MODEL_NAME, source_run_id=begun.run_id)
+    begun.logged_model, begun.model_artifacts = logged.model_id, logged.artifact_location
+    description = Model(
+        artifact_path=logged.artifact_location,
+        run_id=begun.run_id,
+        model_uuid=logged.model_id,
+        model_id=logged.model_id,
+    )
+    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+        folder = Path(scratch) / _MODEL_NAME
+        python_runner.save_model(candidate.model, candidate.bundle.signature, folder, mlflow_model=description)
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _params(model: Any) -> dict[str, str]:
+    """Return the last step's parameters, so many and so long as MLflow's page stays readable."""
+    steps = getattr(model, "steps", None)
+    estimator = steps[-1][1] if steps else model
+    found = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    params = {"estimator": type(estimator).__name__}
+    for name, value in list(found.items())[:_PARAMS]:
+        params[str(name)] = str(value)[:_PARAM_LENGTH]
+    return params
+
+
+def _run_tags(candidate: Candidate) -> dict[str, str]:
+    lineage = candidate.lineage
+    tags = {
+        "mlflow.user": candidate.author,
+        "mlflow.note.content": candidate.note,
+        models.BUNDLE_TAG: candidate.bundle.digest,
+        "mlprod.data": lineage.data.digest,
+    }
+    if lineage.git.commit:
+        tags |= {"mlflow.source.git.commit": lineage.git.commit, "mlprod.git.dirty": str(lineage.git.dirty).lower()}
+        tags |= {"mlflow.source.git.branch": lineage.git.branch} if lineage.git.branch else {}
+    if lineage.notebook is not None and lineage.notebook.path:
+        tags |= {"mlflow.source.name": lineage.notebook.path, "mlflow.source.type": "NOTEBOOK"}
+    return {name: value[:_TAG_LENGTH] for name, value in tags.items()}
+
+
+def _version_tags(candidate: Candidate) -> dict[str, str]:
+    manifest = candidate.bundle.manifest
+    metrics = {name: float(number) for name, number in candidate.metrics.items() if math.isfinite(number)}
+    return {
+        models.BUNDLE_TAG: candidate.bundle.digest,
+        models.AUTHOR_TAG: candidate.author,
+        models.RUNTIME_TAG: manifest.runtime,
+        models.REASON_TAG: manifest.runtime_reason[:_TAG_LENGTH],
+        models.METRICS_TAG: canonical_json(metrics).decode(),
+    }
+
+
+def _local(address: str) -> Path | None:
+    parts = urlparse(address)
+    return Path(url2pathname(parts.path)) if address and parts.scheme in ("", "file") else None
