@@ -109,8 +109,16 @@ class MlprodMagics(Magics):
         own = {name: value for name, value in self.shell.user_ns.items() if name not in hidden}
         return ChainMap(local_ns, own) if local_ns and local_ns is not self.shell.user_ns else own
 
-    def _notebook(self) -> NotebookContext | None:
-        return None
+    def _notebook(self) -> NotebookContext:
+        """Return what is known of the notebook: its file, and the cells in the order in which they ran."""
+        from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext
+        from mlprod_nb.settings import notebook_path
+
+        # VS Code, and papermill where it is asked to, name the file in the namespace.
+        names = ("__vsc_ipynb_file__", "PAPERMILL_INPUT_PATH")
+        path = str(next((self.shell.user_ns[name] for name in names if name in self.shell.user_ns), notebook_path()))
+        sources = self.shell.history_manager.input_hist_raw
+        return NotebookContext(path, tuple(ExecutedCell(n, source) for n, source in enumerate(sources) if n))
 
     def _is_assigned(self, line: str) -> bool:
         """Tell whether the cell keeps the result (``x = %mlprod …;``) rather than showing it."""

@@ -113,6 +113,12 @@ def open_root(start: Path | None = None) -> Path:
     return root
 
 
+def notebook_path() -> str:
+    """Return the file of the notebook that this kernel runs, as the server that started it says; empty where none did."""
+    name = os.environ.get("JPY_SESSION_NAME", "")
+    return name if name.endswith(".ipynb") else ""
+
+
 def load(root: Path) -> Settings:
     """Read a workspace's settings.
 

@@ -98,6 +98,23 @@ def test_variables_pass_as_the_very_objects(shell: InteractiveShell) -> None:
     assert value.arguments["data"] is shell.user_ns["X"]
 
 
+def test_a_registration_knows_its_notebook_and_the_cells_that_ran(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", "/work/train.ipynb")
+    ran(shell, "clf, X = 1, 2")
+    ran(shell, "%mlprod register flights --model $clf --data $X")
+    notebook = FakeWorkspace.callers[-1].notebook
+    assert notebook.path == "/work/train.ipynb"
+    assert [(cell.execution_count, cell.source) for cell in notebook.cells] == [
+        (1, "clf, X = 1, 2"),
+        (2, "%mlprod register flights --model $clf --data $X"),
+    ]
+    monkeypatch.setenv("JPY_SESSION_NAME", "console-1")
+    ran(shell, "%mlprod register flights --model $clf --data $X")
+    assert FakeWorkspace.callers[-1].notebook.path == ""
+
+
 def test_a_functions_own_variables_pass_too(shell: InteractiveShell) -> None:
     cell = (
         "def f(inner):\n    return get_ipython().run_line_magic('mlprod', 'predict flights --data $inner')\nz = f([7])"

@@ -46,18 +46,20 @@ def run(words: Sequence[str], door: Door) -> Result:
         return call
     if call.verb.method == "schedule_add":
         _check_job(call.arguments[1])
-    facade: Any = door.facade if not call.verb.opens else door.facade.open(caller=_caller(door))
+    facade: Any = door.facade if not call.verb.opens else door.facade.open(caller=_caller(door, call.verb))
     result = getattr(facade, call.verb.method)(*call.arguments, **call.options)
     assert isinstance(result, Result)
     return result
 
 
-def _caller(door: Door) -> Any:
+def _caller(door: Door, verb: Verb) -> Any:
     from dataclasses import replace
 
     from mlprod_nb.lifecycle.context import Caller
 
-    return replace(Caller.current(), command=door.command, notebook=door.notebook(), confirm=door.confirm)
+    # Only a registration records its notebook.
+    notebook = door.notebook() if verb.name == "register" else None
+    return replace(Caller.current(), command=door.command, notebook=notebook, confirm=door.confirm)
 
 
 def _check_job(line: str) -> None:
