@@ -127,7 +127,6 @@ def register(context: Context, submission: Submission) -> RegisterResult:
             name=submission.name,
             model=submission.model,
             bundle=bundle,
-            frame=frame,
             note=submission.note.strip(),
             author=context.caller.actor,
             metrics=dict(profile.metrics),
