@@ -1,7 +1,7 @@
 """The audit trail: a chain in which every entry's digest covers the one before.
 
-Guarantee: an entry that is edited, removed from the middle, inserted or moved is found by :func:`verify`. That entries were
-cut off at the end shows only against a digest kept elsewhere: :func:`head` gives it.
+Guarantee: an entry that is edited, removed from the middle, inserted or moved is found by :func:`verify`. That entries
+were cut off at the end shows only against a digest kept elsewhere: :func:`head` gives it.
 """
 
 from __future__ import annotations
