@@ -1,0 +1,11 @@
+"""Gates: checks that a version passes before it is deployed.
+
+Guarantee: a gate that fails to run is a no, never a yes; and a bundle whose files do not match their digests is not
+loaded at all.
+"""
+
+from mlprod_nb.gates.builtin import BUILT_IN
+from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection
+from mlprod_nb.gates.report import GateReport, available, run
+
+__all__ = ["BUILT_IN", "Gate", "GateOutcome", "GateReport", "Inspection", "available", "run"]
