@@ -1,0 +1,258 @@
+"""The gateway's HTTP interface: every route in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Scope
+
+from mlprod_nb.access.rights import Action
+from mlprod_nb.clock import Clock
+from mlprod_nb.prediction_log.schema import FeedbackBatch, encode_feedback
+from mlprod_nb.serving import docs_page, openapi
+from mlprod_nb.serving.auth import Gatekeeper
+from mlprod_nb.serving.dataplane import Answer, DataPlane
+from mlprod_nb.serving.errors import UnsupportedMedia, encode, status_problem
+from mlprod_nb.serving.middleware import Limits, Problems
+from mlprod_nb.serving.protocols import feedback, mlflow_scoring
+from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
+from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
+from mlprod_nb.serving.rows import Call
+from mlprod_nb.serving.telemetry import CONTENT_TYPE, Telemetry
+from mlprod_nb.settings import GatewaySettings
+
+VARIANT_HEADER = "x-mlprod-variant"
+_JSON = "application/json"
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+@dataclass
+class Health:
+    """What ``/health`` tells.
+
+    Attributes:
+        gateway_id: Unique for each start.
+        status: ``"starting"``, ``"serving"`` or ``"draining"``.
+    """
+
+    gateway_id: str
+    status: str = field(default="starting")
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The parts behind the routes."""
+
+    book: RouteBook
+    plane: DataPlane
+    gatekeeper: Gatekeeper
+    telemetry: Telemetry
+    health: Health
+    settings: GatewaySettings
+    clock: Clock
+
+
+def create_app(gateway: Gateway, lifespan: Lifespan | None = None) -> Starlette:
+    """Return the gateway as an ASGI application."""
+    handlers = _Handlers(gateway)
+    return Starlette(
+        routes=[
+            Route("/", handlers.home, methods=["GET"]),
+            Route("/invocations", handlers.invoke_only, methods=["POST"]),
+            Route("/endpoints", handlers.endpoints, methods=["GET"]),
+            Route("/endpoints/{name}", handlers.endpoint, methods=["GET"]),
+            Route("/endpoints/{name}/invocations", handlers.invoke, methods=["POST"]),
+            Route("/endpoints/{name}/feedback", handlers.feedback, methods=["POST"]),
+            Route("/health/live", handlers.live, methods=["GET"]),
+            Route("/health/ready", handlers.ready, methods=["GET"]),
+            Route("/metrics", handlers.metrics, methods=["GET"]),
+            Route("/openapi.json", handlers.openapi, methods=["GET"]),
+            Route("/docs", handlers.docs, methods=["GET"]),
+        ],
+        middleware=[
+            Middleware(Problems, identifiers=gateway.plane.identifiers, observe=_observer(gateway)),
+            Middleware(
+                Limits,
+                seconds=gateway.settings.request_timeout_seconds,
+                max_body_bytes=gateway.settings.max_body_bytes,
+            ),
+        ],
+        exception_handlers={HTTPException: _http_problem},
+        lifespan=lifespan,
+    )
+
+
+class _Handlers:
+    """One method a route."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def invoke(self, request: Request) -> Response:
+        await self._require(request, "predict")
+        return await self._predict(request, request.path_params["name"])
+
+    async def invoke_only(self, request: Request) -> Response:
+        await self._require(request, "predict")
+        names = sorted(self._gateway.book.table.endpoints)
+        if len(names) != 1:
+            detail = f"Call one of {', '.join(f'/endpoints/{name}/invocations' for name in names)}." if names else ""
+            raise HTTPException(404, detail or "Nothing is deployed.")
+        return await self._predict(request, names[0])
+
+    async def feedback(self, request: Request) -> Response:
+        await self._require(request, "feedback")
+        body = await _body(request)
+        live = await self._gateway.book.find(request.path_params["name"])
+        now = self._gateway.clock()
+        rows = feedback.read(body, live.models[0].bundle.manifest.classes, received_at=now)
+        if rows:
+            record = encode_feedback(
+                FeedbackBatch(
+                    prediction_id=[row.prediction_id for row in rows],
+                    endpoint=[live.name] * len(rows),
+                    kind=[row.kind for row in rows],
+                    name=[row.name for row in rows],
+                    text=[row.text for row in rows],
+                    number=[row.number for row in rows],
+                    source=[row.source for row in rows],
+                    event_time=[row.event_time for row in rows],
+                    received_at=[now] * len(rows),
+                )
+            )
+            await self._gateway.plane.log.append("feedback", record)
+        for row in rows:
+            self._gateway.telemetry.feedback_rows.labels(live.name, row.kind).inc()
+        return _json({"accepted": len(rows)})
+
+    async def endpoints(self, request: Request) -> Response:
+        await self._require(request, "predict")
+        table = self._gateway.book.table
+        found = [_describe(live) for _, live in sorted(table.endpoints.items())]
+        return _json({"endpoints": found, "unavailable": dict(table.unavailable)})
+
+    async def endpoint(self, request: Request) -> Response:
+        await self._require(request, "predict")
+        return _json(_describe(await self._gateway.book.find(request.path_params["name"])))
+
+    async def live(self, request: Request) -> Response:  # noqa: ARG002
+        return _json({"status": "live", "id": self._gateway.health.gateway_id})
+
+    async def ready(self, request: Request) -> Response:  # noqa: ARG002
+        status, reasons = _readiness(self._gateway)
+        document = {"status": status, "id": self._gateway.health.gateway_id, "reasons": reasons}
+        return _json(document, 200 if status == "ready" else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        await self._require(request, "read_metrics")
+        return Response(self._gateway.telemetry.text(), media_type=CONTENT_TYPE)
+
+    async def openapi(self, request: Request) -> Response:
+        live: list[LiveEndpoint] = []
+        if request.headers.get("authorization"):  # what is deployed is told only to those who may call it
+            await self._require(request, "predict")
+            live = [endpoint for _, endpoint in sorted(self._gateway.book.table.endpoints.items())]
+        return _json(openapi.document(live))
+
+    async def docs(self, request: Request) -> Response:
+        page, policy = docs_page.render(openapi.document(()), base_url=str(request.base_url).rstrip("/"))
+        return HTMLResponse(page, headers={"content-security-policy": policy, "cache-control": "no-store"})
+
+    async def home(self, request: Request) -> Response:  # noqa: ARG002
+        return RedirectResponse("/docs")
+
+    async def _require(self, request: Request, action: Action) -> None:
+        await self._gateway.gatekeeper.require(request.headers.get("authorization", ""), action)
+
+    async def _predict(self, request: Request, name: str) -> Response:
+        variant = request.headers.get(VARIANT_HEADER, "")
+        if variant:
+            await self._require(request, "deploy")
+        body = await _body(request)
+        plane = self._gateway.plane
+        call = Call(request.scope["mlprod.request_id"], self._gateway.clock(), plane.monotonic(), variant)
+        live = await self._gateway.book.find(name)
+        with live.lease():
+            scoring = mlflow_scoring.read(body, live.signature.names)
+            return _reply(scoring, await plane.predict(live, scoring, call))
+
+
+async def _body(request: Request) -> bytes:
+    kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+    if kind != _JSON:
+        raise UnsupportedMedia(f"the gateway does not read {kind!r}.", hint=f"Send {_JSON}.")
+    return await request.body()
+
+
+def _reply(request: ScoringRequest, answer: Answer) -> Response:
+    reply: dict[str, Any] = dict(answer.__dict__)
+    if request.client_ids is not None:
+        reply["client_ids"] = request.client_ids
+    return _json(reply)
+
+
+def _describe(live: LiveEndpoint) -> dict[str, Any]:
+    shares = live.spec.shares()
+    pairs = [*zip(live.spec.variants, live.models, strict=True), *zip(live.spec.shadows, live.shadows, strict=True)]
+    return {
+        "name": live.name,
+        "revision": live.revision,
+        "task": live.task,
+        "unit": live.spec.unit,
+        "variants": [
+            {
+                "name": variant.name,
+                "model_version": variant.model_version,
+                "share": shares.get(variant.name, 0.0),
+                "shadow": variant in live.spec.shadows,
+                "bundle": variant.bundle,
+                "runtime": model.bundle.manifest.runtime,
+                "runtime_reason": model.bundle.manifest.runtime_reason,
+                "classes": list(model.bundle.manifest.classes),
+            }
+            for variant, model in pairs
+        ],
+        "signature": [
+            {"name": column.name, "type": column.type, "nullable": column.nullable} for column in live.signature.columns
+        ],
+    }
+
+
+def _readiness(gateway: Gateway) -> tuple[str, list[str]]:
+    if gateway.health.status != "serving":
+        return gateway.health.status, []
+    reasons = [f"endpoint {name!r} could not be loaded" for name in sorted(gateway.book.table.unavailable)]
+    if gateway.plane.log.failed:
+        reasons.append("the prediction log cannot be written")
+    return ("degraded" if reasons else "ready"), reasons
+
+
+def _observer(gateway: Gateway) -> Callable[[Scope, int], None]:
+    def observe(scope: Scope, status: int) -> None:
+        handler = scope.get("endpoint")
+        name = scope.get("path_params", {}).get("name", "")
+        endpoint = name if name in gateway.book.table.endpoints else ""
+        gateway.telemetry.requests.labels(getattr(handler, "__name__", "none"), endpoint, str(status)).inc()
+
+    return observe
+
+
+def _http_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    document = status_problem(error.status_code, error.detail, request.scope["mlprod.request_id"])
+    return Response(encode(document), error.status_code, headers=error.headers, media_type="application/problem+json")
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type=_JSON)

@@ -1,0 +1,86 @@
+"""Who calls, and whether they may: bearer tokens, checked against the store, remembered for a few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from mlprod_nb.access import tokens
+from mlprod_nb.access.rights import Action, allowed
+from mlprod_nb.access.tokens import Principal
+from mlprod_nb.clock import Clock
+from mlprod_nb.errors import AccessDenied
+from mlprod_nb.serving.errors import Unauthenticated
+from mlprod_nb.store import Store
+
+REMEMBER_SECONDS = 5.0
+"""How long a revoked token may still be taken."""
+
+_REMEMBERED = 1024
+_LONGEST_TOKEN = 512
+
+
+class Gatekeeper:
+    """Checks bearer tokens and rights.
+
+    Args:
+        store: The state database.
+        clock: Gives the present moment.
+        monotonic: Seconds that only grow.
+    """
+
+    def __init__(self, store: Store, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._monotonic = monotonic
+        self._known: OrderedDict[bytes, tuple[Principal | None, float]] = OrderedDict()
+
+    async def require(self, authorization: str, action: Action) -> Principal:
+        """Return who calls.
+
+        Args:
+            authorization: The request's ``Authorization`` header.
+            action: What they want to do.
+
+        Raises:
+            Unauthenticated: There is no token, or it is not valid.
+            AccessDenied: The token's role may not do this.
+        """
+        principal = await self._principal(_secret(authorization))
+        if principal is None:
+            raise Unauthenticated(
+                "the token is not valid.", hint="Get one with: mlprod access grant NAME --role caller"
+            )
+        if not allowed(principal.role, action):
+            raise AccessDenied(f"the role {principal.role!r} may not {action.replace('_', ' ')}.")
+        return principal
+
+    async def _principal(self, secret: str) -> Principal | None:
+        key = hashlib.sha256(secret.encode()).digest()
+        now = self._monotonic()
+        known = self._known.get(key)
+        if known is not None and now < known[1]:
+            return known[0]
+        principal = await asyncio.to_thread(self._verify, secret)
+        self._known[key] = (principal, now + REMEMBER_SECONDS)
+        self._known.move_to_end(key)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return principal
+
+    def _verify(self, secret: str) -> Principal | None:
+        with self._store.read() as connection:
+            return tokens.verify(connection, secret, now=self._clock())
+
+
+def _secret(authorization: str) -> str:
+    scheme, _, secret = authorization.partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not secret or len(secret) > _LONGEST_TOKEN:
+        raise Unauthenticated(
+            "the request carries no bearer token.", hint="Send the header Authorization: Bearer TOKEN."
+        )
+    return secret

@@ -1,0 +1,215 @@
+"""The request path behind every transport: check, assign, score, log, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlprod_nb.errors import MlprodError
+from mlprod_nb.prediction_log.schema import PredictionBatch, encode_predictions
+from mlprod_nb.routing import Variant
+from mlprod_nb.serving.appending import LogAppender
+from mlprod_nb.serving.batching import Scores
+from mlprod_nb.serving.columns import Columns
+from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable
+from mlprod_nb.serving.identifiers import Identifiers
+from mlprod_nb.serving.models import LoadedModel
+from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
+from mlprod_nb.serving.routes import LiveEndpoint
+from mlprod_nb.serving.rows import Call, Rows, choose, read_rows
+from mlprod_nb.serving.telemetry import Telemetry
+
+_MOST_SHADOW_ROWS = 50_000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the gateway says of the rows of one request; every sequence has one value a row.
+
+    Attributes:
+        predictions: The predicted labels or values.
+        scores: The scores.
+        prediction_ids: UUIDv7, the keys for feedback.
+        variant: The names of the variants that answered.
+        model_version: Their model versions, as ``flights/3``.
+    """
+
+    predictions: list[Any]
+    scores: NDArray[np.float64]
+    prediction_ids: list[str]
+    variant: list[str]
+    model_version: list[str]
+
+
+class DataPlane:
+    """Answers requests for predictions, whatever carried them here.
+
+    Guarantee: what :meth:`predict` returns is on disk.
+
+    Args:
+        log: The prediction log.
+        telemetry: Counts and times.
+        identifiers: Makes the prediction ids.
+        monotonic: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        log: LogAppender,
+        telemetry: Telemetry,
+        identifiers: Identifiers,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.log = log
+        self.identifiers = identifiers
+        self.monotonic = monotonic
+        self._telemetry = telemetry
+        self._shadows: set[asyncio.Task[None]] = set()
+        self._shadow_rows = 0
+
+    async def predict(self, live: LiveEndpoint, request: ScoringRequest, call: Call) -> Answer:
+        """Answer one request; the caller holds the endpoint's lease.
+
+        Raises:
+            InvalidInput: The rows do not fit the endpoint's signature.
+            NotFound: The call names a variant that is not there.
+            ModelFailed: A variant's model fails on these rows.
+            ModelUnavailable: A variant's model cannot answer now.
+            LogUnavailable: The prediction cannot be logged.
+        """
+        rows = read_rows(live, request, call, self.identifiers.take(request.rows))
+        chosen = choose(live.spec, rows)
+        scores = await self._score(live, rows, chosen)
+        variants = [live.spec.variants[index] for index in chosen.tolist()]
+        await self._append(live, rows, self._batch(live, rows, variants, scores, shadow=False))
+        self._observe(live, rows, chosen)
+        if live.shadows:
+            self._begin_shadows(live, rows)
+        return Answer(
+            scores.predictions,
+            scores.scores,
+            rows.ids,
+            [variant.name for variant in variants],
+            [variant.model_version for variant in variants],
+        )
+
+    async def close(self) -> None:
+        """Wait for the shadows that are under way."""
+        await asyncio.gather(*self._shadows, return_exceptions=True)
+
+    async def _score(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp]) -> Scores:
+        """Let each variant answer its rows, and put the answers into the rows' order."""
+        met = np.unique(chosen).tolist()
+        if len(met) == 1:
+            return await self._ask(live, live.spec.variants[met[0]], live.models[met[0]], rows.columns, rows.count)
+        places = [np.flatnonzero(chosen == index) for index in met]
+        found = await asyncio.gather(
+            *(
+                self._ask(live, live.spec.variants[index], live.models[index], _take(rows.columns, place), len(place))
+                for index, place in zip(met, places, strict=True)
+            ),
+            return_exceptions=True,
+        )
+        predictions: list[Any] = [None] * rows.count
+        scores = np.empty(rows.count)
+        for part, place in zip(found, places, strict=True):
+            if isinstance(part, BaseException):
+                raise part
+            scores[place] = part.scores
+            for row, prediction in zip(place.tolist(), part.predictions, strict=True):
+                predictions[row] = prediction
+        return Scores(predictions, scores)
+
+    async def _ask(
+        self, live: LiveEndpoint, variant: Variant, model: LoadedModel, columns: Columns, rows: int
+    ) -> Scores:
+        try:
+            return await model.score(columns, rows)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            shadow = variant in live.spec.shadows
+            self._telemetry.model_errors.labels(live.name, variant.name, str(shadow).lower()).inc()
+            who = f"variant {variant.name!r} ({variant.model_version})"
+            if isinstance(error, ModelUnavailable):
+                raise ModelUnavailable(f"{who} cannot answer: {error.message}", hint=error.hint) from error
+            logger.error("endpoint %s: %s failed: %s", live.name, who, error.__cause__ or error)
+            raise ModelFailed(f"{who} failed on these rows.") from error
+
+    async def _append(self, live: LiveEndpoint, rows: Rows, batch: PredictionBatch) -> None:
+        try:
+            await self.log.append("prediction", encode_predictions(batch))
+        except LogUnavailable:
+            self._telemetry.unlogged.labels(live.name).inc(rows.count)
+            raise
+
+    def _batch(
+        self, live: LiveEndpoint, rows: Rows, variants: Sequence[Variant], scores: Scores, *, shadow: bool
+    ) -> PredictionBatch:
+        """Return the rows as the prediction log takes them."""
+        labels = scores.predictions if live.task == "classification" else None
+        return PredictionBatch(
+            prediction_id=rows.ids,
+            request_id=[rows.call.request_id] * rows.count,
+            endpoint=[live.name] * rows.count,
+            revision=[live.revision] * rows.count,
+            variant=[variant.name for variant in variants],
+            model=[variant.model for variant in variants],
+            version=[variant.version for variant in variants],
+            shadow=[shadow] * rows.count,
+            unit=rows.units,
+            event_time=rows.event_time,
+            received_at=[rows.call.received_at] * rows.count,
+            latency_ms=[1000 * (self.monotonic() - rows.call.began)] * rows.count,
+            prediction=[None] * rows.count if labels is None else [str(label) for label in labels],
+            score=scores.scores,
+            inputs=rows.columns,
+        )
+
+    def _observe(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp]) -> None:
+        seconds = self.monotonic() - rows.call.began
+        counts = np.bincount(chosen, minlength=len(live.spec.variants)).tolist()
+        for variant, count in zip(live.spec.variants, counts, strict=True):
+            if count:
+                self._telemetry.latency.labels(live.name, variant.name).observe(seconds)
+                self._telemetry.rows.labels(live.name, variant.name, "false").inc(count)
+
+    def _begin_shadows(self, live: LiveEndpoint, rows: Rows) -> None:
+        """Score the same rows by every shadow, after the reply; never so many that requests suffer."""
+        if self._shadow_rows + rows.count > _MOST_SHADOW_ROWS:
+            self._telemetry.shadows_dropped.labels(live.name).inc(rows.count)
+            return
+        task = asyncio.get_running_loop().create_task(self._score_shadows(live, rows))
+        self._shadows.add(task)
+        task.add_done_callback(self._shadows.discard)
+
+    async def _score_shadows(self, live: LiveEndpoint, rows: Rows) -> None:
+        self._shadow_rows += rows.count
+        try:
+            with live.lease():
+                for variant, model in zip(live.spec.shadows, live.shadows, strict=True):
+                    await self._score_shadow(live, rows, variant, model)
+        finally:
+            self._shadow_rows -= rows.count
+
+    async def _score_shadow(self, live: LiveEndpoint, rows: Rows, variant: Variant, model: LoadedModel) -> None:
+        try:
+            scores = await self._ask(live, variant, model, rows.columns, rows.count)
+            await self._append(live, rows, self._batch(live, rows, [variant] * rows.count, scores, shadow=True))
+        except MlprodError as error:
+            logger.warning("endpoint %s: shadow %s: %s", live.name, variant.name, error)
+        else:
+            self._telemetry.rows.labels(live.name, variant.name, "true").inc(rows.count)
+
+
+def _take(columns: Columns, place: NDArray[np.intp]) -> Columns:
+    return {name: values[place] for name, values in columns.items()}

@@ -1,0 +1,127 @@
+"""What surrounds every request: an id, a deadline, a body limit, and a problem document for whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlprod_nb.errors import MlprodError
+from mlprod_nb.serving import errors
+from mlprod_nb.serving.errors import DeadlinePassed, TooLarge
+from mlprod_nb.serving.identifiers import Identifiers
+
+Observe = Callable[[Scope, int], None]
+
+logger = logging.getLogger(__name__)
+
+
+class Problems:
+    """Gives each request an id, and answers every error with a problem document.
+
+    Args:
+        app: What is surrounded.
+        identifiers: Makes the request ids.
+        observe: Told each request's scope and status.
+    """
+
+    def __init__(self, app: ASGIApp, identifiers: Identifiers, observe: Observe) -> None:
+        self._app = app
+        self._identifiers = identifiers
+        self._observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = self._identifiers.new()
+        scope["mlprod.request_id"] = request_id
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            document, headers = _describe(error, request_id)
+            if status:
+                raise
+            await _answer(sending, document, headers)
+        finally:
+            self._observe(scope, status)
+
+
+class Limits:
+    """Bounds what one request may take: the time to receive and answer it, and the size of its body.
+
+    Args:
+        app: What is surrounded.
+        seconds: The deadline.
+        max_body_bytes: The largest body.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float, max_body_bytes: int) -> None:
+        self._app = app
+        self._seconds = seconds
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        received = 0
+
+        async def receiving() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise self._too_large()
+            return message
+
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if declared.isdigit() and int(declared) > self._max_body_bytes:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._app(scope, receiving, send)
+        except TimeoutError:
+            raise DeadlinePassed(f"the request was not received and answered within {self._seconds:g} s.") from None
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body is larger than {self._max_body_bytes} bytes.", hint="Send fewer rows in a request.")
+
+
+def _describe(error: Exception, request_id: str) -> tuple[dict[str, Any], dict[str, str]]:
+    if isinstance(error, HTTPException):
+        document = errors.status_problem(error.status_code, error.detail, request_id)
+        return document, dict(error.headers or {})
+    if not isinstance(error, MlprodError):
+        logger.error("request %s failed", request_id, exc_info=error)
+        document = errors.status_problem(500, "The gateway's log tells why under this request id.", request_id)
+        return document, {}
+    document = errors.problem(error, request_id)
+    if document["status"] >= 500:
+        logger.error("request %s: %s", request_id, error)
+    return document, errors.headers_of(document["status"])
+
+
+async def _answer(send: Send, document: dict[str, Any], headers: dict[str, str]) -> None:
+    body = errors.encode(document)
+    fields = {"content-type": errors.MEDIA_TYPE, "content-length": str(len(body)), **headers}
+    if document["status"] in {413, 504}:
+        fields["connection"] = "close"  # the rest of the body is not read
+    raw = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": document["status"], "headers": raw})
+    await send({"type": "http.response.body", "body": body})

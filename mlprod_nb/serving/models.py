@@ -1,0 +1,176 @@
+"""Loaded models: read, verified, warmed, shared by digest, and closed after their last request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlprod_nb.errors import ExecutionFailed, MlprodError
+from mlprod_nb.registry.bundles import Bundle, BundleStore
+from mlprod_nb.serving.batching import Batcher, Scores
+from mlprod_nb.serving.columns import Columns, typed
+from mlprod_nb.serving.runtime import Runtime, open_runtime
+from mlprod_nb.settings import WorkerSettings
+
+TOLERANCE = 2e-5
+"""How far a score may lie from the original model's on the warm-up rows; relative for values beyond 1."""
+
+_WAITING_BATCHES = 64
+
+
+class LoadedModel:
+    """A model that is ready to answer.
+
+    Args:
+        bundle: What it was loaded from.
+        runtime: What runs it.
+        batcher: What joins the rows that wait for it.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: Runtime, batcher: Batcher) -> None:
+        self.bundle = bundle
+        self.runtime = runtime
+        self._batcher = batcher
+        self._leases = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def score(self, columns: Columns, rows: int) -> Scores:
+        """Return the scores of some rows; columns that the model does not take are left out."""
+        return await self._batcher.score({name: columns[name] for name in self.bundle.signature.names}, rows)
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Keep the model open for a request."""
+        self._leases += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._leases -= 1
+            if self._leases == 0:
+                self._idle.set()
+
+    async def close_when_idle(self) -> None:
+        """Wait for the last request, then free what the model holds."""
+        await self._idle.wait()
+        await self.runtime.close()
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What models are loaded with.
+
+    Attributes:
+        bundles: Where the bundles are.
+        threads: Where ONNX models run.
+        worker: The limits of model workers.
+        max_batch_rows: Most rows in one micro-batch.
+        observe_batch: Told the number of rows of each micro-batch.
+    """
+
+    bundles: BundleStore
+    threads: Executor
+    worker: WorkerSettings
+    max_batch_rows: int
+    observe_batch: Callable[[int], None]
+
+    async def load(self, digest: str) -> LoadedModel:
+        """Read and verify a bundle, load its model and compare it with the original's scores.
+
+        Raises:
+            MlprodError: The bundle is not there, is damaged, does not load or does not agree.
+        """
+        bundle = await asyncio.get_running_loop().run_in_executor(self.threads, self.bundles.get, digest)
+        runtime = await open_runtime(bundle, self.threads, self.worker)
+        try:
+            await _warm(bundle, runtime)
+        except BaseException:
+            await runtime.close()
+            raise
+        batcher = Batcher(
+            runtime.score,
+            max_rows=self.max_batch_rows,
+            max_waiting_rows=_WAITING_BATCHES * self.max_batch_rows,
+            observe=self.observe_batch,
+        )
+        return LoadedModel(bundle, runtime, batcher)
+
+
+class Shelf:
+    """The models that are open, one a digest; what no route needs is closed after its last request.
+
+    Args:
+        load: Opens a model by its bundle's digest.
+    """
+
+    def __init__(self, load: Callable[[str], asyncio.Future[LoadedModel]]) -> None:
+        self._load = load
+        self._models: dict[str, asyncio.Future[LoadedModel]] = {}
+        self._pins: Counter[str] = Counter()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def pin(self, digests: Collection[str]) -> Iterator[None]:
+        """Keep models open while a route that needs them is being made."""
+        self._pins.update(digests)
+        try:
+            yield
+        finally:
+            self._pins.subtract(digests)
+
+    async def get(self, digest: str) -> LoadedModel:
+        """Return an open model, loading it where needed; the caller has pinned the digest."""
+        if digest not in self._models:
+            self._models[digest] = self._load(digest)
+        loading = self._models[digest]
+        try:
+            return await asyncio.shield(loading)
+        except BaseException:
+            if loading.done() and self._models.get(digest) is loading:
+                del self._models[digest]
+            raise
+
+    def sweep(self, needed: Collection[str]) -> None:
+        """Close every model that is neither needed nor pinned, after its last request."""
+        for digest in [d for d in self._models if d not in needed and not self._pins[d]]:
+            loading = self._models.pop(digest)
+            task = asyncio.get_running_loop().create_task(_close(loading))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close every model after its last request."""
+        self._pins.clear()
+        self.sweep(())
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+async def _close(loading: asyncio.Future[LoadedModel]) -> None:
+    try:
+        model = await loading
+    except MlprodError:  # it never opened, and whoever asked for it was told
+        return
+    await model.close_when_idle()
+
+
+async def _warm(bundle: Bundle, runtime: Runtime) -> None:
+    """Answer the warm-up rows, and compare with what the original model said of them."""
+    columns, expected = bundle.warmup()
+    rows = len(expected)
+    if rows == 0:
+        return
+    found = await runtime.score(typed(columns, rows, bundle.signature), rows)
+    target = np.asarray(expected, dtype=np.float64)
+    distance = np.abs(found.scores - target) / np.maximum(1.0, np.abs(target))
+    if not np.all(distance <= TOLERANCE):
+        raise ExecutionFailed(
+            f"the bundle disagrees with the original model on the warm-up rows, by {np.max(distance):.2g}.",
+            hint="Register the model again.",
+        )

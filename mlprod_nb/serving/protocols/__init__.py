@@ -1,0 +1,1 @@
+"""How requests and replies are written: one module a protocol, all before the same ``DataPlane``."""

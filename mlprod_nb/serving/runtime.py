@@ -1,0 +1,76 @@
+"""What runs a bundle's model: ONNX in the gateway's own process, anything else in a model worker."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from typing import Protocol
+
+from mlprod_nb.errors import MlprodError
+from mlprod_nb.registry import onnx_runner
+from mlprod_nb.registry.bundles import Bundle
+from mlprod_nb.serving.batching import Scores
+from mlprod_nb.serving.columns import Columns
+from mlprod_nb.serving.errors import ModelFailed
+from mlprod_nb.serving.worker import WorkerRuntime
+from mlprod_nb.settings import WorkerSettings
+
+
+class Runtime(Protocol):
+    """A loaded model."""
+
+    async def score(self, columns: Columns, rows: int) -> Scores:
+        """Return the scores of some rows; every array has the shape ``(rows,)``.
+
+        Raises:
+            ModelFailed: The model fails on these rows.
+            ModelUnavailable: The model cannot answer now.
+        """
+
+    async def close(self) -> None:
+        """Free what the model holds."""
+
+
+class OnnxRuntime:
+    """An ONNX model, run on a thread so that the gateway goes on reading requests.
+
+    Args:
+        bundle: A bundle whose runtime is ``"onnx"``.
+        threads: Where models run.
+
+    Raises:
+        Corrupt: The model cannot be loaded.
+    """
+
+    def __init__(self, bundle: Bundle, threads: Executor) -> None:
+        self._runner = onnx_runner.OnnxRunner(bundle)
+        self._manifest = bundle.manifest
+        self._threads = threads
+
+    async def score(self, columns: Columns, rows: int) -> Scores:  # noqa: ARG002 (the arrays know)
+        """Return the scores of some rows."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._score, columns)
+
+    async def close(self) -> None:
+        """Do nothing: the session goes with its last reference."""
+
+    def _score(self, columns: Columns) -> Scores:
+        try:
+            output = self._runner.run(columns)
+        except MlprodError as error:
+            raise ModelFailed("the model fails on these rows.") from error
+        scores = onnx_runner.scores(self._manifest.task, self._manifest.classes, output)
+        labels = output[0]
+        return Scores(scores.tolist() if labels is None else labels.tolist(), scores)
+
+
+async def open_runtime(bundle: Bundle, threads: Executor, settings: WorkerSettings) -> Runtime:
+    """Load a bundle's model.
+
+    Raises:
+        Corrupt: The ONNX model cannot be loaded.
+        ModelUnavailable: The model worker does not start.
+    """
+    if bundle.manifest.runtime == "python":
+        return await WorkerRuntime.start(bundle, settings)
+    return await asyncio.get_running_loop().run_in_executor(threads, OnnxRuntime, bundle, threads)

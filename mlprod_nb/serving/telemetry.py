@@ -1,0 +1,77 @@
+"""What the gateway counts and times, in Prometheus's text format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+
+class Telemetry:
+    """The gateway's metrics, in a registry of their own.
+
+    Every endpoint and variant that is a label is one of the route table, so callers cannot make labels.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self.requests = Counter(
+            "mlprod_requests", "HTTP requests answered.", ("route", "endpoint", "status"), registry=self._registry
+        )
+        self.latency = Histogram(
+            "mlprod_prediction_seconds",
+            "Time from a request's receipt to its answer, once for each variant that it met.",
+            ("endpoint", "variant"),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.rows = Counter(
+            "mlprod_predicted_rows", "Rows predicted.", ("endpoint", "variant", "shadow"), registry=self._registry
+        )
+        self.model_errors = Counter(
+            "mlprod_model_errors",
+            "Requests that a model failed on or could not take.",
+            ("endpoint", "variant", "shadow"),
+            registry=self._registry,
+        )
+        self.batch_rows = Histogram(
+            "mlprod_batch_rows", "Rows in one micro-batch.", buckets=_ROWS, registry=self._registry
+        )
+        self.log_appends = Counter(
+            "mlprod_log_appends", "Records synced to the prediction log.", ("kind",), registry=self._registry
+        )
+        self.unlogged = Counter(
+            "mlprod_unlogged_rows",
+            "Rows whose prediction was made and not given, since it could not be logged.",
+            ("endpoint",),
+            registry=self._registry,
+        )
+        self.shadows_dropped = Counter(
+            "mlprod_shadow_rows_dropped",
+            "Rows that no shadow scored, since too many waited.",
+            ("endpoint",),
+            registry=self._registry,
+        )
+        self.feedback_rows = Counter(
+            "mlprod_feedback_rows", "Feedback rows taken.", ("endpoint", "kind"), registry=self._registry
+        )
+        self.revision = Gauge(
+            "mlprod_revision", "The revision that an endpoint serves.", ("endpoint",), registry=self._registry
+        )
+
+    def serving(self, revisions: Mapping[str, int]) -> None:
+        """Record which revision each endpoint serves; endpoints that are gone are forgotten."""
+        self.revision.clear()
+        for endpoint, number in revisions.items():
+            self.revision.labels(endpoint).set(number)
+
+    def text(self) -> bytes:
+        """Return every metric in Prometheus's text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,198 @@
+"""What the serving tests work on: small models as real bundles, a workspace on disk, a gateway in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from mlprod_nb.access import tokens
+from mlprod_nb.clock import utc_now
+from mlprod_nb.registry.bundles import Bundle, BundleStore
+from mlprod_nb.registry.conversion import build_bundle, prepare
+from mlprod_nb.routing import EndpointSpec, Variant
+from mlprod_nb.serving.server import Process, create_gateway
+from mlprod_nb.settings import Layout, load
+from mlprod_nb.store import Revision, Store, revisions
+
+ROWS = 300
+
+
+class Oddity(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier that ONNX cannot express; the value of ``distance`` makes it fail, hang or end its process."""
+
+    FAILS, HANGS, ENDS = -1.0, -2.0, -3.0
+
+    def fit(self, frame: pd.DataFrame, labels: Any) -> Oddity:
+        self.classes_ = np.unique(labels)
+        self.fitted_ = True
+        return self
+
+    def predict_proba(self, frame: pd.DataFrame) -> Any:
+        import os
+
+        values = np.asarray(frame["distance"], dtype=np.float64)
+        if (values == self.FAILS).any():
+            raise RuntimeError("no such distance in /etc/secret/path")
+        if (values == self.HANGS).any():
+            time.sleep(60)
+        if (values == self.ENDS).any():
+            os._exit(3)
+        share = 1 / (1 + np.exp(-values / 1000))
+        return np.column_stack([1 - share, share])
+
+    def predict(self, frame: pd.DataFrame) -> Any:
+        return self.classes_[(self.predict_proba(frame)[:, 1] > 0.5).astype(int)]
+
+
+def training_frame(seed: int = 0) -> pd.DataFrame:
+    """Return flights: a number, a text and a number that may be missing."""
+    random = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "distance": random.uniform(100, 3000, ROWS),
+            "carrier": random.choice(["AA", "UA", "DL"], ROWS),
+        }
+    )
+
+
+def train(seed: int, steepness: float) -> Any:
+    """Return a fitted pipeline whose scores depend on ``steepness``."""
+    frame = training_frame(seed)
+    labels = (frame["distance"] * steepness + np.where(frame["carrier"] == "AA", 500, 0) > 1500).astype(int)
+    encode = ColumnTransformer(
+        [("n", StandardScaler(), ["distance"]), ("c", OneHotEncoder(handle_unknown="ignore"), ["carrier"])]
+    )
+    return make_pipeline(encode, LogisticRegression()).fit(frame, labels)
+
+
+def make_bundles(folder: Path) -> dict[str, Bundle]:
+    """Build one bundle of each kind."""
+    frame = training_frame()
+    numbers = frame[["distance"]]
+    models: dict[str, tuple[Any, pd.DataFrame]] = {
+        "champion": (train(0, 1.0), frame),
+        "challenger": (train(1, 0.5), frame),
+        "regression": (LinearRegression().fit(numbers, numbers["distance"] * 2), numbers),
+        "python": (Oddity().fit(numbers, [0, 1] * (ROWS // 2)), numbers),
+    }
+    return {
+        name: build_bundle(prepare(model, data), folder=folder / name, profile=b"{}")
+        for name, (model, data) in models.items()
+    }
+
+
+def row(distance: float = 1200.0, carrier: str = "AA") -> dict[str, Any]:
+    return {"distance": distance, "carrier": carrier}
+
+
+def body(*rows: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return {"dataframe_records": list(rows or [row()]), **options}
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for a state, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the state did not come"
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A workspace on disk, without a façade."""
+
+    root: Path
+    bundles: dict[str, Bundle]
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.root)
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        store = Store(Store.sqlite_url(self.layout.database))
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def token(self, role: str = "operator") -> str:
+        with self.store() as store, store.write() as connection:
+            return tokens.issue(connection, role, role, now=utc_now())
+
+    def variant(self, name: str, *, weight: float = 1.0, version: int = 1, bundle: str = "") -> Variant:
+        return Variant(name, "flights", version, bundle or self.bundles[name].digest, weight)
+
+    def propose(self, endpoint: str, *variants: Variant, **options: Any) -> Revision:
+        spec = EndpointSpec(endpoint, variants, **options) if variants else None
+        with self.store() as store, store.write() as connection:
+            return revisions.propose(connection, endpoint, spec, actor="test", command="", reason="", now=utc_now())
+
+    def outcome(self, revision: Revision) -> revisions.Outcome:
+        """Wait for a revision's outcome."""
+        with self.store() as store:
+            return self._outcome(store, revision)
+
+    def _outcome(self, store: Store, revision: Revision) -> revisions.Outcome:
+        found: list[revisions.Outcome] = []
+
+        def decided() -> bool:
+            with store.read() as connection:
+                now = revisions.get(connection, revision.id)
+            if now is not None and now.outcome is not None:
+                found.append(now.outcome)
+            return bool(found)
+
+        until(decided, 40.0)
+        return found[0]
+
+    async def deploy(self, endpoint: str, *variants: Variant, **options: Any) -> revisions.Outcome:
+        """Propose a revision and wait, off the event loop, for its outcome."""
+        return await asyncio.to_thread(lambda: self.outcome(self.propose(endpoint, *variants, **options)))
+
+
+def make_workshop(root: Path, bundles: dict[str, Bundle], settings: str = "") -> Workshop:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "mlprod.toml").write_text(settings, encoding="utf-8")
+    shop = Workshop(root, bundles)
+    shop.layout.state.mkdir()
+    store = BundleStore(shop.layout.bundles)
+    for bundle in bundles.values():
+        store.add(bundle.path)
+    with shop.store() as database:
+        database.migrate()
+    return shop
+
+
+@asynccontextmanager
+async def gateway(shop: Workshop, *, role: str = "operator") -> AsyncIterator[httpx.AsyncClient]:
+    """Run a gateway in this process, and give a client of it."""
+    app = create_gateway(Process(shop.layout, load(shop.root), "gateway-1", utc_now), "http://gateway")
+    headers = {"Authorization": f"Bearer {shop.token(role)}"}
+    async with app.router.lifespan_context(app):
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://gateway", headers=headers
+        ) as client:
+            await answers(client)
+            yield client
+
+
+async def answers(client: httpx.AsyncClient, *statuses: str) -> None:
+    """Wait until the gateway has started."""
+    async with asyncio.timeout(40):
+        while (await client.get("/health/ready")).json()["status"] not in (statuses or ("ready", "degraded")):
+            await asyncio.sleep(0.01)
