@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection
-from mlprod_nb.registry.bundles import PREDICTION_COLUMN, SCORE_COLUMN, read_bundle
+from mlprod_nb.registry.bundles import PREDICTION_COLUMN, SCORE_COLUMN, Signature, read_bundle
 from mlprod_nb.registry.onnx_runner import TOLERANCE, Output, largest_difference, scores, to_arrays
 
 _SUM_TOLERANCE = 1e-3
@@ -52,7 +52,7 @@ class SignatureGate:
                 sentence = f"Column {column.name!r} misses values in the sample and may not."
                 return GateOutcome(self.name, "alarm", sentence)
         rows = inspection.reference.num_rows
-        return GateOutcome(self.name, "ok", f"{len(signature.columns)} columns; all {rows} sample rows fit.")
+        return GateOutcome(self.name, "ok", f"All {rows} sample rows fit the signature's {_count(signature)}.")
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,10 @@ def _problem(output: Output, rows: int, classes: int) -> str:
     ):
         return "The model's probabilities are negative or do not sum to 1."
     return ""
+
+
+def _count(signature: Signature) -> str:
+    return "one column" if len(signature.columns) == 1 else f"{len(signature.columns)} columns"
 
 
 def _finite(value: float) -> float | None:

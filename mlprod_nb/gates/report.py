@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
-from mlprod_nb.errors import UsageError
+from mlprod_nb.errors import MlprodError, UsageError
 from mlprod_nb.gates.builtin import BUILT_IN, IntegrityGate
 from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection
 from mlprod_nb.registry.bundles import Bundle
@@ -87,6 +87,8 @@ def run(bundle: Bundle, *, subject: str = "", gates: Iterable[Gate] | None = Non
 def _check(gate: Gate, inspection: Inspection) -> GateOutcome:
     try:
         outcome = gate.check(inspection)
+    except MlprodError as error:
+        return GateOutcome(gate.name, "alarm", error.message[:1].upper() + error.message[1:])
     except Exception as error:  # noqa: BLE001 (whatever a gate raises is a no)
         text = " ".join(str(error).split())[:300]
         return GateOutcome(gate.name, "alarm", f"The gate failed: {type(error).__name__}: {text}")
