@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.registry import onnx_graph
+from mlprod_nb.registry import onnx_adapt, onnx_graph
 from mlprod_nb.registry.bundles import Agreement, ClassLabel, Signature, Task
 from mlprod_nb.registry.onnx_runner import (
     MISSING_STRING,
+    MISSING_TEXT,
     TOLERANCE,
     OnnxModel,
     Output,
@@ -168,7 +169,8 @@ def _pipeline(subject: Subject, frame: pd.DataFrame, *, rounded: bool) -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
-    steps = list(subject.model.steps) if isinstance(subject.model, Pipeline) else [("model", subject.model)]
+    model = onnx_adapt.adapt(subject.model)
+    steps = list(model.steps) if isinstance(model, Pipeline) else [("model", model)]
     strings = any(column.type == "string" for column in subject.signature.columns)
     if not strings and not isinstance(steps[0][1], ColumnTransformer):
         gather = ColumnTransformer([("columns", "passthrough", list(range(frame.shape[1])))]).fit(frame)
@@ -184,7 +186,7 @@ def _variants(graph: Any, subject: Subject) -> Iterator[bytes]:
     for remade in (False, True) if subject.task == "classification" else (False,):
         if remade:
             onnx_graph.labels_from_probabilities(graph, subject.classes)
-        for text in ("", "nan", "None") if missing else ("",):
+        for text in (MISSING_TEXT, "nan", "None") if missing else (MISSING_TEXT,):
             del graph.metadata_props[:]
             graph.metadata_props.add(key=MISSING_STRING, value=text)
             yield graph.SerializeToString()

@@ -19,6 +19,8 @@ Array = NDArray[Any]
 Output = tuple[Array | None, Array]
 MISSING_STRING = "mlprod.missing_string"
 """Key of the ONNX model's metadata that says which text stands for a missing string."""
+MISSING_TEXT = "mlprod:missing"
+"""The text that does so where the metadata say nothing: one that no column holds."""
 
 TOLERANCE = 1e-5
 """The largest difference between a bundle and its original that is agreement; see :func:`largest_difference`."""
@@ -97,7 +99,7 @@ class OnnxModel:
         except Exception as error:  # noqa: BLE001 (onnxruntime's errors share no base class but this one)
             raise ValueError(_first_line(error)) from None
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
-        missing = self._session.get_modelmeta().custom_metadata_map.get(MISSING_STRING, "")
+        missing = self._session.get_modelmeta().custom_metadata_map.get(MISSING_STRING, MISSING_TEXT)
         self._inputs: list[tuple[Column, type[Any], str]] = []
         for given in self._session.get_inputs():
             column = signature.column(given.name)
