@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlprod_nb.gates import GateReport
+    from mlprod_nb.monitoring import Profile
+    from mlprod_nb.registry.conversion import Prepared
     from mlprod_nb.registry.models import ModelVersion
 
 
@@ -121,6 +123,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
         prepared = conversion.prepare(submission.model, frame, target)
         profile = _profile(prepared)
+        metrics = {estimate.metric: estimate.value for estimate in profile.performance}
         bundle = conversion.build_bundle(prepared, folder=Path(scratch), profile=profile.to_json())
         origin = lineage.capture(frame, target, notebook=context.caller.notebook, cwd=context.root)
         candidate = models.Candidate(
@@ -129,7 +132,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
             bundle=bundle,
             note=submission.note.strip(),
             author=context.caller.actor,
-            metrics=dict(profile.metrics),
+            metrics=metrics,
             lineage=origin,
         )
         version = context.registry.register(candidate)
@@ -142,7 +145,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
         largest_difference=bundle.manifest.agreement.max_difference,
         label_flips=bundle.manifest.agreement.label_flips,
         reference_rows=len(frame),
-        metrics=dict(profile.metrics),
+        metrics=metrics,
         note=submission.note.strip(),
         bundle=bundle.digest,
     )
@@ -181,11 +184,15 @@ def _data_and_target(submission: Submission) -> tuple[pd.DataFrame, Any]:
     return frame, values
 
 
-def _profile(prepared: Any) -> Any:
+def _profile(prepared: Prepared) -> Profile:
     from mlprod_nb import monitoring
+    from mlprod_nb.registry.bundles import PREDICTION_COLUMN
 
-    return monitoring.build_profile(
-        {name: reading.plain(prepared.frame[name]) for name in prepared.signature.names},
+    columns = {name: reading.plain(prepared.frame[name]) for name in prepared.signature.names}
+    if prepared.task == "classification":
+        columns[PREDICTION_COLUMN] = prepared.predictions.tolist()
+    return monitoring.build(
+        columns,
         prepared.signature,
         scores=prepared.scores,
         labels=prepared.labels,
@@ -215,4 +222,4 @@ def _name_it(context: Context, version: ModelVersion, submission: Submission) ->
             aliases.write_journal(context, connection, move, reason=submission.note.strip())
         context.audit(connection, "register", version.ref, version.bundle)
     if move is not None:
-        aliases.apply(context, replace(move))
+        aliases.apply(context, move)

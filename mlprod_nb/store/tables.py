@@ -104,6 +104,7 @@ abtests = sa.Table(
     _id(),
     sa.Column("endpoint", sa.String(200), nullable=False, index=True),
     sa.Column("design", sa.JSON, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("actor", sa.String(200), nullable=False),
     sa.Column("started_at", Moment, nullable=False),
     sa.Column("stopped_at", Moment, nullable=True),

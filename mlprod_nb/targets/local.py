@@ -64,6 +64,13 @@ def running(root: Path) -> GatewayRecord | None:
     return record if record is not None and _live_id(record.url, layout) == record.id else None
 
 
+def problem(root: Path) -> str:
+    """Return why the running gateway is not ready; empty where it is, or where none runs."""
+    record = running(root)
+    answer = _get(f"{record.url}/health/ready", Layout(root)) if record is not None else None
+    return "; ".join(str(reason) for reason in answer.get("reasons", ())) if answer else ""
+
+
 def stop(root: Path) -> bool:
     """Stop the workspace's gateway after its last request; return whether one ran.
 

@@ -1,0 +1,65 @@
+"""Reports: a pinned range of the log, a notebook in a fresh kernel, one verdict, a digest to approve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.lifecycle.watch import Window, pin
+from mlprod_nb.results import Result
+
+if TYPE_CHECKING:
+    from mlprod_nb.reports import ReportResult
+
+
+@dataclass(frozen=True)
+class ApprovalResult(Result):
+    """A report is approved.
+
+    Attributes:
+        digest: The report's digest.
+        actor: Who approved.
+        reason: Why.
+        at: When.
+    """
+
+    digest: str
+    actor: str
+    reason: str
+    at: datetime
+
+    def headline(self) -> str:
+        """Say which."""
+        return f"Report {self.digest[:12]} is approved by {self.actor}."
+
+
+def report(context: Context, window: Window, kind: str) -> ReportResult:
+    """Run one report notebook."""
+    from mlprod_nb import reports
+
+    spec = existing(context, window.endpoint).spec
+    assert spec is not None
+    request = reports.ReportRequest(
+        endpoint=window.endpoint,
+        kind=kind,
+        pinned=pin(context, window).to_json(),
+        model_versions=tuple(variant.model_version for variant in spec.variants),
+        timeout_seconds=context.settings.reports.timeout_seconds,
+    )
+    found = reports.run_report(request, root=context.root, store=context.store, clock=context.clock)
+    with context.store.write() as connection:
+        context.audit(connection, "report", f"{window.endpoint} {kind}", f"{found.digest} {found.verdict.status}")
+    return found
+
+
+def approve(context: Context, digest: str, reason: str) -> ApprovalResult:
+    """Record an approval."""
+    from mlprod_nb.reports import approvals
+
+    with context.store.write() as connection:
+        given = approvals.approve(connection, digest, context.caller.actor, reason, context.clock())
+        context.audit(connection, "approve", given.digest, given.reason)
+    return ApprovalResult(given.digest, given.actor, given.reason, given.at)
