@@ -27,13 +27,15 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the magics to an IPython shell (``%load_ext mlprod_nb``)."""
-    from mlprod_nb import magics
+    from mlprod_nb import magics, widgets
 
     magics.load(shell)
+    widgets.load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take the magics out again, leaving the shell as it was (``%unload_ext mlprod_nb``)."""
-    from mlprod_nb import magics
+    from mlprod_nb import magics, widgets
 
+    widgets.unload(shell)
     magics.unload(shell)

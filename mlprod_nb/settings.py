@@ -114,7 +114,7 @@ def open_root(start: Path | None = None) -> Path:
 
 
 def notebook_path() -> str:
-    """Return the file of the notebook that this kernel runs, as the server that started it says; empty where none did."""
+    """Return the file of this kernel's notebook, as the server that started it says; empty where none did."""
     name = os.environ.get("JPY_SESSION_NAME", "")
     return name if name.endswith(".ipynb") else ""
 

@@ -249,6 +249,29 @@ def test_unloading_leaves_the_shell_as_it_was(shell: InteractiveShell) -> None:
         assert _snapshot(shell) == before
 
 
+def test_in_a_kernel_errors_are_stored_as_one_line_and_unloading_leaves_no_panel() -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    printers = "get_ipython().display_formatter.ipython_display_formatter.deferred_printers"
+    cells = [
+        f"before = dict({printers})",
+        "%load_ext mlprod_nb",
+        "%mlprod deplyo flights",
+        f"assert {printers} != before\n%unload_ext mlprod_nb\nassert {printers} == before",
+        "%load_ext mlprod_nb\n%mlprod deploy --help",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=60, allow_errors=True).execute()
+    outputs = [cell.outputs for cell in notebook.cells]
+    assert [len(found) for found in outputs] == [0, 0, 1, 0, 1]
+    assert outputs[2][0].ename == "NotFound"
+    assert outputs[2][0].traceback == [
+        "mlprod: there is no verb 'deplyo'. Did you mean 'deploy'? See: mlprod --help",
+    ]
+    assert outputs[4][0].data["text/plain"].startswith("Usage: mlprod deploy")
+
+
 def _fresh(code: str, cwd: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=60, check=False

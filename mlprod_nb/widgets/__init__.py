@@ -1,0 +1,39 @@
+"""Panels: results that stay alive in JupyterLab, each with a static page for everywhere else.
+
+A panel shows lines of the grammar and sends the one that is clicked; what it can do, a cell can do. Loading registers
+how results are shown, by the classes' names, so that it imports neither the results nor ipywidgets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+#: The result that a panel shows, by module and class, and the panel's own module.
+PANELS = {("mlprod_nb.lifecycle.status", "StatusResult"): "mlprod_nb.widgets.status"}
+
+
+def load(shell: InteractiveShell) -> None:
+    """Show results as panels in a shell that is a notebook's kernel; a terminal keeps its text."""
+    if getattr(shell, "kernel", None) is None or shell.display_formatter is None:
+        return
+    for (module, name), panel in PANELS.items():
+        shell.display_formatter.ipython_display_formatter.for_type_by_name(module, name, _shower(shell, panel))
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Show results as plain pages again."""
+    if shell.display_formatter is not None:
+        for module, name in PANELS:
+            shell.display_formatter.ipython_display_formatter.pop(f"{module}.{name}", None)
+
+
+def _shower(shell: InteractiveShell, panel: str) -> Any:
+    def show(result: Any) -> None:
+        import importlib
+
+        importlib.import_module(panel).show(result, shell)
+
+    return show

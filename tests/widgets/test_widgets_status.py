@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlprod_nb import assets
+from mlprod_nb.errors import Refused
+from mlprod_nb.lifecycle.status import EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
+from mlprod_nb.results import Result, Verdict
+from mlprod_nb.widgets import snapshot
+from mlprod_nb.widgets.status import StatusPanel, offered, show, view
+
+AT = datetime(2013, 4, 1, tzinfo=UTC)
+HERE = Path(__file__).parent
+
+
+def a_status(*, running: bool = True, revision: int = 3, sentence: str = "flights answers") -> StatusResult:
+    return StatusResult(
+        verdict=Verdict("ok", sentence),
+        workspace="flights",
+        gateway=GatewayStatus(running, "http://127.0.0.1:8000" if running else "", 7, AT if running else None, ""),
+        endpoints=(
+            EndpointStatus("flights", revision, "champion", "flights/1", 50.0, "onnx", ""),
+            EndpointStatus("flights", revision, "challenger", "flights/2", 50.0, "python", "no converter"),
+            EndpointStatus("fares", 1, "champion", "fares/1", 100.0, "onnx", ""),
+        ),
+        reports=(ReportRow("flights", "drift", "warn", "dep_delay drifts", AT, "3fa9c1d2", 0),),
+        jobs=(JobStatus(1, "0 6 * * 1", "report flights drift", AT, ""),),
+    )
+
+
+class Runs:
+    """Runs lines as the grammar would, and remembers them."""
+
+    def __init__(self, raises: Exception | None = None) -> None:
+        self.lines: list[str] = []
+        self.raises = raises
+
+    def __call__(self, line: str) -> Result:
+        self.lines.append(line)
+        if self.raises is not None and line != "%mlprod status":
+            raise self.raises
+        return a_status(revision=len(self.lines) + 3)
+
+
+def clicked(panel: StatusPanel, line: Any) -> dict[str, Any]:
+    """Send what a click sends; return the message that the panel then shows."""
+    panel._handle_custom_msg({"line": line}, [])
+    message = panel.message
+    assert isinstance(message, dict)
+    return message
+
+
+def test_the_pure_functions_hold() -> None:
+    node = shutil.which("node")
+    assert node, "node is needed for the panels' tests: apt-get install nodejs"
+    done = subprocess.run(
+        [node, "--test", *map(str, HERE.glob("*.test.mjs"))], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_view_groups_variants_by_endpoint_and_offers_what_makes_sense() -> None:
+    shown = view(a_status())
+    assert [(e["name"], [v["variant"] for v in e["variants"]]) for e in shown["endpoints"]] == [
+        ("flights", ["champion", "challenger"]),
+        ("fares", ["champion"]),
+    ]
+    assert offered(shown) == {
+        "%mlprod status",
+        "%mlprod monitor flights",
+        "%mlprod rollback flights",
+        "%mlprod monitor fares",
+    }
+    assert "%mlprod up" in offered(view(a_status(running=False)))
+
+
+def test_every_line_that_a_panel_offers_parses() -> None:
+    from mlprod_nb import commands
+
+    for line in offered(view(a_status(running=False))):
+        assert isinstance(commands.parse(commands.split(line.removeprefix("%mlprod")), commands.Door()), commands.Call)
+
+
+def test_a_click_runs_the_line_and_shows_the_new_state() -> None:
+    runs = Runs()
+    panel = StatusPanel(a_status(), runs)
+    message = clicked(panel, "%mlprod rollback flights")
+    assert runs.lines == ["%mlprod rollback flights", "%mlprod status"]
+    assert message == {"turn": 1, "kind": "ok", "line": "%mlprod rollback flights", "text": "✓ OK: flights answers"}
+    assert panel.state["endpoints"][0]["revision"] == 5
+
+
+def test_refresh_shows_the_new_state_and_says_nothing() -> None:
+    runs = Runs()
+    panel = StatusPanel(a_status(), runs)
+    assert clicked(panel, "%mlprod status")["text"] == ""
+    assert clicked(panel, "%mlprod status")["turn"] == 2
+    assert set(runs.lines) == {"%mlprod status"}
+
+
+@pytest.mark.parametrize(
+    "line", ["%mlprod down --yes", "import os", None, ["%mlprod status"], "%mlprod rollback fares"]
+)
+def test_a_line_that_the_panel_did_not_offer_is_not_run(line: Any) -> None:
+    runs = Runs()
+    message = clicked(StatusPanel(a_status(), runs), line)
+    assert runs.lines == ["%mlprod status"]
+    assert message["kind"] == "error"
+    assert message["text"].startswith("the panel did not offer this line.")
+
+
+@pytest.mark.parametrize("error", [Refused("there is no earlier revision."), KeyError("x")])
+def test_an_error_is_shown_in_the_panel(error: Exception) -> None:
+    message = clicked(StatusPanel(a_status(), Runs(error)), "%mlprod rollback flights")
+    assert message["kind"] == "error"
+    assert str(error) in message["text"]
+
+
+class FakeShell:
+    """As much of a kernel's shell as showing needs."""
+
+    def __init__(self, cell: str = "") -> None:
+        self.kernel = object()
+        self.cell = cell
+        self.display_pub = self
+        self.published: list[dict[str, Any]] = []
+
+    def get_parent(self) -> dict[str, Any]:
+        return {"metadata": {"cellId": self.cell} if self.cell else {}}
+
+    def publish(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self.published.append(data)
+
+
+def test_in_jupyterlab_a_panel_comes_before_its_page() -> None:
+    shell: Any = FakeShell("2b0b3d1c")
+    show(a_status(), shell)
+    panel, page = shell.published
+    assert panel["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert panel["text/html"] == ""
+    assert '<div class="mlprod-snapshot">' in page["text/html"]
+    assert page["text/plain"].startswith("✓ OK: flights answers")
+
+
+@pytest.mark.parametrize("cell", ["", "vscode-notebook-cell:1"])
+def test_where_no_panel_can_live_only_the_page_is_shown(cell: str) -> None:
+    shell: Any = FakeShell(cell)
+    show(a_status(), shell)
+    [page] = shell.published
+    assert set(page) == {"text/plain", "text/markdown", "text/html"}
+    assert snapshot._RULES not in page["text/html"]
+
+
+def test_the_page_holds_what_the_panel_holds_and_executes_nothing() -> None:
+    shell: Any = FakeShell()
+    show(a_status(sentence="<img src=x onerror=alert(1)>"), shell)
+    html = shell.published[0]["text/html"]
+    assert "<img" not in html
+    for text in ("flights/2", "challenger", "no converter", "dep_delay drifts", "report flights drift"):
+        assert text in html
+
+
+def test_the_panels_files_ask_no_network() -> None:
+    for file in assets.folder("widgets").iterdir():
+        assert not re.search(r"https?:|url\(|@import", file.read_text(encoding="utf-8")), file.name
+
+
+def test_every_class_of_the_style_is_used() -> None:
+    script = assets.path("widgets", "status.js").read_text(encoding="utf-8")
+    styled = set(re.findall(r"\.(mlprod-[\w-]+)", assets.path("widgets", "status.css").read_text(encoding="utf-8")))
+    made = {"mlprod-badge", "mlprod-variant"}  # ends in a status or a number that the script puts there
+    assert {name for name in styled if name not in script and name.rpartition("-")[0] not in made} == set()
