@@ -1,30 +1,39 @@
-"""The one table of rights: which role may do what."""
+"""The one table of rights."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
+from mlprod_nb.errors import NotFound
+
 Role = Literal["viewer", "caller", "operator", "admin"]
 Action = Literal["predict", "feedback", "read_metrics", "read_reports", "deploy", "approve", "administer"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
-ACTIONS: tuple[Action, ...] = get_args(Action)
-
-_CALLERS: frozenset[Role] = frozenset({"caller", "operator", "admin"})
-_VIEWERS: frozenset[Role] = frozenset({"viewer", "operator", "admin"})
-_OPERATORS: frozenset[Role] = frozenset({"operator", "admin"})
 
 RIGHTS: dict[Action, frozenset[Role]] = {
-    "predict": _CALLERS,
-    "feedback": _CALLERS,
-    "read_metrics": _VIEWERS,
-    "read_reports": _VIEWERS,
-    "deploy": _OPERATORS,
-    "approve": _OPERATORS,
+    "read_metrics": frozenset({"viewer", "operator", "admin"}),
+    "read_reports": frozenset({"viewer", "operator", "admin"}),
+    "predict": frozenset({"caller", "operator", "admin"}),
+    "feedback": frozenset({"caller", "operator", "admin"}),
+    "deploy": frozenset({"operator", "admin"}),
+    "approve": frozenset({"operator", "admin"}),
     "administer": frozenset({"admin"}),
 }
 
 
-def allowed(role: str, action: Action) -> bool:
-    """Return whether a role may do something; a role that is unknown may do nothing."""
+def allowed(role: Role, action: Action) -> bool:
+    """Return whether a role may do something."""
     return role in RIGHTS[action]
+
+
+def check_role(role: str) -> Role:
+    """Return a role by its name.
+
+    Raises:
+        NotFound: There is no such role.
+    """
+    found = next((known for known in ROLES if known == role), None)
+    if found is None:
+        raise NotFound("role", role, ROLES)
+    return found
