@@ -13,6 +13,7 @@ import numpy as np
 
 from mlprod_nb.errors import ExecutionFailed, MlprodError
 from mlprod_nb.registry.bundles import Bundle, BundleStore
+from mlprod_nb.registry.onnx_runner import largest_difference
 from mlprod_nb.serving.batching import Batcher, Scores
 from mlprod_nb.serving.columns import Columns, typed
 from mlprod_nb.serving.runtime import Runtime, open_runtime
@@ -167,10 +168,9 @@ async def _warm(bundle: Bundle, runtime: Runtime) -> None:
     if rows == 0:
         return
     found = await runtime.score(typed(columns, rows, bundle.signature), rows)
-    target = np.asarray(expected, dtype=np.float64)
-    distance = np.abs(found.scores - target) / np.maximum(1.0, np.abs(target))
-    if not np.all(distance <= TOLERANCE):
+    distance = largest_difference(bundle.manifest.task, np.asarray(expected, dtype=np.float64), found.scores)
+    if distance > TOLERANCE:
         raise ExecutionFailed(
-            f"the bundle disagrees with the original model on the warm-up rows, by {np.max(distance):.2g}.",
+            f"the bundle disagrees with the original model on the warm-up rows, by {distance:.2g}.",
             hint="Register the model again.",
         )
