@@ -20,7 +20,7 @@ from mlprod_nb.serving.runtime import Runtime, open_runtime
 from mlprod_nb.settings import WorkerSettings
 
 TOLERANCE = 2e-5
-"""How far a score may lie from the original model's on the warm-up rows; relative for values beyond 1."""
+"""How far a score may lie from the original model's on the warm-up rows; relative for a regression."""
 
 _WAITING_BATCHES = 64
 
