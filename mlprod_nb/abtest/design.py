@@ -210,7 +210,7 @@ def _typed(key: str, value: Any) -> Any:
         return _number(key, value)
     if key in ("looks", "expected_rows"):
         number = _number(key, value)
-        if number != int(number):
+        if not number.is_integer():
             raise UsageError(f"{key} is {value!r}; it is a whole number.")
         return int(number)
     if isinstance(value, dict | list):

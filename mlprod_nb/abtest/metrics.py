@@ -70,7 +70,9 @@ class Metric(Protocol):
         """As a guardrail: by how much it may get worse, in its own units, where the design does not say."""
 
     def value(self, outcome: Outcome) -> str:
-        """Return the SQL expression of one prediction's value; null where the prediction does not count.
+        """Return the SQL expression of one prediction's value, a number or a truth value.
+
+        It is null where the prediction does not count.
 
         Raises:
             UsageError: The metric does not fit what the endpoint predicts.
@@ -89,7 +91,7 @@ class Accuracy:
     def value(self, outcome: Outcome) -> str:
         """Return 1 for a right prediction and 0 for a wrong one."""
         _require(self.name, outcome, "classification")
-        return "(prediction = label_class)::DOUBLE"
+        return "prediction = label_class"
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class PositiveRate:
     def value(self, outcome: Outcome) -> str:
         """Return 1 for the last class and 0 for another."""
         _require(self.name, outcome, "classification")
-        return f"(prediction = {literal(outcome.positive)})::DOUBLE"
+        return f"prediction = {literal(outcome.positive)}"
 
 
 @dataclass(frozen=True)

@@ -81,14 +81,11 @@ def drift_for_power(looks: int, alpha: float, power: float) -> float:
     """Return the mean of the last look's z statistic at which equally spaced looks reach ``power``."""
     fractions = [(k + 1) / looks for k in range(looks)]
     limits = boundaries(fractions, alpha)
-    low, high = 0.0, 10.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if crossing_probability(limits, fractions, middle) < power:
-            low = middle
-        else:
-            high = middle
-    return high
+    from scipy.optimize import brentq
+
+    if power <= alpha:
+        return 0.0
+    return float(brentq(lambda drift: crossing_probability(limits, fractions, drift) - power, 0.0, 20.0, xtol=1e-8))
 
 
 @dataclass(frozen=True)
@@ -116,16 +113,11 @@ class _Walk:
 
     def solve(self, share: float) -> float:
         """Return the boundary that is crossed with chance ``share`` at this look."""
-        low, high = 0.0, _NEVER
-        if self.beyond(high) >= share:
-            return high
-        for _ in range(60):
-            middle = (low + high) / 2
-            if self.beyond(middle) > share:
-                low = middle
-            else:
-                high = middle
-        return high
+        from scipy.optimize import brentq
+
+        if self.beyond(_NEVER) >= share:
+            return _NEVER
+        return float(brentq(lambda limit: self.beyond(limit) - share, 0.0, _NEVER, xtol=1e-10))
 
     def stay_within(self, limit: float) -> _Walk:
         """Keep the paths within ``± limit``: their density at Gauss-Legendre nodes, times the weights."""

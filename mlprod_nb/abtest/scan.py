@@ -177,7 +177,7 @@ class Scan:
         return series
 
     def _value(self, metric: Metric) -> str:
-        value = metric.value(self._outcome)
+        value = f"({metric.value(self._outcome)})::DOUBLE"
         return f"CASE WHEN label_known IS NOT NULL THEN {value} END" if metric.needs_labels else value
 
 
@@ -221,7 +221,7 @@ def _predictions(table: pa.Table) -> pa.Table:
             hint = f"The nearest is {near!r}." if near else "Take the prediction log's labelled rows."
             raise InvalidInput(f"the table has no column {name!r}.", column=name, hint=hint)
     if "shadow" in table.column_names:
-        table = table.filter(pc.invert(pc.fill_null(table["shadow"], False)))
+        table = table.filter(pc.invert(pc.fill_null(table["shadow"].cast(pa.bool_()), False)))
     micros = table["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     return table.select([name for name in COLUMNS if name != "event_time"]).append_column("event_us", micros)
 

@@ -40,12 +40,12 @@ def decide(evidence: Evidence) -> tuple[Decision, Verdict]:
     fault = _fault(evidence)
     if fault:
         return "invalid", Verdict("alarm", f"invalid: {fault}.")
-    if evidence.reading.obstacle and primary.difference_lower is None:
-        return "keep going", Verdict("warn", f"keep going: {evidence.reading.obstacle}.")
     harmed = _harmed(design, evidence.reading.lifts)
     if harmed is not None:
         sentence = f"roll back {design.treatment}: {_words(harmed)}."
         return "roll back", Verdict("alarm", sentence, f"%mlprod route {design.endpoint} {design.control}=100")
+    if evidence.reading.obstacle and primary.difference_lower is None:
+        return "keep going", Verdict("warn", f"keep going: {evidence.reading.obstacle}.")
     if primary.significant:
         return "ship", _ship(evidence)
     if _futile(design, primary):

@@ -27,11 +27,11 @@ def labelled(
     count = len(variant)
     minutes = START.timestamp() * 1e6 + 60e6 * np.arange(count)
     data: dict[str, Any] = {
-        "prediction_id": [f"p{i}" for i in range(count)],
+        "prediction_id": pa.array([f"p{i}" for i in range(count)], pa.string()),
         "variant": pa.array(variant, pa.string()),
-        "model": ["flights"] * count,
+        "model": pa.array(["flights"] * count, pa.string()),
         "version": pa.array([3 if name == "champion" else 4 for name in variant], pa.int32()),
-        "shadow": [False] * count,
+        "shadow": pa.array([False] * count, pa.bool_()),
         "unit": pa.array([None] * count if unit is None else unit, pa.string()),
         "event_time": pa.array(minutes.astype(np.int64), pa.int64()).cast(_MOMENT),
         "latency_ms": pa.array([1.0] * count, pa.float32()),
