@@ -43,7 +43,7 @@ def select(rows: pa.Table, *, where: str, limit: int) -> pa.Table:
         )
         if len(duckdb.extract_statements(statement)) != 1:
             raise UsageError("the condition holds more than one statement.", hint=_HINT)
-        return connection.execute(statement).to_arrow_table()
+        return connection.sql(statement).to_arrow_table()
     except duckdb.Error as error:
         raise _explained(error, [*rows.column_names, *plain]) from None
     finally:

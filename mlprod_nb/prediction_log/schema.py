@@ -1,9 +1,9 @@
-"""The log's columns, and how batches become records. Arrow only: the gateway imports this, and no pandas."""
+"""The log's columns, and how batches become records. Arrow without ``pyarrow.array``: the gateway imports no pandas."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlprod_nb.prediction_log.framing import frame
+from mlprod_nb.errors import InvalidInput
+from mlprod_nb.prediction_log import columns
+from mlprod_nb.prediction_log.framing import RecordKind, frame
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 
@@ -47,6 +49,7 @@ FEEDBACK_FIELDS = pa.schema(
         ("received_at", _MOMENT),
     ]
 )
+_NULLABLE = frozenset({"unit", "latency_ms", "prediction", "score", "text", "number"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,29 +122,24 @@ def encode_predictions(batch: PredictionBatch) -> bytes:
     """Return a record of prediction rows.
 
     Raises:
-        ValueError: The columns are not of one length, or there are no rows.
+        InvalidInput: The columns are not of one length or of another kind, there are no rows, or several endpoints.
     """
-    _check_lengths(batch, batch.inputs)
-    arrays = [pa.array(getattr(batch, field.name), type=field.type) for field in PREDICTION_FIELDS]
-    inputs = {name: _array(values) for name, values in batch.inputs.items()}
-    if inputs:
-        struct = pa.StructArray.from_arrays(list(inputs.values()), names=list(inputs))
-        arrays.append(struct)
-        schema = PREDICTION_FIELDS.append(pa.field("inputs", struct.type))
-    else:
-        schema = PREDICTION_FIELDS
-    return frame("predictions", batch.endpoint[0], _stream(arrays, schema))
+    rows = len(batch.prediction_id)
+    arrays = [_column(batch, field, rows) for field in PREDICTION_FIELDS]
+    inputs = {name: _input(name, values, rows) for name, values in batch.inputs.items()}
+    kind = pa.struct([pa.field(name, array.type) for name, array in inputs.items()])
+    arrays.append(pa.Array.from_buffers(kind, rows, [None], children=list(inputs.values())))
+    return _record("predictions", batch.endpoint, arrays, PREDICTION_FIELDS.append(pa.field("inputs", kind)))
 
 
 def encode_feedback(batch: FeedbackBatch) -> bytes:
     """Return a record of feedback rows.
 
     Raises:
-        ValueError: The columns are not of one length, or there are no rows.
+        InvalidInput: The columns are not of one length or of another kind, there are no rows, or several endpoints.
     """
-    _check_lengths(batch, {})
-    arrays = [pa.array(getattr(batch, field.name), type=field.type) for field in FEEDBACK_FIELDS]
-    return frame("feedback", batch.endpoint[0], _stream(arrays, FEEDBACK_FIELDS))
+    arrays = [_column(batch, field, len(batch.prediction_id)) for field in FEEDBACK_FIELDS]
+    return _record("feedback", batch.endpoint, arrays, FEEDBACK_FIELDS)
 
 
 def decode(payload: memoryview) -> pa.Table:
@@ -151,28 +149,48 @@ def decode(payload: memoryview) -> pa.Table:
         return reader.read_all()
 
 
-def _check_lengths(batch: PredictionBatch | FeedbackBatch, inputs: Mapping[str, Any]) -> None:
-    lengths = {len(getattr(batch, f.name)) for f in fields(batch) if f.name != "inputs"}
-    lengths |= {len(values) for values in inputs.values()}
-    if len(lengths) != 1 or lengths == {0}:
-        raise ValueError(f"the columns are not of one length above 0: {sorted(lengths)}")
+def _column(batch: PredictionBatch | FeedbackBatch, field: pa.Field, rows: int) -> pa.Array:
+    values = getattr(batch, field.name)
+    _check_length(field.name, values, rows)
+    try:
+        array = _typed(values, field.type)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        raise InvalidInput(f"column {field.name!r} has a value that is not {field.type}.", column=field.name) from None
+    if array.null_count and field.name not in _NULLABLE:
+        raise InvalidInput(f"column {field.name!r} must have a value in every row.", column=field.name)
+    return array
 
 
-def _array(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
-    """Return an input column as float64, int64, bool or string; NaN is kept as missing."""
-    array = pa.array(values, from_pandas=True)
-    kind = array.type
-    if pa.types.is_floating(kind):
-        return array.cast(pa.float64())
-    if pa.types.is_integer(kind):
-        return array.cast(pa.int64())
-    if pa.types.is_boolean(kind) or pa.types.is_string(kind):
-        return array
-    return pa.nulls(len(array), pa.string()) if pa.types.is_null(kind) else array.cast(pa.string())
+def _typed(values: Any, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_string(kind):
+        return columns.strings(values)
+    if pa.types.is_boolean(kind):
+        return columns.booleans(values)
+    if pa.types.is_timestamp(kind):
+        return columns.moments(values)
+    return columns.numbers(values, kind)
 
 
-def _stream(arrays: list[pa.Array], schema: pa.Schema) -> bytes:
+def _input(name: str, values: Any, rows: int) -> pa.Array:
+    _check_length(name, values, rows)
+    try:
+        return columns.inferred(values)
+    except InvalidInput as error:
+        raise InvalidInput(f"input {name!r}: {error.message}", column=name) from None
+    except OverflowError:
+        raise InvalidInput(f"input {name!r} has a number that is too large.", column=name) from None
+
+
+def _check_length(name: str, values: Any, rows: int) -> None:
+    if len(values) != rows:
+        raise InvalidInput(f"column {name!r} has {len(values)} values where there are {rows} rows.", column=name)
+
+
+def _record(kind: RecordKind, endpoints: Sequence[str], arrays: list[pa.Array], schema: pa.Schema) -> bytes:
+    if len(set(endpoints)) != 1:
+        found = "several endpoints" if endpoints else "no rows"
+        raise InvalidInput(f"a batch of {kind} must be of one endpoint; this has {found}.", column="endpoint")
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.record_batch(arrays, schema=schema))
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+    return frame(kind, endpoints[0], sink.getvalue().to_pybytes())

@@ -23,6 +23,9 @@ class AppendFile(Protocol):
 class Storage(Protocol):
     """A folder of files that only grow."""
 
+    def names(self, folder: Path) -> list[str]:
+        """Return the names of the files in a folder, which may not exist yet."""
+
     def create(self, path: Path) -> AppendFile:
         """Make a file that does not exist yet; its name is on the disk when this returns."""
 
@@ -30,15 +33,22 @@ class Storage(Protocol):
 class DiskStorage:
     """A real disk."""
 
+    def names(self, folder: Path) -> list[str]:
+        """Return the names of the files in a folder."""
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
     def create(self, path: Path) -> AppendFile:
-        """Make a file and sync the folder's entry for it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        folder = os.open(path.parent, os.O_RDONLY)
+        """Make a file and sync the folder's entry for it, and the folder's own where it is new."""
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sync_folder(path.parent.parent)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            _sync_folder(path.parent)
+        except BaseException:
+            os.close(descriptor)
+            raise
         return _DiskFile(descriptor)
 
 
@@ -52,7 +62,16 @@ class _DiskFile:
             view = view[os.write(self._descriptor, view) :]
 
     def sync(self) -> None:
+        # fdatasync also writes the new size, without which the bytes could not be found again.
         os.fdatasync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
