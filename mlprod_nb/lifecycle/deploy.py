@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle import aliases
@@ -40,7 +41,8 @@ class RevisionResult(Result):
     restores: int | None
     dry_run: bool
 
-    _frame_field = "traffic"
+    _frame_field: ClassVar[str] = "traffic"
+    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "revision", "dry_run")
 
     def headline(self) -> str:
         """Say what serves now."""
@@ -62,6 +64,8 @@ class UndeployResult(Result):
     endpoint: str
     before: str
     dry_run: bool
+
+    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "dry_run")
 
     def headline(self) -> str:
         """Say that it is gone."""

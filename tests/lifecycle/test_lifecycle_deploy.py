@@ -1,0 +1,121 @@
+"""Deploy, route, promote, roll back: against a real gateway, a real registry and real requests."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from mlprod_nb.errors import NotFound, Refused, UsageError
+from tests.lifecycle.conftest import Site
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
+    """An endpoint of this test's own, which serves the champion."""
+    name = request.node.name.replace("_", "-")[:60]
+    site.workspace.deploy("flights@champion", endpoint=name)
+    return name
+
+
+def aliases(site: Site) -> dict[str, int]:
+    return site.workspace.context.registry.aliases("flights")
+
+
+def test_a_deployed_version_answers_every_request(site: Site, endpoint: str) -> None:
+    assert set(site.ask(endpoint)) == {"flights/1"}
+
+
+def test_a_split_is_sticky_and_near_its_shares(site: Site, endpoint: str) -> None:
+    result = site.workspace.route(endpoint, "champion=50", "challenger=50", unit="tailnum")
+    assert [(row.variant, row.share) for row in result.traffic] == [("champion", 50.0), ("challenger", 50.0)]
+    first, second = site.ask(endpoint, 400), site.ask(endpoint, 400)
+    assert first == second
+    assert 150 < Counter(first)["flights/1"] < 250
+
+
+def test_promoting_moves_traffic_and_alias_and_rollback_takes_both_back(site: Site, endpoint: str) -> None:
+    site.workspace.route(endpoint, "champion=50", "challenger=50")
+    promoted = site.workspace.promote("flights@challenger", endpoint=endpoint, reason="better")
+    assert set(site.ask(endpoint)) == {"flights/2"}
+    assert aliases(site)["champion"] == 2
+    back = site.workspace.rollback(endpoint, reason="worse after all")
+    assert back.restores == promoted.revision - 1
+    assert set(site.ask(endpoint, 400)) == {"flights/1", "flights/2"}
+    assert aliases(site)["champion"] == 1
+
+
+def test_rolling_back_twice_goes_further_back(site: Site, endpoint: str) -> None:
+    site.workspace.route(endpoint, "champion=50", "challenger=50")
+    site.workspace.route(endpoint, "challenger=100")
+    assert site.workspace.rollback(endpoint).restores == 2
+    assert site.workspace.rollback(endpoint).restores == 1
+    with pytest.raises(Refused, match="no earlier revision"):
+        site.workspace.rollback(endpoint)
+
+
+def test_rollback_to_a_number_equals_that_revision(site: Site, endpoint: str) -> None:
+    site.workspace.route(endpoint, "challenger=100")
+    site.workspace.route(endpoint, "champion=10", "challenger=90")
+    assert site.workspace.rollback(endpoint, to=1).traffic[0].version == "flights/1"
+    with pytest.raises(UsageError, match="no live revision 99"):
+        site.workspace.rollback(endpoint, to=99)
+
+
+def test_a_dry_run_changes_nothing(site: Site, endpoint: str) -> None:
+    before = site.workspace.history(endpoint)
+    result = site.workspace.promote("flights@challenger", endpoint=endpoint, dry_run=True)
+    assert result.dry_run
+    assert result.aliases[0].after == "flights/2"
+    assert site.workspace.history(endpoint) == before
+    assert set(site.ask(endpoint)) == {"flights/1"}
+
+
+def test_a_damaged_copy_of_a_bundle_is_mended_from_the_registry(site: Site, endpoint: str) -> None:
+    context = site.workspace.context
+    path = context.registry.fetch_bundle(context.registry.resolve("flights/2"), context.bundles).path / "model.onnx"
+    whole = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    site.workspace.route(endpoint, "challenger=100")
+    assert path.read_bytes() == whole
+    assert set(site.ask(endpoint)) == {"flights/2"}
+
+
+def test_an_endpoint_that_is_taken_away_answers_no_more_and_keeps_its_history(site: Site, endpoint: str) -> None:
+    with pytest.raises(Refused, match="--yes"):
+        site.workspace.undeploy(endpoint)
+    site.workspace.undeploy(endpoint, yes=True)
+    with pytest.raises(NotFound):
+        site.ask(endpoint)
+    assert site.workspace.history(endpoint).moves[0].after == "taken away"
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ((), "no shares"),
+        (("champion",), "is not a share"),
+        (("champion=lots",), "is not a share"),
+        (("champion=-1",), "is not a share"),
+        (("champion=nan",), "is not a share"),
+        (("champion=1", "champion=2"), "named twice"),
+        (("champoin=1",), "Did you mean 'champion'"),
+        (("champion=0",), "weight above 0"),
+    ],
+)
+def test_a_wrong_share_is_one_clear_line(site: Site, shares: tuple[str, ...], message: str) -> None:
+    site.workspace.deploy("flights@champion", endpoint="shares")
+    with pytest.raises(UsageError, match=message):
+        site.workspace.route("shares", *shares)
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [("fligths@champion", "'flights'"), ("flights@champoin", "'flights@champion'"), ("flights/9", "version")],
+)
+def test_an_unknown_version_names_the_nearest(site: Site, version: str, message: str) -> None:
+    with pytest.raises(NotFound, match=message):
+        site.workspace.deploy(version)

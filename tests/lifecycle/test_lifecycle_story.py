@@ -1,0 +1,167 @@
+"""The main job on small data: ask, learn what happened, watch, compare, look back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlprod_nb import Workspace
+from mlprod_nb.errors import InvalidInput, MlprodError, NotFound, Refused, UsageError
+from mlprod_nb.lifecycle.traffic import PredictResult
+from tests.lifecycle.conftest import Site
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+APRIL = datetime(2013, 4, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def answers(site: Site) -> PredictResult:
+    """The challenger and the champion have answered all rows, and what happened is known."""
+    site.workspace.deploy("flights@champion")
+    site.workspace.route("flights", "champion=50", "challenger=50", unit="tailnum")
+    site.workspace.abtest_start("flights", design="primary: brier")
+    when = [APRIL + timedelta(hours=i) for i in range(len(site.data))]
+    units = [f"N{i % 97}" for i in range(len(site.data))]
+    answered = site.workspace.predict("flights", data=site.data, units=units, event_time=when)
+    site.workspace.feedback("flights", ids=answered.prediction_ids, values=site.target)
+    return answered
+
+
+def test_every_answer_is_in_the_log_once(site: Site, answers: PredictResult) -> None:
+    rows = site.workspace.logs("flights", limit=1000).rows
+    assert sorted(row["prediction_id"] for row in rows) == sorted(answers.prediction_ids)
+
+
+def test_the_log_answers_conditions_on_inputs_and_variants(site: Site, answers: PredictResult) -> None:
+    rows = site.workspace.logs("flights", where="hour < 10 and variant = 'challenger'", limit=1000).rows
+    expected = [v == "challenger" and h < 10 for v, h in zip(answers.variant, site.data["hour"], strict=True)]
+    assert len(rows) == sum(expected)
+
+
+def test_predictions_are_the_models_own(site: Site, answers: PredictResult) -> None:
+    champion = np.array(answers.variant) == "champion"
+    own = site.model.predict_proba(site.data)[:, 1]
+    assert np.allclose(np.array(answers.scores)[champion], own[champion], atol=1e-5)
+
+
+def test_the_monitor_finds_the_reference_unchanged(site: Site, answers: PredictResult) -> None:
+    result = site.workspace.monitor("flights", since="2013-04-01", until="2013-05-01")
+    assert result.verdict.status == "ok"
+    assert not [column.column for column in result.columns if column.drifted]
+
+
+def test_an_ab_test_between_near_twins_keeps_going(site: Site, answers: PredictResult) -> None:
+    result = site.workspace.abtest_result("flights")
+    assert result.decision == "keep going"
+    assert result.sample_ratio.ok
+
+
+def test_who_served_names_the_version_and_the_feedback(site: Site, answers: PredictResult) -> None:
+    found = site.workspace.who_served(answers.prediction_ids[0])
+    assert found.model_version == answers.model_version[0]
+    assert found.feedback[0]["number"] == site.target.iloc[0]
+    assert found.event_time == APRIL
+
+
+def test_everything_that_was_written_verifies(site: Site, answers: PredictResult) -> None:
+    assert site.workspace.verify().exit_code == 0
+    assert site.workspace.audit_verify().exit_code == 0
+
+
+def test_status_shows_each_variant(site: Site, answers: PredictResult) -> None:
+    status = site.workspace.status()
+    assert {(row.variant, row.version) for row in status.endpoints if row.endpoint == "flights"} == {
+        ("champion", "flights/1"),
+        ("challenger", "flights/2"),
+    }
+    assert status.gateway.running
+
+
+def test_another_process_sees_the_same_workspace(site: Site, answers: PredictResult) -> None:
+    again = Workspace.open(site.workspace.root)
+    assert again.status().endpoints == site.workspace.status().endpoints
+    assert again.up().already_running
+
+
+def test_a_second_test_on_one_endpoint_is_refused(site: Site, answers: PredictResult) -> None:
+    with pytest.raises(Refused, match="runs on 'flights' already"):
+        site.workspace.abtest_start("flights")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data.drop(columns=["hour"]), "hour"),
+        (lambda data: data.rename(columns={"hour": "huor"}), "hour"),
+        (lambda data: data.assign(hour="noon"), "hour"),
+        (lambda data: data.assign(distance=np.nan), "distance"),
+        (lambda data: data.assign(distance=np.inf), "distance"),
+    ],
+)
+def test_rows_that_do_not_fit_name_the_column(site: Site, answers: PredictResult, change: object, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        site.workspace.predict("flights", data=change(site.data[:3]))  # type: ignore[operator]
+
+
+def test_a_window_before_its_own_beginning_is_refused(site: Site, answers: PredictResult) -> None:
+    with pytest.raises(UsageError, match="is not before"):
+        site.workspace.monitor("flights", since="2013-05-01", until="2013-04-01")
+
+
+def test_an_unknown_endpoint_names_the_nearest(site: Site, answers: PredictResult) -> None:
+    with pytest.raises(NotFound, match="'flights'"):
+        site.workspace.monitor("fligths")
+
+
+def test_a_model_that_cannot_be_registered_leaves_everything_as_it_was(site: Site) -> None:
+    before, runs = site.workspace.models(), count_runs(site)
+    with pytest.raises(UsageError, match="predict"):
+        site.workspace.register("flights", model=object(), data=site.data)
+    with pytest.raises(MlprodError, match="hour"):
+        site.workspace.register("flights", model=site.model, data=site.data.drop(columns=["hour"]))
+    with pytest.raises(NotFound, match=r"x\.csv"):
+        site.workspace.register("flights", model=site.model, data="x.csv")
+    assert site.workspace.models() == before
+    assert count_runs(site) == runs
+
+
+def count_runs(site: Site) -> int:
+    client = site.workspace.context.registry.client
+    return len(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
+
+
+def test_data_may_come_from_a_file_and_the_target_from_a_column(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "flights.parquet"
+    site.data.assign(late=site.target).to_parquet(file)
+    result = site.workspace.register("from-a-file", model=site.model, data=str(file), target="late")
+    assert result.version == "from-a-file/1"
+    assert result.metrics
+
+
+def test_data_of_no_known_kind_is_refused(site: Site) -> None:
+    with pytest.raises(UsageError, match="is a dict"):
+        site.workspace.register("flights", model=site.model, data={}, target=None)
+
+
+def test_a_target_of_another_length_is_refused(site: Site) -> None:
+    with pytest.raises(UsageError, match="400"):
+        site.workspace.register("flights", model=site.model, data=site.data, target=pd.Series([1, 0]))
+
+
+def test_a_token_is_written_to_a_private_file_and_never_shown(site: Site) -> None:
+    result = site.workspace.access_grant("booking", role="caller", expires="90d")
+    secret = Path(result.file).read_text(encoding="utf-8").strip()
+    assert Path(result.file).stat().st_mode & 0o077 == 0
+    assert secret not in str(result) + result._repr_html_() + result.to_json()
+    assert site.workspace.access_revoke("booking").revoked == 1
+    assert not Path(result.file).exists()
+
+
+def test_an_unknown_role_names_the_nearest(site: Site) -> None:
+    with pytest.raises(NotFound, match="'caller'"):
+        site.workspace.access_grant("booking", role="callr")
