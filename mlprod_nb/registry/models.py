@@ -104,7 +104,7 @@ def check_name(name: str, kind: str = "model") -> None:
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot name a {kind}.",
+            f"{name!r} cannot name {'an' if kind[:1] in 'aeiou' else 'a'} {kind}.",
             hint="A name begins with a letter and has at most 64 letters, digits, hyphens and underscores.",
         )
 
@@ -309,14 +309,16 @@ class Registry:
         """Mute MLflow and turn its errors into ours; an address is not shown, since it may hold a password."""
         with quiet():
             from mlflow.exceptions import MlflowException
+            from sqlalchemy.exc import SQLAlchemyError
 
             try:
                 yield
             except MlprodError:
                 raise
-            except MlflowException as error:
+            except (MlflowException, SQLAlchemyError) as error:
+                told = getattr(error, "orig", None) or error
                 hint = "Check [registry] tracking_uri in mlprod.toml."
-                raise Unavailable(f"the MLflow registry refuses: {_one_line(error)}", hint=hint) from None
+                raise Unavailable(f"the MLflow registry fails: {_one_line(told).rstrip('.')}.", hint=hint) from None
 
 
 def _version(entity: Any, aliases: dict[str, int]) -> ModelVersion:

@@ -96,7 +96,7 @@ def save_model(model: Any, signature: Signature, folder: Path, **mlflow_options:
             )
         except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
             raise Refused(
-                f"the model cannot be saved: {type(error).__name__}: {_one_line(error)}",
+                f"the model cannot be saved: {_one_line(error).rstrip('.')}.",
                 hint="It may hold an open file, a lock or a generator.",
             ) from None
 

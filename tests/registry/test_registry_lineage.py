@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlprod_nb.registry.lineage import ExecutedCell, Lineage, NotebookContext, capture, fingerprint, git_state
+from tests.registry.samples import flights
+
+NOTEBOOK = NotebookContext("train.ipynb", (ExecutedCell(3, "clf.fit(X, y)"), ExecutedCell(1, "import é")))
+
+
+def _git(folder: Path, *words: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "config", "user.email", "a@example.org")
+    _git(tmp_path, "config", "user.name", "A")
+    (tmp_path / "a.py").write_text("x = 1\n")
+    _git(tmp_path, "add", "a.py")
+    _git(tmp_path, "commit", "-q", "-m", "Begin")
+    return tmp_path
+
+
+def test_a_lineage_is_read_as_it_was_written(repository: Path) -> None:
+    frame, late = flights(20, missing=True)
+    lineage = capture(frame, late, notebook=NOTEBOOK, cwd=repository)
+    assert Lineage.from_json(lineage.to_json()) == lineage
+    assert lineage.notebook == NOTEBOOK
+    assert lineage.python == platform.python_version()
+    assert lineage.packages["numpy"] == importlib.metadata.version("numpy")
+    assert [column.name for column in lineage.data.columns] == list(frame.columns)
+
+
+def test_a_clean_repository_gives_commit_and_branch(repository: Path) -> None:
+    state = git_state(repository)
+    assert len(state.commit) == 40
+    assert (state.dirty, state.branch) == (False, "main")
+
+
+def test_a_changed_file_makes_the_repository_dirty_and_a_new_one_does_not(repository: Path) -> None:
+    (repository / "new.txt").write_text("x")
+    assert not git_state(repository).dirty
+    (repository / "a.py").write_text("x = 2\n")
+    assert git_state(repository).dirty
+
+
+def test_outside_a_repository_git_is_empty(tmp_path: Path) -> None:
+    assert git_state(tmp_path).commit == ""
+    assert git_state(tmp_path / "missing").commit == ""
+
+
+def test_without_git_the_lineage_is_there_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert capture(pd.DataFrame({"a": [1]}), cwd=tmp_path).git.commit == ""
+
+
+def test_the_fingerprint_is_the_same_in_every_process_and_version() -> None:
+    frame = pd.DataFrame({"n": [1, 2], "x": [0.5, None], "s": ["a", None], "b": [True, False]})
+    assert fingerprint(frame, ["late", "on time"]).digest == (
+        "da624a10f94d7a325a9f5395a030dc90cb2d3914ff9e8832e36af71b7a1399f3"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["object", "string", "category"])
+def test_the_fingerprint_depends_on_texts_and_not_on_how_they_are_kept(dtype: Any) -> None:
+    frame = pd.DataFrame({"s": ["a", "b", None]})
+    assert fingerprint(frame.astype(dtype)).digest == fingerprint(frame).digest
+
+
+CHANGES: dict[str, Any] = {
+    "a value": lambda frame: frame.assign(hour=[9, *frame["hour"][1:]]),
+    "a text": lambda frame: frame.assign(carrier=["ZZ", *frame["carrier"][1:]]),
+    "the order of rows": lambda frame: frame.iloc[::-1],
+    "the order of columns": lambda frame: frame[frame.columns[::-1]],
+    "a name": lambda frame: frame.rename(columns={"hour": "hours"}),
+    "a type": lambda frame: frame.assign(hour=frame["hour"].astype(float)),
+    "a missing value": lambda frame: frame.assign(distance=[np.nan, *frame["distance"][1:]]),
+    "fewer rows": lambda frame: frame.iloc[:-1],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_fingerprint_changes_with(change: str) -> None:
+    frame, _ = flights(10)
+    frame["hour"] = range(10)
+    assert fingerprint(CHANGES[change](frame)).digest != fingerprint(frame).digest
+
+
+def test_the_index_does_not_change_the_fingerprint() -> None:
+    frame, _ = flights(10)
+    assert fingerprint(frame.set_index(np.arange(10) + 5)).digest == fingerprint(frame).digest
+
+
+def test_texts_that_are_spelled_alike_when_joined_differ() -> None:
+    one, two = pd.DataFrame({"s": ["ab", "c"]}), pd.DataFrame({"s": ["a", "bc"]})
+    assert fingerprint(one).digest != fingerprint(two).digest
+    empty, missing = pd.DataFrame({"s": ["", "a"]}), pd.DataFrame({"s": [None, "a"]})
+    assert fingerprint(empty).digest != fingerprint(missing).digest
+
+
+def test_the_target_has_a_fingerprint_of_its_own() -> None:
+    frame, late = flights(10)
+    one, two = fingerprint(frame, late), fingerprint(frame, ~late)
+    assert one.digest == two.digest
+    assert one.target_digest != two.target_digest
+    assert fingerprint(frame).target_digest == ""
+
+
+def test_notebook_contexts_load_without_pandas() -> None:
+    code = "import sys; import mlprod_nb.registry.lineage; print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False"
