@@ -80,7 +80,8 @@ class Control:
         digests = _digests(revision.spec)
         with self._shelf.pin(digests):
             try:
-                self._swap(self._book.table.with_endpoint(await self._load(revision, revision.spec)))
+                live = await self._load(revision, revision.spec)
+                self._swap(self._book.table.with_endpoint(live))
             except Exception as error:  # noqa: BLE001 (one endpoint that does not load must not keep the others away)
                 reason = _reason(error)
                 logger.error("endpoint %s could not be loaded: %s", revision.endpoint, reason)

@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mlprod_nb.clock import Clock
-from mlprod_nb.errors import Refused, Unavailable
+from mlprod_nb.errors import Refused
 from mlprod_nb.registry.bundles import BundleStore
 from mlprod_nb.serving.app import Gateway, Health, create_app
 from mlprod_nb.serving.appending import LogAppender
@@ -215,8 +215,8 @@ async def _start(gateway: Gateway, control: Control, store: Store, record: Gatew
             await control.load_active()
             await asyncio.to_thread(_announce, store, record)
             break
-        except Unavailable as error:
-            logger.warning("the gateway cannot start yet: %s", error)
+        except Exception as error:  # noqa: BLE001 (the store may be away for a while; readiness says "starting")
+            logger.warning("the gateway cannot start yet: %s: %s", type(error).__name__, error)
             await asyncio.sleep(_RETRY_SECONDS)
     gateway.health.status = "serving"
     logger.info("gateway %s answers at %s", record.id, record.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from mlprod_nb.store import Revision, Store, revisions
 ROWS = 300
 
 
-class Oddity(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Oddity(ClassifierMixin, BaseEstimator):
     """A classifier that ONNX cannot express; the value of ``distance`` makes it fail, hang or end its process."""
 
     FAILS, HANGS, ENDS = -1.0, -2.0, -3.0
@@ -181,14 +182,14 @@ def make_workshop(root: Path, bundles: dict[str, Bundle], settings: str = "") ->
 @asynccontextmanager
 async def gateway(shop: Workshop, *, role: str = "operator") -> AsyncIterator[httpx.AsyncClient]:
     """Run a gateway in this process, and give a client of it."""
-    app = create_gateway(Process(shop.layout, load(shop.root), "gateway-1", utc_now), "http://gateway")
+    app = create_gateway(Process(shop.layout, load(shop.root), uuid.uuid4().hex, utc_now), "http://gateway")
     headers = {"Authorization": f"Bearer {shop.token(role)}"}
-    async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://gateway", headers=headers
-        ) as client:
-            await answers(client)
-            yield client
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway", headers=headers) as client,
+    ):
+        await answers(client)
+        yield client
 
 
 async def answers(client: httpx.AsyncClient, *statuses: str) -> None:

@@ -1,0 +1,128 @@
+"""MLflow's scoring protocol, and feedback."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pandas as pd
+import pytest
+
+from mlprod_nb.errors import InvalidInput
+from mlprod_nb.serving.errors import MalformedRequest
+from mlprod_nb.serving.identifiers import Identifiers
+from mlprod_nb.serving.protocols import feedback, mlflow_scoring
+
+NOW = datetime(2013, 4, 1, tzinfo=UTC)
+FRAME = pd.DataFrame({"x": [1.5, 2.5], "c": ["a", "b"]})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": FRAME.to_dict(orient="split")},
+        {"dataframe_records": FRAME.to_dict(orient="records")},
+        {"instances": FRAME.to_dict(orient="records")},
+        {"instances": FRAME.to_numpy().tolist()},
+        {"inputs": FRAME.to_dict(orient="list")},
+        {"inputs": FRAME.to_numpy().tolist()},
+        {"dataframe_split": {"data": FRAME.to_numpy().tolist()}},
+    ],
+)
+def test_every_form_of_the_same_frame_reads_as_the_same_columns(body: dict[str, Any]) -> None:
+    request = mlflow_scoring.read(orjson.dumps(body), ["x", "c"])
+    assert {name: list(values) for name, values in request.columns.items()} == {"x": [1.5, 2.5], "c": ["a", "b"]}
+    assert request.rows == 2
+
+
+def test_what_only_some_records_name_is_missing_in_the_others() -> None:
+    request = mlflow_scoring.read(b'{"dataframe_records": [{"x": 1}, {"c": "b"}]}', [])
+    assert request.columns == {"x": [1, None], "c": [None, "b"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("", "not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"inputs": {"x": [NaN]}}', "not JSON"),
+        ('{"inputs": {"x": [1e999]}}', "not JSON"),
+        ("{}", "none of"),
+        ('{"inputs": {"x": [1]}, "instances": []}', "more than one"),
+        ('{"input": {"x": [1]}}', "Did you mean 'inputs'"),
+        ('{"inputs": {"x": [1], "c": []}}', "differ in length"),
+        ('{"inputs": {"x": 1}}', "a list of values"),
+        ('{"inputs": {}}', "no rows"),
+        ('{"instances": []}', "no rows"),
+        ('{"instances": [[1]]}', "row 0 must be a list of 2"),
+        ('{"instances": 3}', "list of rows"),
+        ('{"dataframe_records": [1]}', "list of objects"),
+        ('{"dataframe_split": []}', "columns and data"),
+        ('{"dataframe_split": {"columns": ["x", "x"], "data": [[1, 2]]}}', "twice"),
+        ('{"dataframe_split": {"columns": [1], "data": [[1]]}}', "list of names"),
+        ('{"inputs": {"x": [1]}, "units": ["a", "b"]}', "one value for each of the 1 rows"),
+        ('{"inputs": {"x": [1]}, "client_ids": "a"}', "one value for each"),
+    ],
+)
+def test_a_malformed_body_is_told_what_is_wrong(body: str, words: str) -> None:
+    with pytest.raises(MalformedRequest, match=words):
+        mlflow_scoring.read(body.encode(), ["x", "c"])
+
+
+def test_deep_nesting_does_not_overflow_the_stack() -> None:
+    with pytest.raises(MalformedRequest):
+        mlflow_scoring.read(b'{"inputs": ' + b"[" * 100_000, [])
+
+
+def read_feedback(*rows: Any, classes: tuple[Any, ...] = (0, 1)) -> list[feedback.FeedbackRow]:
+    return feedback.read(orjson.dumps({"feedback": list(rows)}), classes, received_at=NOW)
+
+
+def test_a_value_equal_to_a_class_is_written_as_the_class() -> None:
+    key = Identifiers().new()
+    texts = [read_feedback({"prediction_id": key, "value": value})[0].text for value in (1, 1.0, True, "1", 2.5)]
+    assert texts == ["1", "1", "1", "1", "2.5"]
+
+
+def test_feedback_has_its_defaults_and_numbers() -> None:
+    key = Identifiers().new()
+    plain, full = read_feedback(
+        {"prediction_id": key, "value": "late"},
+        {
+            "prediction_id": key,
+            "value": 12.5,
+            "kind": "reward",
+            "name": "tip",
+            "source": "till",
+            "event_time": "2013-04-02T08:00:00+02:00",
+        },
+    )
+    assert (plain.kind, plain.name, plain.text, plain.number, plain.event_time) == ("label", "label", "late", None, NOW)
+    assert (full.kind, full.name, full.number, full.source) == ("reward", "tip", 12.5, "till")
+    assert full.event_time == datetime(2013, 4, 2, 6, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (3, "must be an object"),
+        ({"value": 1}, "prediction_id"),
+        ({"prediction_id": "mine-1", "value": 1}, "not one that the gateway gave"),
+        ({"prediction_id": Identifiers().new()}, "value must be"),
+        ({"prediction_id": Identifiers().new(), "value": [1]}, "value must be"),
+        ({"prediction_id": Identifiers().new(), "value": 1, "kind": "labels"}, "kind must be one of"),
+        ({"prediction_id": Identifiers().new(), "value": 1, "sauce": "x"}, "Did you mean 'source'"),
+        ({"prediction_id": Identifiers().new(), "value": 1, "name": 3}, "name must be a text"),
+        ({"prediction_id": Identifiers().new(), "value": 1, "event_time": "soon"}, "not an ISO 8601 moment in row 0"),
+    ],
+)
+def test_a_feedback_row_that_does_not_fit_is_told_what_is_wrong(row: Any, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words) as caught:
+        read_feedback(row)
+    assert caught.value.row == 0
+
+
+def test_feedback_must_be_one_list() -> None:
+    with pytest.raises(MalformedRequest, match="one list"):
+        feedback.read(b'{"feedback": 1}', (), received_at=NOW)
