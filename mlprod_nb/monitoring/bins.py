@@ -5,12 +5,15 @@ Edges are in float32 and inclusive above, so the counts up to an edge are the em
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-EXAMPLES = 5
+#: How many categories that the reference lacks are counted one by one.
+NEW_CATEGORIES = 50
 _EXACT_VALUES = 499
 _LEVELS = 998
 
@@ -20,14 +23,14 @@ class ColumnCounts:
     """One column of a window, counted as the profile of that column is; ``a + b`` is the window of both.
 
     Attributes:
-        counts: Rows in each bin or category; the last category is all others.
+        counts: Rows in each bin or category; the last category is all others, new ones among them.
         missing: Rows without a value.
         rows: Rows of the window.
         below: Rows below the reference's minimum.
         above: Rows above the reference's maximum.
         infinite: Rows with an infinite value.
         unseen: Rows with a category that the reference does not list.
-        examples: Up to five such categories.
+        new: The commonest of them, at most 50, each with its rows; commonest first.
         minimum: Smallest finite value.
         maximum: Largest finite value.
         total: Sum of the finite values' differences from the reference's mean.
@@ -43,7 +46,7 @@ class ColumnCounts:
     above: int = 0
     infinite: int = 0
     unseen: int = 0
-    examples: tuple[str, ...] = ()
+    new: tuple[tuple[str, int], ...] = ()
     minimum: float | None = None
     maximum: float | None = None
     total: float = 0.0
@@ -67,7 +70,7 @@ class ColumnCounts:
             above=self.above + other.above,
             infinite=self.infinite + other.infinite,
             unseen=self.unseen + other.unseen,
-            examples=tuple(sorted({*self.examples, *other.examples})[:EXAMPLES]),
+            new=commonest(Counter(dict(self.new)) + Counter(dict(other.new))),
             minimum=min(lows, default=None),
             maximum=max(highs, default=None),
             total=self.total + other.total,
@@ -98,6 +101,11 @@ class WindowCounts:
             columns={**self.columns, **other.columns, **shared},
             extra=tuple(sorted({*self.extra, *other.extra})),
         )
+
+
+def commonest(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Return the commonest categories that the reference lacks, in an order that ties do not change."""
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:NEW_CATEGORIES])
 
 
 def choose_edges(ordered: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -59,10 +59,8 @@ class Budget:
 
     def describe(self) -> str:
         """Return the budget in words."""
-        return (
-            f"{self.per_look:.2g} in this look ({self.yearly_alpha:.0%} a year over {self.looks_per_year} looks),"
-            " half for drift, half for performance"
-        )
+        year = f"{100 * self.yearly_alpha:.3g} % a year over {self.looks_per_year} looks"
+        return f"{self.per_look:.2g} in this look ({year}), half for drift, half for performance"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -13,7 +13,7 @@ from mlprod_nb.monitoring.budget import Budget, holm
 from mlprod_nb.monitoring.detectors import BUILT_IN, Comparison, Detector
 from mlprod_nb.monitoring.impact import weights
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile
-from mlprod_nb.monitoring.result import ColumnDrift
+from mlprod_nb.monitoring.result import ColumnDrift, percent
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,8 @@ def _categories(column: ColumnProfile, window: ColumnCounts) -> str:
     after = window.counts / max(int(window.counts.sum()), 1)
     most = int(np.argmax(np.abs(after - before)))
     name = repr(column.categories[most]) if most < len(column.categories) else "other categories"
-    return f"{name} {_percent(before[most])} → {_percent(after[most])}"
+    return f"{name} {percent(before[most])} → {percent(after[most])}"
 
 
 def _share(part: int, whole: int) -> str:
-    return _percent(part / whole) if whole else "–"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return percent(part / whole) if whole else "–"

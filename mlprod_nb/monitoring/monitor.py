@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlprod_nb.monitoring import drift, quality, scoring, verdict
+from mlprod_nb.monitoring import drift, plots, quality, scoring, verdict
+from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.detectors import choose
+from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.profile import Profile, count, outcome_values
-from mlprod_nb.monitoring.result import AlibiRow, Finding, MonitorResult
+from mlprod_nb.monitoring.result import AlibiRow, ColumnDrift, Finding, MonitorResult
 from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_PICTURES = 3
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,23 @@ def run(given: MonitorInput) -> MonitorResult:
         alibi=alibi,
         alpha=given.budget.per_look,
         method=_method(given, tuple(detector.name for detector in detectors)),
+        figures=_figures(given, counted, columns, outcomes),
     )
+
+
+def _figures(
+    given: MonitorInput, counted: WindowCounts, columns: Sequence[ColumnDrift], outcomes: scoring.Outcomes
+) -> tuple[Figure, ...]:
+    figures = []
+    if "event_time" in given.window.column_names and given.window.num_rows:
+        moments = np.asarray(given.window.column("event_time").cast("int64").to_numpy()).astype("datetime64[us]")
+        metric, points = scoring.series(given.profile, outcomes, given.model_version, moments)
+        before = next((e.value for e in given.profile.performance if e.metric == metric), None)
+        figures.append(plots.over_time(metric, points, before))
+    for row in [row for row in columns if row.drifted][:_PICTURES]:
+        column = given.profile.column(row.column)
+        figures.append(plots.column_figure(column, counted.columns[row.column]) if column else None)
+    return tuple(figure for figure in figures if figure is not None)
 
 
 def inputs(window: pa.Table) -> dict[str, Any]:
@@ -151,17 +171,25 @@ def _reference(reference: Mapping[str, Any] | pa.Table | Path) -> dict[str, Any]
 
 
 def _method(given: MonitorInput, detectors: tuple[str, ...]) -> dict[str, str]:
-    from importlib.metadata import version
+    import pyarrow as pa
+    import scipy
 
-    packages = ["numpy", "scipy", "pyarrow", *(["alibi-detect"] if given.alibi else [])]
+    packages = {
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "pyarrow": pa.__version__,
+    }
     method = {
         "chance of a false alarm": given.budget.describe(),
         "tests": ", ".join(detectors) + "; Holm's correction over all of them; a drift moves 3 % of the rows or more",
         "reference": f"{given.profile.rows:,} rows",
-        "packages": ", ".join(f"{name} {version(name)}" for name in packages),
     }
     if given.alibi:
+        from importlib.metadata import version
+
         from mlprod_nb.monitoring.detectors.alibi import LICENCE
 
+        packages["alibi-detect"] = version("alibi-detect")
         method["licence"] = LICENCE
+    method["packages"] = ", ".join(f"{name} {number}" for name, number in packages.items())
     return method

@@ -3,7 +3,7 @@
 A column of numbers is kept as counts in at most 1,000 bins whose edges are quantiles of the reference. A value that
 repeats often gets a bin of its own, so a column of up to 499 distinct values is kept exactly. A window is counted in
 the same bins; counts of windows can be added, so a month is the sum of its days. The Kolmogorov–Smirnov statistic
-of such counts is within 3e-4 of the exact one on typical data, and never above it.
+of such counts is never above the exact one and never more than one bin's share, 0.001, below it; 3e-4 on large windows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.monitoring import performance
-from mlprod_nb.monitoring.bins import EXAMPLES, ColumnCounts, WindowCounts, bin_counts, choose_edges
+from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts, bin_counts, choose_edges, commonest
 from mlprod_nb.monitoring.columns import Floats, is_arrow, single, to_counts, to_numbers, to_texts
 from mlprod_nb.registry.bundles import (
     LABEL_COLUMN,
@@ -344,11 +344,10 @@ def _count_categories(column: ColumnProfile, values: Any) -> ColumnCounts:
     found, missing = to_counts(values)
     listed = [found.pop(category, 0) for category in column.categories]
     unseen = sum(found.values())
-    examples = sorted(found, key=lambda name: (-found[name], name))[:EXAMPLES]
     return ColumnCounts(
         counts=np.array([*listed, unseen], dtype=np.int64),
         missing=missing,
         rows=len(values),
         unseen=unseen,
-        examples=tuple(sorted(examples)),
+        new=commonest(found),
     )

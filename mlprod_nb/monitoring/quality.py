@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -48,7 +49,8 @@ def _column(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
     if counts.rows and counts.missing == counts.rows:
         known = column.missing == column.rows
         text = "every value is missing" + (", as in the reference" if known else "")
-        yield Finding(column.name, "missing", "info" if known else "alarm", 1.0, text)
+        by_chance = min(1.0, _careful(column.missing) / max(column.rows, 1)) ** counts.rows >= _UNLIKELY
+        yield Finding(column.name, "missing", "info" if known or by_chance else "alarm", 1.0, text)
         return
     yield from _missing(column, counts)
     yield from _values(column, counts)
@@ -84,17 +86,36 @@ def _values(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
             f"{_percent(outside)} outside the reference's range"
             f" {column.minimum:.4g} to {column.maximum:.4g}, up to {_furthest(column, counts):.4g}"
         )
-        much = outside >= _MUCH and counts.below + counts.above >= _FEW
+        # Chance of a value beyond the largest of n: more than t / n with probability exp(-t); t = 14 on either side.
+        rate = 28 / (column.rows - column.missing)
+        much = outside >= _MUCH and _beyond_chance(counts.below + counts.above, counts.present, rate)
         yield Finding(column.name, "range", "warn" if much else "info", outside, text)
     if counts.unseen and not column.bounded:
         share = counts.unseen / present
-        examples = ", ".join(repr(name[:40]) for name in counts.examples)
+        examples = ", ".join(repr(name[:40]) for name, _ in counts.new[:3])
         text = f"{_percent(share)} in categories that the reference lacks, as {examples}"
-        much = share >= _MUCH and counts.unseen >= _FEW
+        much = share >= _MUCH and _beyond_chance(counts.unseen, counts.present, _unseen_rate(column))
         yield Finding(column.name, "unseen categories", "warn" if much else "info", share, text)
     elif counts.unseen and column.rows:
         text = f"unseen categories are not tested: the reference has more than {len(column.categories):,} categories"
         yield Finding(column.name, "unseen categories", "info", 0.0, text)
+
+
+def _unseen_rate(column: ColumnProfile) -> float:
+    """Return a careful bound of the share of new categories if nothing changed (Good 1953: that of the singletons)."""
+    singletons = sum(1 for rows in column.counts[:-1] if rows == 1)
+    return _careful(singletons) / max(sum(column.counts), 1)
+
+
+def _careful(found: int) -> float:
+    """Return a count that the true mean of a Poisson count hardly exceeds."""
+    return found + 5 * math.sqrt(found + 1) + 10
+
+
+def _beyond_chance(found: int, rows: int, rate: float) -> bool:
+    from scipy.special import pdtrc
+
+    return bool(pdtrc(found - 1, rows * rate) < _UNLIKELY)
 
 
 def _furthest(column: ColumnProfile, counts: ColumnCounts) -> float:

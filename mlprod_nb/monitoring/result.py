@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
+from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.results import Result, Section, Verdict
 
 _SHOWN = 30
@@ -133,6 +134,7 @@ class MonitorResult(Result):
         alibi: What alibi-detect says, where it was asked.
         alpha: Chance of any false alarm in this look.
         method: How it was done, and with which packages.
+        figures: The main metric over time, and the drifted columns that matter most; not part of ``to_dict``.
     """
 
     verdict: Verdict
@@ -149,8 +151,19 @@ class MonitorResult(Result):
     alibi: tuple[AlibiRow, ...]
     alpha: float
     method: dict[str, str] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
 
     _frame_field: ClassVar[str] = "columns"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain data that JSON can hold, without the pictures."""
+        plain = super().to_dict()
+        del plain["figures"]
+        return plain
+
+    def _repr_html_(self) -> str:
+        pictures = "".join(figure.svg for figure in self.figures)
+        return super()._repr_html_().removesuffix("</div>") + f"<div>{pictures}</div></div>"
 
     def sections(self) -> Sequence[Section]:
         """Return the window's facts, then what the verdict rests on, longest tables cut."""
@@ -158,7 +171,7 @@ class MonitorResult(Result):
         facts += [("model version", self.model_version)] if self.model_version else []
         window = f"{_day(self.since)} to {_day(self.until)}" if self.since or self.until else ""
         facts += [("window", window)] if window else []
-        facts += [("predictions", self.rows), ("with a label", f"{self.labelled_share:.1%}")]
+        facts += [("predictions", self.rows), ("with a label", percent(self.labelled_share))]
         tables = (
             _performance(self.performance),
             _drift("columns", self.columns),
@@ -179,22 +192,29 @@ def short(value: float | None, digits: int = 3) -> float | None:
     return None if value is None else float(f"{value:.{digits}g}")
 
 
+def percent(share: float) -> str:
+    """Return a share as a percentage to one place."""
+    return f"{100 * share:.1f} %"
+
+
 def _drift(title: str, rows: Sequence[ColumnDrift]) -> Section:
     shown = rows[:_SHOWN]
+    weighed = any(row.impact is not None for row in rows)
     table = tuple(
         (
             row.column.strip("_"),
             ("✗ drifted" if row.drifted else "✓ stable") if row.tested else "not tested",
             row.statement,
-            None if row.effect is None else f"{row.effect:.1%}",
+            None if row.effect is None else percent(row.effect),
             short(row.psi, 2),
             short(row.p_value_corrected, 2),
-            short(row.impact, 2),
+            *([short(row.impact, 2)] if weighed else []),
         )
         for row in shown
     )
     more = f" (first {_SHOWN} of {len(rows)})" if len(rows) > _SHOWN else ""
-    return Section(title + more, ("", "drift", "what happened", "rows moved", "PSI", "p, corrected", "impact"), table)
+    head = ("column", "drift", "what happened", "rows moved", "PSI", "p, corrected", *(["impact"] if weighed else []))
+    return Section(title + more, head, table)
 
 
 def _performance(rows: Sequence[MetricRow]) -> Section:
@@ -210,14 +230,16 @@ def _performance(rows: Sequence[MetricRow]) -> Section:
         )
         for row in rows[:_SHOWN]
     )
-    return Section("performance", ("metric", "of", "", "reference", "window", "95 % interval", "labelled rows"), table)
+    return Section(
+        "performance", ("metric", "of", "judgement", "reference", "window", "95 % interval", "labelled rows"), table
+    )
 
 
 def _quality(rows: Sequence[Finding]) -> Section:
     marks = {"info": "·", "warn": "! look", "alarm": "✗ broken"}
     table = tuple((row.column.strip("_"), marks[row.severity], row.statement) for row in rows[:_SHOWN])
     more = f" (first {_SHOWN} of {len(rows)})" if len(rows) > _SHOWN else ""
-    return Section("data quality" + more, ("", "", "finding"), table)
+    return Section("data quality" + more, ("column", "", "finding"), table)
 
 
 def _alibi(rows: Sequence[AlibiRow]) -> Section:

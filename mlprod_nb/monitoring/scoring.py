@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mlprod_nb.monitoring import performance
 from mlprod_nb.monitoring.budget import Budget, holm
 from mlprod_nb.monitoring.columns import Floats, to_numbers
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate, Labelled
+from mlprod_nb.monitoring.plots import Point
 from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.result import MetricRow
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Fewer labelled rows than this are shown, and not judged.
 MIN_LABELLED = 50
+STRETCHES = 30
 #: A material loss: this much of a share, of R², or of an error relative to the reference's.
 SHARE_MARGIN = 0.01
 R2_MARGIN = 0.02
@@ -58,17 +61,12 @@ def read(profile: Profile, window: pa.Table) -> Outcomes:
         labels, predictions = _numeric_labels(window), scores
         known = np.isfinite(labels)
     else:
-        labels = performance.class_codes(_texts(window, "label"), profile.classes)
-        predictions = performance.class_codes(_texts(window, "prediction"), profile.classes)
+        labels = _classes(window, "label", profile)
+        predictions = _classes(window, "prediction", profile)
         known = labels >= 0
     known &= np.isfinite(scores)
-    versions = [f"{m}/{v}" for m, v in zip(_texts(window, "model"), _texts(window, "version"), strict=True)]
-    return Outcomes(
-        Labelled(labels, predictions, scores),
-        known,
-        np.array(versions, dtype=object),
-        np.array(_texts(window, "variant"), dtype=object),
-    )
+    versions = _texts(window, "model") + "/" + _texts(window, "version")
+    return Outcomes(Labelled(labels, predictions, scores), known, versions, _texts(window, "variant"))
 
 
 def compare(profile: Profile, outcomes: Outcomes, version: str, budget: Budget) -> tuple[MetricRow, ...]:
@@ -80,6 +78,36 @@ def compare(profile: Profile, outcomes: Outcomes, version: str, budget: Budget) 
     rows += _others(profile, outcomes, "version", outcomes.versions, version)
     rows += _others(profile, outcomes, "variant", outcomes.variants, "")
     return tuple(rows)
+
+
+def series(
+    profile: Profile, outcomes: Outcomes, version: str, moments: NDArray[np.datetime64]
+) -> tuple[str, tuple[Point, ...]]:
+    """Return the main metric's name, and its value in equal stretches of the window's time, at most 30.
+
+    Args:
+        profile: The reference.
+        outcomes: The window's rows.
+        version: The version to judge.
+        moments: Each row's event time, in UTC.
+    """
+    main = "mae" if profile.task == "regression" else "accuracy"
+    chosen = outcomes.of(version) & outcomes.known
+    if not chosen.any():
+        return main, ()
+    seconds = moments[chosen].astype("datetime64[s]").astype(np.int64)
+    rows = outcomes.labelled.take(chosen)
+    stretch = max(-(-int(np.ptp(seconds) + 1) // STRETCHES), 86400 if np.ptp(seconds) > 2 * 86400 else 1)
+    place = (seconds - seconds.min()) // stretch
+    points = []
+    for index in np.unique(place).tolist():
+        here = place == index
+        estimates = performance.evaluate(profile.task, profile.classes, rows.take(here))
+        found = next((estimate for estimate in estimates if estimate.metric == main), None)
+        if found is not None:
+            moment = datetime.fromtimestamp(float(seconds.min() + (index + 0.5) * stretch), UTC)
+            points.append(Point(moment, found.value, found.lower, found.upper, found.rows))
+    return main, tuple(points)
 
 
 def judge(reference: Sequence[Estimate], window: Sequence[Estimate], scope: str, budget: Budget) -> Iterator[MetricRow]:
@@ -136,7 +164,8 @@ def _numeric_labels(window: pa.Table) -> Floats:
         numbers = to_numbers(window.column("label_number"))
         if np.isfinite(numbers).any() or "label" not in window.column_names:
             return numbers
-    return np.array([_float(text) for text in _texts(window, "label")], dtype=np.float64)
+    index, names = _encoded(window, "label")
+    return np.array([*(_float(name) for name in names), math.nan], dtype=np.float64)[index]
 
 
 def _float(text: str | None) -> float:
@@ -146,10 +175,25 @@ def _float(text: str | None) -> float:
         return math.nan
 
 
-def _texts(window: pa.Table, name: str) -> list[str | None]:
+def _classes(window: pa.Table, name: str, profile: Profile) -> NDArray[np.int64]:
+    """Return the class index of each row's text, -1 where it is missing or no class."""
+    index, names = _encoded(window, name)
+    codes: NDArray[np.int64] = performance.class_codes([*names, None], profile.classes)[index]
+    return codes
+
+
+def _texts(window: pa.Table, name: str) -> NDArray[Any]:
+    index, names = _encoded(window, name)
+    texts: NDArray[Any] = np.array([*names, ""], dtype=object)[index]
+    return texts
+
+
+def _encoded(window: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Return each row's place among the column's distinct texts, and these; -1, the end, where it is missing."""
     if name not in window.column_names:
-        return [None] * window.num_rows
+        return np.full(window.num_rows, -1), []
     import pyarrow as pa
 
-    texts: list[str | None] = window.column(name).cast(pa.string()).to_pylist()
-    return texts
+    column = window.column(name).cast(pa.string()).combine_chunks().dictionary_encode()
+    index = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return index, column.dictionary.to_pylist()

@@ -16,7 +16,7 @@ SCORE_ALARM = 0.1
 IMPACT_ALARM = 0.02
 _CAUSES = 3
 #: Findings that chance does not explain, and that no test speaks of.
-_FACTS = ("infinite", "constant", "version")
+_FACTS = ("infinite", "constant", "version", "range", "unseen categories")
 
 
 @dataclass(frozen=True)

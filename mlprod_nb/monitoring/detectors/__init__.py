@@ -43,6 +43,8 @@ def choose(names: Sequence[str] = ()) -> tuple[Detector, ...]:
     Raises:
         NotFound: There is no detector of that name.
     """
+    if names and set(names) <= set(BUILT_IN):
+        return tuple(BUILT_IN[name] for name in names)
     available = known()
     chosen = names or (*DEFAULT, *sorted(set(available) - set(BUILT_IN)))
     for name in chosen:

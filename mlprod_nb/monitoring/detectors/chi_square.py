@@ -12,6 +12,7 @@ from mlprod_nb.monitoring.budget import SHAPE_FLOOR
 from mlprod_nb.monitoring.detectors.protocol import Comparison
 
 MIN_EXPECTED = 10
+Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class ChiSquare:
         """Compare two columns of categories; fewer than two categories that expect ten rows are not tested."""
         from scipy.special import chdtrc
 
+        if not min(reference.counts.sum(), window.counts.sum()):
+            return Comparison(reason="no values")
         if np.count_nonzero(reference.counts + window.counts) < 2:
-            return Comparison(reason="the column is constant in both" if window.counts.sum() else "no values")
-        before, after = pool(reference.counts, window.counts)
+            return Comparison(reason="the column is constant in both")
+        before, after = pool(reference, window)
         if len(before) < 2:
-            return Comparison(reason=f"{window.counts.sum()} values are too few for two groups of {MIN_EXPECTED}")
+            return Comparison(reason=f"the values make no two groups of {MIN_EXPECTED} or more rows")
         n, m = int(before.sum()), int(after.sum())
         pooled = (before + after) / (n + m)
         gaps = after / m - before / n
@@ -50,19 +53,32 @@ class ChiSquare:
         return Comparison(statistic, float(np.abs(gaps).sum()) / 2, float(chdtrc(len(before) - 1, statistic)))
 
 
-def pool(reference: NDArray[np.int64], window: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Merge the rarest categories until each group expects ten rows in both samples; one group if that cannot be."""
-    both = reference + window
-    n, m = int(reference.sum()), int(window.sum())
-    if not min(n, m):
-        return reference.sum(keepdims=True), window.sum(keepdims=True)
-    needed = MIN_EXPECTED * (n + m) / min(n, m)
-    order = np.argsort(-both, kind="stable")
+def pool(reference: ColumnCounts, window: ColumnCounts) -> Cells:
+    """Merge the rarest categories until each group expects ten rows in both samples; one group if that cannot be.
+
+    Which categories stand alone depends on both samples together only. So those that the reference lacks are no group
+    as such (the reference has none of them by definition): a common one stands alone, rare ones join the rare.
+    """
+    news = np.array([size for _, size in window.new], dtype=np.int64)
+    others = window.counts[-1] - news.sum()
+    before = np.concatenate([reference.counts[:-1], np.zeros(len(news), dtype=np.int64), reference.counts[-1:]])
+    after = np.concatenate([window.counts[:-1], news, [others]])
+    n, m = int(before.sum()), int(after.sum())
+    least = MIN_EXPECTED * (n + m) / max(min(n, m), 1)
+    if reference.counts[-1]:  # the list of categories was cut by the reference's counts: stay well clear of the cut
+        least = max(least, 2 * (n + m) / n * float(reference.counts[:-1].min()) + MIN_EXPECTED)
+    return merge(before, after, least)
+
+
+def merge(before: NDArray[np.int64], after: NDArray[np.int64], least: float) -> Cells:
+    """Merge cells of fewer than ``least`` rows in both samples together, and the last cell, into one of as many."""
+    both = before + after
+    order = np.append(np.argsort(-both[:-1], kind="stable"), len(both) - 1)
     sizes = both[order]
-    kept = int((sizes >= needed).sum())
-    while kept and 0 < sizes[kept:].sum() < needed:
+    kept = int((sizes[:-1] >= least).sum())
+    while kept and 0 < sizes[kept:].sum() < least:
         kept -= 1
     starts = np.arange(kept + 1) if sizes[kept:].sum() else np.arange(kept)
-    if not len(starts):
-        return reference.sum(keepdims=True), window.sum(keepdims=True)
-    return np.add.reduceat(reference[order], starts), np.add.reduceat(window[order], starts)
+    if len(starts) < 2:
+        return before.sum(keepdims=True), after.sum(keepdims=True)
+    return np.add.reduceat(before[order], starts), np.add.reduceat(after[order], starts)

@@ -8,6 +8,8 @@ from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import MISSING_FLOOR
 from mlprod_nb.monitoring.detectors.protocol import Comparison
 
+MIN_ROWS = 20
+
 
 @dataclass(frozen=True)
 class MissingRate:
@@ -30,12 +32,12 @@ class MissingRate:
     floor: float = MISSING_FLOOR
 
     def compare(self, reference: ColumnCounts, window: ColumnCounts) -> Comparison:
-        """Compare two columns of either kind; where no value is missing, or every one, there is nothing to test."""
+        """Compare two columns of either kind; fewer than 20 rows, or no or only missing values, are not tested."""
         from scipy.stats import hypergeom
 
         n, m, lacking = reference.rows, window.rows, reference.missing + window.missing
-        if not min(n, m):
-            return Comparison(reason="no rows")
+        if min(n, m) < MIN_ROWS:
+            return Comparison(reason=f"{min(n, m)} rows are too few; it takes {MIN_ROWS}")
         if lacking in (0, n + m):
             return Comparison(reason="no value is missing in either" if not lacking else "every value is missing")
         law = hypergeom(n + m, lacking, m)

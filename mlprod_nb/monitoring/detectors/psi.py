@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
-from mlprod_nb.monitoring.detectors.chi_square import pool
+from mlprod_nb.monitoring.detectors.chi_square import MIN_EXPECTED, Cells, merge, pool
 from mlprod_nb.monitoring.detectors.protocol import Comparison
 
 GROUPS = 10
@@ -25,10 +24,10 @@ class StabilityIndex:
     p-value. The effect is the total variation distance over the same groups.
 
     >>> from mlprod_nb.monitoring.bins import ColumnCounts
-    >>> before = ColumnCounts(np.array([500, 300, 200]), 0, 1000)
-    >>> round(StabilityIndex().compare(before, ColumnCounts(np.array([300, 300, 400]), 0, 1000)).statistic, 3)
-    0.241
-    >>> StabilityIndex().compare(before, ColumnCounts(np.array([51, 30, 19]), 0, 100)).p_value > 0.9
+    >>> before = ColumnCounts(np.array([500, 300, 200, 0]), 0, 1000)
+    >>> round(StabilityIndex().compare(before, ColumnCounts(np.array([300, 300, 400, 0]), 0, 1000)).statistic, 3)
+    0.24
+    >>> StabilityIndex().compare(before, ColumnCounts(np.array([51, 30, 19, 0]), 0, 100)).p_value > 0.9
     True
     """
 
@@ -42,9 +41,9 @@ class StabilityIndex:
 
         if not min(reference.counts.sum(), window.counts.sum()):
             return Comparison(reason="no values")
-        before, after = pool(*_groups(reference, window))
+        before, after = _groups(reference, window)
         if len(before) < 2:
-            return Comparison(reason="fewer than two groups have ten rows")
+            return Comparison(reason=f"the values make no two groups of {MIN_EXPECTED} or more rows")
         n, m, groups = int(before.sum()), int(after.sum()), len(before)
         p, q = (before + 0.5) / (n + 0.5 * groups), (after + 0.5) / (m + 0.5 * groups)
         index = float(((q - p) * np.log(q / p)).sum())
@@ -52,13 +51,13 @@ class StabilityIndex:
         return Comparison(index, effect, float(chdtrc(groups - 1, index / (1 / n + 1 / m))))
 
 
-def _groups(reference: ColumnCounts, window: ColumnCounts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Merge neighbouring bins of numbers into ten groups of the reference; leave categories as they are."""
+def _groups(reference: ColumnCounts, window: ColumnCounts) -> Cells:
+    """Merge neighbouring bins of numbers into ten groups of the reference, and rare categories into one."""
     if not reference.ordered:
-        return reference.counts, window.counts
+        return pool(reference, window)
+    n, m = int(reference.counts.sum()), int(window.counts.sum())
     reached = np.cumsum(reference.counts) - reference.counts
-    group = np.minimum(reached * GROUPS // max(int(reference.counts.sum()), 1), GROUPS - 1)
-    return (
-        np.bincount(group, reference.counts, GROUPS).astype(np.int64),
-        np.bincount(group, window.counts, GROUPS).astype(np.int64),
-    )
+    group = np.minimum(reached * GROUPS // n, GROUPS - 1)
+    before = np.bincount(group, reference.counts, GROUPS + 1).astype(np.int64)
+    after = np.bincount(group, window.counts, GROUPS + 1).astype(np.int64)
+    return merge(before, after, MIN_EXPECTED * (n + m) / min(n, m))

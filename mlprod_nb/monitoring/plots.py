@@ -1,0 +1,226 @@
+"""Small figures as SVG text: reference against window, and a metric over time.
+
+Own SVG rather than a plotting library: a figure is a few kilobytes, needs no import, follows the page's text colour in
+light and dark, and says in its title and description what it shows.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlprod_nb.monitoring.bins import ColumnCounts
+from mlprod_nb.monitoring.columns import Floats
+from mlprod_nb.monitoring.profile import ColumnProfile
+
+REFERENCE_COLOUR, WINDOW_COLOUR = "#3f8fd2", "#e07b29"
+WIDTH, HEIGHT = 460, 220
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 44, 30
+_BARS = 32
+_CATEGORIES = 8
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture.
+
+    Attributes:
+        title: What it shows, in a few words.
+        description: What there is to see, for those who do not see it.
+        svg: The picture.
+    """
+
+    title: str
+    description: str
+    svg: str
+
+    def _repr_html_(self) -> str:
+        return f'<div style="color:var(--jp-ui-font-color1,currentColor)">{self.svg}</div>'
+
+    def _repr_markdown_(self) -> str:
+        data = base64.b64encode(self.svg.encode()).decode()
+        alt = f"{self.title}: {self.description}".replace("[", "(").replace("]", ")").replace("\n", " ")
+        return f"![{alt}](data:image/svg+xml;base64,{data})"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A metric in one stretch of time, with its 95 % interval."""
+
+    moment: datetime
+    value: float
+    lower: float
+    upper: float
+    rows: int
+
+
+def column_figure(column: ColumnProfile, window: ColumnCounts) -> Figure | None:
+    """Return the reference and the window of one column side by side, or ``None`` where either has no values."""
+    if not sum(column.counts) or not window.counts.sum():
+        return None
+    if column.kind == "category":
+        return _category_figure(column, window)
+    return _number_figure(column, window)
+
+
+def over_time(metric: str, points: Sequence[Point], reference: float | None) -> Figure | None:
+    """Return a metric over time with its 95 % band and the reference's value, or ``None`` for fewer than two points."""
+    if len(points) < 2:
+        return None
+    name = metric.replace("_", " ")
+    values = [v for p in points for v in (p.lower, p.upper)] + ([reference] if reference is not None else [])
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.08 or 0.01
+    start = points[0].moment.timestamp()
+    span = points[-1].moment.timestamp() - start or 1.0
+    x = _scaled(np.array([p.moment.timestamp() - start for p in points]), 0, span, _LEFT, WIDTH - _RIGHT)
+
+    def height(numbers: Sequence[float]) -> Floats:
+        return _scaled(np.array(numbers), low - margin, high + margin, HEIGHT - _BOTTOM, _TOP)
+
+    upper, lower = height([p.upper for p in points]), height([p.lower for p in points])
+    band = _path(np.concatenate([x, x[::-1]]), np.concatenate([upper, lower[::-1]])) + "Z"
+    line = _path(x, height([p.value for p in points]))
+    parts = [
+        f'<path d="{band}" fill="{WINDOW_COLOUR}" opacity=".25"/>',
+        f'<path d="{line}" fill="none" stroke="{WINDOW_COLOUR}" stroke-width="2"/>',
+        *_y_axis(low - margin, high + margin),
+        _text(_LEFT, HEIGHT - 10, points[0].moment.strftime("%Y-%m-%d")),
+        _text(WIDTH - _RIGHT, HEIGHT - 10, points[-1].moment.strftime("%Y-%m-%d"), "end"),
+    ]
+    if reference is not None:
+        y = float(height([reference])[0])
+        parts.append(
+            f'<path d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}" stroke="{REFERENCE_COLOUR}" stroke-width="2"'
+            ' stroke-dasharray="5 4"/>'
+        )
+    text = f"from {points[0].value:.3g} at first to {points[-1].value:.3g} at last"
+    text += f"; {reference:.3g} in the reference" if reference is not None else ""
+    return _figure(f"{name} over time", text, parts, ("reference", "window, 95 % band"))
+
+
+def _number_figure(column: ColumnProfile, window: ColumnCounts) -> Figure:
+    edges = np.array(column.edges, dtype=np.float64)
+    low, high = _view(column, window, edges)
+    stops = np.linspace(low, high, _BARS + 1)
+    before, after = (_heights(np.asarray(counts), edges, stops) for counts in (column.counts, window.counts))
+    top = max(float(before.max()), float(after.max())) * 1.06 or 1.0
+    x = _scaled(stops, low, high, _LEFT, WIDTH - _RIGHT)
+    areas = [_steps(x, _scaled(shares, 0, top, HEIGHT - _BOTTOM, _TOP)) for shares in (before, after)]
+    parts = [
+        f'<path d="{areas[0]}" fill="{REFERENCE_COLOUR}" opacity=".45"/>',
+        f'<path d="{areas[1]}" fill="none" stroke="{WINDOW_COLOUR}" stroke-width="2"/>',
+        *_y_axis(0, 100 * top, " %"),
+        *(
+            _text(x[i], HEIGHT - 10, f"{stops[i]:.4g}", "end" if i == _BARS else "middle")
+            for i in range(0, _BARS + 1, 8)
+        ),
+    ]
+    mean = (column.mean or 0.0) + window.total / max(window.present - window.infinite, 1)
+    text = f"share of the rows by value; mean {column.mean or 0.0:.4g} in the reference, {mean:.4g} in the window"
+    return _figure(column.name.strip("_"), text, parts)
+
+
+def _view(column: ColumnProfile, window: ColumnCounts, edges: Floats) -> tuple[float, float]:
+    """Choose the range to show: the middle 98 % of both, widened where that is a single value."""
+    ends = []
+    for counts in (np.asarray(column.counts), window.counts):
+        reached = np.cumsum(counts) / counts.sum()
+        ends.append([edges[min(int(np.searchsorted(reached, level)), len(edges) - 1)] for level in (0.01, 0.99)])
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+    if window.maximum is not None and window.counts[-1] > 0.01 * window.counts.sum():
+        high = max(high, window.maximum)
+    if window.minimum is not None and window.counts[0] > 0.01 * window.counts.sum():
+        low = min(low, window.minimum)
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _heights(counts: NDArray[np.int64], edges: Floats, stops: Floats) -> Floats:
+    """Return the share of the rows between neighbouring stops, values taken as even inside a bin."""
+    reached = np.cumsum(counts)[:-1] / counts.sum()
+    first, last = min(stops[0], edges[0]) - 1e-9, max(stops[-1], edges[-1]) + 1e-9
+    at = np.interp(stops, np.concatenate([[first], edges, [last]]), np.concatenate([[0.0], reached, [1.0]]))
+    return np.diff(at)
+
+
+def _category_figure(column: ColumnProfile, window: ColumnCounts) -> Figure:
+    before = np.asarray(column.counts) / sum(column.counts)
+    after = window.counts / window.counts.sum()
+    changed = np.argsort(-np.abs(after - before), kind="stable")[:_CATEGORIES]
+    changed = changed[np.maximum(before, after)[changed] > 0]
+    chosen = changed[np.argsort(-before[changed], kind="stable")]
+    names = [column.categories[i] if i < len(column.categories) else "all others" for i in chosen]
+    top = float(max(before[chosen].max(), after[chosen].max()))
+    left, row = 120, (HEIGHT - _TOP - 8) / len(chosen)
+    thick = min(row * 0.38, 14)
+    parts = []
+    for place, (index, name) in enumerate(zip(chosen, names, strict=True)):
+        y = _TOP + row * place + row / 2
+        for share, colour, offset in ((before[index], REFERENCE_COLOUR, -thick), (after[index], WINDOW_COLOUR, 0.0)):
+            width = (WIDTH - left - 96) * share / top
+            parts.append(
+                f'<rect x="{left}" y="{y + offset:.1f}" width="{width:.1f}" height="{thick:.1f}" fill="{colour}"/>'
+            )
+        parts.append(_text(left - 6, y + 4, name if len(name) <= 18 else name[:17] + "…", "end"))
+        parts.append(_text(WIDTH - 2, y + 4, f"{100 * before[index]:.3g} → {100 * after[index]:.3g} %", "end"))
+    most = int(chosen[np.argmax(np.abs(after - before)[chosen])])
+    name = names[list(chosen).index(most)]
+    text = f"the categories whose share of the rows changed most; {name} {100 * before[most]:.3g} % in the reference, "
+    return _figure(column.name.strip("_"), text + f"{100 * after[most]:.3g} % in the window", parts)
+
+
+def _figure(
+    title: str, description: str, parts: Sequence[str], names: tuple[str, str] = ("reference", "window")
+) -> Figure:
+    legend = [
+        _text(8, 16, title, weight="600"),
+        f'<rect x="8" y="26" width="10" height="10" fill="{REFERENCE_COLOUR}"/>',
+        _text(23, 35, names[0]),
+        f'<rect x="96" y="26" width="10" height="10" fill="{WINDOW_COLOUR}"/>',
+        _text(111, 35, names[1]),
+    ]
+    safe_title, safe_text = html.escape(title), html.escape(description)
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{safe_title}: {safe_text}"'
+        f' viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" style="max-width:100%;height:auto"'
+        f' font-family="system-ui,sans-serif" font-size="11" fill="currentColor">'
+        f"<title>{safe_title}</title><desc>{safe_text}</desc>{''.join([*legend, *parts])}</svg>"
+    )
+    return Figure(title, description, svg)
+
+
+def _y_axis(low: float, high: float, unit: str = "") -> list[str]:
+    parts = [
+        f'<path d="M{_LEFT} {HEIGHT - _BOTTOM}H{WIDTH - _RIGHT}" stroke="currentColor" opacity=".4"/>',
+    ]
+    for value in (low, (low + high) / 2, high):
+        y = float(_scaled(np.array([value]), low, high, HEIGHT - _BOTTOM, _TOP)[0])
+        parts.append(_text(_LEFT - 5, y + 4, f"{value:.2g}{unit}", "end"))
+    return parts
+
+
+def _scaled(values: Floats, low: float, high: float, first: float, last: float) -> Floats:
+    """Map values from one range to another."""
+    moved: Floats = first + (values - low) / (high - low) * (last - first)
+    return moved
+
+
+def _path(x: Floats, y: Floats) -> str:
+    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
+
+
+def _steps(stops: Floats, tops: Floats) -> str:
+    base = HEIGHT - _BOTTOM
+    inner = "".join(f"V{top:.1f}H{stop:.1f}" for top, stop in zip(tops, stops[1:], strict=True))
+    return f"M{stops[0]:.1f} {base}{inner}V{base}"
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start", weight: str = "") -> str:
+    bold = f' font-weight="{weight}"' if weight else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{bold}>{html.escape(text)}</text>'

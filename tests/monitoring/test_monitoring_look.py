@@ -1,0 +1,410 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from mlprod_nb.errors import MissingExtra
+from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, build, run
+from mlprod_nb.monitoring.detectors import DEFAULT, alibi
+from mlprod_nb.monitoring.impact import with_importance
+
+from . import samples
+
+
+@pytest.fixture(scope="module")
+def reference() -> Profile:
+    profile, columns = samples.reference_profile(np.random.default_rng(100), 8000)
+    return with_importance(profile, columns, samples.score_of)
+
+
+def look(
+    profile: Profile, columns: dict[str, Any], *, labels: Any = "true ones", seed: int = 0, **more: Any
+) -> MonitorResult:
+    scores = samples.score_of(columns)
+    if isinstance(labels, str):
+        labels = samples.labels_of(np.random.default_rng(seed), scores)
+    return run(
+        MonitorInput("flights", profile, samples.window(columns, scores, labels), model_version="flights/1", **more)
+    )
+
+
+def traffic(seed: int, rows: int = 2000) -> samples.Columns:
+    return samples.traffic(np.random.default_rng(seed), rows)
+
+
+def row_of(result: MonitorResult, name: str) -> Any:
+    return next(row for row in (*result.columns, *result.outcomes) if row.column == name)
+
+
+def findings_of(result: MonitorResult, check: str) -> dict[str, str]:
+    return {finding.column: finding.statement for finding in result.quality if finding.check == check}
+
+
+def test_unchanged_traffic_is_all_well(reference: Profile) -> None:
+    result = look(reference, traffic(1))
+    assert result.verdict.status == "ok"
+    assert result.exit_code == 0
+    assert result.labelled_share == 1.0
+    assert not any(row.drifted for row in (*result.columns, *result.outcomes))
+    assert "holds" in result.verdict.sentence
+
+
+def test_a_year_of_looks_at_unchanged_traffic_keeps_to_the_budget() -> None:
+    random = np.random.default_rng(101)
+    profile, _ = samples.reference_profile(random, 3000)
+    looks, alpha, flagged = 80, 0.1, 0
+    for seed in range(looks):
+        result = look(
+            profile, samples.traffic(random, 500), seed=seed, looks_per_year=1, yearly_alpha=alpha, detectors=DEFAULT
+        )
+        flagged += result.verdict.status != "ok"
+    assert flagged <= stats.binom.ppf(0.999, looks, alpha)
+
+
+def test_drift_that_harms_nothing_is_a_warning_that_names_the_column(reference: Profile) -> None:
+    columns = traffic(2)
+    columns["skewed"] = columns["skewed"] * 3
+    result = look(reference, columns)
+    assert result.verdict.status == "warn"
+    assert "skewed" in result.verdict.sentence
+    assert "accuracy holds" in result.verdict.sentence
+    assert result.verdict.action == "%mlprod report flights drift"
+    assert result.exit_code == 0
+    assert [row.column for row in result.columns if row.drifted] == ["skewed"]
+
+
+def test_a_model_that_lost_its_touch_is_an_alarm_that_names_the_metric(reference: Profile) -> None:
+    columns = traffic(3)
+    wrong = samples.labels_of(np.random.default_rng(0), 1 - samples.score_of(columns))
+    result = look(reference, columns, labels=wrong)
+    assert result.verdict.status == "alarm"
+    assert result.exit_code == 1
+    assert result.verdict.sentence.startswith("accuracy fell from 0.")
+    assert all(row.worse for row in result.performance if row.metric in ("accuracy", "brier", "roc_auc"))
+
+
+def test_what_the_model_leans_on_comes_first(reference: Profile) -> None:
+    columns = traffic(4)
+    columns["skewed"] = columns["skewed"] * 20
+    columns["amount"] = columns["amount"] + 0.6
+    result = look(reference, columns)
+    assert result.columns[0].column == "amount"
+    assert row_of(result, "skewed").effect > row_of(result, "amount").effect
+    assert row_of(result, "skewed").impact == 0.0
+
+
+def test_without_labels_a_score_that_moved_far_is_an_alarm(reference: Profile) -> None:
+    columns = traffic(5)
+    columns["amount"] = columns["amount"] + 1
+    result = look(reference, columns, labels=None)
+    assert result.verdict.status == "alarm"
+    assert "too few labels" in result.verdict.sentence
+    assert result.performance == ()
+    assert "was not tested" in findings_of(result, "labels")[""]
+
+
+def test_values_that_go_missing_are_found(reference: Profile) -> None:
+    columns = traffic(6, 1000)
+    columns["amount"] = np.where(np.random.default_rng(6).random(1000) < 0.04, np.nan, columns["amount"])
+    result = look(reference, columns, labels=None)
+    row = row_of(result, "amount")
+    assert row.drifted
+    assert row.detector == "missing"
+    assert "missing 0.0 % →" in row.statement
+
+
+def test_a_wider_spread_is_found(reference: Profile) -> None:
+    columns = traffic(7, 3000)
+    columns["spiked"] = np.where(columns["spiked"] > 0, 1 + 2.5 * (columns["spiked"] - 1), columns["spiked"])
+    assert row_of(look(reference, columns), "spiked").drifted
+
+
+def test_a_million_rows_do_not_make_a_speck_significant() -> None:
+    random = np.random.default_rng(8)
+    profile = build(
+        {"x": random.normal(size=200_000)},
+        samples.signature(x="double"),
+        scores=np.zeros(200_000),
+        labels=None,
+        task="regression",
+    )
+    columns = {"x": random.normal(0.03, size=1_000_000)}
+    table = pa.table({"score": np.zeros(1_000_000), "inputs": samples.struct(columns)})
+    result = run(MonitorInput("speck", profile, table))
+    assert row_of(result, "x").p_value_corrected < 1e-6
+    assert not row_of(result, "x").drifted
+    assert result.verdict.status == "ok"
+
+
+# -- bad input: a clear statement, never a traceback, never a silent pass -------------------------------------------
+
+
+def test_an_empty_window_says_that_nothing_was_tested(reference: Profile) -> None:
+    result = look(reference, traffic(9, 0), labels=None)
+    assert result.verdict.status == "warn"
+    assert "empty" in result.verdict.sentence
+    assert all(not row.tested for row in result.columns)
+    assert str(result)
+
+
+def test_one_row_says_that_nothing_could_be_tested(reference: Profile) -> None:
+    result = look(reference, traffic(10, 1))
+    assert result.verdict.status == "warn"
+    assert "1 prediction" in findings_of(result, "volume")[""]
+    assert "too few" in row_of(result, "amount").statement
+
+
+def test_a_column_that_is_gone_is_an_alarm(reference: Profile) -> None:
+    columns = traffic(11)
+    scores = samples.score_of(columns)
+    del columns["small"]
+    result = run(MonitorInput("flights", reference, samples.window(columns, scores, None)))
+    assert result.verdict.status == "alarm"
+    assert "small: the column is gone" in result.verdict.sentence
+    assert row_of(result, "small").statement == "not tested: the column is gone"
+
+
+def test_a_new_column_is_mentioned_and_not_tested(reference: Profile) -> None:
+    result = look(reference, {**traffic(12), "extra": np.zeros(2000)})
+    assert "extra" in findings_of(result, "new column")
+    assert result.verdict.status == "ok"
+
+
+def test_a_column_without_any_value_is_an_alarm(reference: Profile) -> None:
+    columns = traffic(13)
+    scores = samples.score_of(columns)
+    columns["small"] = np.full(2000, np.nan)
+    result = run(MonitorInput("flights", reference, samples.window(columns, scores, None)))
+    assert result.verdict.status == "alarm"
+    assert findings_of(result, "missing")["small"] == "every value is missing"
+
+
+def test_text_where_numbers_were_is_an_alarm(reference: Profile) -> None:
+    columns: dict[str, Any] = traffic(14)
+    scores = samples.score_of(columns)
+    columns["small"] = np.array(["three"] * 2000, dtype=object)
+    result = run(MonitorInput("flights", reference, samples.window(columns, scores, None)))
+    assert result.verdict.status == "alarm"
+    assert "three" in row_of(result, "small").statement
+
+
+def test_a_single_missing_value_in_a_window_of_one_row_is_no_alarm(reference: Profile) -> None:
+    columns = traffic(27, 1)
+    columns["gaps"] = np.array([np.nan])
+    result = look(reference, columns)
+    assert result.verdict.status == "warn"
+    assert row_of(result, "gaps").statement == "not tested: every value is missing"
+
+
+def test_a_constant_column_is_found_and_said_so(reference: Profile) -> None:
+    columns = traffic(15)
+    columns["skewed"] = np.full(2000, 1.0)
+    result = look(reference, columns)
+    assert "one value only" in findings_of(result, "constant")["skewed"]
+    assert row_of(result, "skewed").drifted
+
+
+def test_infinite_values_are_a_warning_and_break_nothing(reference: Profile) -> None:
+    columns = traffic(16)
+    columns["skewed"][:5] = np.inf
+    columns["skewed"][5:8] = -np.inf
+    result = look(reference, columns)
+    assert result.verdict.status == "warn"
+    assert "8 infinite" in findings_of(result, "infinite")["skewed"]
+    json.loads(result.to_json())
+
+
+def test_ten_thousand_categories_break_nothing_on_either_side(reference: Profile) -> None:
+    random = np.random.default_rng(17)
+    names = np.array([f"id{i}" for i in range(10_000)], dtype=object)
+    columns = {"g": random.permutation(names)}
+    signature = samples.signature(g="string")
+    profile = build(columns, signature, scores=np.zeros(10_000), labels=None, task="regression")
+    after = {"g": np.array([f"id{i}" for i in range(5000, 15_000)], dtype=object)}
+    table = pa.table({"score": np.zeros(10_000), "inputs": samples.struct(after)})
+    result = run(MonitorInput("ids", profile, table))
+    assert row_of(result, "g").statement.startswith("not tested: ")
+    assert "not tested" in findings_of(result, "unseen categories")["g"]
+    columns = traffic(17)
+    columns["group"] = names[:2000]
+    flooded = look(reference, columns)
+    assert row_of(flooded, "group").drifted
+    assert "100 % in categories" in findings_of(flooded, "unseen categories")["group"]
+
+
+def test_values_out_of_range_are_a_warning_only_beyond_chance(reference: Profile) -> None:
+    columns = traffic(18)
+    columns["amount"][:40] = 50.0
+    assert "outside the reference's range" in findings_of(look(reference, columns), "range")["amount"]
+    assert look(reference, columns).verdict.status == "warn"
+    assert look(reference, traffic(18)).verdict.status == "ok"
+
+
+def test_labels_that_are_no_class_are_left_out_and_counted(reference: Profile) -> None:
+    columns = traffic(19)
+    labels = samples.labels_of(np.random.default_rng(0), samples.score_of(columns)).astype(object)
+    labels[:100] = "maybe"
+    labels[100:300] = None
+    result = look(reference, columns, labels=labels)
+    assert result.labelled_share == pytest.approx(0.85)
+    assert "100 labels are none of the model's classes" in findings_of(result, "labels")[""]
+
+
+# -- versions, variants, regression ---------------------------------------------------------------------------------
+
+
+def test_only_the_versions_own_rows_are_judged_and_the_others_are_shown(reference: Profile) -> None:
+    first, second = traffic(20, 1500), traffic(21, 1500)
+    good = samples.window(
+        first, samples.score_of(first), samples.labels_of(np.random.default_rng(0), samples.score_of(first))
+    )
+    other_labels = samples.labels_of(np.random.default_rng(1), 1 - samples.score_of(second))
+    bad = samples.window(second, samples.score_of(second), other_labels, version=2, variant="challenger")
+    result = run(MonitorInput("flights", reference, pa.concat_tables([good, bad]), model_version="flights/1"))
+    assert result.verdict.status == "ok"
+    scopes = {row.scope for row in result.performance}
+    assert scopes == {"version flights/1", "version flights/2", "variant champion", "variant challenger"}
+    assert all(row.rows == 1500 for row in result.performance)
+    assert all(row.reference is None for row in result.performance if row.scope != "version flights/1")
+
+
+def test_a_version_that_made_no_prediction_is_a_warning(reference: Profile) -> None:
+    columns = traffic(22)
+    table = samples.window(columns, samples.score_of(columns), None, version=7)
+    result = run(MonitorInput("flights", reference, table, model_version="flights/1"))
+    assert result.verdict.status == "warn"
+    assert "flights/1 made none" in result.verdict.sentence
+
+
+def test_a_regression_is_judged_by_its_errors() -> None:
+    random = np.random.default_rng(23)
+    x = random.normal(size=4000)
+    profile = build(
+        {"x": x},
+        samples.signature(x="double"),
+        scores=2 * x,
+        labels=2 * x + random.normal(size=4000),
+        task="regression",
+    )
+    after = random.normal(size=1000)
+    calm = samples.window({"x": after}, 2 * after, 2 * after + random.normal(size=1000), regression=True)
+    assert run(MonitorInput("cost", profile, calm)).verdict.status == "ok"
+    noisy = samples.window({"x": after}, 2 * after, 2 * after + random.normal(scale=2, size=1000), regression=True)
+    result = run(MonitorInput("cost", profile, noisy))
+    assert result.verdict.status == "alarm"
+    assert result.verdict.sentence.startswith("mae rose from")
+    assert {row.metric for row in result.performance} == {"mae", "rmse", "r2"}
+
+
+# -- results --------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_renders_everywhere_and_escapes_what_it_shows(reference: Profile) -> None:
+    columns = traffic(24)
+    columns["group"] = np.where(columns["group"] == "b", "<script>alert(1)</script>", columns["group"])
+    result = look(reference, columns, since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 2, 1, tzinfo=UTC))
+    page = result._repr_html_()
+    assert "<script>" not in page
+    assert page.count("<svg") == len(result.figures) >= 2
+    assert len(page) < 60_000
+    assert "2013-01-01 to 2013-02-01" in str(result)
+    assert "figures" not in json.loads(result.to_json())
+    assert len(result.to_frame()) == len(reference.columns)
+    assert "✗ drifted" in result._repr_markdown_()
+
+
+def test_the_same_window_gives_the_same_result(reference: Profile) -> None:
+    columns = traffic(25)
+    assert look(reference, columns).to_json() == look(reference, columns).to_json()
+    order = np.random.default_rng(0).permutation(2000)
+    table = samples.window(columns, samples.score_of(columns), None)
+    first = run(MonitorInput("flights", reference, table))
+    second = run(MonitorInput("flights", reference, table.take(order)))
+    assert [row.p_value for row in first.columns] == [row.p_value for row in second.columns]
+    assert first.verdict == second.verdict
+
+
+def test_a_look_needs_no_pandas_and_importing_the_room_needs_no_scipy(tmp_path: Path, reference: Profile) -> None:
+    (tmp_path / "profile.json").write_bytes(reference.to_json())
+    columns = traffic(26, 300)
+    pq.write_table(samples.window(columns, samples.score_of(columns), None), tmp_path / "window.parquet")
+    code = (
+        "import sys\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'pandas':\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+        "from pathlib import Path; from mlprod_nb import monitoring\n"
+        "assert not {'scipy', 'pyarrow', 'sklearn', 'mlflow', 'alibi_detect'} & set(sys.modules)\n"
+        "import pyarrow.parquet as pq\n"
+        "profile = monitoring.Profile.from_json(Path('profile.json').read_bytes())\n"
+        "result = monitoring.run(monitoring.MonitorInput('e', profile, pq.read_table('window.parquet')))\n"
+        "print(result.verdict.status); result.to_json(); result._repr_html_()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "ok", done.stderr
+
+
+def test_the_absence_of_alibi_detect_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "alibi_detect", None)
+    assert not alibi.available()
+    with pytest.raises(MissingExtra, match=r"mlprod_nb\[alibi\]"):
+        alibi.compare({"x": "number"}, {}, {}, 0.05)
+
+
+# -- real flights ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def flights() -> tuple[Profile, Any]:
+    from sklearn.linear_model import LogisticRegression
+
+    data = samples.months()
+    names = ("distance", "hour", "carrier", "origin", "dest")
+    features = np.column_stack([data["distance"] / 1000, data["hour"], data["hour"] ** 2 / 20])
+    random = np.random.default_rng(0)
+    winter = random.permutation(np.flatnonzero(data["month"] <= 3))
+    fitted, held = winter[:9000], winter[9000:15_000]
+    model = LogisticRegression(max_iter=1000).fit(features[fitted], data["late"][fitted])
+
+    def window(rows: Any) -> tuple[samples.Columns, Any, Any]:
+        return {n: data[n][rows] for n in names}, model.predict_proba(features[rows])[:, 1], data["late"][rows]
+
+    columns, scores, labels = window(held)
+    signature = samples.signature(distance="long", hour="long", carrier="string", origin="string", dest="string")
+    profile = build(columns, signature, scores=scores, labels=labels, task="classification", classes=(False, True))
+
+    def monitor(rows: Any) -> MonitorResult:
+        columns, scores, labels = window(rows)
+        return run(MonitorInput("flights", profile, samples.window(columns, scores, labels), model_version="flights/1"))
+
+    return profile, lambda month: monitor(winter[15_000:] if month == 0 else np.flatnonzero(data["month"] == month))
+
+
+def test_more_flights_of_the_same_winter_raise_nothing(flights: Any) -> None:
+    assert flights[1](0).verdict.status == "ok"
+
+
+@pytest.mark.parametrize("month", [4, 6, 7])
+def test_the_late_months_of_2013_are_alarms_because_labels_moved(flights: Any, month: int) -> None:
+    result = flights[1](month)
+    assert result.verdict.status == "alarm"
+    assert "accuracy fell" in result.verdict.sentence
+    assert row_of(result, "__label__").drifted
+
+
+def test_the_calm_september_is_no_alarm(flights: Any) -> None:
+    result = flights[1](9)
+    assert result.verdict.status == "warn"
+    assert "accuracy holds" in result.verdict.sentence
