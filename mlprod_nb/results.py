@@ -121,9 +121,10 @@ class Result:
                 columns = tuple(rows[0])
                 tables.append(Section(title, columns, tuple(tuple(row.get(c) for c in columns) for row in rows)))
             elif isinstance(rows, dict):
-                tables.append(Section(title, (), tuple(rows.items())))
+                known = {key: item for key, item in rows.items() if item not in (None, "")}
+                tables.append(Section(title, (), tuple((key, _shown(key, item)) for key, item in known.items())))
             else:
-                facts.append((title, rows))
+                facts.append((title, _shown(name, rows)))
         return [Section("", (), tuple(facts)), *tables] if facts else tables
 
     def __str__(self) -> str:
@@ -153,6 +154,7 @@ class Result:
         return f'<div class="mlprod-result{kind}"><style>{CSS}</style>{head}{body}</div>'
 
 
+# The doubled class outweighs JupyterLab's own rules for tables in outputs.
 CSS = """
 .mlprod-result{--ink:var(--jp-ui-font-color1,#1f2328);--soft:var(--jp-ui-font-color2,#59636e);--line:var(--jp-border-color2,#d1d9e0);
 --ok:var(--jp-success-color1,#1a7f37);--warn:var(--jp-warn-color1,#9a6700);--alarm:var(--jp-error-color1,#cf222e);
@@ -165,12 +167,13 @@ color:var(--ink);font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);max
 .mlprod-result table{border-collapse:collapse;margin:0 0 .9em;
 font-size:inherit;font-variant-numeric:tabular-nums;width:auto}
 .mlprod-result caption{text-align:left;color:var(--soft);font-weight:600;padding:.2em 0;caption-side:top}
-.mlprod-result th,.mlprod-result td{text-align:left;padding:.25em .9em .25em 0;border:0;
+.mlprod-result.mlprod-result tbody tr{background:none}
+.mlprod-result.mlprod-result th,.mlprod-result.mlprod-result td{text-align:left;padding:.25em .9em .25em 0;border:0;
 border-bottom:1px solid var(--line);
 background:none;
 color:inherit;vertical-align:top;white-space:normal}
-.mlprod-result th{color:var(--soft);font-weight:500}
-.mlprod-result td.n{text-align:right}
+.mlprod-result.mlprod-result th{color:var(--soft);font-weight:500}
+.mlprod-result.mlprod-result td.n{text-align:right}
 .mlprod-result .mlprod-next{margin:.2em 0;color:var(--soft)}
 .mlprod-result code{color:var(--ink);background:none}
 """.replace("\n", "")
@@ -217,6 +220,11 @@ def _plain(value: Any) -> Any:
 
 def _is_rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Keep a process id from being grouped into thousands."""
+    return str(value) if name.endswith("pid") else value
 
 
 def _next_line(result: Result, quote: str = "") -> list[str]:

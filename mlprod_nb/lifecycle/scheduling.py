@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
-from mlprod_nb.results import Result
+from mlprod_nb import scheduler
+from mlprod_nb.clock import parse_duration
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.results import Result, Verdict
+from mlprod_nb.scheduler import JobList, JobSpec
+
+_LOG_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -18,17 +25,40 @@ class JobAdded(Result):
         cron: When.
         timezone: In which time zone.
         next_at: When it runs first, UTC.
+        scheduler: Whether the scheduler runs.
     """
 
     job: int
     command: str
     cron: str
     timezone: str
-    next_at: datetime
+    next_at: datetime | None
+    scheduler: str
 
     def headline(self) -> str:
         """Say what will run."""
         return f"Job {self.job} is scheduled: {self.command}"
+
+
+@dataclass(frozen=True)
+class JobRan(Result):
+    """A job was run.
+
+    Attributes:
+        verdict: Whether its command said yes.
+        job: Its number.
+        command: What it ran.
+        exit_status: 0 done, 1 the verdict is no, 2 usage, 3 failed.
+        output: The last lines that it wrote.
+        log: The file with all of them.
+    """
+
+    verdict: Verdict
+    job: int
+    command: str
+    exit_status: int
+    output: str
+    log: str
 
 
 @dataclass(frozen=True)
@@ -44,3 +74,46 @@ class JobRemoved(Result):
     def headline(self) -> str:
         """Say so."""
         return f"Job {self.job} is removed; its past runs stay."
+
+
+def add(context: Context, cron: str, command: str, *, timezone: str, timeout: str) -> JobAdded:
+    """Store a job; the grammar has parsed its command line before."""
+    spec = JobSpec(cron, command, timezone, parse_duration(timeout).total_seconds())
+    with context.store.write() as connection:
+        job = scheduler.add(connection, spec, validate=_not_empty, now=context.clock())
+        context.audit(connection, "schedule add", f"job {job.job}", f"{cron} {timezone}: {job.command}")
+    runs = "running" if scheduler.running(context.root) else "not running: mlprod up starts it"
+    return JobAdded(job.job, job.command, job.cron, job.timezone, job.next_at, runs)
+
+
+def list_jobs(context: Context) -> JobList:
+    """List jobs."""
+    with context.store.read() as connection:
+        return scheduler.list_jobs(connection, now=context.clock())
+
+
+def run(context: Context, job: int) -> JobRan:
+    """Run a job now, in a process of its own, as the scheduler would."""
+    with context.store.write() as connection:
+        due = scheduler.claim_now(connection, job, context.clock())
+        context.audit(connection, "schedule run", f"job {job}", due.command)
+    runner = scheduler.Runner(context.store, context.root, clock=context.clock)
+    status = runner.execute(due)
+    log = Path(due.log_path)
+    log = log if log.is_absolute() else context.root / log
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    sentence = {0: "done.", 1: "the verdict is no."}.get(status, f"it failed with exit code {status}.")
+    verdict = Verdict("ok" if status == 0 else "alarm", f"job {job}: {sentence}")
+    return JobRan(verdict, job, due.command, status, "\n".join(lines[-_LOG_LINES:]), str(log))
+
+
+def remove(context: Context, job: int) -> JobRemoved:
+    """Remove a job."""
+    with context.store.write() as connection:
+        scheduler.remove(connection, job, now=context.clock())
+        context.audit(connection, "schedule remove", f"job {job}")
+    return JobRemoved(job)
+
+
+def _not_empty(command: str) -> None:
+    """Leave the parsing to the grammar, which is above this floor and has done it."""

@@ -18,14 +18,14 @@ class GatewayStatus:
     Attributes:
         running: Whether it answers.
         url: Where.
-        pid: Its process.
+        pid: Its process, or ``None``.
         since: When it started.
         problem: Why it is not ready; empty where it is.
     """
 
     running: bool
     url: str
-    pid: int
+    pid: int | None
     since: datetime | None
     problem: str
 
@@ -138,7 +138,7 @@ def _gateway(context: Context) -> GatewayStatus:
 
     record = local.running(context.root)
     if record is None:
-        return GatewayStatus(False, "", 0, None, "not running")
+        return GatewayStatus(False, "", None, None, "not running")
     return GatewayStatus(True, record.url, record.pid, record.started_at, local.problem(context.root))
 
 
