@@ -45,7 +45,7 @@ def read(path: Path) -> Notebook:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError):
         near = (p.name for p in path.parent.glob("*.ipynb")) if path.parent.is_dir() else ()
-        raise NotFound("notebook", str(path), near) from None
+        raise NotFound("notebook", path.name, near) from None
     except UnicodeDecodeError:
         raise InvalidInput(f"{path.name} is not a notebook: it is not UTF-8 text.") from None
     try:

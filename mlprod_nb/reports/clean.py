@@ -7,10 +7,10 @@ the page's colours; whatever is not understood is left out.
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Callable
-from typing import Any
 from xml.etree import ElementTree
 
 
@@ -46,6 +46,7 @@ _SHAPE_ATTRIBUTES = _words("""
     textLength lengthAdjust paint-order shape-rendering
 """)
 _ADDRESS = re.compile(r"url\s*\(|expression|javascript:|@import|\\", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _OWN_URL = re.compile(r"url\(#[\w.-]+\)")
 
 
@@ -136,13 +137,27 @@ def _scrollable(text: str) -> str:
     return opened.replace("</table>", "</table></div>")
 
 
-def image(mime: str, data: Any, alt: str) -> str:
+def image(mime: str, data: str, alt: str) -> str:
     """Return an image output as an element whose source is inside the page.
 
-    As an image an SVG runs no script and loads nothing.
+    An SVG made of plain shapes becomes part of the page and takes its colours. Any other stays an image, which as such
+    runs no script and loads nothing.
     """
-    import base64
+    if mime == "image/svg+xml":
+        if _plain_drawing(data):
+            return f"<figure>{drawing(data)}</figure>"
+        data = base64.b64encode(data.encode("utf-8", "replace")).decode()
+    encoded = re.sub(r"\s", "", data)
+    if not _BASE64.fullmatch(encoded):
+        return _left_out("an image that is not in base64")
+    return f'<img class="figure" src="data:{mime};base64,{encoded}" alt="{html.escape(alt)}">'
 
-    text = data if isinstance(data, str) else "".join(data)
-    encoded = base64.b64encode(text.encode()).decode() if mime == "image/svg+xml" else re.sub(r"\s", "", text)
-    return f'<img class="figure" src="data:{mime};base64,{html.escape(encoded)}" alt="{html.escape(alt)}">'
+
+def _plain_drawing(text: str) -> bool:
+    if "<!" in text:
+        return False
+    try:
+        elements = ElementTree.fromstring(text).iter()  # noqa: S314 (as above)
+    except ElementTree.ParseError:
+        return False
+    return all(isinstance(e.tag, str) and e.tag.rpartition("}")[2] in _SHAPES for e in elements)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbconvert.exporters import HTMLExporter
+from nbconvert.exporters.templateexporter import TemplateExporter
 from nbconvert.filters import strip_ansi
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
@@ -24,6 +24,7 @@ from mlprod_nb.results import VERDICT_MIME, Verdict, format_value
 OUTPUT_LIMIT = 60_000
 PAGE_LIMIT = 170_000
 _TEXT_LIMIT = 8_000
+_LEFT_OUT = '<p class="left-out">An output of {size:,} kB is left out here; it is in report.ipynb.</p>'
 _FOLDER = Path(__file__).resolve().parent
 _HEADING = re.compile(r"<h([1-6])>(.*?)</h\1>", re.DOTALL)
 _MIMES = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/plain")
@@ -88,14 +89,22 @@ class Page:
         return self.verdict.status if self.verdict else "none"
 
 
-class ReportExporter(HTMLExporter):
-    """nbconvert's exporter for reports."""
+class ReportExporter(TemplateExporter):
+    """nbconvert's exporter for reports.
+
+    It is not an ``HTMLExporter``: that parses the finished page and writes it anew, with a parser other than the one
+    that made it safe.
+    """
 
     export_from_notebook = "mlprod report"
+    output_mimetype = "text/html"
 
     def __init__(self, config: Any = None, **options: Any) -> None:
         options.setdefault("extra_template_basedirs", [str(_FOLDER)])
         super().__init__(config=config, template_name="template", **options)
+
+    def _file_extension_default(self) -> str:
+        return ".html"
 
     def from_notebook_node(self, nb: Any, resources: Any = None, **options: Any) -> tuple[str, Any]:
         """Convert a notebook, putting what the template lays out into its resources."""
@@ -247,16 +256,23 @@ class _Builder:
     def _outputs(self, cell: dict[str, Any]) -> list[str]:
         shown = []
         for output in _joined(cell.get("outputs", ())):
-            text = _output(output, alt=cell["metadata"].get("alt", ""))
-            size = len(text.encode())
-            if size > OUTPUT_LIMIT or self._size + size > PAGE_LIMIT:
-                text = (
-                    f'<p class="left-out">An output of {size // 1000:,} kB is left out here; it is in report.ipynb.</p>'
-                )
-                size = len(text)
-            self._size += size
+            room = min(OUTPUT_LIMIT, PAGE_LIMIT - self._size)
+            raw = _raw_size(output)
+            # Cleaning takes seconds a megabyte: what cannot fit is not cleaned.
+            text = _output(output, alt=cell["metadata"].get("alt", "")) if raw <= 1.5 * room else ""
+            size = len(text.encode("utf-8", "replace")) if text else raw
+            if size > room:
+                text = _LEFT_OUT.format(size=max(size // 1000, 1))
+            self._size += len(text)
             shown.append(text)
         return [text for text in shown if text]
+
+
+def _raw_size(output: dict[str, Any]) -> int:
+    """Return the characters of what would be shown; plain text is shortened anyway."""
+    data = output.get("data", {})
+    mime = next((mime for mime in _MIMES if mime in data), "text/plain")
+    return 0 if mime == "text/plain" or VERDICT_MIME in data else len(join(data[mime]))
 
 
 def _highlighted(source: str) -> str:
@@ -301,7 +317,7 @@ def _output(output: dict[str, Any], *, alt: str) -> str:
 def _shown(mime: str, data: Any, alt: str) -> str:
     text = join(data)
     if mime == "text/html":
-        return clean.output_html(text) if len(text) < 20 * OUTPUT_LIMIT else text
+        return clean.output_html(text)
     if mime == "text/markdown":
         rendered = MarkdownWithMath(renderer=IPythonRenderer(escape=True, exclude_anchor_links=True)).render(text)
         return clean.output_html(rendered)

@@ -1,0 +1,306 @@
+"""A report's page: what it shows, what it leaves out, and that it asks for nothing."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlprod_nb.reports import clean, render
+from mlprod_nb.results import VERDICT_MIME, Verdict
+from tests.notebook_files import code, html, notebook, text
+
+BOUND = {
+    "model_versions": ["flights/3"],
+    "log_range": {"since": "2013-04-01T00:00:00Z", "until": None, "rows": 24512, "digest": "ab" * 32},
+    "parameters": {"alibi": False},
+    "notebook_sha256": "cd" * 32,
+    "packages": {"python": "3.11.7", "numpy": "1.26.4"},
+}
+REPORT = {
+    "kind": "drift",
+    "endpoint": "flights",
+    "bound_to": BOUND,
+    "created_at": "2013-05-01T06:00:00Z",
+    "seconds": 4.25,
+    "digest": "ef" * 32,
+}
+HOSTILE = [
+    "<script>window.hit=1</script>",
+    "<img src=x onerror=window.hit=1>",
+    "<svg onload=window.hit=1>",
+    "<svg><script>window.hit=1</script></svg>",
+    "<svg><style>@import 'http://x.test/a.css'</style></svg>",
+    "<svg xmlns='http://www.w3.org/2000/svg'><foreignObject><iframe src='http://x.test'/></foreignObject></svg>",
+    "<svg><a href='javascript:window.hit=1'><text>x</text></a></svg>",
+    "<svg><image href='http://x.test/a.png'/></svg>",
+    "<svg><use href='http://x.test/a.svg#b'/></svg>",
+    "<svg><rect style='fill:url(http://x.test/a)'/></svg>",
+    "<svg><rect fill='url(http://x.test/a)'/></svg>",
+    "<svg><title><img src=x onerror=window.hit=1></title></svg>",
+    "<svg><title>&lt;img src=x onerror=window.hit=1&gt;</title></svg>",
+    '<!DOCTYPE svg [<!ENTITY a "b">]><svg>&a;</svg>',
+    "<iframe src='http://x.test'></iframe>",
+    "<iframe srcdoc='<script>parent.hit=1</script>'></iframe>",
+    "<object data='http://x.test'></object><embed src='http://x.test'>",
+    "<link rel=stylesheet href=http://x.test/a.css>",
+    "<meta http-equiv=refresh content='0;url=http://x.test'>",
+    "<base href='http://x.test/'>",
+    "<a href='javascript:window.hit=1'>x</a><a href='http://x.test'>y</a>",
+    "<p style='background:url(http://x.test/a.png)'>x</p>",
+    "<p style='color:red;background-image:url(//x.test/a)'>x</p>",
+    "<style>body{background:url(http://x.test/a)}</style>",
+    "<style>@import url(http://x.test/a);",
+    "<img src='http://x.test/a.png'><img src='//x.test/a.png'><img srcset='http://x.test/a 2x'>",
+    "<img src='data:text/html,<script>window.hit=1</script>'>",
+    "<video src=http://x.test poster=http://x.test autoplay></video>",
+    "<form action=http://x.test><button formaction=http://x.test>x</button></form>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=window.hit=1>",
+    "<noscript><p title='</noscript><img src=x onerror=window.hit=1>'>",
+    "<template><script>window.hit=1</script></template>",
+    "</main></body></html><script>window.hit=1</script>",
+    "<!--><script>window.hit=1</script>-->",
+    "<x/onmouseover=window.hit=1>",
+    "<details open ontoggle=window.hit=1>",
+    "<table background=http://x.test/a><td background=http://x.test>",
+    "<span>mlprod-drawing-0-</span>",
+    "'\"><script>window.hit=1</script>",
+    "${window.hit=1} {{ 7*7 }} {% raw %}",
+]
+
+
+def shown(status: str = "ok", sentence: str = "nothing moved.", action: str = "") -> dict[str, Any]:
+    bundle = Verdict(status, sentence, action)._repr_mimebundle_()  # type: ignore[arg-type]
+    output = {"output_type": "execute_result", "metadata": {}, "data": bundle, "execution_count": 1}
+    return code("monitor.verdict", outputs=[output])
+
+
+def page(*cells: dict[str, Any], **about: Any) -> str:
+    return render.to_html(notebook(*cells, mlprod={"report": REPORT, **about}))
+
+
+def hostile_page() -> str:
+    """Return a page that holds every hostile string in every place that data can reach."""
+    cells = [text(f"# Report\n\n## {string}\n\n{string}") for string in HOSTILE]
+    for string in HOSTILE:
+        stream = {"output_type": "stream", "name": "stdout", "text": string}
+        failure = {"output_type": "error", "ename": string, "evalue": string, "traceback": [string]}
+        data = {"output_type": "display_data", "metadata": {}, "data": {"text/plain": string}}
+        markdown = {"output_type": "display_data", "metadata": {}, "data": {"text/markdown": string}}
+        picture = {
+            "output_type": "display_data",
+            "metadata": {"image/png": {"alt": string}},
+            "data": {"image/png": string},
+        }
+        drawing = {"output_type": "display_data", "metadata": {}, "data": {"image/svg+xml": f"<svg>{string}</svg>"}}
+        script = {"output_type": "display_data", "metadata": {}, "data": {"application/javascript": "window.hit=1"}}
+        outputs: list[dict[str, Any]] = [
+            stream,
+            failure,
+            data,
+            markdown,
+            picture,
+            drawing,
+            script,
+            html(string),
+            html(f"<p>{string}</p>"),
+        ]
+        cells.append(code(string, outputs=outputs))
+    said = " ".join(HOSTILE[:6])
+    report = {**REPORT, "endpoint": said, "digest": said, "bound_to": {**BOUND, "model_versions": HOSTILE}}
+    about = {"mlprod": {"report": report}}
+    return render.to_html(notebook(*cells, shown("warn", said, said), **about))
+
+
+def external(content: str) -> list[str]:
+    """Return every place of a page that could fetch something or run a script."""
+    without_images = re.sub(r"data:image/[\w+]+;base64,[\w+/=]*", "", content)
+    tags = re.findall(r"<[a-zA-Z][^>]*>", without_images)
+    names = r"(?:script|iframe|object|embed|link|base|form|video|audio|source|use|image|foreignObject)\b"
+    found = [tag for tag in tags if re.match(rf"<{names}", tag, re.IGNORECASE)]
+    found += [
+        tag for tag in tags if re.search(r"\s(?:src|srcset|href|poster|background|action)\s*=\s*[\"']?(?!#|\")", tag)
+    ]
+    found += [tag for tag in tags if re.search(r"[\s\"'/]on[a-z]+\s*=", re.sub(r'"[^"]*"', '""', tag))]
+    styles = re.findall(r"<style>(.*?)</style>", without_images, re.DOTALL) + re.findall(
+        r'style="([^"]*)"', without_images
+    )
+    return found + [style for style in styles if re.search(r"url\((?!#)|@import|http", style)]
+
+
+def test_the_page_opens_with_the_verdict_and_its_line_and_ends_with_what_it_is_bound_to() -> None:
+    content = page(
+        text("# Drift\n\nWhy."), text("## Evidence"), shown("alarm", "3 columns <drifted>.", "%mlprod retrain x")
+    )
+    banner, evidence, end = (content.index(mark) for mark in ("<h1>", 'id="evidence"', '<footer id="bound-to"'))
+    assert "<h1>3 columns &lt;drifted&gt;.</h1>" in content
+    assert content.index("Alarm\n") < banner < content.index("%mlprod retrain x") < evidence < end
+    for fact in ("ef" * 32, "flights/3", "ab" * 32, "cd" * 32, "numpy <b>1.26.4</b>", "4.2 s"):
+        assert content.index(fact, end) > end or fact == "4.2 s"
+    assert "<title>Alarm: Drift report of flights</title>" in content
+    assert "2013-04-01 to the last row" in content
+    assert "24,512" in content
+
+
+@pytest.mark.parametrize(("status", "word"), [("ok", "OK"), ("warn", "Warning"), ("alarm", "Alarm")])
+def test_a_state_is_told_by_a_word_and_a_shape_besides_its_colour(status: str, word: str) -> None:
+    content = page(shown(status))
+    badge = content.split('<p class="badge">')[1].split("</p>")[0]
+    assert word in badge
+    shapes = {"ok": "<circle", "warn": "M12 1.6", "alarm": "M7.4 1h9.2"}
+    assert [name for name, shape in shapes.items() if shape in badge] == [status]
+
+
+def test_the_page_has_landmarks_a_language_and_a_policy() -> None:
+    content = page(text("# A\n\n## One\n\n### Part\n\n## Two"), shown())
+    for part in (
+        '<html lang="en">',
+        "<header>",
+        '<nav aria-label="Contents">',
+        "<main ",
+        "<footer ",
+        'name="viewport"',
+    ):
+        assert part in content
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in content
+    assert content.count("<h1") == 1
+
+
+def test_the_contents_lead_to_the_headings() -> None:
+    content = page(text("# A\n\n## One & two\n\n## One & two"), text("### `code` part"), shown())
+    links = re.findall(r'<a href="#(s-[^"]+)">([^<]+)</a>', content)
+    assert [name for _, name in links] == ["One &amp; two", "One &amp; two", "code part"]
+    assert len({anchor for anchor, _ in links}) == 3
+    assert all(f'id="{anchor}"' in content for anchor, _ in links)
+
+
+def test_code_is_hidden_behind_a_toggle_and_tags_are_honoured() -> None:
+    content = page(
+        code("x_shown = 1"),
+        code("x_hide = 1", "hide-input"),
+        code("x_remove = 1", "remove-input", outputs=[html("<p>kept output</p>")]),
+        code("x_cell = 1", "remove-cell", outputs=[html("<p>gone</p>")]),
+        code("x_parameters = 1", "injected-parameters"),
+        shown(),
+    )
+    for name in ("x_shown", "x_hide"):
+        assert content.index('<details class="code">') < content.index(name)
+    for gone in ("x_remove", "x_cell", "x_parameters", "gone"):
+        assert gone not in content
+    assert "kept output" in content
+    assert "open><summary>Code" not in content
+
+
+def test_a_failed_report_says_what_failed_and_marks_the_cell() -> None:
+    error = {"output_type": "error", "ename": "KeyError", "evalue": "'<b>'", "traceback": ["\x1b[31mline\x1b[0m"]}
+    ran = code("ws.monitor()", outputs=[error])
+    later = code("later()")
+    later["metadata"]["papermill"] = {"status": "pending"}
+    failure = {"reason": "error", "cell": 1, "error": "KeyError", "message": "'<b>'"}
+    content = page(text("# A"), ran, later, failure=failure)
+    assert 'class="is-failed"' in content
+    assert "<h1>Cell 2 raised KeyError: &#39;&lt;b&gt;&#39;</h1>" in content
+    assert 'class="cell failed" id="cell-2"' in content
+    assert 'href="#cell-2"' in content
+    assert "Not run (cell 3)" in content
+    assert "\x1b" not in content
+    assert "none: the report failed" not in content or "ef" * 32 not in content
+
+
+def test_a_notebook_without_a_verdict_is_shown_as_failed() -> None:
+    assert "The notebook came to no verdict" in page(text("# A"))
+    assert "it shows 2 verdicts (cells 1, 2)" in page(shown(), shown())
+
+
+def test_the_page_stays_small_whatever_is_shown_and_says_what_is_left_out() -> None:
+    row = "<tr><td>1234567890</td></tr>"
+    outputs = [
+        html(f"<table>{row * 5_000}</table>"),
+        html(f"<table>{row * 100_000}</table>"),
+        {"output_type": "stream", "name": "stdout", "text": "x" * 5_000_000},
+        {"output_type": "display_data", "metadata": {}, "data": {"image/png": "A" * 300_000}},
+    ]
+    small = [html(f"<table>{row * 1_000}</table>") for _ in range(40)]
+    content = page(code("a", outputs=outputs), code("b", outputs=small), shown())
+    assert len(content.encode()) <= 200_000
+    assert "is left out here; it is in report.ipynb" in content
+    assert "shortened; the whole is in report.ipynb" in content
+
+
+def test_nothing_in_a_page_of_hostile_strings_can_run_or_fetch() -> None:
+    content = hostile_page()
+    # What the notebook's author wrote may hold links; a link asks for nothing until it is followed.
+    assert external(re.sub(r'<a href="https?://[^"]*">', "<a>", content)) == []
+    assert "&lt;script&gt;window.hit=1&lt;/script&gt;" in content
+
+
+@pytest.mark.parametrize("string", HOSTILE)
+def test_a_hostile_string_is_made_safe_wherever_it_stands(string: str) -> None:
+    for made in (
+        clean.output_html(string),
+        clean.output_html(f"<table><td>{string}</td></table>"),
+        clean.drawing(string),
+    ):
+        assert external(made) == []
+    assert external(re.sub(r'href="https?://[^"]*"', "", clean.author_html(string))) == []
+
+
+def test_a_drawing_keeps_its_shapes_words_and_colours() -> None:
+    drawn = (
+        '<figure><svg viewBox="0 0 9 9" role="img" aria-label="a &amp; b"><title>T</title><g class="axis">'
+        '<path d="M0 0h9" style="stroke:var(--window,#06c)"/><text x="1" y="2">dep &lt; 3<tspan dx="1">µ</tspan></text>'
+        "</g></svg><figcaption>c</figcaption></figure>"
+    )
+    made = clean.output_html(drawn)
+    for part in (
+        'viewBox="0 0 9 9"',
+        'aria-label="a &amp; b"',
+        "<title>T</title>",
+        "var(--window,#06c)",
+        "dep &lt; 3<tspan",
+    ):
+        assert part in made
+    assert "<figcaption>c</figcaption></figure>" in made
+
+
+def test_images_are_inside_the_page_and_carry_their_description() -> None:
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><style>path{fill:red}</style></svg>'
+    output = {
+        "output_type": "display_data",
+        "metadata": {"image/svg+xml": {"alt": "Delay, April"}},
+        "data": {"image/svg+xml": svg},
+    }
+    content = page(code("plot", outputs=[output]), shown())
+    assert base64.b64encode(svg.encode()).decode() in content
+    assert 'alt="Delay, April"' in content
+
+
+def test_a_drawing_of_plain_shapes_takes_the_colours_of_the_page() -> None:
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" fill="currentColor"><title>T</title><path d="M0 0"/></svg>'
+    output = {"output_type": "display_data", "metadata": {}, "data": {"image/svg+xml": svg}}
+    assert '<figure><svg fill="currentColor"><title>T</title><path d="M0 0"></path></svg></figure>' in page(
+        code("plot", outputs=[output]), shown()
+    )
+
+
+def test_the_verdict_is_shown_once() -> None:
+    assert page(shown("ok", "nothing moved at all.")).count("nothing moved at all.") == 1
+
+
+def test_jupyterlab_and_nbconvert_can_export_the_same_page(tmp_path: Path) -> None:
+    import nbformat
+
+    made = notebook(text("# Drift"), shown(), mlprod={"report": REPORT})
+    text_of, resources = render.ReportExporter().from_notebook_node(nbformat.from_dict(made))
+    assert text_of == render.to_html(made)
+    assert resources["output_extension"] == ".html"
+
+
+def test_a_plain_notebook_can_be_rendered_too() -> None:
+    made = notebook(text("# My analysis\n\nA [link](https://example.org)."), shown("ok"))
+    content = render.to_html(made)
+    assert "<title>OK: My analysis</title>" in content
+    assert VERDICT_MIME not in content
