@@ -1,0 +1,77 @@
+"""When a job is due: cron expressions in time zones, with each moment once.
+
+At the spring change, times that do not exist run at the first moment that does; at the autumn change, a job at a fixed
+hour runs the first time that hour comes. A job with a star for its minute or hour follows real time, so it runs in both
+of the repeated hours. This is what Debian's cron does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, available_timezones
+
+from mlprod_nb.errors import NotFound, UsageError
+
+
+def check(cron: str, timezone: str) -> None:
+    """Make sure that an expression and a time zone can be used.
+
+    Raises:
+        UsageError: The expression is not five cron fields, or never comes.
+        NotFound: There is no such time zone.
+    """
+    from cronsim import CronSim, CronSimError
+
+    hint = "Write minute, hour, day, month and weekday, as in: 0 6 * * 1"
+    if len(cron.split()) != 5:
+        raise UsageError(f"{cron!r} has {len(cron.split())} cron fields; it needs 5.", hint=hint)
+    try:
+        next(CronSim(cron, datetime(2024, 1, 1, tzinfo=UTC)))
+    except CronSimError as error:
+        raise UsageError(f"{cron!r} is not a cron expression: {error}.", hint=hint) from None
+    except StopIteration:
+        raise UsageError(f"{cron!r} never comes.", hint=hint) from None
+    zone(timezone)
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone.
+
+    Raises:
+        NotFound: There is none of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise NotFound(
+            "time zone", name, available_timezones(), hint="Write an IANA name, as in Europe/Berlin."
+        ) from None
+
+
+def slots(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
+    """Yield the moments later than ``after`` at which a job is due: UTC, growing, each once."""
+    from cronsim import CronSim
+
+    latest = after.astimezone(UTC)
+    for local in CronSim(cron, after.astimezone(zone(timezone))):
+        moment = local.astimezone(UTC)
+        # In the repeated hour the calculator may go back to the first one; in the missing hour several times meet.
+        if moment > latest:
+            latest = moment
+            yield moment
+
+
+def next_slot(cron: str, timezone: str, after: datetime) -> datetime | None:
+    """Return the first moment later than ``after``, or ``None`` where there is none."""
+    return next(slots(cron, timezone, after), None)
+
+
+def newest_slot(cron: str, timezone: str, after: datetime, until: datetime) -> datetime | None:
+    """Return the last moment later than ``after`` and not later than ``until``, or ``None``."""
+    newest = None
+    for moment in slots(cron, timezone, after):
+        if moment > until:
+            break
+        newest = moment
+    return newest

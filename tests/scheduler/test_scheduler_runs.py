@@ -1,0 +1,179 @@
+"""Runs as processes: exit codes, time-outs, logs; and the scheduler as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mlprod_nb import scheduler
+from mlprod_nb.scheduler import JobSpec, Runner
+from mlprod_nb.scheduler.jobs import STOPPED, TIMED_OUT
+from mlprod_nb.settings import Layout
+from mlprod_nb.store import Store
+
+NOON = datetime(2025, 5, 5, 12, 0, 30, tzinfo=UTC)
+#: Stands in for the shell door: takes the command line's words as a Python program of one line.
+PYTHON = (sys.executable, "-c", "import sys; exec(sys.argv[1])")
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    (tmp_path / "mlprod.toml").write_text("")
+    Layout(tmp_path).state.mkdir()
+    store = Store(Store.sqlite_url(Layout(tmp_path).database))
+    store.migrate()
+    yield Runner(store, tmp_path, PYTHON, lambda: NOON)
+    store.close()
+
+
+def due(runner: Runner, program: str, timeout_seconds: float = 60.0) -> scheduler.DueSlot:
+    spec = JobSpec("0 6 * * *", f"'{program}'", timeout_seconds=timeout_seconds)
+    with runner.store.write() as connection:
+        job = scheduler.add(connection, spec, validate=lambda _: None, now=NOON - timedelta(days=9)).job
+        return scheduler.claim_now(connection, job, NOON)
+
+
+def ending(runner: Runner) -> str:
+    with runner.store.read() as connection:
+        return scheduler.list_jobs(connection, now=NOON).jobs[-1].last
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+@pytest.mark.parametrize(("exit_code", "words"), [(0, "ok"), (1, "verdict: no"), (3, "failed, exit code 3")])
+def test_a_run_leaves_its_exit_code_and_its_output(runner: Runner, exit_code: int, words: str) -> None:
+    slot = due(runner, f'import os; print("seen in", os.getcwd()); raise SystemExit({exit_code})')
+    assert runner.execute(slot) == exit_code
+    assert ending(runner) == words
+    assert (runner.root / slot.log_path).read_text() == f"seen in {runner.root}\n"
+
+
+def test_a_run_that_takes_too_long_is_ended_with_all_its_processes(runner: Runner) -> None:
+    program = (
+        "import subprocess, sys, time; "
+        'child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]); '
+        "print(child.pid, flush=True); time.sleep(600)"
+    )
+    slot = due(runner, program, timeout_seconds=3.0)
+    assert runner.execute(slot) == TIMED_OUT
+    assert ending(runner) == "timed out"
+    child = int((runner.root / slot.log_path).read_text())
+    until(lambda: not alive(child))
+
+
+def test_a_run_that_ignores_the_polite_signal_is_ended_too(runner: Runner) -> None:
+    program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    began = time.monotonic()
+    assert runner.execute(due(runner, program, timeout_seconds=1.0)) == TIMED_OUT
+    assert time.monotonic() - began < 20
+
+
+def test_a_run_is_ended_when_the_scheduler_stops(runner: Runner) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert runner.execute(due(runner, "import time; time.sleep(600)"), stop) == STOPPED
+    assert ending(runner) == "stopped"
+
+
+def test_nobody_can_answer_a_run(runner: Runner) -> None:
+    assert runner.execute(due(runner, "import sys; raise SystemExit(len(sys.stdin.read()))")) == 0
+
+
+def test_files_of_the_workspace_do_not_stand_in_for_modules(runner: Runner) -> None:
+    from mlprod_nb.scheduler.runs import COMMAND
+
+    (runner.root / "click.py").write_text("raise SystemExit(42)")
+    assert subprocess.run([*COMMAND[:2], "-c", "import click"], cwd=runner.root, timeout=60).returncode == 0
+
+
+def test_the_loop_runs_what_is_due_and_ends_when_told(runner: Runner) -> None:
+    with runner.store.write() as connection:
+        spec = JobSpec("0 * * * *", "'raise SystemExit(0)'")
+        for _ in range(6):
+            scheduler.add(connection, spec, validate=lambda _: None, now=NOON - timedelta(hours=2))
+    stop = threading.Event()
+    thread = threading.Thread(target=scheduler.loop, args=(runner,), kwargs={"stop": stop, "poll_seconds": 0.05})
+    thread.start()
+    try:
+        until(lambda: _endings(runner) == ["ok"] * 6)
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_a_database_that_is_away_does_not_end_the_loop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    away = Runner(Store(Store.sqlite_url(tmp_path / "no" / "such.db")), tmp_path, PYTHON, lambda: NOON)
+    stop = threading.Event()
+    thread = threading.Thread(target=scheduler.loop, args=(away,), kwargs={"stop": stop, "poll_seconds": 0.01})
+    thread.start()
+    try:
+        until(lambda: len(caplog.records) >= 3)
+        assert thread.is_alive()
+    finally:
+        stop.set()
+        thread.join(20)
+    assert all("did not answer" in record.message for record in caplog.records)
+
+
+def test_the_scheduler_is_a_process_that_starts_once_and_ends_when_told(runner: Runner) -> None:
+    root = runner.root
+    assert scheduler.running(root) is None
+    pid = scheduler.start(root)
+    try:
+        assert alive(pid)
+        assert scheduler.running(root) == pid
+        assert scheduler.start(root) == pid
+        other = [sys.executable, "-m", "mlprod_nb.scheduler", "--root", str(root)]
+        assert subprocess.run(other, timeout=60).returncode == 0
+        assert scheduler.running(root) == pid
+    finally:
+        assert scheduler.stop(root)
+    until(lambda: not alive(pid))
+    assert scheduler.running(root) is None
+    assert not scheduler.stop(root)
+
+
+def test_a_scheduler_that_was_killed_leaves_nothing_that_blocks(runner: Runner) -> None:
+    pid = scheduler.start(runner.root)
+    os.kill(pid, 9)
+    until(lambda: scheduler.running(runner.root) is None)
+    again = scheduler.start(runner.root)
+    try:
+        assert again != pid
+    finally:
+        scheduler.stop(runner.root)
+
+
+def test_a_directory_that_is_no_workspace_is_one_clear_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mlprod_nb.scheduler", "--root", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "mlprod.toml is not there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _endings(runner: Runner) -> list[str]:
+    with runner.store.read() as connection:
+        return [row.last for row in scheduler.list_jobs(connection, now=NOON).jobs]
