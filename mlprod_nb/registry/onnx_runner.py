@@ -205,11 +205,14 @@ def _array(values: Sequence[Any], column: Column) -> Array:
         if not all(value is None or isinstance(value, str) for value in array):
             raise ValueError
         return array
-    array = np.asarray([np.nan if value is None else value for value in values] if None in values else values)
-    if len(array) and array.dtype.kind not in _KINDS[column.type] + ("f" if None in values else ""):
+    there = np.array([value is not None for value in values], dtype=bool)
+    array = np.asarray([value for value in values if value is not None])
+    if array.ndim != 1 or (len(array) and array.dtype.kind not in _KINDS[column.type]):
         raise ValueError
-    if column.type == "double" or array.dtype.kind == "f":
-        return array.astype(np.float64)
+    if column.type == "double" or not there.all():
+        whole = np.full(len(there), np.nan)
+        whole[there] = array
+        return whole
     return array.astype(bool if column.type == "boolean" else np.int64)
 
 

@@ -5,15 +5,27 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 
 _LOGGERS = ("mlflow", "alembic")
+# What is muted belongs to the process; two threads that mute at once would restore it in the wrong order.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Mute MLflow's logging, prints, progress bars and warnings inside the block; all is as before after it."""
+    """Mute MLflow's logging, prints, progress bars and warnings inside the block; all is as before after it.
+
+    Threads take turns; blocks may be nested.
+    """
+    with _ONE_AT_A_TIME, _muted():
+        yield
+
+
+@contextlib.contextmanager
+def _muted() -> Iterator[None]:
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     disabled = _disabled()
     with (

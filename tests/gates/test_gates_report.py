@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import pytest
+
+from mlprod_nb import gates
+from mlprod_nb.errors import UsageError
+from mlprod_nb.gates import BUILT_IN, Gate, GateOutcome, Inspection, report
+from mlprod_nb.gates.builtin import FormatGate, LatencyGate
+from mlprod_nb.registry.bundles import Bundle
+
+
+@dataclass(frozen=True)
+class Said:
+    """A gate that says what it is told."""
+
+    name: str
+    status: Any = "ok"
+
+    def check(self, inspection: Inspection) -> GateOutcome:
+        if self.status == "raise":
+            raise ZeroDivisionError("division\nby zero")
+        return GateOutcome(self.name, self.status, f"{self.name.capitalize()} says {self.status}.", 1.0, 2.0)
+
+
+def test_a_sound_version_may_be_deployed(onnx_bundle: Bundle) -> None:
+    found = gates.run(onnx_bundle, subject="flights/1")
+    assert str(found.verdict) == "✓ OK: flights/1 passes all 6 gates."
+    assert found.verdict.action == "mlprod deploy flights/1"
+    assert found.exit_code == 0
+    assert [outcome.name for outcome in found.gates] == list(BUILT_IN)
+
+
+def test_a_python_version_passes_with_a_warning_that_says_why(python_bundle: Bundle) -> None:
+    found = gates.run(python_bundle, subject="flights/2")
+    assert (found.verdict.status, found.exit_code, found.runtime) == ("warn", 0, "python")
+    assert "FunctionTransformer is not supported" in found.verdict.sentence
+
+
+def test_one_gate_that_says_no_is_enough(onnx_bundle: Bundle) -> None:
+    found = gates.run(
+        onnx_bundle, subject="flights/1", gates=[Said("one"), Said("two", "alarm"), Said("three", "warn")]
+    )
+    assert (found.verdict.status, found.exit_code, found.verdict.action) == ("alarm", 1, "")
+    assert found.verdict.sentence == "flights/1 must not be deployed: two: Two says alarm."
+
+
+def test_a_gate_that_raises_is_a_no_in_one_line(onnx_bundle: Bundle) -> None:
+    found = gates.run(onnx_bundle, gates=[Said("broken", "raise")])
+    assert found.gates[-1] == GateOutcome("broken", "alarm", "The gate failed: ZeroDivisionError: division by zero")
+    assert found.exit_code == 1
+
+
+def test_integrity_is_checked_first_whatever_gates_are_asked_for(onnx_bundle: Bundle) -> None:
+    assert [outcome.name for outcome in gates.run(onnx_bundle, gates=[Said("one")]).gates] == ["integrity", "one"]
+    late = [Said("one"), BUILT_IN["integrity"]]
+    assert [outcome.name for outcome in gates.run(onnx_bundle, gates=late).gates] == ["integrity", "one"]
+
+
+def test_a_slow_model_is_refused_by_the_latency_budget(onnx_bundle: Bundle) -> None:
+    ticks = count()
+    slow = LatencyGate(limit_ms=50.0, calls=30, limit_seconds=1e9, timer=lambda: next(ticks) * 0.06)
+    outcome = slow.check(Inspection(onnx_bundle))
+    assert (outcome.status, outcome.limit) == ("alarm", 50.0)
+    assert outcome.value == pytest.approx(60.0)
+    generous = LatencyGate(limit_ms=61.0, calls=30, limit_seconds=1e9, timer=lambda: next(ticks) * 0.06)
+    assert generous.check(Inspection(onnx_bundle)).status == "ok"
+
+
+def test_measuring_latency_ends_in_time(onnx_bundle: Bundle) -> None:
+    ticks = count()
+    gate = LatencyGate(limit_ms=1e9, calls=10**9, limit_seconds=5.0, timer=lambda: next(ticks) * 1.0)
+    assert "20 calls" in gate.check(Inspection(onnx_bundle)).sentence
+
+
+def test_the_report_renders_everywhere_and_escapes(onnx_bundle: Bundle) -> None:
+    found = gates.run(onnx_bundle, subject="<b>x</b>", gates=[FormatGate()])
+    assert "ONNX" in str(found)
+    assert "<b>x</b>" not in found._repr_html_()
+    assert list(found.to_frame()["name"]) == ["integrity", "format"]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    value: str = "package:Gate"
+
+    def load(self) -> Any:
+        return lambda: Said(self.name)
+
+
+def test_installed_packages_add_gates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "entry_points", lambda group: [_Entry("fairness")])
+    found: dict[str, Gate] = gates.available()
+    assert list(found) == [*BUILT_IN, "fairness"]
+
+
+def test_a_package_cannot_replace_a_built_in_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "entry_points", lambda group: [_Entry("integrity")])
+    with pytest.raises(UsageError, match="'integrity' of package:Gate has a name that is taken"):
+        gates.available()
