@@ -35,6 +35,7 @@ COLUMNS = (
     "label",
     "label_number",
 )
+_LARGEST = 1e100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -178,7 +179,9 @@ class Scan:
 
     def _value(self, metric: Metric) -> str:
         value = f"({metric.value(self._outcome)})::DOUBLE"
-        return f"CASE WHEN label_known IS NOT NULL THEN {value} END" if metric.needs_labels else value
+        # Squares must stay finite, and what is not a number does not count.
+        condition = f"abs({value}) <= {_LARGEST}" + (" AND label_known IS NOT NULL" if metric.needs_labels else "")
+        return f"CASE WHEN {condition} THEN {value} END"
 
 
 @contextmanager

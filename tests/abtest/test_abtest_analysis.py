@@ -235,6 +235,38 @@ def test_a_missing_column_and_an_unfit_metric_are_errors_of_the_caller() -> None
         result(table, "primary: brier", classes=("a", "b", "c"))
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_no_data_whatever_end_in_anything_but_a_result(seed: int) -> None:
+    """Labels of any kind, missing and absurd numbers, empty names, units without a pattern."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(0, 400))
+    numbers = [None, float("nan"), float("inf"), -1e308, 1e308, 1e200, 0.0, 0.5, 1.0, 5e-324]
+    words = [None, "", "0", "1", "1.0", "True", "late", "'; DROP TABLE predictions; --", "\u0000", "❄"]
+
+    def draw(values: list[Any]) -> list[Any]:
+        return [values[i] for i in rng.integers(0, len(values), count)]
+
+    table = labelled(
+        draw([*NAMES, *NAMES, *NAMES, "shadow"]),
+        unit=draw([None, "", "a", *map(str, range(200))]),
+        prediction=draw(words),
+        score=draw(numbers),
+        label=draw(words),
+        label_number=draw(numbers),
+        latency_ms=pa.array(draw([None, float("nan"), 0.0, 1.0, 1e30]), pa.float32()),
+    )
+    task_classes = [(0, 1), (False, True), ("late", "❄"), ()][seed % 4]
+    primary = "absolute_error" if not task_classes else ("accuracy", "brier")[seed % 2]
+    method = ("method: planned\nlooks: 3\nexpected_rows: 60", "method: fixed\nexpected_rows: 50", "")[seed % 3]
+    found = result(table, f"primary: {primary}\nguardrails: [latency_ms]\n{method}", classes=task_classes)
+    assert found.exit_code in (0, 1)
+    assert str(found)
+    assert found.to_json()
+    assert found._repr_html_()
+    assert plots.sequence_svg(found) is not None
+    assert plots.intervals_svg(found) is not None
+
+
 def test_a_fixed_test_is_read_once_however_much_comes_later() -> None:
     right = rights(6_000, 0.7, 0.8)
     body = "method: fixed\nexpected_rows: 2000"
