@@ -121,7 +121,13 @@ class Result:
                 columns = tuple(rows[0])
                 tables.append(Section(title, columns, tuple(tuple(row.get(c) for c in columns) for row in rows)))
             elif isinstance(rows, dict):
-                known = {key: item for key, item in rows.items() if item not in (None, "")}
+                # A dataclass's fields are words of ours; a dictionary's keys may be the user's.
+                named = is_dataclass(value)
+                known = {
+                    key.replace("_", " ") if named else key: item
+                    for key, item in rows.items()
+                    if item not in (None, "")
+                }
                 tables.append(Section(title, (), tuple((key, _shown(key, item)) for key, item in known.items())))
             else:
                 facts.append((title, _shown(name, rows)))
