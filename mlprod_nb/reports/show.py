@@ -8,8 +8,21 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from mlprod_nb.results import Result, Section
+
+
+class Figure(Protocol):
+    """A drawing with words, as monitoring makes them."""
+
+    @property
+    def description(self) -> str:
+        """What there is to see."""
+
+    @property
+    def svg(self) -> str:
+        """The drawing."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +50,29 @@ class Part(Result):
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A drawing as SVG text, or a sentence where there is none.
+class Gallery:
+    """Drawings side by side, each with its words.
 
     Attributes:
-        svg: The drawing; empty where there is none.
-        sentence: What is said then.
+        drawings: SVG text and what there is to see.
+        sentence: What is said where there is no drawing.
     """
 
-    svg: str
+    drawings: tuple[tuple[str, str], ...]
     sentence: str
 
     def _repr_html_(self) -> str:
-        if not self.svg:
+        if not self.drawings:
             return f"<p>{html.escape(self.sentence)}</p>"
-        return f'<figure style="color:var(--jp-ui-font-color1,currentColor)">{self.svg}</figure>'
+        shown = "".join(
+            f'<figure style="margin:0">{svg}<figcaption>{html.escape(words)}</figcaption></figure>'
+            for svg, words in self.drawings
+        )
+        layout = "display:flex;flex-wrap:wrap;gap:1.5rem;color:var(--jp-ui-font-color1,currentColor)"
+        return f'<div class="gallery" style="{layout}">{shown}</div>'
+
+    def __str__(self) -> str:
+        return "\n".join(words for _, words in self.drawings if words) or self.sentence
 
 
 def part(result: Result, *titles: str, otherwise: str) -> Part:
@@ -66,6 +87,11 @@ def part(result: Result, *titles: str, otherwise: str) -> Part:
     return Part(otherwise, tuple(section for section in found if section.rows))
 
 
-def drawing(svg: str, *, otherwise: str) -> Drawing:
-    """Show a drawing, or a sentence where it is empty."""
-    return Drawing(svg, otherwise)
+def figures(found: Sequence[Figure], *, otherwise: str) -> Gallery:
+    """Show figures side by side, their descriptions below, or a sentence where there are none."""
+    return Gallery(tuple((figure.svg, figure.description) for figure in found), otherwise)
+
+
+def drawing(svg: str, *, otherwise: str) -> Gallery:
+    """Show one drawing, or a sentence where it is empty."""
+    return Gallery(((svg, ""),) if svg else (), otherwise)
