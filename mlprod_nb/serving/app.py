@@ -18,7 +18,6 @@ from starlette.types import Scope
 
 from mlprod_nb.access.rights import Action
 from mlprod_nb.clock import Clock
-from mlprod_nb.prediction_log.schema import FeedbackBatch, encode_feedback
 from mlprod_nb.serving import docs_page, openapi
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.dataplane import Answer, DataPlane
@@ -118,20 +117,7 @@ class _Handlers:
         now = self._gateway.clock()
         rows = feedback.read(body, live.models[0].bundle.manifest.classes, received_at=now)
         if rows:
-            record = encode_feedback(
-                FeedbackBatch(
-                    prediction_id=[row.prediction_id for row in rows],
-                    endpoint=[live.name] * len(rows),
-                    kind=[row.kind for row in rows],
-                    name=[row.name for row in rows],
-                    text=[row.text for row in rows],
-                    number=[row.number for row in rows],
-                    source=[row.source for row in rows],
-                    event_time=[row.event_time for row in rows],
-                    received_at=[now] * len(rows),
-                )
-            )
-            await self._gateway.plane.log.append("feedback", record)
+            await self._gateway.plane.log.feedback(feedback.batch(live.name, rows, received_at=now))
         for row in rows:
             self._gateway.telemetry.feedback_rows.labels(live.name, row.kind).inc()
         return _json({"accepted": len(rows)})

@@ -1,26 +1,42 @@
-"""Writing to the prediction log, and recovering where it could not be written."""
+"""Writing to the prediction log: rows of several requests in one record, and recovery where it could not be written."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch, encode_feedback, encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.serving.errors import LogUnavailable
 from mlprod_nb.serving.telemetry import Telemetry
 
 _RETRY_SECONDS = 1.0
+_MOST_ROWS = 4096
 
 logger = logging.getLogger(__name__)
 
 
-class LogAppender:
-    """Appends records and returns when they are on disk.
+@dataclass(frozen=True)
+class _Waiting:
+    batch: PredictionBatch
+    kind: tuple[Any, ...]
+    synced: asyncio.Future[None]
 
-    After a failed sync a segment is never written again, since what the disk holds is unknown; every second
-    :meth:`run` tries to open another.
+
+class LogAppender:
+    """Appends rows and returns when they are on disk.
+
+    While one group of rows is encoded and synced, the rows of the requests that arrive wait together for the next; a
+    lone request waits for nobody. After a failed sync a segment is never written again, since what the disk holds is
+    unknown; every second :meth:`run` tries to open another.
 
     Args:
         folder: Where the segments are.
@@ -35,25 +51,34 @@ class LogAppender:
         self._telemetry = telemetry
         self._open_writer = open_writer
         self._writer = open_writer(folder)
+        self._waiting: deque[_Waiting] = deque()
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def failed(self) -> bool:
         """Whether the log cannot be written now."""
         return self._writer.failed is not None
 
-    async def append(self, kind: str, record: bytes) -> None:
-        """Append one record; return when it is synced to disk.
+    async def predictions(self, batch: PredictionBatch) -> None:
+        """Append rows; return when they are synced to disk.
+
+        Raises:
+            LogUnavailable: They could not be written or synced.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(batch, _kind(batch), loop.create_future())
+        self._waiting.append(waiting)
+        if self._task is None:
+            self._task = loop.create_task(self._run())
+        await waiting.synced
+
+    async def feedback(self, batch: FeedbackBatch) -> None:
+        """Append feedback; return when it is synced to disk.
 
         Raises:
             LogUnavailable: It could not be written or synced.
         """
-        try:
-            # Shielded: a caller that gives up must not take the record from the writer's hands.
-            await asyncio.shield(asyncio.wrap_future(self._writer.append(record)))
-        except Exception as error:
-            logger.error("the prediction log cannot be written: %s", error)
-            raise LogUnavailable("the prediction log cannot be written, so no answer is given.") from error
-        self._telemetry.log_appends.labels(kind).inc()
+        await self._sync("feedback", encode_feedback(batch))
 
     async def run(self) -> None:
         """Open another segment after a failure; until cancelled."""
@@ -61,6 +86,54 @@ class LogAppender:
             await asyncio.sleep(_RETRY_SECONDS)
             if self.failed:
                 await self._reopen()
+
+    def close(self) -> None:
+        """Sync what waits and close the segment."""
+        _close(self._writer)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._append(self._take())
+        finally:
+            self._task = None
+
+    def _take(self) -> list[_Waiting]:
+        """Take the next rows that fit into one record: of one endpoint's state, with columns of equal types."""
+        group = [self._waiting.popleft()]
+        rows = len(group[0].batch.prediction_id)
+        while self._waiting and self._waiting[0].kind == group[0].kind:
+            rows += len(self._waiting[0].batch.prediction_id)
+            if rows > _MOST_ROWS:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _append(self, group: list[_Waiting]) -> None:
+        try:
+            record = encode_predictions(_join([waiting.batch for waiting in group]))
+            await self._sync("prediction", record)
+        except Exception as error:  # noqa: BLE001 (whoever waits must be told, whatever it is)
+            if len(group) > 1 and not isinstance(error, LogUnavailable):
+                for waiting in group:  # one request's rows cannot be encoded: the others are not to suffer
+                    await self._append([waiting])
+                return
+            for waiting in group:
+                if not waiting.synced.done():
+                    waiting.synced.set_exception(error)
+        else:
+            for waiting in group:
+                if not waiting.synced.done():
+                    waiting.synced.set_result(None)
+
+    async def _sync(self, kind: str, record: bytes) -> None:
+        try:
+            # Shielded: a caller that gives up must not take the record from the writer's hands.
+            await asyncio.shield(asyncio.wrap_future(self._writer.append(record)))
+        except Exception as error:
+            logger.error("the prediction log cannot be written: %s", error)
+            raise LogUnavailable("the prediction log cannot be written, so no answer is given.") from error
+        self._telemetry.log_appends.labels(kind).inc()
 
     async def _reopen(self) -> None:
         broken = self._writer
@@ -72,9 +145,26 @@ class LogAppender:
         logger.warning("the prediction log goes on in a new segment")
         await asyncio.to_thread(_close, broken)
 
-    def close(self) -> None:
-        """Sync what waits and close the segment."""
-        _close(self._writer)
+
+def _kind(batch: PredictionBatch) -> tuple[Any, ...]:
+    """Return what the rows of one record must share."""
+    types = tuple((name, str(np.asarray(values).dtype)) for name, values in batch.inputs.items())
+    return batch.endpoint[0], batch.revision[0], types
+
+
+def _join(batches: list[PredictionBatch]) -> PredictionBatch:
+    if len(batches) == 1:
+        return batches[0]
+    columns: dict[str, Any] = {
+        field.name: list(chain.from_iterable(getattr(batch, field.name) for batch in batches))
+        for field in fields(PredictionBatch)
+        if field.name not in {"inputs", "score"}
+    }
+    return PredictionBatch(
+        **columns,
+        score=np.concatenate([np.asarray(batch.score) for batch in batches]),
+        inputs={name: np.concatenate([batch.inputs[name] for batch in batches]) for name in batches[0].inputs},
+    )
 
 
 def _close(writer: SegmentWriter) -> None:

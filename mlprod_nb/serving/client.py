@@ -149,7 +149,10 @@ class GatewayClient:
         return self._send("GET", "/metrics").text
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        content = orjson.dumps(body, default=_plain, option=_OPTIONS)
+        try:
+            content = orjson.dumps(body, default=_plain, option=_OPTIONS)
+        except orjson.JSONEncodeError as error:
+            raise InvalidInput(f"the data cannot be sent: {error.__cause__ or error}.") from None
         return self._json(self._send("POST", path, content))
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
@@ -183,7 +186,7 @@ def _row_count(columns: Mapping[str, Sequence[Any]]) -> int:
 
 def _plain(value: Any) -> Any:
     """Write what JSON lacks: moments of other libraries as ISO 8601, their missing values as null."""
-    if value != value or str(value) in {"<NA>", "NaT"}:
+    if str(value) in {"<NA>", "NaT", "nan"}:
         return None
     if hasattr(value, "isoformat"):
         return value.isoformat()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.prediction_log.schema import PredictionBatch, encode_predictions
+from mlprod_nb.prediction_log.schema import PredictionBatch
 from mlprod_nb.routing import Variant
 from mlprod_nb.serving.appending import LogAppender
 from mlprod_nb.serving.batching import Scores
@@ -147,7 +147,7 @@ class DataPlane:
 
     async def _append(self, live: LiveEndpoint, rows: Rows, batch: PredictionBatch) -> None:
         try:
-            await self.log.append("prediction", encode_predictions(batch))
+            await self.log.predictions(batch)
         except LogUnavailable:
             self._telemetry.unlogged.labels(live.name).inc(rows.count)
             raise

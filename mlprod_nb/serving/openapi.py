@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from typing import Any
 
-from mlprod_nb import __version__
 from mlprod_nb.registry.bundles import Column, ColumnType
 from mlprod_nb.serving.protocols.feedback import KINDS
 from mlprod_nb.serving.routes import LiveEndpoint
@@ -60,7 +60,7 @@ def document(endpoints: Iterable[LiveEndpoint]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "mlprod gateway",
-            "version": __version__,
+            "version": version("mlprod_nb"),
             "description": "Predictions over HTTP. A reply means that the prediction is logged, on disk.",
         },
         "paths": paths,

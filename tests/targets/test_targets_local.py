@@ -15,6 +15,7 @@ import pytest
 from mlprod_nb import targets
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import NotFound, Unavailable
+from mlprod_nb.serving.client import GatewayClient
 from mlprod_nb.settings import Layout
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.targets import local
@@ -90,6 +91,8 @@ def test_tls_is_served_with_the_workspaces_own_certificate(root: Path) -> None:
     record = local.start(root)
     assert record.url.startswith("https://")
     assert local.running(root) == record
+    with GatewayClient(record.url, "", verify=str(Layout(root).tls / "ca.pem")) as trusting:
+        assert trusting.ready()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{record.url}/health/live", trust_env=False)
 

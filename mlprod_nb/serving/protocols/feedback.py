@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mlprod_nb.errors import InvalidInput, nearest
+from mlprod_nb.prediction_log.schema import FeedbackBatch
 from mlprod_nb.registry.bundles import ClassLabel
 from mlprod_nb.serving.errors import MalformedRequest
 from mlprod_nb.serving.identifiers import is_identifier
@@ -60,6 +61,21 @@ def read(body: bytes, classes: Sequence[ClassLabel], *, received_at: datetime) -
         raise MalformedRequest('the body must be an object with one list: {"feedback": […]}.')
     names = {label: str(label) for label in classes}
     return [_row(number, row, names, received_at) for number, row in enumerate(rows)]
+
+
+def batch(endpoint: str, rows: Sequence[FeedbackRow], *, received_at: datetime) -> FeedbackBatch:
+    """Return checked rows as the prediction log takes them."""
+    return FeedbackBatch(
+        prediction_id=[row.prediction_id for row in rows],
+        endpoint=[endpoint] * len(rows),
+        kind=[row.kind for row in rows],
+        name=[row.name for row in rows],
+        text=[row.text for row in rows],
+        number=[row.number for row in rows],
+        source=[row.source for row in rows],
+        event_time=[row.event_time for row in rows],
+        received_at=[received_at] * len(rows),
+    )
 
 
 def _row(number: int, row: Any, names: Mapping[ClassLabel, str], received_at: datetime) -> FeedbackRow:
