@@ -8,6 +8,7 @@ falls into the same bin.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,27 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MISSING_TYPES = ("NAType", "NaTType")
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column of few distinct texts: each row's place in ``names``, -1 where a value is missing."""
+
+    codes: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def equals(self, name: str) -> NDArray[np.bool_]:
+        """Return which rows hold a text."""
+        place = self.names.index(name) if name in self.names else len(self.names)
+        equal: NDArray[np.bool_] = self.codes == place
+        return equal
+
+    def present(self) -> tuple[str, ...]:
+        """Return the texts that some row holds, sorted."""
+        return tuple(sorted({self.names[place] for place in np.unique(self.codes).tolist() if place >= 0}))
 
 
 def is_missing(value: Any) -> bool:
@@ -52,6 +74,9 @@ def to_texts(column: Any) -> list[str | None]:
 
 def to_counts(column: Any) -> tuple[Counter[str], int]:
     """Return the count of each category of a column, and how many values are missing."""
+    if isinstance(column, Coded):
+        sizes = np.bincount(column.codes + 1, minlength=len(column.names) + 1).tolist()
+        return Counter({name: size for name, size in zip(column.names, sizes[1:], strict=True) if size}), sizes[0]
     if is_arrow(column):
         import pyarrow as pa
         import pyarrow.compute as pc

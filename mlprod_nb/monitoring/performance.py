@@ -102,6 +102,13 @@ def evaluate(task: Task, classes: Sequence[ClassLabel], rows: Labelled) -> tuple
     return tuple(found)
 
 
+def main_estimate(task: Task, rows: Labelled) -> Estimate | None:
+    """Return the one metric that is shown over time: accuracy or MAE; ``None`` for fewer than two rows."""
+    if len(rows.labels) < 2:
+        return None
+    return _mean("mae", np.abs(rows.scores - rows.labels)) if task == "regression" else _accuracy(rows)
+
+
 def worse_by(metric: str, value: float, reference: float) -> float:
     """Return by how much a metric is worse than the reference, in its own units; negative where it is better."""
     return reference - value if metric in HIGHER_IS_BETTER else value - reference

@@ -128,7 +128,7 @@ def _number_figure(column: ColumnProfile, window: ColumnCounts) -> Figure:
 
 
 def _view(column: ColumnProfile, window: ColumnCounts, edges: Floats) -> tuple[float, float]:
-    """Choose the range to show: the middle 98 % of both, widened where that is a single value."""
+    """Choose the range to show: the middle 98 % of both, and half a bar on either side."""
     ends = []
     for counts in (np.asarray(column.counts), window.counts):
         reached = np.cumsum(counts) / counts.sum()
@@ -138,7 +138,8 @@ def _view(column: ColumnProfile, window: ColumnCounts, edges: Floats) -> tuple[f
         high = max(high, window.maximum)
     if window.minimum is not None and window.counts[0] > 0.01 * window.counts.sum():
         low = min(low, window.minimum)
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
+    margin = (high - low) / (2 * _BARS) or 0.5
+    return low - margin, high + margin
 
 
 def _heights(counts: NDArray[np.int64], edges: Floats, stops: Floats) -> Floats:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.monitoring import performance
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts, bin_counts, choose_edges, commonest
-from mlprod_nb.monitoring.columns import Floats, is_arrow, single, to_counts, to_numbers, to_texts
+from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_counts, to_numbers, to_texts
 from mlprod_nb.registry.bundles import (
     LABEL_COLUMN,
     PREDICTION_COLUMN,
@@ -207,13 +207,12 @@ def build(
     )
 
 
-def outcome_values(name: str, codes: NDArray[Any], classes: tuple[ClassLabel, ...]) -> NDArray[Any]:
+def outcome_values(name: str, codes: NDArray[Any], classes: tuple[ClassLabel, ...]) -> NDArray[Any] | Coded:
     """Return an outcome as it is profiled: numbers as they are, class codes as class names, unknown ones left out."""
     if name == SCORE_COLUMN or not classes:
         numbers: NDArray[Any] = codes[~np.isnan(codes)]
         return numbers
-    names: NDArray[Any] = np.array([str(label) for label in classes], dtype=object)[codes[codes >= 0]]
-    return names
+    return Coded(codes[codes >= 0], tuple(str(label) for label in classes))
 
 
 def _outcome(name: str, values: NDArray[Any], task: Task, classes: tuple[ClassLabel, ...]) -> ColumnProfile:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.monitoring import performance
 from mlprod_nb.monitoring.budget import Budget, holm
-from mlprod_nb.monitoring.columns import Floats, to_numbers
+from mlprod_nb.monitoring.columns import Coded, Floats, to_numbers
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate, Labelled
 from mlprod_nb.monitoring.plots import Point
 from mlprod_nb.monitoring.profile import Profile
@@ -38,18 +38,18 @@ class Outcomes:
     Attributes:
         labelled: Labels, predictions and scores; class indices for a classification, -1 where unknown.
         known: Rows with a label that can be judged.
-        versions: Each row's model version, as ``flights/3``.
-        variants: Each row's variant.
+        versions: The rows' model versions, as ``flights/3``.
+        variants: The rows' variants.
     """
 
     labelled: Labelled
     known: NDArray[np.bool_]
-    versions: NDArray[Any]
-    variants: NDArray[Any]
+    versions: Coded
+    variants: Coded
 
     def of(self, version: str) -> NDArray[np.bool_]:
         """Return which rows a version predicted; every row where the version is not named."""
-        return self.versions == version if version else np.ones(len(self.known), dtype=bool)
+        return self.versions.equals(version) if version else np.ones(len(self.known), dtype=bool)
 
 
 def read(profile: Profile, window: pa.Table) -> Outcomes:
@@ -65,8 +65,7 @@ def read(profile: Profile, window: pa.Table) -> Outcomes:
         predictions = _classes(window, "prediction", profile)
         known = labels >= 0
     known &= np.isfinite(scores)
-    versions = _texts(window, "model") + "/" + _texts(window, "version")
-    return Outcomes(Labelled(labels, predictions, scores), known, versions, _texts(window, "variant"))
+    return Outcomes(Labelled(labels, predictions, scores), known, _versions(window), _encoded(window, "variant"))
 
 
 def compare(profile: Profile, outcomes: Outcomes, version: str, budget: Budget) -> tuple[MetricRow, ...]:
@@ -102,8 +101,7 @@ def series(
     points = []
     for index in np.unique(place).tolist():
         here = place == index
-        estimates = performance.evaluate(profile.task, profile.classes, rows.take(here))
-        found = next((estimate for estimate in estimates if estimate.metric == main), None)
+        found = performance.main_estimate(profile.task, rows.take(here))
         if found is not None:
             moment = datetime.fromtimestamp(float(seconds.min() + (index + 0.5) * stretch), UTC)
             points.append(Point(moment, found.value, found.lower, found.upper, found.rows))
@@ -148,13 +146,13 @@ def _row(estimate: Estimate, scope: str, reference: float | None, worse: bool) -
     )
 
 
-def _others(profile: Profile, outcomes: Outcomes, kind: str, groups: NDArray[Any], skip: str) -> Iterator[MetricRow]:
-    names = sorted({str(name) for name in groups.tolist()})
+def _others(profile: Profile, outcomes: Outcomes, kind: str, groups: Coded, skip: str) -> Iterator[MetricRow]:
+    names = groups.present()
     if len(names) < 2:
         return
     for name in names:
         if name != skip:
-            rows = outcomes.labelled.take((groups == name) & outcomes.known)
+            rows = outcomes.labelled.take(groups.equals(name) & outcomes.known)
             for estimate in performance.evaluate(profile.task, profile.classes, rows):
                 yield _row(estimate, f"{kind} {name}", None, False)
 
@@ -164,8 +162,8 @@ def _numeric_labels(window: pa.Table) -> Floats:
         numbers = to_numbers(window.column("label_number"))
         if np.isfinite(numbers).any() or "label" not in window.column_names:
             return numbers
-    index, names = _encoded(window, "label")
-    return np.array([*(_float(name) for name in names), math.nan], dtype=np.float64)[index]
+    texts = _encoded(window, "label")
+    return np.array([*(_float(name) for name in texts.names), math.nan], dtype=np.float64)[texts.codes]
 
 
 def _float(text: str | None) -> float:
@@ -177,23 +175,23 @@ def _float(text: str | None) -> float:
 
 def _classes(window: pa.Table, name: str, profile: Profile) -> NDArray[np.int64]:
     """Return the class index of each row's text, -1 where it is missing or no class."""
-    index, names = _encoded(window, name)
-    codes: NDArray[np.int64] = performance.class_codes([*names, None], profile.classes)[index]
+    texts = _encoded(window, name)
+    codes: NDArray[np.int64] = performance.class_codes([*texts.names, None], profile.classes)[texts.codes]
     return codes
 
 
-def _texts(window: pa.Table, name: str) -> NDArray[Any]:
-    index, names = _encoded(window, name)
-    texts: NDArray[Any] = np.array([*names, ""], dtype=object)[index]
-    return texts
+def _versions(window: pa.Table) -> Coded:
+    models, versions = _encoded(window, "model"), _encoded(window, "version")
+    known = (models.codes >= 0) & (versions.codes >= 0)
+    names = tuple(f"{model}/{version}" for model in models.names for version in versions.names)
+    return Coded(np.where(known, models.codes * len(versions.names) + versions.codes, -1), names)
 
 
-def _encoded(window: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
-    """Return each row's place among the column's distinct texts, and these; -1, the end, where it is missing."""
+def _encoded(window: pa.Table, name: str) -> Coded:
     if name not in window.column_names:
-        return np.full(window.num_rows, -1), []
+        return Coded(np.full(window.num_rows, -1), ())
     import pyarrow as pa
 
     column = window.column(name).cast(pa.string()).combine_chunks().dictionary_encode()
-    index = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return index, column.dictionary.to_pylist()
+    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return Coded(codes, tuple(column.dictionary.to_pylist()))

@@ -61,7 +61,7 @@ def test_values_that_go_missing_betray_themselves_to_the_classifier() -> None:
 
 def test_unchanged_data_are_flagged_no_more_often_than_stated() -> None:
     random = np.random.default_rng(3)
-    runs, level = 8, 0.2
+    runs, level = 6, 0.2
     p_values: dict[str, list[float]] = {}
     for seed in range(runs):
         for row in alibi.compare(KINDS, columns(random, 150), columns(random, 150), level, seed=seed):
