@@ -151,6 +151,7 @@ function endpointCard(endpoint, ui) {
       "table",
       {},
       h("caption", { class: "mlprod-unseen" }, `Variants of ${endpoint.name}`),
+      h("colgroup", {}, ...Array.from({ length: 4 }, () => h("col"))),
       h(
         "thead",
         { class: "mlprod-unseen" },
@@ -196,8 +197,8 @@ function jobRow(job, now) {
     h("td", { class: "mlprod-number" }, String(job.job)),
     h("th", { scope: "row" }, h("code", {}, job.command)),
     h("td", { class: "mlprod-wide mlprod-soft" }, job.cron),
-    h("td", { class: "mlprod-soft mlprod-tight" }, job.last),
-    h("td", { class: "mlprod-soft mlprod-tight" }, ago(job.next_at, now)),
+    h("td", { class: "mlprod-soft mlprod-tight" }, job.last ? `last: ${job.last}` : ""),
+    h("td", { class: "mlprod-soft mlprod-tight" }, job.next_at ? `next ${ago(job.next_at, now)}` : ""),
   );
 }
 

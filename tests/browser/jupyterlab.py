@@ -1,0 +1,184 @@
+"""A real JupyterLab in a headless Chromium, on its own directories, without any network beyond the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+CHROMIUM = Path("/usr/bin/chromium")
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+_QUIET = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+}
+
+
+_READY = """() => {
+  const context = window.jupyterapp.shell.currentWidget?.sessionContext;
+  const kernel = context?.isReady && context.session?.kernel;
+  return kernel && kernel.connectionStatus === "connected" && kernel.status === "idle";
+}"""
+
+
+def wait_until(ready: Callable[[], Any], *, seconds: float, what: str) -> Any:
+    """Poll until something is truthy, and return it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = ready()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds} s for {what}")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running JupyterLab.
+
+    Attributes:
+        url: Where it answers.
+        token: Its token.
+        root: The directory it shows.
+    """
+
+    url: str
+    token: str
+    root: Path
+
+
+@contextmanager
+def jupyterlab(folder: Path) -> Iterator[Server]:
+    """Start a JupyterLab below a folder, and end it with its kernels."""
+    root = folder / "work"
+    root.mkdir()
+    homes = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTERLAB_SETTINGS_DIR")
+    environment = {**os.environ, **{name: str(folder / name.lower()) for name in homes}}
+    environment["JUPYTERLAB_WORKSPACES_DIR"] = str(folder / "workspaces")
+    overrides = folder / "jupyter_config_dir" / "labconfig" / "default_setting_overrides.json"
+    overrides.parent.mkdir(parents=True)
+    overrides.write_text(json.dumps(_QUIET), encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser", "--allow-root"]
+    options = {"port": port, "port_retries": 0, "root_dir": root, "ip": "127.0.0.1"}
+    command += [f"--ServerApp.{name}={value}" for name, value in options.items()]
+    command += [f"--IdentityProvider.token={token}"]
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+    try:
+        server = Server(f"http://127.0.0.1:{port}", token, root)
+        wait_until(lambda: process.poll() is not None or _answers(server), seconds=60, what=f"JupyterLab ({log})")
+        assert process.poll() is None, log.read_text(encoding="utf-8")[-2000:]
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+
+
+def _answers(server: Server) -> bool:
+    try:
+        with urllib.request.urlopen(f"{server.url}/api/status?token={server.token}", timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+@dataclass
+class Lab:
+    """One notebook open in one page.
+
+    Attributes:
+        page: Playwright's page.
+        server: The server.
+        strangers: Addresses beyond the server that the page asked for.
+    """
+
+    page: Any
+    server: Server
+    strangers: list[str] = field(default_factory=list)
+
+    def open(self, name: str, cells: list[str] | None = None) -> None:
+        """Open a notebook, made of cells where it is new, and wait until its kernel is idle."""
+        if cells is not None:
+            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+            notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+            nbformat.write(notebook, self.server.root / name)
+        self.page.goto(f"{self.server.url}/lab/tree/{name}?token={self.server.token}&reset", timeout=60_000)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.page.wait_for_function(_READY, timeout=60_000)
+        self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Run one of JupyterLab's own commands."""
+        self.page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a)", [name, arguments])
+
+    def run_by_keyboard(self, count: int, *, seconds: float = 120) -> None:
+        """Go to the first cell and press Shift+Enter so many times, each after the last one has ended."""
+        self.page.locator(".jp-Notebook .jp-Cell").first.locator(".cm-content").click()
+        for index in range(count):
+            self.page.keyboard.press("Shift+Enter")
+            wait_until(partial(self._has_run, index), seconds=seconds, what=f"cell {index + 1}")
+
+    def _has_run(self, index: int) -> bool:
+        prompt = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt").nth(index).inner_text()
+        return str(prompt).strip(" []:").isdigit()
+
+    def output(self, index: int) -> Any:
+        """Return the output area of a cell."""
+        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index).locator(".jp-Cell-outputArea")
+
+
+@contextmanager
+def chromium(server: Server) -> Iterator[Lab]:
+    """Open a page in Debian's Chromium that notes every request beyond the server."""
+    assert CHROMIUM.is_file(), "Debian's Chromium is needed: apt-get install chromium"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(_FLAGS))
+        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        lab = Lab(page, server)
+
+        def note(request: Any) -> None:
+            if not request.url.startswith((server.url, "data:", "blob:")):
+                lab.strangers.append(request.url)
+
+        def note_socket(connection: Any) -> None:
+            if not connection.url.startswith(server.url.replace("http", "ws", 1)):
+                lab.strangers.append(connection.url)
+
+        page.on("request", note)
+        page.on("websocket", note_socket)
+        try:
+            yield lab
+        finally:
+            browser.close()

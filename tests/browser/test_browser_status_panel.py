@@ -1,0 +1,166 @@
+"""The status panel in a real JupyterLab, by keyboard, as a user meets it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.jupyterlab import Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+A_STATUS = """\
+from datetime import UTC, datetime, timedelta
+from mlprod_nb.lifecycle.status import EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
+from mlprod_nb.results import Verdict
+
+now = datetime.now(UTC)
+status = StatusResult(
+    Verdict("warn", "the last drift report of 'flights' says: dep_delay drifts"),
+    "nyc-flights",
+    GatewayStatus(True, "http://127.0.0.1:41873", 4711, now - timedelta(hours=3), ""),
+    (
+        EndpointStatus("flights", 4, "champion", "flights/1", 50.0, "onnx", ""),
+        EndpointStatus("flights", 4, "challenger", "flights/2", 40.0, "onnx", ""),
+        EndpointStatus("flights", 4, "canary", "flights/3", 10.0, "python", "no converter for a FunctionTransformer"),
+        EndpointStatus("<img src=x onerror=alert(1)>", 1, "champion", "fares/12", 100.0, "onnx", ""),
+    ),
+    (
+        ReportRow("flights", "drift", "warn", "dep_delay drifts", now - timedelta(minutes=12), "3fa9c1d2aa11", 0),
+        ReportRow("flights", "abtest", "ok", "challenger is better", now - timedelta(days=2), "88a9c1d2aa22", 2),
+        ReportRow("flights", "latency", "alarm", "p99 doubled", now - timedelta(days=3), "77a9c1d2aa33", 0),
+    ),
+    (JobStatus(1, "0 6 * * 1", "report flights drift --since 7d", now + timedelta(hours=30), "ok"),),
+)"""
+
+# The lowest contrast (WCAG 2) of any text in the panel against what is painted behind it.
+CONTRAST = """panel => {
+  const numbers = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => {
+    const f = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
+  };
+  const ground = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const style = getComputedStyle(e);
+      if (style.backgroundImage !== "none") return numbers(style.backgroundImage.match(/rgb\\([^)]*\\)/)[0]);
+      const colour = numbers(style.backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = [...panel.querySelectorAll("*")]
+    .filter(e => !e.closest(".mlprod-unseen") && !e.disabled)
+    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+    .map(e => {
+      const [a, b] = [light(numbers(getComputedStyle(e).color)), light(ground(e))];
+      return { text: e.textContent, ratio: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) };
+    });
+  return found.sort((a, b) => a.ratio - b.ratio)[0];
+}"""
+
+
+def open_panel(lab: Lab, name: str) -> Any:
+    lab.open(name, ["%load_ext mlprod_nb", A_STATUS, "status"])
+    lab.run_by_keyboard(3)
+    panel = lab.page.locator(".mlprod-panel")
+    panel.wait_for(timeout=20_000)
+    return panel
+
+
+@pytest.fixture
+def clean_workspace(lab: Lab) -> Any:
+    """The server's directory without a workspace, before and after, with nothing left running."""
+    yield lab.server.root
+    if (lab.server.root / "mlprod.toml").exists():
+        down = [sys.executable, "-m", "mlprod_nb.cli", "down", "--yes"]
+        subprocess.run(down, cwd=lab.server.root, timeout=60, check=False, capture_output=True)
+        (lab.server.root / "mlprod.toml").unlink()
+        shutil.rmtree(lab.server.root / ".mlprod", ignore_errors=True)
+
+
+def test_the_first_cells_run_by_keyboard_and_the_panel_shows(lab: Lab, clean_workspace: Path, pictures: Path) -> None:
+    lab.open("first.ipynb", ["%load_ext mlprod_nb", "%mlprod init", "%mlprod up", "%mlprod status", "%mlprod stauts"])
+    lab.run_by_keyboard(5)
+    assert "is ready" in lab.output(1).inner_text()
+    assert "The gateway is up at http://127.0.0.1:" in lab.output(2).inner_text()
+    panel = lab.output(3).locator(".mlprod-panel")
+    panel.wait_for(timeout=20_000)
+    assert "Gateway at http://127.0.0.1:" in panel.inner_text()
+    assert "Nothing is deployed yet" in panel.inner_text() or "nothing is deployed yet" in panel.inner_text()
+    assert lab.output(4).inner_text().strip() == (
+        "mlprod: there is no verb 'stauts'. Did you mean 'status'? See: mlprod --help"
+    )
+    lab.page.screenshot(path=str(pictures / "first-cells.png"))
+
+
+def test_the_panel_shows_everything_as_text_in_both_themes_and_when_narrow(lab: Lab, pictures: Path) -> None:
+    panel = open_panel(lab, "themes.ipynb")
+    assert panel.locator("img").count() == 0
+    for text in (
+        "nyc-flights",
+        "<img src=x onerror=alert(1)>",
+        "40 %",
+        "model worker: no converter",
+        "12 min ago",
+        "✗",
+    ):
+        assert text in panel.inner_text(), text
+    assert panel.get_by_role("img", name="Traffic: champion 50 %, challenger 40 %, canary 10 %").count() == 1
+    assert not lab.page.locator(".mlprod-snapshot").is_visible()
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        dark = theme.endswith("Dark")
+        lab.command("apputils:change-theme", theme=theme)
+        lab.page.wait_for_selector(f'body[data-jp-theme-light="{str(not dark).lower()}"]', state="attached")
+        lab.page.wait_for_function("() => document.fonts.ready")
+        worst = panel.evaluate(CONTRAST)
+        assert worst["ratio"] >= 4.5, (theme, worst)
+        for width in (1200, 600):
+            lab.page.set_viewport_size({"width": width, "height": 1000})
+            panel.screenshot(path=str(pictures / f"status-{'dark' if dark else 'light'}-{width}.png"))
+            assert panel.evaluate("e => e.scrollWidth <= e.clientWidth"), f"the panel overflows at {width} px"
+
+
+def test_the_panel_is_used_by_keyboard_alone(lab: Lab, pictures: Path) -> None:
+    panel = open_panel(lab, "keyboard.ipynb")
+    page = lab.page
+    panel.get_by_role("button", name="Refresh").focus()
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    strip = panel.get_by_role("group", name="Line to run")
+    assert strip.locator("code").inner_text() == "%mlprod rollback flights"
+    assert strip.get_by_role("button", name="Run").evaluate("e => e === document.activeElement")
+    page.keyboard.press("Escape")
+    assert strip.count() == 0
+    assert panel.get_by_role("button", name="Roll back").evaluate("e => e === document.activeElement")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    message = panel.get_by_role("status")
+    message.wait_for(timeout=20_000)
+    assert "✗ there is no workspace at or above" in message.inner_text()
+    assert "%mlprod rollback flights" in message.inner_text()
+    panel.screenshot(path=str(pictures / "status-message.png"))
+    assert page.locator(".jp-Notebook.jp-mod-editMode").count() == 0, "JupyterLab took the key for the cell"
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == 4
+
+
+def test_a_reopened_notebook_shows_the_page_in_place_of_the_dead_panel(lab: Lab, pictures: Path) -> None:
+    open_panel(lab, "reopened.ipynb")
+    lab.command("docmanager:save")
+    lab.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    lab.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    lab.open("reopened.ipynb")
+    page = lab.page.locator(".mlprod-snapshot")
+    page.wait_for(timeout=20_000)
+    assert "flights/2" in page.inner_text()
+    lab.page.wait_for_function("() => document.body.textContent.includes('model not found')")
+    shown = [child.inner_text() for child in lab.output(2).locator(".jp-OutputArea-child").all() if child.is_visible()]
+    assert len(shown) == 1, shown
+    assert shown[0].startswith("! WARNING: the last drift report")
+    lab.page.screenshot(path=str(pictures / "reopened.png"))
