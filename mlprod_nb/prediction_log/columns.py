@@ -6,8 +6,10 @@ are made from buffers, in the layout of the Arrow columnar format, which is fast
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,42 +21,59 @@ from mlprod_nb.errors import InvalidInput
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 _SECOND_US = 1_000_000
+_DTYPES = {pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64", pa.int32(): "int32"}
+_INTEGERS = (int, np.integer)
+_NUMBERS = (*_INTEGERS, float, np.floating)
 
 
 def numbers(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
     """Return float64, float32, int64 or int32 values; ``None`` and NaN are null."""
-    dtype = np.dtype(str(kind) if not pa.types.is_floating(kind) else _FLOATS[str(kind)])
-    array, missing = _numeric(values)
-    array = np.ascontiguousarray(array, dtype=dtype)
-    return pa.Array.from_buffers(kind, len(array), [_validity(missing), pa.py_buffer(array)])
+    found, missing = _numeric(values)
+    if found.dtype == np.uint64 and len(found) and found.max() > np.iinfo(np.int64).max:
+        raise OverflowError
+    # Refuses fractions where whole numbers are due.
+    found = np.ascontiguousarray(found.astype(_DTYPES[kind], casting="same_kind", copy=False))
+    return pa.Array.from_buffers(kind, len(found), [_validity(missing), pa.py_buffer(found)])
 
 
 def booleans(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
     """Return truth values; ``None`` is null."""
     if isinstance(values, np.ndarray) and values.dtype == np.bool_:
-        array, missing = values, None
+        found, missing = values, None
     else:
-        array = np.fromiter((bool(value) for value in values), dtype=np.bool_, count=len(values))
+        found = np.fromiter((bool(value) for value in values), dtype=np.bool_, count=len(values))
         missing = _nones(values)
-    bits = np.packbits(array, bitorder="little")
-    return pa.Array.from_buffers(pa.bool_(), len(array), [_validity(missing), pa.py_buffer(bits)])
+    bits = np.packbits(found, bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(found), [_validity(missing), pa.py_buffer(bits)])
 
 
 def strings(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
     """Return texts; ``None`` is null."""
-    encoded = [b"" if value is None else value.encode("utf-8", "surrogatepass") for value in values]
-    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)), out=offsets[1:])
-    if offsets[-1] > np.iinfo(np.int32).max:
-        raise InvalidInput("a column of text is larger than 2 GiB in one batch.")
-    buffers = [_validity(_nones(values)), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+    texts = values.tolist() if isinstance(values, np.ndarray) else values
+    missing = _nones(texts)
+    if missing is not None:
+        texts = ["" if text is None else text for text in texts]
+    joined = "".join(texts)
+    parts: Sequence[str | bytes] = texts if joined.isascii() else [text.encode() for text in texts]
+    try:
+        offsets = array("i", accumulate(map(len, parts), initial=0))
+    except OverflowError:
+        raise InvalidInput("a column of text is larger than 2 GiB in one batch.") from None
+    buffers = [_validity(missing), pa.py_buffer(offsets), pa.py_buffer(joined.encode())]
+    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
 
 
 def moments(values: Sequence[datetime]) -> pa.Array:
     """Return aware moments as microseconds of UTC."""
-    array = np.fromiter((_microseconds(value) for value in values), dtype=np.int64, count=len(values))
-    return pa.Array.from_buffers(pa.timestamp("us", "UTC"), len(array), [None, pa.py_buffer(array)])
+    known: datetime | None = None
+    since_epoch = array("q")
+    us = 0
+    for value in values:
+        # All rows of a request were received at once, and are often given one event time.
+        if value is not known:
+            known, us = value, _microseconds(value)
+        since_epoch.append(us)
+    return pa.Array.from_buffers(pa.timestamp("us", "UTC"), len(since_epoch), [None, pa.py_buffer(since_epoch)])
 
 
 def inferred(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
@@ -66,18 +85,13 @@ def inferred(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
     if isinstance(values, np.ndarray) and values.dtype.kind != "O":
         return _from_numpy(values)
     kinds = {type(value) for value in values} - {type(None)}
-    if kinds <= {bool, np.bool_} and kinds:
-        return booleans(values)
-    if kinds <= {int} or (kinds and all(issubclass(kind, np.integer | int) and kind is not bool for kind in kinds)):
-        return numbers(values, pa.int64()) if kinds else strings(values)
-    if all(issubclass(kind, float | int | np.floating | np.integer) and kind is not bool for kind in kinds):
-        return numbers(values, pa.float64())
     if all(issubclass(kind, str) for kind in kinds):
         return strings(values)
-    raise InvalidInput(f"values of {', '.join(sorted(kind.__name__ for kind in kinds))} cannot be logged.")
-
-
-_FLOATS = {"double": "float64", "float": "float32"}
+    if kinds <= {bool, np.bool_}:
+        return booleans(values)
+    if kinds & {bool, np.bool_} or not all(issubclass(kind, _NUMBERS) for kind in kinds):
+        raise InvalidInput(f"values of {', '.join(sorted(kind.__name__ for kind in kinds))} cannot be logged.")
+    return numbers(values, pa.int64() if all(issubclass(kind, _INTEGERS) for kind in kinds) else pa.float64())
 
 
 def _from_numpy(values: NDArray[Any]) -> pa.Array:
@@ -96,18 +110,18 @@ def _from_numpy(values: NDArray[Any]) -> pa.Array:
 
 def _numeric(values: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
-        array, missing = values, None
+        found, missing = values, None
     else:
         missing = _nones(values)
-        array = np.array([0 if value is None else value for value in values])
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        missing = np.isnan(array) if missing is None else missing | np.isnan(array)
-        array = np.where(missing, 0, array)
-    return array, missing
+        found = np.array([0 if value is None else value for value in values])
+    if found.dtype.kind == "f" and np.isnan(found).any():
+        missing = np.isnan(found) if missing is None else missing | np.isnan(found)
+        found = np.where(missing, 0, found)
+    return found, missing
 
 
 def _nones(values: Sequence[Any] | NDArray[Any]) -> NDArray[np.bool_] | None:
-    if not any(value is None for value in values):
+    if None not in values:
         return None
     return np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
 

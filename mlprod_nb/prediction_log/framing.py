@@ -4,8 +4,9 @@
     record  = length: u32 LE | crc: u32 LE | body            crc = CRC32C(body), length = len(body)
     body    = kind: u8 | n: u16 LE | endpoint: n bytes UTF-8 | payload (an Arrow IPC stream)
 
-A process that dies leaves at most one torn record, at the end; whatever follows the last whole record is that, and is
-passed over. A record whose bytes are all there and do not match their checksum is damage.
+A power loss leaves of writes that were never acknowledged a torn tail: a record that the file ends within, or zeros.
+It is passed over. Everything else that does not match is damage, a damaged length included: the record's true end is
+found again by the mark that ends an Arrow stream.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Literal
 import google_crc32c
 
 MAGIC = b"MLPLOG1\n"
-MAX_BODY = 256 * 1024 * 1024
 _HEAD = struct.Struct("<II")
 _BODY = struct.Struct("<BH")
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 RecordKind = Literal["predictions", "feedback"]
 _CODES: dict[RecordKind, int] = {"predictions": 1, "feedback": 2}
@@ -64,33 +65,70 @@ def frame(kind: RecordKind, endpoint: str, payload: bytes) -> bytes:
     return _HEAD.pack(len(body), google_crc32c.value(body)) + body
 
 
-def scan(data: memoryview, *, start: int = 0) -> Iterator[Record | Damage]:
+def scan(data: memoryview) -> Iterator[Record | Damage]:
     """Yield a segment's whole records in order, and damage where there is any; stop at a torn tail.
+
+    Behind damage the scan goes on with the next whole record.
 
     Args:
         data: The segment's bytes.
-        start: Offset of a record's first byte, to go on from there; 0 for the whole segment.
     """
-    offset = start
-    if offset == 0:
-        if data[: len(MAGIC)] != MAGIC[: len(data)]:
+    if data[: len(MAGIC)] != MAGIC[: len(data)]:
+        if any(data):
             yield Damage(0, "this is no segment of the prediction log")
-            return
-        offset = len(MAGIC)
+        return
+    offset = len(MAGIC)
     while offset + _HEAD.size <= len(data):
-        length, crc = _HEAD.unpack_from(data, offset)
-        end = offset + _HEAD.size + length
-        if end > len(data) or length == 0:
-            # Torn, or a hole that a file system filled with zeros; unless whole records follow, which no crash makes.
-            if _records_follow(data, offset + 1):
-                yield Damage(offset, "a record's length is damaged")
+        found = _record_at(data, offset)
+        if found is not None:
+            yield found
+            offset = found.end
+            continue
+        following = _next_boundary(data, offset)
+        if following is None and _is_torn(data, offset):
             return
-        body = data[offset + _HEAD.size : end]
-        found = _parse(body, end) if google_crc32c.value(bytes(body)) == crc else None
-        if found is None and end == len(data) and not any(body[-8:]):
+        yield Damage(offset, "a record does not match its length or checksum")
+        if following is None:
             return
-        yield found if found is not None else Damage(offset, "a record does not match its checksum")
-        offset = end
+        offset = following
+
+
+def _record_at(data: memoryview, offset: int) -> Record | None:
+    """Return the whole record that begins at an offset, or ``None``."""
+    if offset + _HEAD.size > len(data):
+        return None
+    length, crc = _HEAD.unpack_from(data, offset)
+    end = offset + _HEAD.size + length
+    if end > len(data):
+        return None
+    body = data[offset + _HEAD.size : end]
+    return _parse(body, end) if google_crc32c.value(bytes(body)) == crc else None
+
+
+def _is_torn(data: memoryview, offset: int) -> bool:
+    """Return whether the rest is a write that was cut short, or that a file system filled up with zeros."""
+    length, _ = _HEAD.unpack_from(data, offset)
+    return offset + _HEAD.size + length > len(data) or not any(data[-len(END_OF_STREAM) :])
+
+
+def _next_boundary(data: memoryview, offset: int) -> int | None:
+    """Return where the record that begins at an offset truly ends, though its length is wrong, or ``None``.
+
+    A payload ends with Arrow's end-of-stream mark. After the right one either the body matches its checksum, so that
+    only the length is damaged, or another whole record begins, or the segment ends as a whole write does.
+    """
+    content = bytes(data)
+    begin = offset + _HEAD.size
+    length, crc = _HEAD.unpack_from(data, offset)
+    at = content.find(END_OF_STREAM, begin)
+    while at >= 0:
+        end = at + len(END_OF_STREAM)
+        if end == begin + length or _record_at(data, end) is not None:
+            return end
+        if google_crc32c.value(content[begin:end]) == crc:
+            return end
+        at = content.find(END_OF_STREAM, at + 1)
+    return None
 
 
 def _parse(body: memoryview, end: int) -> Record | None:
@@ -101,16 +139,3 @@ def _parse(body: memoryview, end: int) -> Record | None:
         return None
     name = bytes(body[_BODY.size : _BODY.size + length]).decode("utf-8", "replace")
     return Record(_KINDS[code], name, body[_BODY.size + length :], end)
-
-
-def _records_follow(data: memoryview, start: int) -> bool:
-    """Look for a whole record in what seems a torn tail; bounded, since a tail is at most one group of records."""
-    limit = min(len(data) - _HEAD.size, start + 65536)
-    for offset in range(start, limit):
-        length, crc = _HEAD.unpack_from(data, offset)
-        end = offset + _HEAD.size + length
-        if _BODY.size < length <= len(data) - offset - _HEAD.size and data[offset + _HEAD.size] in _KINDS:
-            body = bytes(data[offset + _HEAD.size : end])
-            if google_crc32c.value(body) == crc:
-                return True
-    return False

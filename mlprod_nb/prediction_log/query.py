@@ -10,7 +10,9 @@ from mlprod_nb.errors import UsageError, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_UNKNOWN = re.compile(r'column "([^"]+)"')
+_UNKNOWN = re.compile(r'(?:Referenced column|Could not find key|not have a column named) "([^"]+)"')
+
+_KIND_OF_ERROR = re.compile(r"^[A-Z][A-Za-z ]* Error: |[.!]$")
 
 
 def select(rows: pa.Table, *, where: str, limit: int) -> pa.Table:
@@ -27,29 +29,31 @@ def select(rows: pa.Table, *, where: str, limit: int) -> pa.Table:
     import duckdb
 
     inputs = [field.name for field in rows.schema.field("inputs").type]
-    plain = [name for name in inputs if name.lower() not in {column.lower() for column in rows.column_names}]
+    plain = _plain_names(rows.column_names, inputs)
     flattened = "".join(f", inputs.{_quoted(name)} AS {_quoted(name)}" for name in plain)
-    connection = duckdb.connect(
-        config={"threads": 2, "enable_external_access": "false", "python_enable_replacements": "false"}
-    )
+    connection = duckdb.connect(config=_ALONE)
     try:
-        connection.register("__rows", rows)
+        connection.register("log", _numbered(rows, keep_inputs=bool(inputs)))
+        connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET lock_configuration = true")
-        columns = ", ".join(f"__log.{_quoted(name)}" for name in rows.column_names)
-        # The condition stands in a subquery of its own, so it cannot end the statement and begin another.
-        statement = (
-            f"SELECT {columns} FROM (SELECT *{flattened} FROM __rows) AS __log WHERE ({where or 'true'}\n) "  # noqa: S608
-            f"ORDER BY event_time DESC, prediction_id DESC LIMIT {int(limit)}"
-        )
-        if len(duckdb.extract_statements(statement)) != 1:
-            raise UsageError("the condition holds more than one statement.", hint=_HINT)
-        return connection.sql(statement).to_arrow_table()
+        relation = connection.sql(f"SELECT *{flattened} FROM log")  # noqa: S608 (names of columns, quoted)
+        # A filter takes one expression, so the condition cannot end the statement and begin another.
+        found = relation.filter(where.strip() or "true").order("event_time DESC, prediction_id DESC").limit(limit)
+        return rows.take([row for (row,) in found.project(_NUMBER).fetchall()])
     except duckdb.Error as error:
         raise _explained(error, [*rows.column_names, *plain]) from None
     finally:
         connection.close()
 
 
+_NUMBER = "__row"
+_ALONE: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 2,
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 _HINT = "Write it like: variant = 'challenger' and score > 0.9"
 
 
@@ -61,7 +65,26 @@ def _explained(error: Exception, known: list[str]) -> UsageError:
         return UsageError(
             f"the log has no column {unknown.group(1)!r}.", hint=f"Did you mean {near!r}?" if near else _HINT
         )
-    return UsageError(f"the condition is not SQL: {first}", hint=_HINT)
+    return UsageError(f"the condition cannot be evaluated: {_KIND_OF_ERROR.sub('', first)}.", hint=_HINT)
+
+
+def _plain_names(columns: list[str], inputs: list[str]) -> list[str]:
+    """Return the inputs that can be named without ``inputs.``; SQL does not tell upper from lower case."""
+    taken = {name.lower() for name in columns}
+    plain = []
+    for name in inputs:
+        if name.lower() not in taken:
+            taken.add(name.lower())
+            plain.append(name)
+    return plain
+
+
+def _numbered(rows: pa.Table, *, keep_inputs: bool) -> pa.Table:
+    """Return the rows with their numbers; a struct without fields is none that SQL knows."""
+    import pyarrow as pa
+
+    numbered = rows.append_column(_NUMBER, pa.array(range(rows.num_rows), pa.int64()))
+    return numbered if keep_inputs else numbered.drop_columns(["inputs"])
 
 
 def _quoted(name: str) -> str:

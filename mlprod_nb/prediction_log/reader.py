@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from mlprod_nb.errors import Corrupt
 from mlprod_nb.prediction_log import framing, query
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
-from mlprod_nb.prediction_log.ranges import LogRange
+from mlprod_nb.prediction_log.ranges import LogRange, utc
 from mlprod_nb.prediction_log.schema import FEEDBACK_FIELDS, PREDICTION_FIELDS, decode
 from mlprod_nb.prediction_log.segments import SUFFIX
 
@@ -54,9 +54,17 @@ class PredictionLog:
             since: The first event time, or ``None``.
             until: The event time before which rows belong, or ``None``.
         """
-        segments = tuple((path.name, _whole_bytes(path)) for path in self._paths())
-        everything = LogRange(endpoint, segments, since, until, 0)
-        return LogRange(endpoint, segments, since, until, self.predictions(everything).num_rows)
+        ends: dict[str, int] = {}
+        payloads: list[memoryview] = []
+        for path in self._paths():
+            for record in _whole_records(path):
+                if record.endpoint == endpoint:
+                    ends[path.name] = record.end
+                    payloads += [record.payload] if record.kind == "predictions" else []
+        since, until = (utc(since) if since else None), (utc(until) if until else None)
+        everything = LogRange(endpoint, tuple(ends.items()), since, until, 0)
+        rows = sum(_inside(table, everything).num_rows for table in decode(payloads, only=["shadow", "event_time"]))
+        return replace(everything, rows=rows)
 
     def predictions(self, where: LogRange, *, shadows: bool = False) -> pa.Table:
         """Return a range's predictions by event time, then id.
@@ -71,14 +79,8 @@ class PredictionLog:
         Raises:
             Corrupt: A record in the range is damaged, or a segment is gone.
         """
-        tables = [decode(record.payload) for record in self._records(where, "predictions")]
-        table = _unify(tables)
-        if where.since is not None:
-            table = table.filter(pc.field("event_time") >= pa.scalar(where.since, _MOMENT))
-        if where.until is not None:
-            table = table.filter(pc.field("event_time") < pa.scalar(where.until, _MOMENT))
-        if not shadows:
-            table = table.filter(~pc.field("shadow"))
+        tables = decode(record.payload for record in self._records(where, "predictions"))
+        table = _inside(_unify(tables), where, shadows=shadows)
         order = pc.sort_indices(
             table.select(["event_time", "prediction_id"]),
             sort_keys=[("event_time", "ascending"), ("prediction_id", "ascending")],
@@ -112,18 +114,22 @@ class PredictionLog:
         return rows
 
     def find(self, prediction_id: str) -> FoundPrediction | None:
-        """Return one prediction with its feedback, or ``None``."""
-        matches = pc.field("prediction_id") == prediction_id
-        row: dict[str, Any] | None = None
-        feedback: list[dict[str, Any]] = []
+        """Return one prediction with all its feedback, or ``None``; what answered, where shadows were scored, too."""
+        sought = prediction_id.encode()
+        payloads: dict[RecordKind, list[memoryview]] = {"predictions": [], "feedback": []}
         for path in self._paths():
             for record in _whole_records(path):
-                found = decode(record.payload).filter(matches).to_pylist()
-                if record.kind == "feedback":
-                    feedback += found
-                elif found:
-                    row = found[0]
-        return None if row is None else FoundPrediction(row, feedback)
+                # Arrow keeps texts as they are, so a payload without these bytes need not be decoded.
+                if sought in bytes(record.payload):
+                    payloads[record.kind].append(record.payload)
+        matches = pc.field("prediction_id") == prediction_id
+        rows = [row for table in decode(payloads["predictions"]) for row in table.filter(matches).to_pylist()]
+        if not rows:
+            return None
+        # A shadow's row has the id of the prediction that it shadows.
+        row = min(rows, key=lambda row: row["shadow"])
+        feedback = [found for table in decode(payloads["feedback"]) for found in table.filter(matches).to_pylist()]
+        return FoundPrediction(row, feedback)
 
     def query(
         self,
@@ -159,7 +165,7 @@ class PredictionLog:
 
     def _feedback(self, where: LogRange) -> pa.Table:
         """Return the endpoint's feedback in the range's bytes, latest first, one a prediction, name and source."""
-        tables = [decode(record.payload) for record in self._records(where, "feedback")]
+        tables = decode(record.payload for record in self._records(where, "feedback"))
         table = pa.concat_tables(tables) if tables else FEEDBACK_FIELDS.empty_table()
         # Records are in the order of their arrival; of equal times the later one is the newer.
         table = table.append_column("__place", pa.array(np.arange(table.num_rows)))
@@ -176,7 +182,10 @@ class PredictionLog:
             path = self.folder / name
             if not path.is_file():
                 raise Corrupt(f"segment {name} of the prediction log is gone.")
-            for found in framing.scan(_map(path)[:end]):
+            content = _map(path)
+            if len(content) < end:
+                raise Corrupt(f"segment {name} of the prediction log was cut short: it ends before byte {end}.")
+            for found in framing.scan(content[:end]):
                 if isinstance(found, Damage):
                     raise Corrupt(
                         f"segment {name} of the prediction log is damaged at byte {found.offset}: {found.problem}.",
@@ -204,9 +213,13 @@ def _whole_records(path: Path) -> Iterator[Record]:
     return (found for found in framing.scan(_map(path)) if isinstance(found, Record))
 
 
-def _whole_bytes(path: Path) -> int:
-    """Return the offset after a segment's last whole record."""
-    return max((record.end for record in _whole_records(path)), default=0)
+def _inside(table: pa.Table, where: LogRange, *, shadows: bool = False) -> pa.Table:
+    """Return the rows within a range's event times."""
+    if where.since is not None:
+        table = table.filter(pc.field("event_time") >= pa.scalar(where.since, _MOMENT))
+    if where.until is not None:
+        table = table.filter(pc.field("event_time") < pa.scalar(where.until, _MOMENT))
+    return table if shadows else table.filter(~pc.field("shadow"))
 
 
 def _unify(tables: list[pa.Table]) -> pa.Table:

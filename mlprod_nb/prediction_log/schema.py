@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.prediction_log import columns
-from mlprod_nb.prediction_log.framing import RecordKind, frame
+from mlprod_nb.prediction_log.framing import END_OF_STREAM, RecordKind, frame
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 
@@ -142,11 +142,33 @@ def encode_feedback(batch: FeedbackBatch) -> bytes:
     return _record("feedback", batch.endpoint, arrays, FEEDBACK_FIELDS)
 
 
-def decode(payload: memoryview) -> pa.Table:
-    """Read a record's payload."""
-    # Copied, because a record begins at any byte, and Arrow computes on aligned buffers.
-    with pa.ipc.open_stream(pa.py_buffer(bytes(payload))) as reader:
-        return reader.read_all()
+def decode(payloads: Iterable[memoryview], *, only: Sequence[str] = ()) -> list[pa.Table]:
+    """Read records' payloads: one table for each schema among them, rows in the order of the payloads.
+
+    Streams of one schema are joined into one, since opening a stream costs more than a small batch.
+
+    Args:
+        payloads: What follows the endpoint in each record.
+        only: The fields of ``PREDICTION_FIELDS`` or ``FEEDBACK_FIELDS`` to read; all where empty.
+    """
+    streams: dict[bytes, list[bytes]] = {}
+    for payload in payloads:
+        content = bytes(payload)
+        # The schema's message: a continuation mark, the length of its metadata, the metadata; it has no body.
+        end = 8 + int.from_bytes(content[4:8], "little")
+        streams.setdefault(content[:end], []).append(content[end : -len(END_OF_STREAM)])
+    return [_read(b"".join((head, *batches, END_OF_STREAM)), only) for head, batches in streams.items()]
+
+
+def _read(stream: bytes, only: Sequence[str]) -> pa.Table:
+    options = pa.ipc.IpcReadOptions()
+    # Chunks as small as single rows would make every later step slow.
+    with pa.ipc.open_stream(stream) as reader:
+        if not only:
+            return reader.read_all().combine_chunks()
+        options.included_fields = [reader.schema.get_field_index(name) for name in only]
+    with pa.ipc.open_stream(stream, options=options) as reader:
+        return reader.read_all().combine_chunks()
 
 
 def _column(batch: PredictionBatch | FeedbackBatch, field: pa.Field, rows: int) -> pa.Array:
@@ -179,6 +201,8 @@ def _input(name: str, values: Any, rows: int) -> pa.Array:
         raise InvalidInput(f"input {name!r}: {error.message}", column=name) from None
     except OverflowError:
         raise InvalidInput(f"input {name!r} has a number that is too large.", column=name) from None
+    except ValueError:
+        raise InvalidInput(f"input {name!r} has a text that is not Unicode.", column=name) from None
 
 
 def _check_length(name: str, values: Any, rows: int) -> None:
