@@ -14,6 +14,7 @@ from mlprod_nb.errors import InvalidInput
 from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection
 from mlprod_nb.registry.bundles import PREDICTION_COLUMN, SCORE_COLUMN, Signature, read_bundle
 from mlprod_nb.registry.onnx_runner import TOLERANCE, Output, largest_difference, scores, to_arrays
+from mlprod_nb.registry.runner import Runner
 
 _SUM_TOLERANCE = 1e-3
 
@@ -104,16 +105,20 @@ class SmokeGate:
 class LatencyGate:
     """One row is predicted fast enough, measured in this process.
 
+    A busy machine only ever makes a model look slower, so the best of several rounds counts.
+
     Attributes:
         limit_ms: The largest 99th percentile that passes, milliseconds.
-        calls: How many calls are measured.
-        limit_seconds: When to stop measuring, however many calls were made (20 at least).
+        calls: How many calls are measured in a round.
+        limit_seconds: When to end a round, however many calls were made (20 at least).
+        rounds: How many rounds are measured at most; the first that passes is the last.
         timer: Gives seconds from a fixed moment.
     """
 
     limit_ms: float = 50.0
     calls: int = 300
-    limit_seconds: float = 3.0
+    limit_seconds: float = 2.0
+    rounds: int = 3
     timer: Callable[[], float] = time.perf_counter
     name: str = "latency"
 
@@ -123,16 +128,24 @@ class LatencyGate:
         arrays = to_arrays(inspection.bundle.signature, columns)
         rows = [{name: values[i : i + 1] for name, values in arrays.items()} for i in range(len(expected))]
         inspection.runner.run(rows[0])
+        p50, p99, calls = self._measure(inspection.runner, rows)
+        for _ in range(self.rounds - 1):
+            if p99 > self.limit_ms:
+                p50, p99, calls = min((p50, p99, calls), self._measure(inspection.runner, rows), key=lambda r: r[1])
+        sentence = f"One row takes {p50:.3g} ms (median) and {p99:.3g} ms (99th percentile of {calls} calls)."
+        return GateOutcome(self.name, "ok" if p99 <= self.limit_ms else "alarm", sentence, p99, self.limit_ms)
+
+    def _measure(self, runner: Runner, rows: list[dict[str, NDArray[Any]]]) -> tuple[float, float, int]:
+        """Return median and 99th percentile in milliseconds, and the number of calls."""
         begin = self.timer()
         times: list[float] = []
         while len(times) < self.calls and (len(times) < 20 or self.timer() - begin < self.limit_seconds):
             row = rows[len(times) % len(rows)]
             start = self.timer()
-            inspection.runner.run(row)
+            runner.run(row)
             times.append((self.timer() - start) * 1000)
         p50, p99 = (float(value) for value in np.percentile(times, [50, 99]))
-        sentence = f"One row takes {p50:.3g} ms (median) and {p99:.3g} ms (99th percentile of {len(times)} calls)."
-        return GateOutcome(self.name, "ok" if p99 <= self.limit_ms else "alarm", sentence, p99, self.limit_ms)
+        return p50, p99, len(times)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ nothing but the standard library: the gateway reads bundles without knowing MLfl
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -267,7 +268,6 @@ class BundleStore:
             Corrupt: The folder is not a whole bundle.
         """
         digest = read_bundle(folder).digest
-        final = self.root / digest
         if self._intact(digest):
             return self.get(digest)
         self.root.mkdir(parents=True, exist_ok=True)
@@ -276,13 +276,8 @@ class BundleStore:
             copy = incoming / digest
             shutil.copytree(folder, copy)
             _sync_tree(copy)
-            if final.exists():  # there, and broken: the sound copy takes its place
-                os.replace(final, incoming / "broken")  # noqa: PTH105 (the error of os.replace is the one handled below)
-            os.replace(copy, final)  # noqa: PTH105
+            self._place(copy, incoming / "broken")
             _sync(self.root)
-        except OSError:
-            if not self._intact(digest):  # otherwise another process added the same bundle first
-                raise
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
         return self.get(digest)
@@ -307,6 +302,20 @@ class BundleStore:
         if not self.root.is_dir():
             return ()
         return tuple(sorted(entry.name for entry in self.root.iterdir() if _DIGEST.fullmatch(entry.name)))
+
+    def _place(self, copy: Path, broken: Path) -> None:
+        """Move a whole copy to its name; of several that do so at once one wins, and a broken one makes way."""
+        final = self.root / copy.name
+        descriptor = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if self._intact(copy.name):
+                return
+            if final.exists():
+                final.rename(broken)
+            copy.rename(final)
+        finally:
+            os.close(descriptor)
 
     def _intact(self, digest: str) -> bool:
         try:

@@ -18,10 +18,12 @@ import pytest
 
 from mlprod_nb import gates
 from mlprod_nb.gates import BUILT_IN, GateOutcome, Inspection
+from mlprod_nb.gates.builtin import LatencyGate
 from mlprod_nb.gates.protocol import Gate
 from mlprod_nb.registry.bundles import MANIFEST, Bundle, Description, read_bundle, seal
 
 ALL = pytest.mark.parametrize("name", BUILT_IN)
+GATES: dict[str, Gate] = BUILT_IN | {"latency": LatencyGate(limit_ms=5_000.0)}  # a budget that a busy machine keeps
 
 
 def _contents(bundle: Bundle) -> dict[str, str]:
@@ -30,20 +32,20 @@ def _contents(bundle: Bundle) -> dict[str, str]:
 
 @ALL
 def test_a_sound_bundle_passes(name: str, onnx_bundle: Bundle) -> None:
-    outcome = BUILT_IN[name].check(Inspection(onnx_bundle))
+    outcome = GATES[name].check(Inspection(onnx_bundle))
     assert outcome.status == "ok", outcome.sentence
 
 
 @ALL
 def test_a_sound_python_bundle_is_not_refused(name: str, python_bundle: Bundle) -> None:
-    outcome = BUILT_IN[name].check(Inspection(python_bundle))
+    outcome = GATES[name].check(Inspection(python_bundle))
     assert outcome.status == ("warn" if name == "format" else "ok"), outcome.sentence
 
 
 @ALL
 def test_an_outcome_is_well_formed(name: str, onnx_bundle: Bundle) -> None:
-    outcome = BUILT_IN[name].check(Inspection(onnx_bundle))
-    assert outcome.name == name == BUILT_IN[name].name
+    outcome = GATES[name].check(Inspection(onnx_bundle))
+    assert outcome.name == name == GATES[name].name
     assert not outcome.sentence[0].islower()
     assert outcome.sentence.endswith(".")
     assert "\n" not in outcome.sentence
@@ -57,13 +59,13 @@ def test_an_outcome_is_well_formed(name: str, onnx_bundle: Bundle) -> None:
 @ALL
 def test_a_gate_changes_nothing(name: str, onnx_bundle: Bundle) -> None:
     before = _contents(onnx_bundle)
-    BUILT_IN[name].check(Inspection(onnx_bundle))
+    GATES[name].check(Inspection(onnx_bundle))
     assert _contents(onnx_bundle) == before
 
 
 @ALL
 def test_a_gate_is_frozen_and_documented(name: str) -> None:
-    gate = BUILT_IN[name]
+    gate = GATES[name]
     with pytest.raises(FrozenInstanceError):
         gate.name = "other"  # type: ignore[misc]
     assert (type(gate).__doc__ or "").strip()
