@@ -175,7 +175,8 @@ def build(
     Raises:
         InvalidInput: A column is absent, of another length, or holds what its type does not allow.
     """
-    score_values = _read("__score__", scores, "number")
+    classes = tuple(label.item() if isinstance(label, np.generic) else label for label in classes)
+    score_values = _read(SCORE_COLUMN, scores, "number")
     rows = len(score_values)
     profiled = []
     for column in signature.columns:
@@ -199,7 +200,7 @@ def build(
         raise InvalidInput(f"{wrong} has {len(outcomes[wrong])} values for {rows} scores.", column=wrong)
     return Profile(
         task=task,
-        classes=tuple(classes),
+        classes=classes,
         rows=rows,
         columns=tuple(profiled),
         outcomes=tuple(_outcome(name, values, task, classes) for name, values in outcomes.items()),

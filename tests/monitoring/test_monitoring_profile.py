@@ -173,3 +173,27 @@ def test_importance_is_larger_for_the_column_that_the_model_leans_on() -> None:
     assert 0 < weight["group"] < 1
     assert weight["skewed"] == 0.0
     assert weights(profile) == {}
+
+
+def test_classes_and_columns_as_pandas_and_numpy_give_them_are_taken() -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "a": pd.array([1, 2, None] * 50, dtype="Int64"),
+            "b": pd.Categorical(["x", "y", None] * 50),
+            "c": pd.array([True, None, False] * 50, dtype="boolean"),
+        }
+    )
+    profile = build(
+        {name: frame[name] for name in frame},
+        samples.signature(a="long", b="string", c="boolean"),
+        scores=pd.Series(np.linspace(0, 1, 150)),
+        labels=np.array([0, 1, 1] * 50),
+        task="classification",
+        classes=tuple(np.array([0, 1])),
+    )
+    assert Profile.from_json(profile.to_json()) == profile
+    assert [column.missing for column in profile.columns] == [50, 50, 50]
+    assert profile.columns[2].categories == ("false", "true")
+    assert {estimate.rows for estimate in profile.performance} == {150}
