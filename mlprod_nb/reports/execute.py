@@ -129,7 +129,7 @@ def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock
 
     Raises:
         NotFound: There is no such kind of report, or the notebook has no such parameter.
-        UsageError: A parameter has the wrong type.
+        UsageError: A parameter has the wrong type, or the pinned log range is malformed or another endpoint's.
         ReportFailed: It came to no verdict; its page says why.
     """
     if request.kind not in (known := kinds(root)):
@@ -244,10 +244,12 @@ def _render(building: Path, executed: Notebook, facts: dict[str, Any]) -> None:
 
 def _bound_to(request: ReportRequest, notebook_sha256: str) -> dict[str, Any]:
     """Return what the verdict depends on. The workspace's place on disk is left out: it may be moved."""
-    try:
-        log_range = json.loads(request.pinned)
-    except json.JSONDecodeError as error:
-        raise UsageError(f"the pinned log range is not JSON: {error}.") from None
+    from mlprod_nb.prediction_log.ranges import LogRange
+
+    pinned = LogRange.from_json(request.pinned)
+    if pinned.endpoint != request.endpoint:
+        raise UsageError(f"the pinned log range is of endpoint {pinned.endpoint!r}, not {request.endpoint!r}.")
+    log_range = json.loads(pinned.to_json()) | {"digest": pinned.digest}
     return {
         "model_versions": sorted(request.model_versions),
         "log_range": log_range,

@@ -82,6 +82,13 @@ class Page:
     packages: tuple[tuple[str, str], ...]
 
     @property
+    def headline(self) -> str:
+        """The verdict's sentence, or what failed, as a heading."""
+        text = str(self.failure["sentence"]) if self.failure else self.verdict.sentence if self.verdict else self.title
+        first = text.split(" ")[0]
+        return text[:1].upper() + text[1:] if first.rstrip(":,").isalpha() else text
+
+    @property
     def status(self) -> str:
         """``ok``, ``warn``, ``alarm``, ``failed``, or ``none`` for a notebook that is no report."""
         if self.failure is not None:
@@ -177,7 +184,8 @@ def _facts(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         return ()
     bound = report["bound_to"]
     where = bound.get("log_range", {})
-    window = f"{_day(where.get('since'), 'the first row')} to {_day(where.get('until'), 'the last row')}"
+    since, until = where.get("since"), where.get("until")
+    window = f"{_day(since, 'the first row')} to {_day(until, 'the last row')}" if since or until else "all of the log"
     rows = where.get("rows")
     facts = (
         ("Window", window),
@@ -327,9 +335,12 @@ def _shown(mime: str, data: Any, alt: str) -> str:
 
 
 def _plain(text: str) -> str:
-    text = strip_ansi(text).strip("\n")
+    # Cut before colours are taken out too, which is slow on megabytes.
+    long = len(text) > _TEXT_LIMIT
+    head, tail = (text[:_TEXT_LIMIT], text[-_TEXT_LIMIT:]) if long else (text, "")
+    text, tail = strip_ansi(head).strip("\n"), strip_ansi(tail).strip("\n")
     if not text.strip():
         return ""
-    if len(text) > _TEXT_LIMIT:
-        text = text[: _TEXT_LIMIT // 2] + "\n… shortened; the whole is in report.ipynb …\n" + text[-_TEXT_LIMIT // 2 :]
+    if long:
+        text = text[: _TEXT_LIMIT // 2] + "\n… shortened; the whole is in report.ipynb …\n" + tail[-_TEXT_LIMIT // 2 :]
     return f'<pre tabindex="0">{html.escape(text)}</pre>'

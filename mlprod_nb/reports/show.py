@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mlprod_nb.results import Result, Section
@@ -83,8 +83,12 @@ def part(result: Result, *titles: str, otherwise: str) -> Part:
         titles: Titles of sections; what a section adds in brackets is not part of its title.
         otherwise: What is said where there is none.
     """
-    found = [section for section in result.sections() if section.title.split(" (")[0] in titles]
-    return Part(otherwise, tuple(section for section in found if section.rows))
+    found = [s for s in result.sections() if s.title.split(" (")[0] in titles and s.rows]
+    if len(found) == 1:
+        # The heading above it says the same; what is in brackets it does not say.
+        _, bracket, remark = found[0].title.partition(" (")
+        found = [replace(found[0], title=bracket.strip() + remark)]
+    return Part(otherwise, tuple(found))
 
 
 def figures(found: Sequence[Figure], *, otherwise: str) -> Gallery:

@@ -287,7 +287,7 @@ def test_a_drawing_of_plain_shapes_takes_the_colours_of_the_page() -> None:
 
 
 def test_the_verdict_is_shown_once() -> None:
-    assert page(shown("ok", "nothing moved at all.")).count("nothing moved at all.") == 1
+    assert page(shown("ok", "nothing moved at all.")).count("othing moved at all.") == 1
 
 
 def test_jupyterlab_and_nbconvert_can_export_the_same_page(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""A report's page in a real Chromium: no request, no script, nothing wider than the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.notebook_files import code, html, text
+from tests.reports.test_reports_render import HOSTILE, hostile_page, page, shown
+
+pytestmark = pytest.mark.browser
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WIDE = "<table>" + "<tr>" + "<td>a_rather_long_value</td>" * 20 + "</tr></table>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield opened
+        opened.close()
+
+
+def opened(browser: Any, file: Path, **options: Any) -> tuple[Any, list[str]]:
+    """Open a file and return the page and every address that it asked for."""
+    tab = browser.new_context(offline=True, **options).new_page()
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("dialog", lambda dialog: asked.append(f"dialog {dialog.message}"))
+    tab.goto(file.as_uri())
+    tab.wait_for_load_state("load")
+    return tab, [url for url in asked if url != file.as_uri() and not url.startswith("data:image/")]
+
+
+def test_a_page_of_hostile_strings_asks_for_nothing_and_runs_nothing(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(hostile_page(), encoding="utf-8")
+    tab, asked = opened(browser, file)
+    for summary in tab.locator("summary").all()[:20]:
+        summary.click()
+    assert asked == []
+    assert tab.evaluate("window.hit") is None
+    assert tab.locator("script, iframe, object, embed, form, link, base").count() == 0
+    assert tab.locator("h1").inner_text().startswith(HOSTILE[0])
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_the_screen_in_light_and_dark(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    file = tmp_path / "index.html"
+    cells = (text("# A\n\n## One\n\n" + "x" * 300), code("long_" * 90, outputs=[html(WIDE)]), text("## Two"))
+    file.write_text(page(*cells, shown("warn", "Some columns drifted.", "%mlprod retrain flights")), encoding="utf-8")
+    tab, asked = opened(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    tab.locator("summary").first.click()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    red, green, blue = tab.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+    )
+    assert (red + green + blue > 600) == (scheme == "light")
+    assert asked == []
+
+
+def test_the_page_can_be_used_by_keyboard(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(page(text("# A\n\n## One"), code("secret_code = 1"), text("## Two"), shown()), encoding="utf-8")
+    tab, _ = opened(browser, file)
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.textContent") == "Skip to the evidence"
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.id") == "evidence"
+    assert not tab.get_by_text("secret_code").is_visible()
+    tab.locator("summary").first.focus()
+    tab.keyboard.press("Enter")
+    assert tab.get_by_text("secret_code").is_visible()

@@ -1,0 +1,237 @@
+"""Reports run whole or not at all, say what failed, and are found and approved by digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from mlprod_nb import reports
+from mlprod_nb.errors import Corrupt, ExecutionFailed, NotFound, Refused, UsageError
+from mlprod_nb.reports import approvals, catalogue, verdicts
+from mlprod_nb.results import Verdict
+from mlprod_nb.store import Store, tables
+from tests.notebook_files import PARAMETERS, code, notebook, text, verdict, write
+
+NOW = datetime(2013, 5, 1, 6, tzinfo=UTC)
+PINNED = json.dumps(
+    {
+        "endpoint": "flights",
+        "rows": 3,
+        "segments": [["20130401T000000000000Z-00000001.seg", 100]],
+        "since": None,
+        "until": None,
+    }
+)
+REQUEST = reports.ReportRequest("flights", "own", PINNED, ("flights/4", "flights/3"), timeout_seconds=120)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(Store.sqlite_url(tmp_path / "state.db"))
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+def run(root: Path, store: Store, *cells: dict[str, Any], **changes: Any) -> reports.ReportResult:
+    write(root / "notebooks" / "own_report.ipynb", text("# Own\n\n## Part"), code(PARAMETERS, "parameters"), *cells)
+    return reports.run_report(replace(REQUEST, **changes), root=root, store=store, clock=lambda: NOW)
+
+
+def failed(root: Path, store: Store, *cells: dict[str, Any]) -> reports.ReportFailed:
+    with pytest.raises(reports.ReportFailed) as caught:
+        run(root, store, *cells)
+    with store.read() as connection:
+        assert catalogue.list_reports(connection) == []
+    return caught.value
+
+
+def test_a_report_is_kept_whole_bound_and_indexed_and_the_same_inputs_give_the_same_digest(
+    tmp_path: Path, store: Store
+) -> None:
+    cells = (code("print(endpoint, pinned)"), verdict("alarm", "three columns drifted."))
+    first = run(tmp_path, store, *cells)
+    assert first.verdict == Verdict("alarm", "three columns drifted.", "%mlprod status")
+    assert first.exit_code == 1
+    folder = first.page.parent
+    assert folder == tmp_path / "reports" / "flights" / "own" / f"20130501T060000Z-{first.digest[:12]}"
+    assert sorted(file.name for file in folder.iterdir()) == ["index.html", "report.ipynb", "verdict.json"]
+    content = verdicts.verify(folder)
+    assert content["digest"] == first.digest
+    bound = content["bound_to"]
+    assert bound["model_versions"] == ["flights/3", "flights/4"]
+    assert bound["log_range"]["rows"] == 3
+    assert len(bound["log_range"]["digest"]) == 64
+    assert bound["packages"]["numpy"]
+    assert str(tmp_path) not in json.dumps(content)
+    assert "Three columns drifted." in first.page.read_text(encoding="utf-8")
+    assert first.digest in first.page.read_text(encoding="utf-8")
+
+    second = run(tmp_path, store, *cells)
+    assert second.digest == first.digest
+    assert second.page.parent.name == f"{folder.name}-2"
+    with store.read() as connection:
+        [record] = catalogue.list_reports(connection)
+    assert tmp_path / record.path == second.page.parent
+    assert not list(folder.parent.glob(".building-*"))
+
+
+def test_a_failed_report_leaves_its_page_and_notebook_and_no_verdict(tmp_path: Path, store: Store) -> None:
+    error = failed(tmp_path, store, code("print('kept')\nraise LookupError('no rows')"), verdict())
+    assert isinstance(error, ExecutionFailed)
+    # The parameters that were injected are a cell of their own.
+    assert (error.reason, error.cell_index, error.error_name, error.error_message) == (
+        "error",
+        3,
+        "LookupError",
+        "no rows",
+    )
+    assert error.page.parent.name == "20130501T060000Z-failed"
+    assert sorted(file.name for file in error.page.parent.iterdir()) == ["index.html", "report.ipynb"]
+    page = error.page.read_text(encoding="utf-8")
+    assert "Cell 4 raised LookupError: no rows" in page
+    assert "kept" in page
+    assert str(error).startswith("the own report of 'flights' failed in cell 4: LookupError: no rows. See ")
+    with pytest.raises(NotFound):
+        verdicts.verify(error.page.parent)
+
+
+def test_a_notebook_that_shows_no_verdict_is_a_failed_report(tmp_path: Path, store: Store) -> None:
+    error = failed(tmp_path, store, code("'all is well'"))
+    assert (error.reason, error.cell_index) == ("verdict", None)
+    assert "it shows no verdict" in str(error)
+    assert "The notebook came to no verdict" in error.page.read_text(encoding="utf-8")
+    assert not list(error.page.parents[1].glob(".building-*"))
+
+
+def test_a_wrong_option_leaves_nothing(tmp_path: Path, store: Store) -> None:
+    with pytest.raises(NotFound, match=r"there is no parameter 'pined'. Did you mean 'pinned'"):
+        run(tmp_path, store, verdict(), options={"pined": "x"})
+    assert not [path for path in (tmp_path / "reports").rglob("*") if path.is_file() or path.name.startswith(".")]
+
+
+def test_an_unknown_kind_names_the_nearest(tmp_path: Path, store: Store) -> None:
+    with pytest.raises(NotFound, match=r"there is no kind of report 'drfit'. Did you mean 'drift'"):
+        run(tmp_path, store, verdict(), kind="drfit")
+
+
+@pytest.mark.parametrize(
+    "pinned", ["", "{}", "[]", PINNED.replace("flights", "boats"), PINNED.replace("2013", "../2013")]
+)
+def test_a_log_range_that_is_none_or_of_another_endpoint_is_refused(tmp_path: Path, store: Store, pinned: str) -> None:
+    with pytest.raises(UsageError):
+        run(tmp_path, store, verdict(), pinned=pinned)
+
+
+# -- verdicts ----------------------------------------------------------------------------------------------------------
+
+
+def shown(*data: Any) -> dict[str, Any]:
+    outputs = [
+        {"output_type": "display_data", "metadata": {}, "data": {"application/vnd.mlprod.verdict+json": item}}
+        for item in data
+    ]
+    return code("v", outputs=outputs)
+
+
+def test_the_verdict_is_read_wherever_it_stands() -> None:
+    said = {"status": "warn", "sentence": "s", "action": "a"}
+    assert verdicts.read(notebook(shown(said), code("x"))) == Verdict("warn", "s", "a")
+
+
+@pytest.mark.parametrize(
+    ("cells", "message", "cell"),
+    [
+        ([code("x")], "shows no verdict", None),
+        ([shown({"status": "ok", "sentence": "s"}), shown({"status": "ok", "sentence": "s"})], "shows 2 verdicts", 1),
+        ([shown({"status": "ok", "sentence": "s"}, {"status": "ok", "sentence": "s"})], "shows 2 verdicts", 0),
+        ([shown({"status": "fine", "sentence": "s"})], "malformed", 0),
+        ([shown({"status": "ok", "sentence": " "})], "malformed", 0),
+        ([shown({"status": "ok"})], "lacks a status or a sentence", 0),
+        ([shown("ok")], "lacks a status or a sentence", 0),
+        ([shown(None)], "lacks a status or a sentence", 0),
+    ],
+)
+def test_anything_but_one_well_formed_verdict_is_a_problem(
+    cells: list[dict[str, Any]], message: str, cell: int | None
+) -> None:
+    with pytest.raises(verdicts.VerdictProblem, match=message) as caught:
+        verdicts.read(notebook(*cells))
+    assert caught.value.cell_index == cell
+
+
+def test_a_verdict_that_was_changed_afterwards_is_noticed(tmp_path: Path) -> None:
+    file = verdicts.write(tmp_path, {"verdict": {"status": "alarm"}, "kind": "drift"})
+    assert verdicts.verify(tmp_path)["kind"] == "drift"
+    file.write_text(file.read_text().replace("alarm", "ok"))
+    with pytest.raises(Corrupt, match="does not match its digest"):
+        verdicts.verify(tmp_path)
+
+
+# -- catalogue and approvals -------------------------------------------------------------------------------------------
+
+
+def record(digest: str, *, endpoint: str = "flights", kind: str = "drift", hour: int = 0) -> catalogue.ReportRecord:
+    at = NOW.replace(hour=hour)
+    return catalogue.ReportRecord(digest, kind, endpoint, "ok", "fine.", f"reports/{digest[:4]}", {"a": 1}, at)
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    with store.write() as connection:
+        catalogue.add(connection, record("aaaa1" + "0" * 59, hour=1))
+        catalogue.add(connection, record("aaaa2" + "0" * 59, kind="abtest", hour=3))
+        catalogue.add(connection, record("bbbb" + "0" * 60, endpoint="boats", hour=2))
+    return store
+
+
+def test_reports_are_listed_newest_first_by_endpoint_and_kind(filled: Store) -> None:
+    with filled.read() as connection:
+        assert [r.digest[:5] for r in catalogue.list_reports(connection)] == ["aaaa2", "bbbb0", "aaaa1"]
+        assert [r.digest[:5] for r in catalogue.list_reports(connection, endpoint="flights")] == ["aaaa2", "aaaa1"]
+        assert [r.kind for r in catalogue.list_reports(connection, kind="abtest")] == ["abtest"]
+        assert len(catalogue.list_reports(connection, limit=1)) == 1
+
+
+def test_a_report_is_found_by_the_beginning_of_its_digest(filled: Store) -> None:
+    with filled.read() as connection:
+        assert catalogue.find(connection, "BBBB").endpoint == "boats"
+        with pytest.raises(UsageError, match="several reports begin with 'aaaa'"):
+            catalogue.find(connection, "aaaa")
+        for short in ("", "aaa", "  "):
+            with pytest.raises(UsageError, match="too short"):
+                catalogue.find(connection, short)
+        for unknown in ("cccc", "%%%%", "____", "aaa_"):
+            with pytest.raises(NotFound, match="there is no report"):
+                catalogue.find(connection, unknown)
+
+
+def test_an_approval_says_who_when_and_why_and_is_given_once(filled: Store) -> None:
+    with filled.write() as connection:
+        given = approvals.approve(connection, "bbbb", "ann", " seasonal ", NOW)
+        approvals.approve(connection, "bbbb", "bob", "agreed", NOW)
+        assert given == approvals.Approval("bbbb" + "0" * 60, "ann", "seasonal", NOW)
+        assert [approval.actor for approval in approvals.approvals_of(connection, "bbbb")] == ["ann", "bob"]
+        assert catalogue.find(connection, "bbbb").approvals == 2
+        with pytest.raises(Refused, match="ann approved report bbbb00000000 before"):
+            approvals.approve(connection, "bbbb", "ann", "again", NOW)
+        with pytest.raises(UsageError, match="needs a reason"):
+            approvals.approve(connection, "bbbb", "cat", "  ", NOW)
+        with pytest.raises(NotFound):
+            approvals.approve(connection, "cccc", "ann", "x", NOW)
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.approvals)) == 2
+
+
+def test_a_report_that_is_run_again_keeps_its_approvals_and_points_to_the_newer_folder(filled: Store) -> None:
+    with filled.write() as connection:
+        approvals.approve(connection, "bbbb", "ann", "fine", NOW)
+        catalogue.add(connection, replace(record("bbbb" + "0" * 60, endpoint="boats", hour=9), path="reports/newer"))
+        found = catalogue.find(connection, "bbbb")
+        assert (found.path, found.approvals) == ("reports/newer", 1)
