@@ -184,17 +184,7 @@ def build(
             raise InvalidInput(f"the reference has no column {column.name!r}.", column=column.name)
         kind: Kind = "number" if column.type in ("double", "long") else "category"
         profiled.append(_profile(column.name, columns[column.name], kind, rows))
-    outcomes = {SCORE_COLUMN: score_values}
-    if task == "classification":
-        predicted = columns.get(PREDICTION_COLUMN)
-        if predicted is None and len(classes) == 2:
-            predicted = np.array(classes, dtype=object)[(score_values >= 0.5).astype(int)]
-        if predicted is not None:
-            outcomes[PREDICTION_COLUMN] = performance.class_codes(_values(predicted), classes)
-        if labels is not None:
-            outcomes[LABEL_COLUMN] = performance.class_codes(_values(labels), classes)
-    elif labels is not None:
-        outcomes[LABEL_COLUMN] = _read(LABEL_COLUMN, labels, "number")
+    outcomes = _outcomes(columns, score_values, labels, task, classes)
     wrong = next((name for name, values in outcomes.items() if len(values) != rows), None)
     if wrong:
         raise InvalidInput(f"{wrong} has {len(outcomes[wrong])} values for {rows} scores.", column=wrong)
@@ -206,6 +196,24 @@ def build(
         outcomes=tuple(_outcome(name, values, task, classes) for name, values in outcomes.items()),
         performance=_reference_performance(outcomes, task, classes),
     )
+
+
+def _outcomes(
+    columns: Mapping[str, Any], scores: Floats, labels: Any | None, task: Task, classes: tuple[ClassLabel, ...]
+) -> dict[str, NDArray[Any]]:
+    """Return the scores, the predictions and the labels, as far as they are known; classes as their indices."""
+    outcomes: dict[str, NDArray[Any]] = {SCORE_COLUMN: scores}
+    if task == "classification":
+        predicted = columns.get(PREDICTION_COLUMN)
+        if predicted is None and len(classes) == 2:
+            predicted = np.array(classes, dtype=object)[(scores >= 0.5).astype(int)]
+        if predicted is not None:
+            outcomes[PREDICTION_COLUMN] = performance.class_codes(_values(predicted), classes)
+        if labels is not None:
+            outcomes[LABEL_COLUMN] = performance.class_codes(_values(labels), classes)
+    elif labels is not None:
+        outcomes[LABEL_COLUMN] = _read(LABEL_COLUMN, labels, "number")
+    return outcomes
 
 
 def outcome_values(name: str, codes: NDArray[Any], classes: tuple[ClassLabel, ...]) -> NDArray[Any] | Coded:

@@ -186,7 +186,7 @@ def test_classes_and_columns_as_pandas_and_numpy_give_them_are_taken() -> None:
         }
     )
     profile = build(
-        {name: frame[name] for name in frame},
+        {str(name): frame[name] for name in frame},
         samples.signature(a="long", b="string", c="boolean"),
         scores=pd.Series(np.linspace(0, 1, 150)),
         labels=np.array([0, 1, 1] * 50),
