@@ -7,9 +7,13 @@ so that it is instant; the first line that is typed does.
 from __future__ import annotations
 
 import ast
+import importlib
 import re
+import sys
+import threading
 from collections import ChainMap
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 _LINE = re.compile(r"\s*(?:[\w\s.,\[\]'\"]+=\s*)?%{1,2}mlprod\s+(?P<rest>.*)")
 _NAME = "MlprodMagics"
+_TAB_SECONDS = 0.05
 
 
 def load(shell: InteractiveShell) -> None:
@@ -51,6 +56,8 @@ def unload(shell: InteractiveShell) -> None:
 @magics_class
 class MlprodMagics(Magics):
     """The magic and its completion, for one shell."""
+
+    _loader: threading.Thread | None = None
 
     @no_var_expand
     @needs_local_scope
@@ -95,13 +102,22 @@ class MlprodMagics(Magics):
         match = _LINE.fullmatch(context.text_until_cursor.rpartition("\n")[2])
         if match is None:
             return SimpleMatcherResult(completions=[], suppress=False)
-        from mlprod_nb import commands
-
+        commands = self._grammar()
+        if commands is None:
+            return SimpleMatcherResult(completions=[], suppress=False)
         *words, fragment = re.split(r"\s+", match["rest"])
         names = (name for name in self._names(None) if not name.startswith("_"))
         found = commands.complete([word for word in words if word], fragment, names)
         completions = [SimpleCompletion(suggestion.text, type=suggestion.kind) for suggestion in found]
         return SimpleMatcherResult(completions=completions, matched_fragment=fragment, suppress=bool(found))
+
+    def _grammar(self) -> ModuleType | None:
+        """Return the grammar if it is there within the time that a TAB may take; it loads on in the background."""
+        if self._loader is None:
+            self._loader = threading.Thread(target=importlib.import_module, args=("mlprod_nb.commands",), daemon=True)
+            self._loader.start()
+        self._loader.join(_TAB_SECONDS)
+        return None if self._loader.is_alive() else sys.modules.get("mlprod_nb.commands")
 
     def _names(self, local_ns: dict[str, Any] | None) -> Mapping[str, Any]:
         """Return the variables a line can name: the user's own, without what IPython puts there."""

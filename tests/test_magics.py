@@ -3,13 +3,14 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
-from IPython.core.completer import provisionalcompleter
+from IPython.core.completer import CompletionContext, provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
@@ -201,6 +202,18 @@ def test_tab_completes_wherever_the_magic_can_stand(shell: InteractiveShell, pre
     assert texts(f"{prefix}deploy flights --dr") == ["--dry-run"]
     assert texts(f"{prefix}predict flights --data $ap") == ["$april_flights"]
     assert texts(f"{prefix}predict flights --data ")[-1] == "$april_flights"
+
+
+def test_tab_never_waits_for_the_grammar_to_load(shell: InteractiveShell) -> None:
+    magics = shell.magics_manager.registry["MlprodMagics"]
+    context = CompletionContext("dep", "%mlprod dep", 11, 0, 100)
+    loaded = threading.Event()
+    magics._loader = threading.Thread(target=loaded.wait, daemon=True)
+    magics._loader.start()
+    assert magics.complete(context)["completions"] == []
+    loaded.set()
+    magics._loader.join(10)
+    assert [c.text for c in magics.complete(context)["completions"]] == ["deploy"]
 
 
 def test_tab_elsewhere_is_left_alone(shell: InteractiveShell) -> None:

@@ -229,6 +229,13 @@ function outcome(message) {
   return h("div", attributes, line, h("span", {}, shown.kind === "error" ? `✗ ${shown.text}` : shown.text));
 }
 
+/** What the verdict says to do next, where no button does it. */
+function nextLine(state) {
+  const line = state.verdict.action;
+  if (!line || state.actions.some((action) => action.line === line)) return null;
+  return h("p", { class: "mlprod-soft" }, "Next: ", h("code", {}, line));
+}
+
 function page(state, message, ui, now) {
   const { verdict, gateway } = state;
   const sentence = verdict.sentence.charAt(0).toUpperCase() + verdict.sentence.slice(1);
@@ -252,6 +259,7 @@ function page(state, message, ui, now) {
       h("span", { class: "mlprod-soft" }, gatewayLine(gateway, now)),
       h("span", { class: "mlprod-buttons" }, ...state.actions.map((action) => actionButton(action, ui))),
     ),
+    nextLine(state),
     chosenLine(ui),
     outcome(message),
     ...state.endpoints.map((endpoint) => endpointCard(endpoint, ui)),

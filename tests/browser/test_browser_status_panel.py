@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.jupyterlab import Lab
+from tests.browser.jupyterlab import Lab, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -92,7 +92,14 @@ def test_the_first_cells_run_by_keyboard_and_the_panel_shows(lab: Lab, clean_wor
     panel = lab.output(3).locator(".mlprod-panel")
     panel.wait_for(timeout=20_000)
     assert "Gateway at http://127.0.0.1:" in panel.inner_text()
-    assert "Nothing is deployed yet" in panel.inner_text() or "nothing is deployed yet" in panel.inner_text()
+    assert "nothing is deployed yet" in panel.inner_text()
+    assert "Next: %mlprod deploy MODEL@ALIAS" in panel.inner_text()
+    shown = panel.get_by_text("as of").element_handle()
+    panel.get_by_role("button", name="Refresh").press("Enter")
+    wait_until(lambda: not shown.evaluate("e => e.isConnected"), seconds=20, what="the panel to be drawn again")
+    panel.locator('xpath=self::*[@aria-busy="false"]').wait_for(timeout=20_000)
+    assert panel.get_by_role("status").count() == 0
+    assert "Gateway at http://127.0.0.1:" in panel.inner_text()
     assert lab.output(4).inner_text().strip() == (
         "mlprod: there is no verb 'stauts'. Did you mean 'status'? See: mlprod --help"
     )
