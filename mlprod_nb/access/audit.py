@@ -1,7 +1,7 @@
 """The audit trail: a chain in which every entry's digest covers the one before.
 
 Guarantee: an entry that is edited, removed from the middle, inserted or moved is found by :func:`verify`. That entries
-were cut off at the end shows only against a digest kept elsewhere: :func:`head` gives it.
+were cut off at the end shows only against a digest kept elsewhere: :func:`head` gives it, as :func:`verify`'s anchor.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class AuditVerification:
 
     Attributes:
         ok: Whether every digest follows from the one before.
-        entries: How many entries there are.
+        entries: How many entries were looked at, the first broken one included.
         problem: Which entry is the first that does not; empty where all do.
     """
 
@@ -78,18 +78,34 @@ def head(connection: Connection) -> str:
     return connection.scalar(query) or GENESIS
 
 
-def verify(connection: Connection) -> AuditVerification:
-    """Recompute every digest."""
-    previous, count = GENESIS, 0
+def verify(connection: Connection, *, anchor: str = "") -> AuditVerification:
+    """Recompute every digest.
+
+    Args:
+        connection: The store.
+        anchor: What :func:`head` gave at some time and was kept elsewhere: it must be in the chain. Empty: none.
+    """
+    previous, count, anchored = GENESIS, 0, anchor in ("", GENESIS)
     for row in connection.execute(sa.select(tables.audit).order_by(_id())):
         entry = _entry(row)
         count += 1
-        facts = (entry.at, entry.actor, entry.action, entry.subject, entry.detail, entry.previous_digest)
-        if entry.previous_digest != previous or entry.digest != _digest(*facts):
-            problem = f"audit entry {count} ({entry.action} {entry.subject}) was altered, or one before it is missing."
-            return AuditVerification(False, count, problem)
-        previous = entry.digest
+        problem = _problem(entry, previous)
+        if problem:
+            what = f"audit entry {count} ({entry.action} {entry.subject} by {entry.actor})"
+            return AuditVerification(False, count, f"{what} {problem}")
+        previous, anchored = entry.digest, anchored or entry.digest == anchor
+    if not anchored:
+        return AuditVerification(
+            False, count, f"the audit trail lacks {anchor[:12]}…, its head at an earlier time: it was cut."
+        )
     return AuditVerification(True, count, "")
+
+
+def _problem(entry: AuditEntry, previous: str) -> str:
+    facts = (entry.at, entry.actor, entry.action, entry.subject, entry.detail, entry.previous_digest)
+    if entry.digest != _digest(*facts):
+        return "was edited: its digest does not match."
+    return "" if entry.previous_digest == previous else "does not follow the one before: one was removed or moved."
 
 
 def _id() -> sa.Column[int]:

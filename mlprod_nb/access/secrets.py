@@ -26,6 +26,7 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(scratch).replace(path)
+        _sync_folder(path.parent)
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
@@ -43,3 +44,11 @@ def read_secret(path: Path) -> str:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise Refused(f"{path} can be read by others.", hint=f"Close it with: chmod 600 {path}")
     return path.read_text(encoding="utf-8").strip()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -19,6 +19,7 @@ from mlprod_nb.errors import UsageError
 from mlprod_nb.store import tables
 
 PREFIX = "mlp_"
+_FORM = re.compile(r"mlp_[A-Za-z0-9_-]{43}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 
 
@@ -82,6 +83,8 @@ def verify(connection: Connection, secret: str, *, now: datetime) -> Principal |
 
     The digest is looked up, so the time this takes says nothing about how much of a guess was right.
     """
+    if _FORM.fullmatch(secret) is None:
+        return None
     table = tables.tokens
     row = connection.execute(sa.select(table).where(table.c.digest == _digest(secret))).first()
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
