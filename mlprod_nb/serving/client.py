@@ -47,10 +47,16 @@ class GatewayClient:
         url: Where the gateway answers, as ``http://127.0.0.1:8080``.
         token: The bearer token.
         verify: ``True`` for the system's authorities, a file of certificates to trust, or ``False`` for no check.
+
+    Raises:
+        UsageError: The token cannot be one; the message does not show it.
     """
 
     def __init__(self, url: str, token: str, *, verify: str | bool = True) -> None:
         trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+        token = token.strip()
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise UsageError("the token is empty or has characters that no token has.")
         self.url = url.rstrip("/")
         # A gateway is called directly: a proxy of the environment is not asked.
         self._http = httpx.Client(

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,9 +135,10 @@ class DataPlane:
         self, live: LiveEndpoint, variant: Variant, model: LoadedModel, columns: Columns, rows: int
     ) -> Scores:
         try:
-            return await model.score(columns, rows)
-        except asyncio.CancelledError:
-            raise
+            scores = await model.score(columns, rows)
+            if not np.isfinite(scores.scores).all():
+                raise ModelFailed("a score is not a finite number.")
+            return scores
         except Exception as error:
             shadow = variant in live.spec.shadows
             self._telemetry.model_errors.labels(live.name, variant.name, str(shadow).lower()).inc()
@@ -188,18 +191,21 @@ class DataPlane:
         if self._shadow_rows + rows.count > _MOST_SHADOW_ROWS:
             self._telemetry.shadows_dropped.labels(live.name).inc(rows.count)
             return
+        lease = ExitStack()  # taken now, while the request's own lease still keeps the models open
+        lease.enter_context(live.lease())
+        self._shadow_rows += rows.count
         task = asyncio.get_running_loop().create_task(self._score_shadows(live, rows))
         self._shadows.add(task)
-        task.add_done_callback(self._shadows.discard)
+        task.add_done_callback(partial(self._end_shadows, lease, rows.count))
 
     async def _score_shadows(self, live: LiveEndpoint, rows: Rows) -> None:
-        self._shadow_rows += rows.count
-        try:
-            with live.lease():
-                for variant, model in zip(live.spec.shadows, live.shadows, strict=True):
-                    await self._score_shadow(live, rows, variant, model)
-        finally:
-            self._shadow_rows -= rows.count
+        for variant, model in zip(live.spec.shadows, live.shadows, strict=True):
+            await self._score_shadow(live, rows, variant, model)
+
+    def _end_shadows(self, lease: ExitStack, rows: int, task: asyncio.Task[None]) -> None:
+        lease.close()
+        self._shadow_rows -= rows
+        self._shadows.discard(task)
 
     async def _score_shadow(self, live: LiveEndpoint, rows: Rows, variant: Variant, model: LoadedModel) -> None:
         try:

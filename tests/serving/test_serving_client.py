@@ -140,6 +140,13 @@ def test_each_status_becomes_its_error_in_the_servers_words(
         assert (caught.value.column, caught.value.row) == ("x", 3)
 
 
+def test_a_token_that_cannot_be_one_is_refused_and_not_shown() -> None:
+    for token in ("", " ", "mlp_secret\nX-Injected: 1", "mlp_secret mlp_other", "mlp_sécret"):
+        with pytest.raises(UsageError) as caught:
+            GatewayClient("http://127.0.0.1:9", token)
+        assert "cret" not in str(caught.value)
+
+
 def test_what_is_no_gateway_is_told(server: Server, client: GatewayClient) -> None:
     server.answer = b"<html>"
     with pytest.raises(Unavailable, match="does not answer as a gateway does"):

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mlprod_nb.errors import AccessDenied, InvalidInput, NotFound, Unavailable
+from mlprod_nb.errors import AccessDenied, ExecutionFailed, InvalidInput, NotFound, Unavailable
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.serving.client import GatewayClient
@@ -178,6 +178,9 @@ def test_a_model_worker_serves_is_replaced_and_ends_after_its_last_request(serve
     with client(served) as gateway:
         assert gateway.predict("flights", {"distance": [-500.0, 900.0]})["predictions"] == [0, 1]
         assert gateway.endpoints()[0]["variants"][0]["runtime"] == "python"
+        with pytest.raises(ExecutionFailed, match=r"variant 'python' \(flights/1\) failed on these rows") as failed:
+            gateway.predict("flights", {"distance": [Oddity.FAILS]})
+        assert "/etc" not in str(failed.value)
         with pytest.raises(Unavailable, match="cannot answer"):
             gateway.predict("flights", {"distance": [Oddity.ENDS]})
         until(lambda: [pid for pid in workers(record.pid) if pid != worker] != [], 30)

@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 import httpx
+import numpy as np
+import pandas as pd
 import pytest
 
 from mlprod_nb.access import tokens
@@ -14,7 +16,7 @@ from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.routing import assign
 from mlprod_nb.store import revisions
-from tests.serving.workshop import Workshop, answers, body, gateway, make_workshop, row
+from tests.serving.workshop import Workshop, answers, body, gateway, make_workshop, row, train_with_gaps
 
 INVOKE = "/endpoints/flights/invocations"
 
@@ -189,6 +191,37 @@ async def test_a_revision_that_does_not_load_is_rejected_and_the_old_one_stays(s
         assert (await client.post(INVOKE, json=body())).json()["model_version"] == ["flights/1"]
         assert (await client.get("/endpoints/flights")).json()["revision"] == 1
         assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_missing_values_are_taken_where_the_model_learnt_from_them(shop: Workshop) -> None:
+    model, _ = train_with_gaps()
+    gaps: list[dict[str, Any]] = [
+        {"distance": None, "carrier": "AA"},
+        {"distance": 200.0, "carrier": None},
+        {"distance": 200.0},
+    ]
+    async with gateway(shop) as client:
+        await shop.deploy("flights", shop.variant("gaps"))
+        reply = await client.post(INVOKE, json=body(*gaps))
+        assert reply.status_code == 200, reply.text
+        described = (await client.get("/endpoints/flights")).json()
+        # Where another variant did not, no row may have them: which one meets a row is not the caller's to know.
+        assert (await shop.deploy("flights", shop.variant("gaps"), shop.variant("champion"))).outcome == "active"
+        refused = await client.post(INVOKE, json=body(*gaps))
+    frame = pd.DataFrame(gaps).astype({"distance": float}).fillna({"carrier": np.nan})
+    assert described["variants"][0]["runtime"] == "onnx", described["variants"][0]["runtime_reason"]
+    assert reply.json()["scores"] == pytest.approx(model.predict_proba(frame)[:, 1].tolist(), abs=1e-5)
+    assert [found["inputs"] for found in logged(shop)] == [{**gap, "carrier": gap.get("carrier")} for gap in gaps]
+    assert (refused.status_code, refused.json()["column"]) == (422, "distance")
+
+
+async def test_variants_may_take_different_columns_and_a_request_carries_them_all(shop: Workshop) -> None:
+    async with gateway(shop) as client:
+        await shop.deploy("flights", shop.variant("python"), shop.variant("champion"), unit="tailnum")
+        reply = await client.post(INVOKE, json=body(*[row()] * 30))
+        assert reply.status_code == 200, reply.text
+        assert set(reply.json()["variant"]) == {"python", "champion"}
+        assert (await client.post(INVOKE, json=body({"distance": 1.0}))).json()["column"] == "carrier"
 
 
 async def test_a_withdrawn_revision_is_never_served(shop: Workshop) -> None:

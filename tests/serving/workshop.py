@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -80,6 +81,21 @@ def train(seed: int, steepness: float) -> Any:
     return make_pipeline(encode, LogisticRegression()).fit(frame, labels)
 
 
+def train_with_gaps() -> tuple[Any, pd.DataFrame]:
+    """Return a pipeline that learnt from missing numbers and texts, and its training data."""
+    frame = training_frame(2)
+    frame.loc[::7, "distance"] = np.nan
+    frame.loc[::5, "carrier"] = np.nan
+    encode = ColumnTransformer(
+        [
+            ("n", make_pipeline(SimpleImputer(), StandardScaler()), ["distance"]),
+            ("c", OneHotEncoder(handle_unknown="ignore"), ["carrier"]),
+        ]
+    )
+    labels = (frame["carrier"].isna() | (frame["distance"] > 1500)).astype(int)
+    return make_pipeline(encode, LogisticRegression()).fit(frame, labels), frame
+
+
 def make_bundles(folder: Path) -> dict[str, Bundle]:
     """Build one bundle of each kind."""
     frame = training_frame()
@@ -87,6 +103,7 @@ def make_bundles(folder: Path) -> dict[str, Bundle]:
     models: dict[str, tuple[Any, pd.DataFrame]] = {
         "champion": (train(0, 1.0), frame),
         "challenger": (train(1, 0.5), frame),
+        "gaps": train_with_gaps(),
         "regression": (LinearRegression().fit(numbers, numbers["distance"] * 2), numbers),
         "python": (Oddity().fit(numbers, [0, 1] * (ROWS // 2)), numbers),
     }

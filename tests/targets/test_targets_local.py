@@ -91,7 +91,7 @@ def test_tls_is_served_with_the_workspaces_own_certificate(root: Path) -> None:
     record = local.start(root)
     assert record.url.startswith("https://")
     assert local.running(root) == record
-    with GatewayClient(record.url, "", verify=str(Layout(root).tls / "ca.pem")) as trusting:
+    with GatewayClient(record.url, "unknown", verify=str(Layout(root).tls / "ca.pem")) as trusting:
         assert trusting.ready()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{record.url}/health/live", trust_env=False)
