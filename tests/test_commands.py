@@ -178,6 +178,12 @@ def test_in_a_shell_a_variable_for_an_object_is_refused_and_text_stays_text() ->
     assert call("rollback flights --reason $HOME").options["reason"] == "$HOME"
 
 
+@pytest.mark.parametrize("word", ["$p.prediction_ids", "$p[0]", "$"])
+def test_an_expression_where_an_object_is_due_is_refused_with_what_to_do(word: str) -> None:
+    with pytest.raises(UsageError, match=r"only \$name passes an object\. Assign what you mean to a variable first\."):
+        call(f"feedback flights --ids {word} --values $y", names={"p": 1, "y": [1]})
+
+
 def test_the_body_is_the_option_that_the_verb_names() -> None:
     for name, option in commands.BODY.items():
         verb = commands.verbs()[name]

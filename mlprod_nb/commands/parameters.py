@@ -86,6 +86,11 @@ class Object(ParamType):
                 f"{spelling(param)}: {value} is a notebook's variable, and there is no notebook here.",
                 hint="Name a file.",
             )
+        if isinstance(value, str) and value.startswith("$"):
+            raise UsageError(
+                f"{spelling(param)}: {value} is not a variable's name; only $name passes an object.",
+                hint="Assign what you mean to a variable first.",
+            )
         return self._read(value) if self._read and isinstance(value, str) else value
 
 

@@ -106,6 +106,39 @@ def test_the_first_cells_run_by_keyboard_and_the_panel_shows(lab: Lab, clean_wor
     lab.page.screenshot(path=str(pictures / "first-cells.png"))
 
 
+def test_a_click_rolls_a_real_endpoint_back(lab: Lab, clean_workspace: Path, pictures: Path) -> None:
+    train = """\
+import numpy as np, pandas as pd
+from sklearn.linear_model import LogisticRegression
+X = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 3)), columns=["a", "b", "c"])
+y = (X.a > 0).astype(int)
+one, two = LogisticRegression().fit(X, y), LogisticRegression(C=0.1).fit(X, y)"""
+    cells = [
+        "%load_ext mlprod_nb",
+        "%mlprod init",
+        "%mlprod up",
+        train,
+        "%%mlprod register toy --model $one --data $X --target $y --alias champion\nThe first.",
+        "%%mlprod register toy --model $two --data $X --target $y --alias challenger\nThe second.",
+        "%mlprod deploy toy@champion",
+        "%mlprod route toy champion=50 challenger=50",
+        "%mlprod",
+    ]
+    lab.open("rollback.ipynb", cells)
+    lab.run_by_keyboard(len(cells))
+    panel = lab.page.locator(".mlprod-panel")
+    panel.get_by_role("img", name="Traffic: champion 50 %, challenger 50 %").wait_for(timeout=20_000)
+    panel.get_by_role("button", name="Roll back").click()
+    panel.get_by_role("button", name="Run", exact=True).click()
+    panel.get_by_role("img", name="Traffic: champion 100 %").wait_for(timeout=30_000)
+    panel.get_by_text("revision 3", exact=True).wait_for()
+    message = panel.get_by_role("status")
+    message.wait_for(timeout=20_000)
+    assert "%mlprod rollback toy" in message.inner_text()
+    assert "revision 3" in message.inner_text()
+    panel.screenshot(path=str(pictures / "status-rolled-back.png"))
+
+
 def test_the_panel_shows_everything_as_text_in_both_themes_and_when_narrow(lab: Lab, pictures: Path) -> None:
     panel = open_panel(lab, "themes.ipynb")
     assert panel.locator("img").count() == 0
