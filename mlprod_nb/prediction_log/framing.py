@@ -73,8 +73,9 @@ def scan(data: memoryview) -> Iterator[Record | Damage]:
     Args:
         data: The segment's bytes.
     """
-    if data[: len(MAGIC)] != MAGIC[: len(data)]:
-        if any(data):
+    if data[: len(MAGIC)] != MAGIC:
+        # The header is synced before any record is written, so only a file without records can have a torn one.
+        if len(data) > len(MAGIC) or not MAGIC.startswith(bytes(data).rstrip(b"\0")):
             yield Damage(0, "this is no segment of the prediction log")
         return
     offset = len(MAGIC)
