@@ -102,8 +102,8 @@ def test_a_hung_cell_ends_at_the_limit_with_its_output_kept_and_no_process_left(
         code("print('hanging', flush=True)\nwhile True:\n    time.sleep(600)"),
     )
     start = time.monotonic()
-    error = failed(path, limit=15)
-    assert time.monotonic() - start < 30
+    error = failed(path, limit=20)
+    assert time.monotonic() - start < 40
     assert (error.reason, error.cell_index) == ("timeout", 2)
     shown = printed(error.notebook)
     assert shown[1:] == ["so far\n", "hanging\n"]

@@ -86,8 +86,8 @@ def part(result: Result, *titles: str, otherwise: str) -> Part:
     found = [s for s in result.sections() if s.title.split(" (")[0] in titles and s.rows]
     if len(found) == 1:
         # The heading above it says the same; what is in brackets it does not say.
-        _, bracket, remark = found[0].title.partition(" (")
-        found = [replace(found[0], title=bracket.strip() + remark)]
+        _, _, remark = found[0].title.partition(" (")
+        found = [replace(found[0], title=remark.removesuffix(")"))]
     return Part(otherwise, tuple(found))
 
 
