@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import MlprodError, Unavailable
@@ -15,6 +17,8 @@ from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.store import Revision, Store, revisions
 
 POLL_SECONDS = 0.1
+RETRY_SECONDS = 10.0
+"""How often an active endpoint that did not load is tried again."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class Control:
         self._telemetry = telemetry
         self._clock = clock
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._retry_at = 0.0
 
     async def load_active(self) -> None:
         """Load what was active when the gateway last ran; what does not load is named by ``/health/ready``."""
@@ -58,12 +63,18 @@ class Control:
             await asyncio.sleep(POLL_SECONDS)
 
     async def step(self) -> None:
-        """Begin to load each endpoint's oldest undecided revision, unless one of it is being loaded."""
+        """Begin to load each endpoint's oldest undecided revision, unless one of it is being loaded.
+
+        Now and then, active endpoints that did not load are tried again.
+        """
         for revision in await asyncio.to_thread(self._undecided):
-            if revision.endpoint not in self._busy:
-                task = asyncio.get_running_loop().create_task(self._take(revision))
-                self._busy[revision.endpoint] = task
-                task.add_done_callback(partial(self._done, revision.endpoint))
+            self._begin(revision.endpoint, self._take, revision)
+        now = asyncio.get_running_loop().time()
+        if self._book.table.unavailable and now >= self._retry_at:
+            self._retry_at = now + RETRY_SECONDS
+            for revision in (await asyncio.to_thread(self._active)).values():
+                if revision.endpoint in self._book.table.unavailable:
+                    self._begin(revision.endpoint, self._restore, revision)
 
     async def close(self) -> None:
         """Stop what is being loaded; its revision stays undecided."""
@@ -71,6 +82,13 @@ class Control:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, endpoint: str, work: Callable[[Revision], Coroutine[Any, Any, None]], revision: Revision) -> None:
+        """Do one thing at a time for each endpoint; what finds it busy is found again at the next look."""
+        if endpoint not in self._busy:
+            task = asyncio.get_running_loop().create_task(work(revision))
+            self._busy[endpoint] = task
+            task.add_done_callback(partial(self._done, endpoint))
 
     def _done(self, endpoint: str, _: asyncio.Task[None]) -> None:
         del self._busy[endpoint]
@@ -84,7 +102,8 @@ class Control:
                 self._swap(self._book.table.with_endpoint(live))
             except Exception as error:  # noqa: BLE001 (one endpoint that does not load must not keep the others away)
                 reason = _reason(error)
-                logger.error("endpoint %s could not be loaded: %s", revision.endpoint, reason)
+                if self._book.table.unavailable.get(revision.endpoint) != reason:
+                    logger.error("endpoint %s could not be loaded: %s", revision.endpoint, reason)
                 self._swap(self._book.table.with_failure(revision.endpoint, reason))
 
     async def _take(self, revision: Revision) -> None:

@@ -88,7 +88,7 @@ class Workbench:
         Raises:
             MlprodError: The bundle is not there, is damaged, does not load or does not agree.
         """
-        bundle = await asyncio.get_running_loop().run_in_executor(self.threads, self.bundles.get, digest)
+        bundle = await asyncio.to_thread(self.bundles.get, digest)
         runtime = await open_runtime(bundle, self.threads, self.worker)
         try:
             await _warm(bundle, runtime)

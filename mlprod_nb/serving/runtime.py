@@ -73,4 +73,4 @@ async def open_runtime(bundle: Bundle, threads: Executor, settings: WorkerSettin
     """
     if bundle.manifest.runtime == "python":
         return await WorkerRuntime.start(bundle, settings)
-    return await asyncio.get_running_loop().run_in_executor(threads, OnnxRuntime, bundle, threads)
+    return await asyncio.to_thread(OnnxRuntime, bundle, threads)  # beside the threads that answer requests

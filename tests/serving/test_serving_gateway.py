@@ -15,6 +15,7 @@ from mlprod_nb.clock import utc_now
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.routing import assign
+from mlprod_nb.serving import control
 from mlprod_nb.store import revisions
 from tests.serving.workshop import Workshop, answers, body, gateway, make_workshop, row, train_with_gaps
 
@@ -241,11 +242,16 @@ async def test_an_endpoint_that_is_taken_away_is_gone(shop: Workshop) -> None:
         assert (await client.get("/endpoints")).json()["endpoints"] == []
 
 
-async def test_a_gateway_that_starts_again_serves_what_was_active_and_tells_what_it_cannot(shop: Workshop) -> None:
+async def test_a_gateway_that_starts_again_serves_what_was_active_and_tells_what_it_cannot(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "RETRY_SECONDS", 0.1)
     async with gateway(shop):
         await shop.deploy("flights", shop.variant("champion"))
         await shop.deploy("delay", shop.variant("regression"))
-    (shop.layout.bundles / shop.bundles["regression"].digest / "signature.json").unlink()
+    signature = shop.layout.bundles / shop.bundles["regression"].digest / "signature.json"
+    kept = signature.read_bytes()
+    signature.unlink()
     async with gateway(shop) as client:
         assert (await client.post(INVOKE, json=body())).status_code == 200
         lost = await client.post("/endpoints/delay/invocations", json={"inputs": {"distance": [1]}})
@@ -254,6 +260,10 @@ async def test_a_gateway_that_starts_again_serves_what_was_active_and_tells_what
         ready = await client.get("/health/ready")
         assert ready.status_code == 503
         assert ready.json()["reasons"] == ["endpoint 'delay' could not be loaded"]
+        signature.write_bytes(kept)
+        await answers(client, "ready")
+        again = await client.post("/endpoints/delay/invocations", json={"inputs": {"distance": [1]}})
+        assert again.status_code == 200
 
 
 async def test_feedback_is_logged_beside_its_predictions(shop: Workshop) -> None:
