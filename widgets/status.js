@@ -238,7 +238,6 @@ function nextLine(state) {
 
 function page(state, message, ui, now) {
   const { verdict, gateway } = state;
-  const sentence = verdict.sentence.charAt(0).toUpperCase() + verdict.sentence.slice(1);
   return [
     h(
       "div",
@@ -252,7 +251,7 @@ function page(state, message, ui, now) {
         "Refresh",
       ),
     ),
-    h("p", { class: "mlprod-verdict" }, badge(verdict.status), h("span", {}, sentence)),
+    h("p", { class: "mlprod-verdict" }, badge(verdict.status), h("span", {}, verdict.sentence)),
     h(
       "div",
       { class: "mlprod-row mlprod-gateway" },
