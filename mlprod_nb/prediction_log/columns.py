@@ -29,7 +29,8 @@ _NUMBERS = (*_INTEGERS, float, np.floating)
 def numbers(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
     """Return float64, float32, int64 or int32 values; ``None`` and NaN are null."""
     found, missing = _numeric(values)
-    if found.dtype == np.uint64 and len(found) and found.max() > np.iinfo(np.int64).max:
+    # Whole numbers past 64 bits become objects; past 63 bits, unsigned.
+    if found.dtype == np.object_ or (found.dtype == np.uint64 and found.max(initial=0) > np.iinfo(np.int64).max):
         raise OverflowError
     # Refuses fractions where whole numbers are due.
     found = np.ascontiguousarray(found.astype(_DTYPES[kind], casting="same_kind", copy=False))
@@ -65,9 +66,8 @@ def strings(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
 
 def moments(values: Sequence[datetime]) -> pa.Array:
     """Return aware moments as microseconds of UTC."""
-    known: datetime | None = None
+    known, us = _EPOCH, 0
     since_epoch = array("q")
-    us = 0
     for value in values:
         # All rows of a request were received at once, and are often given one event time.
         if value is not known:

@@ -113,7 +113,7 @@ def _is_torn(data: memoryview, offset: int) -> bool:
 
 
 def _next_boundary(data: memoryview, offset: int) -> int | None:
-    """Return where the record that begins at an offset truly ends, though its length is wrong, or ``None``.
+    """Return where the damaged record that begins at an offset truly ends, though its length may be wrong, or ``None``.
 
     A payload ends with Arrow's end-of-stream mark. After the right one either the body matches its checksum, so that
     only the length is damaged, or another whole record begins, or the segment ends as a whole write does.
@@ -121,6 +121,8 @@ def _next_boundary(data: memoryview, offset: int) -> int | None:
     content = bytes(data)
     begin = offset + _HEAD.size
     length, crc = _HEAD.unpack_from(data, offset)
+    if _record_at(data, begin + length) is not None:
+        return begin + int(length)
     at = content.find(END_OF_STREAM, begin)
     while at >= 0:
         end = at + len(END_OF_STREAM)

@@ -27,6 +27,7 @@ def select(rows: pa.Table, *, where: str, limit: int) -> pa.Table:
         UsageError: The condition is malformed or names no column; the message names the nearest column.
     """
     import duckdb
+    import pyarrow as pa
 
     inputs = [field.name for field in rows.schema.field("inputs").type]
     plain = _plain_names(rows.column_names, inputs)
@@ -39,7 +40,7 @@ def select(rows: pa.Table, *, where: str, limit: int) -> pa.Table:
         relation = connection.sql(f"SELECT *{flattened} FROM log")  # noqa: S608 (names of columns, quoted)
         # A filter takes one expression, so the condition cannot end the statement and begin another.
         found = relation.filter(where.strip() or "true").order("event_time DESC, prediction_id DESC").limit(limit)
-        return rows.take([row for (row,) in found.project(_NUMBER).fetchall()])
+        return rows.take(pa.array([row for (row,) in found.project(_NUMBER).fetchall()], pa.int64()))
     except duckdb.Error as error:
         raise _explained(error, [*rows.column_names, *plain]) from None
     finally:

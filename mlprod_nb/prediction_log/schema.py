@@ -124,12 +124,12 @@ def encode_predictions(batch: PredictionBatch) -> bytes:
     Raises:
         InvalidInput: The columns are not of one length or of another kind, there are no rows, or several endpoints.
     """
-    rows = len(batch.prediction_id)
+    endpoint, rows = _one_endpoint(batch), len(batch.prediction_id)
     arrays = [_column(batch, field, rows) for field in PREDICTION_FIELDS]
     inputs = {name: _input(name, values, rows) for name, values in batch.inputs.items()}
     kind = pa.struct([pa.field(name, array.type) for name, array in inputs.items()])
     arrays.append(pa.Array.from_buffers(kind, rows, [None], children=list(inputs.values())))
-    return _record("predictions", batch.endpoint, arrays, PREDICTION_FIELDS.append(pa.field("inputs", kind)))
+    return _record("predictions", endpoint, arrays, PREDICTION_FIELDS.append(pa.field("inputs", kind)))
 
 
 def encode_feedback(batch: FeedbackBatch) -> bytes:
@@ -138,8 +138,9 @@ def encode_feedback(batch: FeedbackBatch) -> bytes:
     Raises:
         InvalidInput: The columns are not of one length or of another kind, there are no rows, or several endpoints.
     """
-    arrays = [_column(batch, field, len(batch.prediction_id)) for field in FEEDBACK_FIELDS]
-    return _record("feedback", batch.endpoint, arrays, FEEDBACK_FIELDS)
+    endpoint, rows = _one_endpoint(batch), len(batch.prediction_id)
+    arrays = [_column(batch, field, rows) for field in FEEDBACK_FIELDS]
+    return _record("feedback", endpoint, arrays, FEEDBACK_FIELDS)
 
 
 def decode(payloads: Iterable[memoryview], *, only: Sequence[str] = ()) -> list[pa.Table]:
@@ -210,11 +211,16 @@ def _check_length(name: str, values: Any, rows: int) -> None:
         raise InvalidInput(f"column {name!r} has {len(values)} values where there are {rows} rows.", column=name)
 
 
-def _record(kind: RecordKind, endpoints: Sequence[str], arrays: list[pa.Array], schema: pa.Schema) -> bytes:
-    if len(set(endpoints)) != 1:
-        found = "several endpoints" if endpoints else "no rows"
-        raise InvalidInput(f"a batch of {kind} must be of one endpoint; this has {found}.", column="endpoint")
+def _one_endpoint(batch: PredictionBatch | FeedbackBatch) -> str:
+    names = set(batch.endpoint)
+    if len(names) != 1:
+        found = "several endpoints" if names else "no rows"
+        raise InvalidInput(f"a batch must be of one endpoint; this has {found}.", column="endpoint")
+    return names.pop()
+
+
+def _record(kind: RecordKind, endpoint: str, arrays: list[pa.Array], schema: pa.Schema) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    return frame(kind, endpoints[0], sink.getvalue().to_pybytes())
+    return frame(kind, endpoint, sink.getvalue().to_pybytes())
