@@ -48,12 +48,12 @@ check: setup  ## Style, types and import contracts.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-lock: setup  ## Resolve the locked requirements anew; needs uv.
+lock:  ## Resolve the locked requirements anew; needs uv.
 	for extra in all latest; do uv pip compile pyproject.toml --extra $$extra --universal --python-version 3.11 \
 		--no-header --no-annotate --generate-hashes -q -o requirements/$$extra.txt; done
 
 pictures: setup  ## Take the README's screenshots anew.
-	$(BIN)/python tools/pictures.py
+	PYTHONPATH=. $(BIN)/python tools/pictures.py
 
 clean:
 	rm -rf .venv .venv-latest demo

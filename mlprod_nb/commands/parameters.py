@@ -108,7 +108,7 @@ def read_model(word: str) -> Any:
 
         load: Callable[[str], Any] = mlflow.sklearn.load_model
     else:
-        import joblib  # type: ignore[import-untyped]
+        import joblib
 
         load = joblib.load
         if not Path(word).is_file():

@@ -186,12 +186,13 @@ def _data_and_target(submission: Submission) -> tuple[pd.DataFrame, Any]:
 
 def _profile(prepared: Prepared) -> Profile:
     from mlprod_nb import monitoring
+    from mlprod_nb.monitoring import impact
     from mlprod_nb.registry.bundles import PREDICTION_COLUMN
 
     columns = {name: reading.plain(prepared.frame[name]) for name in prepared.signature.names}
     if prepared.task == "classification":
         columns[PREDICTION_COLUMN] = prepared.predictions.tolist()
-    return monitoring.build(
+    profile = monitoring.build(
         columns,
         prepared.signature,
         scores=prepared.scores,
@@ -199,6 +200,7 @@ def _profile(prepared: Prepared) -> Profile:
         task=prepared.task,
         classes=prepared.classes,
     )
+    return impact.with_importance(profile, {name: columns[name] for name in prepared.signature.names}, prepared.score)
 
 
 def _name_it(context: Context, version: ModelVersion, submission: Submission) -> None:

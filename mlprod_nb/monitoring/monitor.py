@@ -80,7 +80,8 @@ def run(given: MonitorInput) -> MonitorResult:
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
     found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes))
     alibi = _alibi(given) if given.alibi and given.window.num_rows else ()
-    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, columns, moved, performance, found, alibi)
+    seen = (columns, moved, performance, found, alibi)
+    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, model_version=given.model_version)
     return MonitorResult(
         verdict=verdict.conclude(evidence),
         endpoint=given.endpoint,

@@ -30,6 +30,7 @@ class Evidence:
     performance: tuple[MetricRow, ...]
     quality: tuple[Finding, ...]
     alibi: tuple[AlibiRow, ...]
+    model_version: str = ""
 
 
 def conclude(evidence: Evidence) -> Verdict:
@@ -40,6 +41,8 @@ def conclude(evidence: Evidence) -> Verdict:
     Warning: any other drift, a grave finding, or an empty window. Otherwise all is well.
     """
     report = f"%mlprod report {evidence.endpoint} drift"
+    model = evidence.model_version.split("/")[0] or evidence.endpoint
+    retrained = f"%%mlprod register {model} --model $retrained --data $recent --target $outcome --alias challenger"
     if not evidence.rows:
         return Verdict("warn", "the window is empty, so nothing was tested.", f"%mlprod logs {evidence.endpoint}")
     worse = [row for row in evidence.performance if row.worse]
@@ -48,7 +51,7 @@ def conclude(evidence: Evidence) -> Verdict:
     moved = [row for row in evidence.outcomes if row.drifted]
     if worse:
         causes = [*_broken(broken), *_moved(moved), *_drift(drifted, evidence)]
-        return Verdict("alarm", _sentence([_fell(worse[0]), *causes]), report)
+        return Verdict("alarm", _sentence([_fell(worse[0]), *causes]), retrained)
     if broken:
         return Verdict("alarm", _sentence([*_broken(broken), *_drift(drifted, evidence), _holds(evidence)]), report)
     if _likely_harm(evidence, drifted, moved):

@@ -6,7 +6,7 @@ the bundle: ONNX where that agrees with the original, an MLflow model directory 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,13 @@ class Prepared:
     def scores(self) -> NDArray[np.float64]:
         """The model's score of each row, shape ``(n,)``."""
         return onnx_runner.scores(self.task, self.classes, self.output)
+
+    def score(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Return the model's score for other rows, given as columns of one length."""
+        rows = pd.DataFrame({name: columns[name] for name in self.signature.names}).astype(dict(self.frame.dtypes))
+        with onnx_export.quiet_names():
+            output = python_runner.predict(self.model, rows, self.task)
+        return onnx_runner.scores(self.task, self.classes, output)
 
     @property
     def predictions(self) -> NDArray[Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -114,13 +113,12 @@ class JobList(Result):
         return f"{len(self.jobs)} {'job is' if len(self.jobs) == 1 else 'jobs are'} scheduled."
 
 
-def add(connection: Connection, spec: JobSpec, *, validate: Callable[[str], None], now: datetime) -> JobRow:
-    """Store a job; its first run is the first slot after ``now``.
+def add(connection: Connection, spec: JobSpec, *, now: datetime) -> JobRow:
+    """Store a job; its first run is the first slot after ``now``. The grammar has read its command line before.
 
     Args:
         connection: A transaction.
         spec: The job; ``mlprod`` before the command is taken off.
-        validate: Raises where a command line is not one of ours.
         now: The present moment.
 
     Raises:
@@ -131,7 +129,6 @@ def add(connection: Connection, spec: JobSpec, *, validate: Callable[[str], None
     if not (spec.timeout_seconds > 0 and math.isfinite(spec.timeout_seconds)):
         raise UsageError(f"the time-out is {spec.timeout_seconds:g} s; it is more than 0.")
     command = _bare(spec.command)
-    validate(command)
     values = {
         "cron": spec.cron,
         "timezone": spec.timezone,

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.fixture
 def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
     """An endpoint of this test's own, which serves the champion."""
-    name = request.node.name.replace("_", "-")[:60]
+    name = str(request.node.name).replace("_", "-")[:60]
     site.workspace.deploy("flights@champion", endpoint=name)
     return name
 

@@ -37,7 +37,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
 def due(runner: Runner, program: str, timeout_seconds: float = 60.0) -> scheduler.DueSlot:
     spec = JobSpec("0 6 * * *", f"'{program}'", timeout_seconds=timeout_seconds)
     with runner.store.write() as connection:
-        job = scheduler.add(connection, spec, validate=lambda _: None, now=NOON - timedelta(days=9)).job
+        job = scheduler.add(connection, spec, now=NOON - timedelta(days=9)).job
         return scheduler.claim_now(connection, job, NOON)
 
 
@@ -111,7 +111,7 @@ def test_the_loop_runs_what_is_due_and_ends_when_told(runner: Runner) -> None:
     with runner.store.write() as connection:
         spec = JobSpec("0 * * * *", "'raise SystemExit(0)'")
         for _ in range(6):
-            scheduler.add(connection, spec, validate=lambda _: None, now=NOON - timedelta(hours=2))
+            scheduler.add(connection, spec, now=NOON - timedelta(hours=2))
     stop = threading.Event()
     thread = threading.Thread(target=scheduler.loop, args=(runner,), kwargs={"stop": stop, "poll_seconds": 0.05})
     thread.start()
