@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import joblib  # type: ignore[import-untyped]
+import joblib
 import pytest
 
 from mlprod_nb import commands
