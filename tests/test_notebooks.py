@@ -116,6 +116,14 @@ def test_a_kernel_that_dies_is_told_with_its_cell(tmp_path: Path) -> None:
     assert "cell 2 of out.ipynb ended because its kernel died" in str(error)
 
 
+def test_endless_output_is_stopped_long_before_the_limit(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.ipynb", code("1"), code("while True:\n    print('x' * 100_000)"), code("2"))
+    error = failed(path)
+    assert (error.reason, error.cell_index) == ("output", 1)
+    assert "cell 2 of out.ipynb was stopped: it made more than 32 MiB of output" in str(error)
+    assert error.seconds < LIMIT / 2
+
+
 def test_a_caller_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     path = write(tmp_path / "in.ipynb", code("import time, pathlib\npathlib.Path('begun').touch()\ntime.sleep(600)"))
     call = f"import pathlib, tests.test_notebooks as t; t.run(pathlib.Path({str(path)!r}))"

@@ -15,22 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mlprod_nb.notebooks.execution import MARK
-
-
-class _AtomicFile:
-    """papermill's output, of which a reader always finds a whole notebook, whenever the runner is killed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def write(self, text: str, _path: str) -> None:
-        temporary = self._path.with_suffix(".writing")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self._path)
-
-    def pretty_path(self, _path: str) -> str:
-        return self._path.name
+from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK, MARK
 
 
 class _Progress:
@@ -38,12 +23,35 @@ class _Progress:
 
     def __init__(self) -> None:
         self.cell: int | None = None
+        self.latest: int | None = None
 
     def started(self, *, cell_index: int, **_: Any) -> None:
-        self.cell = cell_index
+        self.cell = self.latest = cell_index
 
     def ended(self, **_: Any) -> None:
         self.cell = None
+
+
+class _Output:
+    """papermill's output file: always a whole notebook, whenever the runner is killed, and of bounded size."""
+
+    def __init__(self, path: Path, progress: _Progress) -> None:
+        self._path = path
+        self._progress = progress
+
+    def write(self, text: str, _path: str) -> None:
+        temporary = self._path.with_suffix(".writing")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self._path)
+        if len(text) > LARGEST_NOTEBOOK:
+            # Ends here: what is still queued would be read and saved again for minutes.
+            _kill_below()
+            size = f"it made more than {LARGEST_NOTEBOOK // 2**20} MiB of output"
+            _tell(self._path.parent, _outcome("output", self._progress.latest, "", size))
+            os._exit(1)
+
+    def pretty_path(self, _path: str) -> str:
+        return self._path.name
 
 
 def main(folder: Path) -> None:
@@ -51,7 +59,10 @@ def main(folder: Path) -> None:
     threading.Thread(target=_end_with_caller, daemon=True).start()
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
     os.environ[MARK] = spec["mark"]
-    outcome = _execute(folder, spec)
+    _tell(folder, _execute(folder, spec))
+
+
+def _tell(folder: Path, outcome: dict[str, Any]) -> None:
     (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
 
 
@@ -62,8 +73,8 @@ def _execute(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
     from papermill.iorw import papermill_io
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    papermill_io.register("executed:", _AtomicFile(folder / "executed.ipynb"))
     progress = _Progress()
+    papermill_io.register("executed:", _Output(folder / "executed.ipynb", progress))
     os.chdir(folder)
     try:
         execute_notebook(
@@ -122,12 +133,16 @@ def _kernel_manager(folder: Path) -> type[Any]:
 
 def _end_with_caller() -> None:
     sys.stdin.buffer.read()
+    _kill_below()
+    os._exit(1)
+
+
+def _kill_below() -> None:
     import psutil
 
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             process.kill()
-    os._exit(1)
 
 
 if __name__ == "__main__":

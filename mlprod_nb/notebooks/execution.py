@@ -25,7 +25,10 @@ from mlprod_nb.notebooks import files
 from mlprod_nb.notebooks.files import Notebook
 from mlprod_nb.notebooks.parameters import check, declared
 
-Reason = Literal["error", "timeout", "died", "start"]
+Reason = Literal["error", "timeout", "output", "died", "start"]
+
+#: Characters of an executed notebook, beyond which it is stopped.
+LARGEST_NOTEBOOK = 32 * 2**20
 
 #: Not MLPROD_…, which would be a setting.
 MARK = "_MLPROD_EXECUTION"
@@ -34,6 +37,7 @@ _MARKER_TAG = "papermill-error-cell-tag"
 _HINTS: dict[Reason, str] = {
     "error": "Open it in JupyterLab and run it up to that cell.",
     "timeout": "Raise [reports] timeout_seconds in mlprod.toml, or narrow the window.",
+    "output": "Print less: a loop that never ends mostly ends here.",
     "died": "A kernel that dies was mostly out of memory, or a library crashed; narrow the window and run it again.",
     "start": "Check that ipykernel is installed where mlprod is.",
 }
@@ -60,8 +64,8 @@ class NotebookFailed(ExecutionFailed):
     """A notebook did not reach its end.
 
     Args:
-        reason: ``"error"``: a cell raised; ``"timeout"``: the limit was reached; ``"died"``: the kernel ended by
-            itself; ``"start"``: no kernel could be started.
+        reason: ``"error"``: a cell raised; ``"timeout"``: the limit was reached; ``"output"``: it printed too much;
+            ``"died"``: the kernel ended by itself; ``"start"``: no kernel could be started.
         notebook: The notebook as far as it came.
         cell_index: Index of the failing cell in it, or ``None`` where no cell is at fault.
         error_name: The exception's class, or empty.
@@ -89,6 +93,7 @@ class NotebookFailed(ExecutionFailed):
         what = {
             "error": f"failed: {error_name}: {_first_line(error_message)}".rstrip(": "),
             "timeout": f"was stopped: {error_message}",
+            "output": f"was stopped: {error_message}",
             "died": "ended because its kernel died",
             "start": f"could not start: {_first_line(error_message)}",
         }[reason]

@@ -84,7 +84,7 @@ class ReportFailed(ExecutionFailed):
 
     Args:
         message: One sentence.
-        reason: ``"error"``, ``"timeout"``, ``"died"``, ``"start"`` or ``"verdict"``.
+        reason: ``"error"``, ``"timeout"``, ``"output"``, ``"died"``, ``"start"`` or ``"verdict"``.
         page: The page that says what failed.
         notebook: The notebook as far as it came.
         cell_index: Index of the cell at fault in it, or ``None``.

@@ -32,6 +32,7 @@ _TITLES = {"drift": "Drift report", "abtest": "A/B test report"}
 _NEXT = {
     "error": "Open report.ipynb beside this page in JupyterLab and run it up to the marked cell.",
     "timeout": "Raise [reports] timeout_seconds in mlprod.toml, or narrow the window, and run the report again.",
+    "output": "Print less in the marked cell and run the report again.",
     "died": "The kernel was mostly out of memory, or a library crashed. Narrow the window and run the report again.",
     "start": "Check that ipykernel is installed where mlprod is, and run the report again.",
     "verdict": "End the notebook in one cell that shows a verdict, such as monitor.verdict, and run the report again.",
@@ -172,6 +173,7 @@ def _described(failure: dict[str, Any]) -> dict[str, Any]:
     sentence = {
         "error": f"{where} raised {what}",
         "timeout": f"{where} was stopped: {what}",
+        "output": f"{where} was stopped: {what}",
         "died": f"{where} ended because its kernel died",
         "start": f"No kernel could be started: {what}",
         "verdict": f"The notebook came to no verdict: {what}",
