@@ -130,15 +130,20 @@ def load(root: Path) -> Settings:
         data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not valid TOML: {error}.") from None
-    for name, value in os.environ.items():
-        if name.startswith(_PREFIX) and name != f"{_PREFIX}WORKSPACE":
-            _set(data, name.removeprefix(_PREFIX).lower().split("__"), value)
+    variables = {
+        tuple(name.removeprefix(_PREFIX).lower().split("__")): name
+        for name in os.environ
+        if name.startswith(_PREFIX) and name != f"{_PREFIX}WORKSPACE"
+    }
+    for path, name in variables.items():
+        _set(data, list(path), os.environ[name])
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        message = f"{file.name}: {key}: {first['msg']}."
+        source = variables.get(tuple(str(part) for part in first["loc"]), f"{file.name}: {key}")
+        message = f"{source}: {first['msg']}."
         suggestion = (
             nearest(str(first["loc"][-1]), _keys(first["loc"][:-1])) if first["type"] == "extra_forbidden" else ""
         )

@@ -39,6 +39,12 @@ def test_a_value_of_the_wrong_kind_names_its_key(root: Path) -> None:
         settings.load(root)
 
 
+def test_a_variable_that_sets_nothing_is_named_itself(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPROD_GATEWAY__PROT", "8123")
+    with pytest.raises(UsageError, match=r"MLPROD_GATEWAY__PROT: .*Did you mean 'port'"):
+        settings.load(root)
+
+
 def test_broken_toml_names_the_file_and_the_place(root: Path) -> None:
     (root / "mlprod.toml").write_text("name = \n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"not valid TOML.*line 1"):

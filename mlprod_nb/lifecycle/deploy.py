@@ -47,7 +47,7 @@ class RevisionResult(Result):
     def headline(self) -> str:
         """Say what serves now."""
         state = "would be live (dry run, nothing changed)" if self.dry_run else "is live"
-        back = f", equal to revision {self.restores}" if self.restores else ""
+        back = f", equal to revision {self.restores}," if self.restores else ""
         return f"Endpoint {self.endpoint!r}: revision {self.revision}{back} {state}."
 
 

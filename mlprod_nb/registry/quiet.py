@@ -26,8 +26,12 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _muted() -> Iterator[None]:
+    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR as PROGRESS_BAR
+
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     disabled = _disabled()
+    bar = PROGRESS_BAR.get_raw()
+    PROGRESS_BAR.set(False)
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
@@ -39,6 +43,7 @@ def _muted() -> Iterator[None]:
         try:
             yield
         finally:
+            PROGRESS_BAR.unset() if bar is None else PROGRESS_BAR.set(bar)
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
             for name in _disabled() - disabled:  # by alembic's logging configuration
