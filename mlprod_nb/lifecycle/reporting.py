@@ -56,10 +56,11 @@ def report(context: Context, window: Window, kind: str) -> ReportResult:
 
 
 def approve(context: Context, digest: str, reason: str) -> ApprovalResult:
-    """Record an approval."""
-    from mlprod_nb.reports import approvals
+    """Record an approval of a report whose verdict is still the one that was written."""
+    from mlprod_nb.reports import approvals, catalogue, verdicts
 
     with context.store.write() as connection:
+        verdicts.verify(context.root / catalogue.find(connection, digest).path)
         given = approvals.approve(connection, digest, context.caller.actor, reason, context.clock())
         context.audit(connection, "approve", given.digest, given.reason)
     return ApprovalResult(given.digest, given.actor, given.reason, given.at)

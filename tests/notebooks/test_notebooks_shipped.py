@@ -13,6 +13,7 @@ import papermill
 import pytest
 
 from mlprod_nb import Workspace, assets
+from mlprod_nb.errors import Corrupt
 
 pytestmark = [
     pytest.mark.slow,
@@ -96,6 +97,22 @@ def test_no_secret_is_in_any_notebook(demo: Path) -> None:
     secret = (demo / ".mlprod" / "secrets" / "local.token").read_text(encoding="utf-8").strip()
     for notebook in demo.rglob("*.ipynb"):
         assert secret not in notebook.read_text(encoding="utf-8")
+
+
+def test_a_reviewer_approves_a_report_and_an_altered_one_cannot_be_approved(demo: Path) -> None:
+    workspace = Workspace.open(demo)
+    file = report(demo, "drift") / "verdict.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    approved = workspace.approve(content["digest"][:12], reason="seasonal")
+    assert approved.digest == content["digest"]
+    altered = report(demo, "abtest") / "verdict.json"
+    whole = altered.read_text(encoding="utf-8")
+    altered.write_text(whole.replace("keep going", "ship"), encoding="utf-8")
+    try:
+        with pytest.raises(Corrupt, match="does not match its digest"):
+            workspace.approve(json.loads(whole)["digest"], reason="looks good")
+    finally:
+        altered.write_text(whole, encoding="utf-8")
 
 
 def test_nbval_runs_the_quickstart_from_nothing(tmp_path: Path) -> None:
