@@ -102,11 +102,11 @@ def test_variables_pass_as_the_very_objects(shell: InteractiveShell) -> None:
 def test_a_registration_knows_its_notebook_and_the_cells_that_ran(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("JPY_SESSION_NAME", "/work/train.ipynb")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/somewhere/train.ipynb")
     ran(shell, "clf, X = 1, 2")
     ran(shell, "%mlprod register flights --model $clf --data $X")
     notebook = FakeWorkspace.callers[-1].notebook
-    assert notebook.path == "/work/train.ipynb"
+    assert notebook.path == "/somewhere/train.ipynb"
     assert [(cell.execution_count, cell.source) for cell in notebook.cells] == [
         (1, "clf, X = 1, 2"),
         (2, "%mlprod register flights --model $clf --data $X"),
