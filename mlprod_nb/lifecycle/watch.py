@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlprod_nb.clock import parse_moment
@@ -66,7 +66,7 @@ def monitor(context: Context, window: Window, *, alibi: bool) -> MonitorResult:
     pinned = pin(context, window)
     variant = main_variant(existing(context, window.endpoint).spec, window.endpoint)
     bundle = context.bundles.get(variant.bundle)
-    found = monitoring.run(
+    return monitoring.run(
         monitoring.MonitorInput(
             endpoint=window.endpoint,
             model_version=variant.model_version,
@@ -76,11 +76,9 @@ def monitor(context: Context, window: Window, *, alibi: bool) -> MonitorResult:
             since=pinned.since,
             until=pinned.until,
             alibi=alibi,
+            in_report=bool(window.pinned),
         )
     )
-    # A report that pinned its range is the next step itself.
-    own_report = bool(window.pinned) and found.verdict.action.startswith("%mlprod report ")
-    return replace(found, verdict=replace(found.verdict, action="")) if own_report else found
 
 
 def main_variant(spec: EndpointSpec | None, endpoint: str) -> Variant:

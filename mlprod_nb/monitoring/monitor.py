@@ -41,6 +41,7 @@ class MonitorInput:
         alibi: Run alibi-detect's detectors too.
         looks_per_year: How many looks are planned in a year.
         yearly_alpha: Chance of at least one false alarm in a year of looks at data that never change.
+        in_report: Whether a report runs this look, so that running one is not what comes next.
         detectors: Names of the detectors to run; the default ones and those of other packages where empty.
     """
 
@@ -54,6 +55,7 @@ class MonitorInput:
     alibi: bool = False
     looks_per_year: int = 52
     yearly_alpha: float = 0.05
+    in_report: bool = False
     detectors: tuple[str, ...] = ()
 
     @property
@@ -81,7 +83,7 @@ def run(given: MonitorInput) -> MonitorResult:
     found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes))
     alibi = _alibi(given) if given.alibi and given.window.num_rows else ()
     seen = (columns, moved, performance, found, alibi)
-    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, model_version=given.model_version)
+    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, given.model_version, given.in_report)
     return MonitorResult(
         verdict=verdict.conclude(evidence),
         endpoint=given.endpoint,

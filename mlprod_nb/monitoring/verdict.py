@@ -30,7 +30,8 @@ class Evidence:
     performance: tuple[MetricRow, ...]
     quality: tuple[Finding, ...]
     alibi: tuple[AlibiRow, ...]
-    model_version: str = ""
+    model_version: str
+    in_report: bool
 
 
 def conclude(evidence: Evidence) -> Verdict:
@@ -40,7 +41,7 @@ def conclude(evidence: Evidence) -> Verdict:
     empty; or there are no labels to judge by, and both the score and columns that the model leans on moved far.
     Warning: any other drift, a grave finding, or an empty window. Otherwise all is well.
     """
-    report = f"%mlprod report {evidence.endpoint} drift"
+    report = "" if evidence.in_report else f"%mlprod report {evidence.endpoint} drift"
     model = evidence.model_version.split("/")[0] or evidence.endpoint
     retrained = f"%%mlprod register {model} --model $retrained --data $recent --target $outcome --alias challenger"
     if not evidence.rows:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.store import tables
 
-Kind = Literal["alias", "register", "abtest"]
+Kind = Literal["alias", "register"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,6 @@ class JournalEntry:
 def append(connection: Connection, entry: JournalEntry) -> None:
     """Append one entry, in the caller's transaction."""
     connection.execute(sa.insert(tables.journal).values(**entry.__dict__))
-
-
-def entries(connection: Connection, *, subject: str = "", limit: int = 100) -> list[JournalEntry]:
-    """Return the newest entries that count, newest first, of one subject or of all."""
-    condition = tables.journal.c.subject == subject if subject else sa.true()
-    return _select(connection, condition)[:limit]
 
 
 def of_revisions(connection: Connection, revision_ids: list[int]) -> list[JournalEntry]:

@@ -83,6 +83,12 @@ def test_drift_that_harms_nothing_is_a_warning_that_names_the_column(reference: 
     assert [row.column for row in result.columns if row.drifted] == ["skewed"]
 
 
+def test_a_look_inside_a_report_does_not_send_its_reader_to_a_report(reference: Profile) -> None:
+    columns = traffic(2)
+    columns["skewed"] = columns["skewed"] * 3
+    assert look(reference, columns, in_report=True).verdict.action == ""
+
+
 def test_a_model_that_lost_its_touch_is_an_alarm_that_names_the_metric(reference: Profile) -> None:
     columns = traffic(3)
     wrong = samples.labels_of(np.random.default_rng(0), 1 - samples.score_of(columns))
