@@ -1,8 +1,4 @@
-"""Arrow arrays made of Python lists and numpy arrays, without pandas.
-
-``pyarrow.array`` imports pandas where it is installed (1 to 1.7 seconds), which the gateway must not. So arrays
-are made from buffers, in the layout of the Arrow columnar format, which is faster for small batches too.
-"""
+"""Python lists and numpy arrays in the layout of the Arrow columnar format."""
 
 from __future__ import annotations
 
@@ -13,43 +9,47 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlprod_nb.columns import Repeated
 from mlprod_nb.errors import InvalidInput
+from mlprod_nb.prediction_log.arrow_ipc import Buffer, Encoded, Kind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_TEXT = 1 << 31
+_TOO_MUCH_TEXT = "a column of text is larger than 2 GiB in one batch."
 _DAY_US = 86_400_000_000
 _SECOND_US = 1_000_000
-_DTYPES = {pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64", pa.int32(): "int32"}
+_DTYPES: dict[Kind, str] = {"double": "<f8", "float": "<f4", "int64": "<i8", "int32": "<i4"}
 _INTEGERS = (int, np.integer)
 _NUMBERS = (*_INTEGERS, float, np.floating)
 
 
-def numbers(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
-    """Return float64, float32, int64 or int32 values; ``None`` and NaN are null."""
+def numbers(values: Sequence[Any] | NDArray[Any], kind: Kind) -> Encoded:
+    """Return values of the kind double, float, int64 or int32; ``None`` and NaN are missing."""
     found, missing = _numeric(values)
     # Whole numbers past 64 bits become objects; past 63 bits, unsigned.
     if found.dtype == np.object_ or (found.dtype == np.uint64 and found.max(initial=0) > np.iinfo(np.int64).max):
         raise OverflowError
     # Refuses fractions where whole numbers are due.
-    found = np.ascontiguousarray(found.astype(_DTYPES[kind], casting="same_kind", copy=False))
-    return pa.Array.from_buffers(kind, len(found), [_validity(missing), pa.py_buffer(found)])
+    data = np.ascontiguousarray(found.astype(_DTYPES[kind], casting="same_kind", copy=False))
+    return _encoded(kind, missing, data)
 
 
-def booleans(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
-    """Return truth values; ``None`` is null."""
+def booleans(values: Sequence[Any] | NDArray[Any]) -> Encoded:
+    """Return truth values; ``None`` is missing."""
     if isinstance(values, np.ndarray) and values.dtype == np.bool_:
         found, missing = values, None
     else:
         found = np.fromiter((bool(value) for value in values), dtype=np.bool_, count=len(values))
         missing = _nones(values)
-    bits = np.packbits(found, bitorder="little")
-    return pa.Array.from_buffers(pa.bool_(), len(found), [_validity(missing), pa.py_buffer(bits)])
+    return _encoded("boolean", missing, np.packbits(found, bitorder="little"))
 
 
-def strings(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
-    """Return texts; ``None`` is null."""
+def strings(values: Sequence[Any] | NDArray[Any]) -> Encoded:
+    """Return texts; ``None`` is missing."""
+    if isinstance(values, Repeated):
+        return _repeated_text(values.value, len(values))
     texts = values.tolist() if isinstance(values, np.ndarray) else values
     missing = _nones(texts)
     if missing is not None:
@@ -59,24 +59,25 @@ def strings(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
     try:
         offsets = array("i", accumulate(map(len, parts), initial=0))
     except OverflowError:
-        raise InvalidInput("a column of text is larger than 2 GiB in one batch.") from None
-    buffers = [_validity(missing), pa.py_buffer(offsets), pa.py_buffer(joined.encode())]
-    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
+        raise InvalidInput(_TOO_MUCH_TEXT) from None
+    return _encoded("string", missing, offsets, joined.encode())
 
 
-def moments(values: Sequence[datetime]) -> pa.Array:
+def moments(values: Sequence[datetime]) -> Encoded:
     """Return aware moments as microseconds of UTC."""
+    if isinstance(values, Repeated):
+        return _encoded("moment", None, np.full(len(values), _microseconds(values.value), dtype="<i8"))
     known, us = _EPOCH, 0
     since_epoch = array("q")
     for value in values:
-        # All rows of a request were received at once, and are often given one event time.
+        # The rows of a request are often given one event time.
         if value is not known:
             known, us = value, _microseconds(value)
         since_epoch.append(us)
-    return pa.Array.from_buffers(pa.timestamp("us", "UTC"), len(since_epoch), [None, pa.py_buffer(since_epoch)])
+    return _encoded("moment", None, since_epoch)
 
 
-def inferred(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
+def inferred(values: Sequence[Any] | NDArray[Any]) -> Encoded:
     """Return one input column as double, int64, bool or string, whichever its values are.
 
     Raises:
@@ -91,15 +92,15 @@ def inferred(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
         return booleans(values)
     if kinds & {bool, np.bool_} or not all(issubclass(kind, _NUMBERS) for kind in kinds):
         raise InvalidInput(f"values of {', '.join(sorted(kind.__name__ for kind in kinds))} cannot be logged.")
-    return numbers(values, pa.int64() if all(issubclass(kind, _INTEGERS) for kind in kinds) else pa.float64())
+    return numbers(values, "int64" if all(issubclass(kind, _INTEGERS) for kind in kinds) else "double")
 
 
-def _from_numpy(values: NDArray[Any]) -> pa.Array:
+def _from_numpy(values: NDArray[Any]) -> Encoded:
     match values.dtype.kind:
         case "f":
-            return numbers(values, pa.float64())
+            return numbers(values, "double")
         case "i" | "u":
-            return numbers(values, pa.int64())
+            return numbers(values, "int64")
         case "b":
             return booleans(values)
         case "U":
@@ -109,7 +110,10 @@ def _from_numpy(values: NDArray[Any]) -> pa.Array:
 
 
 def _numeric(values: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
+    if isinstance(values, Repeated):
+        missing = np.ones(len(values), dtype=np.bool_) if values.value is None else None
+        found = np.full(len(values), 0 if values.value is None else values.value)
+    elif isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
         found, missing = values, None
     else:
         missing = _nones(values)
@@ -126,8 +130,18 @@ def _nones(values: Sequence[Any] | NDArray[Any]) -> NDArray[np.bool_] | None:
     return np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
 
 
-def _validity(missing: NDArray[np.bool_] | None) -> pa.Buffer | None:
-    return None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+def _encoded(kind: Kind, missing: NDArray[np.bool_] | None, *buffers: Buffer) -> Encoded:
+    if missing is None:
+        return Encoded(kind, 0, (b"", *buffers))
+    return Encoded(kind, int(np.count_nonzero(missing)), (np.packbits(~missing, bitorder="little"), *buffers))
+
+
+def _repeated_text(text: str | None, rows: int) -> Encoded:
+    content = (text or "").encode()
+    if len(content) * rows >= _MOST_TEXT:
+        raise InvalidInput(_TOO_MUCH_TEXT)
+    offsets = np.arange(rows + 1, dtype="<i4") * np.int32(len(content))
+    return _encoded("string", np.ones(rows, np.bool_) if text is None else None, offsets, content * rows)
 
 
 def _microseconds(moment: datetime) -> int:

@@ -18,10 +18,11 @@ from typing import Literal
 
 import google_crc32c
 
+from mlprod_nb.prediction_log.arrow_ipc import END_OF_STREAM
+
 MAGIC = b"MLPLOG1\n"
 _HEAD = struct.Struct("<II")
 _BODY = struct.Struct("<BH")
-END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 RecordKind = Literal["predictions", "feedback"]
 _CODES: dict[RecordKind, int] = {"predictions": 1, "feedback": 2}

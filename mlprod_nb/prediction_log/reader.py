@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from mlprod_nb.errors import Corrupt
 from mlprod_nb.prediction_log import framing, query
+from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PREDICTION_FIELDS, decode
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.ranges import LogRange, utc
-from mlprod_nb.prediction_log.schema import FEEDBACK_FIELDS, PREDICTION_FIELDS, decode
 from mlprod_nb.prediction_log.segments import SUFFIX
 
 _MOMENT = pa.timestamp("us", tz="UTC")

@@ -1,53 +1,56 @@
-"""The log's columns, and how batches become records. Arrow without ``pyarrow.array``: the gateway imports no pandas."""
+"""The log's columns, and how batches become records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlprod_nb.columns import Block
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.prediction_log import columns
-from mlprod_nb.prediction_log.framing import END_OF_STREAM, RecordKind, frame
-
-_MOMENT = pa.timestamp("us", tz="UTC")
-
-#: Every column of a prediction row but ``inputs``, a struct of the model's own columns.
-PREDICTION_FIELDS = pa.schema(
-    [
-        ("prediction_id", pa.string()),
-        ("request_id", pa.string()),
-        ("endpoint", pa.string()),
-        ("revision", pa.int32()),
-        ("variant", pa.string()),
-        ("model", pa.string()),
-        ("version", pa.int32()),
-        ("shadow", pa.bool_()),
-        ("unit", pa.string()),
-        ("event_time", _MOMENT),
-        ("received_at", _MOMENT),
-        ("latency_ms", pa.float32()),
-        ("prediction", pa.string()),
-        ("score", pa.float64()),
-    ]
+from mlprod_nb.prediction_log.arrow_ipc import (
+    END_OF_STREAM,
+    Encoded,
+    EncodedBlock,
+    Field,
+    Kind,
+    batch_message,
+    schema_message,
 )
-FEEDBACK_FIELDS = pa.schema(
-    [
-        ("prediction_id", pa.string()),
-        ("endpoint", pa.string()),
-        ("kind", pa.string()),
-        ("name", pa.string()),
-        ("text", pa.string()),
-        ("number", pa.float64()),
-        ("source", pa.string()),
-        ("event_time", _MOMENT),
-        ("received_at", _MOMENT),
-    ]
+from mlprod_nb.prediction_log.framing import frame
+
+PREDICTION_FIELDS: tuple[Field, ...] = (
+    ("prediction_id", "string"),
+    ("request_id", "string"),
+    ("endpoint", "string"),
+    ("revision", "int32"),
+    ("variant", "string"),
+    ("model", "string"),
+    ("version", "int32"),
+    ("shadow", "boolean"),
+    ("unit", "string"),
+    ("event_time", "moment"),
+    ("received_at", "moment"),
+    ("latency_ms", "float"),
+    ("prediction", "string"),
+    ("score", "double"),
+)
+"""Every column of a prediction row but ``inputs``, a struct of the model's own columns."""
+FEEDBACK_FIELDS: tuple[Field, ...] = (
+    ("prediction_id", "string"),
+    ("endpoint", "string"),
+    ("kind", "string"),
+    ("name", "string"),
+    ("text", "string"),
+    ("number", "double"),
+    ("source", "string"),
+    ("event_time", "moment"),
+    ("received_at", "moment"),
 )
 _NULLABLE = frozenset({"unit", "latency_ms", "prediction", "score", "text", "number"})
 
@@ -125,11 +128,14 @@ def encode_predictions(batch: PredictionBatch) -> bytes:
         InvalidInput: The columns are not of one length or of another kind, there are no rows, or several endpoints.
     """
     endpoint, rows = _one_endpoint(batch), len(batch.prediction_id)
-    arrays = [_column(batch, field, rows) for field in PREDICTION_FIELDS]
-    inputs = {name: _input(name, values, rows) for name, values in batch.inputs.items()}
-    kind = pa.struct([pa.field(name, array.type) for name, array in inputs.items()])
-    arrays.append(pa.Array.from_buffers(kind, rows, [None], children=list(inputs.values())))
-    return _record("predictions", endpoint, arrays, PREDICTION_FIELDS.append(pa.field("inputs", kind)))
+    fields = [_column(batch, field, rows) for field in PREDICTION_FIELDS]
+    inputs = _inputs(batch.inputs, rows)
+    if isinstance(inputs, EncodedBlock):
+        kinds: tuple[Field, ...] = tuple((name, "double") for name in batch.inputs)
+    else:
+        kinds = tuple((name, column.kind) for name, column in zip(batch.inputs, inputs, strict=True))
+    head, body = schema_message(PREDICTION_FIELDS, kinds), batch_message(rows, fields, inputs)
+    return frame("predictions", endpoint, b"".join((head, body, END_OF_STREAM)))
 
 
 def encode_feedback(batch: FeedbackBatch) -> bytes:
@@ -139,62 +145,43 @@ def encode_feedback(batch: FeedbackBatch) -> bytes:
         InvalidInput: The columns are not of one length or of another kind, there are no rows, or several endpoints.
     """
     endpoint, rows = _one_endpoint(batch), len(batch.prediction_id)
-    arrays = [_column(batch, field, rows) for field in FEEDBACK_FIELDS]
-    return _record("feedback", endpoint, arrays, FEEDBACK_FIELDS)
+    fields = [_column(batch, field, rows) for field in FEEDBACK_FIELDS]
+    head, body = schema_message(FEEDBACK_FIELDS, None), batch_message(rows, fields, None)
+    return frame("feedback", endpoint, b"".join((head, body, END_OF_STREAM)))
 
 
-def decode(payloads: Iterable[memoryview], *, only: Sequence[str] = ()) -> list[pa.Table]:
-    """Read records' payloads: one table for each schema among them, rows in the order of the payloads.
-
-    Streams of one schema are joined into one, since opening a stream costs more than a small batch.
-
-    Args:
-        payloads: What follows the endpoint in each record.
-        only: The fields of ``PREDICTION_FIELDS`` or ``FEEDBACK_FIELDS`` to read; all where empty.
-    """
-    streams: dict[bytes, list[bytes]] = {}
-    for payload in payloads:
-        content = bytes(payload)
-        # The schema's message: a continuation mark, the length of its metadata, the metadata; it has no body.
-        end = 8 + int.from_bytes(content[4:8], "little")
-        streams.setdefault(content[:end], []).append(content[end : -len(END_OF_STREAM)])
-    return [_read(b"".join((head, *batches, END_OF_STREAM)), only) for head, batches in streams.items()]
-
-
-def _read(stream: bytes, only: Sequence[str]) -> pa.Table:
-    options = pa.ipc.IpcReadOptions()
-    # Chunks as small as single rows would make every later step slow.
-    with pa.ipc.open_stream(stream) as reader:
-        if not only:
-            return reader.read_all().combine_chunks()
-        options.included_fields = [reader.schema.get_field_index(name) for name in only]
-    with pa.ipc.open_stream(stream, options=options) as reader:
-        return reader.read_all().combine_chunks()
-
-
-def _column(batch: PredictionBatch | FeedbackBatch, field: pa.Field, rows: int) -> pa.Array:
-    values = getattr(batch, field.name)
-    _check_length(field.name, values, rows)
+def _column(batch: PredictionBatch | FeedbackBatch, field: Field, rows: int) -> Encoded:
+    name, kind = field
+    values = getattr(batch, name)
+    _check_length(name, values, rows)
     try:
-        array = _typed(values, field.type)
+        column = _typed(values, kind)
     except (TypeError, ValueError, AttributeError, OverflowError):
-        raise InvalidInput(f"column {field.name!r} has a value that is not {field.type}.", column=field.name) from None
-    if array.null_count and field.name not in _NULLABLE:
-        raise InvalidInput(f"column {field.name!r} must have a value in every row.", column=field.name)
-    return array
+        raise InvalidInput(f"column {name!r} has a value that is not {kind}.", column=name) from None
+    if column.nulls and name not in _NULLABLE:
+        raise InvalidInput(f"column {name!r} must have a value in every row.", column=name)
+    return column
 
 
-def _typed(values: Any, kind: pa.DataType) -> pa.Array:
-    if pa.types.is_string(kind):
-        return columns.strings(values)
-    if pa.types.is_boolean(kind):
-        return columns.booleans(values)
-    if pa.types.is_timestamp(kind):
-        return columns.moments(values)
-    return columns.numbers(values, kind)
+def _typed(values: Any, kind: Kind) -> Encoded:
+    match kind:
+        case "string":
+            return columns.strings(values)
+        case "boolean":
+            return columns.booleans(values)
+        case "moment":
+            return columns.moments(values)
+        case _:
+            return columns.numbers(values, kind)
 
 
-def _input(name: str, values: Any, rows: int) -> pa.Array:
+def _inputs(inputs: Mapping[str, Any], rows: int) -> list[Encoded] | EncodedBlock:
+    if isinstance(inputs, Block) and inputs.matrix.shape[1] == rows and not np.isnan(inputs.matrix).any():
+        return EncodedBlock(len(inputs), inputs.matrix)
+    return [_input(name, values, rows) for name, values in inputs.items()]
+
+
+def _input(name: str, values: Any, rows: int) -> Encoded:
     _check_length(name, values, rows)
     try:
         return columns.inferred(values)
@@ -217,10 +204,3 @@ def _one_endpoint(batch: PredictionBatch | FeedbackBatch) -> str:
         found = "several endpoints" if names else "no rows"
         raise InvalidInput(f"a batch must be of one endpoint; this has {found}.", column="endpoint")
     return names.pop()
-
-
-def _record(kind: RecordKind, endpoint: str, arrays: list[pa.Array], schema: pa.Schema) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    return frame(kind, endpoint, sink.getvalue().to_pybytes())

@@ -14,13 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlprod_nb.errors import InvalidInput
+from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PREDICTION_FIELDS, decode
 from mlprod_nb.prediction_log.framing import MAGIC, Record, scan
 from mlprod_nb.prediction_log.schema import (
-    FEEDBACK_FIELDS,
-    PREDICTION_FIELDS,
     FeedbackBatch,
     PredictionBatch,
-    decode,
     encode_feedback,
     encode_predictions,
 )
