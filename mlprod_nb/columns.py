@@ -85,6 +85,13 @@ class Block(Mapping[str, NDArray[np.float64]]):
         return Block(self.names, np.ascontiguousarray(self.matrix[:, which]))
 
 
+def select(columns: Columns, names: Sequence[str]) -> Columns:
+    """Return the columns of these names, in their order."""
+    if isinstance(columns, Block):
+        return columns if columns.names == names else Block(names, np.stack([columns[name] for name in names]))
+    return {name: columns[name] for name in names}
+
+
 def take(columns: Columns, which: slice | NDArray[np.intp]) -> Columns:
     """Return some rows of every column."""
     if isinstance(columns, Block):

@@ -38,6 +38,8 @@ def numbers(values: Sequence[Any] | NDArray[Any], kind: Kind) -> Encoded:
 
 def booleans(values: Sequence[Any] | NDArray[Any]) -> Encoded:
     """Return truth values; ``None`` is missing."""
+    if isinstance(values, Repeated) and values.value is not None:
+        return _encoded("boolean", None, (b"\xff" if values.value else b"\0") * (-(-len(values) // 8)))
     if isinstance(values, np.ndarray) and values.dtype == np.bool_:
         found, missing = values, None
     else:

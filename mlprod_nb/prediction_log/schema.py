@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.columns import Block
+from mlprod_nb.columns import Block, Repeated
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.prediction_log import columns
 from mlprod_nb.prediction_log.arrow_ipc import (
@@ -199,7 +199,7 @@ def _check_length(name: str, values: Any, rows: int) -> None:
 
 
 def _one_endpoint(batch: PredictionBatch | FeedbackBatch) -> str:
-    names = set(batch.endpoint)
+    names: set[str] = set(batch.endpoint[:1] if isinstance(batch.endpoint, Repeated) else batch.endpoint)
     if len(names) != 1:
         found = "several endpoints" if names else "no rows"
         raise InvalidInput(f"a batch must be of one endpoint; this has {found}.", column="endpoint")

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from mlprod_nb.columns import Block
 from mlprod_nb.errors import Corrupt, ExecutionFailed, InvalidInput
 from mlprod_nb.registry.bundles import ONNX_MODEL, Bundle, ClassLabel, Column, Signature, Task
 
@@ -108,6 +109,9 @@ class OnnxModel:
             if given.type not in _TYPES:
                 raise ValueError(f"its input {given.name!r} has the type {given.type}.")
             self._inputs.append((column, _TYPES[given.type], missing))
+        self._names = tuple(column.name for column, _, _ in self._inputs)
+        kinds = {kind for _, kind, _ in self._inputs}
+        self._only_kind = kinds.pop() if len(kinds) == 1 else None
 
     def run(self, columns: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model on columns of shape ``(n,)`` and return its outputs by name.
@@ -115,12 +119,18 @@ class OnnxModel:
         Raises:
             ValueError: The model fails on these rows.
         """
-        feed = {column.name: _tensor(columns[column.name], column, kind, text) for column, kind, text in self._inputs}
+        feed = self._feed(columns)
         try:
             found = self._session.run(self.outputs, feed)
         except Exception as error:  # noqa: BLE001 (as above)
             raise ValueError(_first_line(error)) from None
         return dict(zip(self.outputs, found, strict=True))
+
+    def _feed(self, columns: Mapping[str, Array]) -> dict[str, Array]:
+        if isinstance(columns, Block) and self._only_kind is not None and columns.names == self._names:
+            tensors = columns.matrix.astype(self._only_kind)[:, :, np.newaxis]
+            return dict(zip(self._names, tensors, strict=True))
+        return {column.name: _tensor(columns[column.name], column, kind, text) for column, kind, text in self._inputs}
 
 
 def to_arrays(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> dict[str, Array]:

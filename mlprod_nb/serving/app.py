@@ -182,7 +182,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _reply(request: ScoringRequest, answer: Answer) -> Response:
-    reply: dict[str, Any] = dict(answer.__dict__)
+    reply = answer.document()
     if request.client_ids is not None:
         reply["client_ids"] = request.client_ids
     return _json(reply)

@@ -7,12 +7,12 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from mlprod_nb.columns import Block, Columns, concatenate, join
 from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch, encode_feedback, encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.serving.errors import LogUnavailable
@@ -148,6 +148,8 @@ class LogAppender:
 
 def _kind(batch: PredictionBatch) -> tuple[Any, ...]:
     """Return what the rows of one record must share."""
+    if isinstance(batch.inputs, Block):
+        return batch.endpoint[0], batch.revision[0], batch.inputs.names
     types = tuple((name, str(np.asarray(values).dtype)) for name, values in batch.inputs.items())
     return batch.endpoint[0], batch.revision[0], types
 
@@ -155,15 +157,15 @@ def _kind(batch: PredictionBatch) -> tuple[Any, ...]:
 def _join(batches: list[PredictionBatch]) -> PredictionBatch:
     if len(batches) == 1:
         return batches[0]
-    columns: dict[str, Any] = {
-        field.name: list(chain.from_iterable(getattr(batch, field.name) for batch in batches))
+    plain: dict[str, Any] = {
+        field.name: join([getattr(batch, field.name) for batch in batches])
         for field in fields(PredictionBatch)
         if field.name not in {"inputs", "score"}
     }
     return PredictionBatch(
-        **columns,
+        **plain,
         score=np.concatenate([np.asarray(batch.score) for batch in batches]),
-        inputs={name: np.concatenate([batch.inputs[name] for batch in batches]) for name in batches[0].inputs},
+        inputs=concatenate([cast("Columns", batch.inputs) for batch in batches]),
     )
 
 

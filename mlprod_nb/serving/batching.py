@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.serving.columns import Columns
+from mlprod_nb.columns import Columns, concatenate, take
 from mlprod_nb.serving.errors import ModelUnavailable
 
 
@@ -65,6 +65,7 @@ class Batcher:
         self._observe = observe
         self._waiting: deque[_Waiting] = deque()
         self._waiting_rows = 0
+        self._busy = False
         self._task: asyncio.Task[None] | None = None
 
     async def score(self, columns: Columns, rows: int) -> Scores:
@@ -81,17 +82,29 @@ class Batcher:
         if rows > self._max_rows:
             bounds = range(0, rows, self._max_rows)
             parts = [
-                await self.score(_slice(columns, i, i + self._max_rows), min(self._max_rows, rows - i)) for i in bounds
+                await self.score(take(columns, slice(i, i + self._max_rows)), min(self._max_rows, rows - i))
+                for i in bounds
             ]
             return _join(parts)
+        if not self._busy:
+            return await self._score_alone(columns, rows)
         if self._waiting and self._waiting_rows + rows > self._max_waiting_rows:
             raise ModelUnavailable("too many rows wait for this model.", hint="Try again in a moment.")
         future: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(columns, rows, future))
         self._waiting_rows += rows
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
         return await future
+
+    async def _score_alone(self, columns: Columns, rows: int) -> Scores:
+        """Score at once, in the caller's own task; what arrives meanwhile waits, and goes on in a task."""
+        self._busy = True
+        self._observe(rows)
+        try:
+            return await self._score_rows(columns, rows)
+        finally:
+            self._busy = bool(self._waiting)
+            if self._busy:
+                self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         try:
@@ -99,6 +112,7 @@ class Batcher:
                 if batch := self._take():
                     await self._answer(batch)
         finally:
+            self._busy = False
             self._task = None
 
     def _take(self) -> list[_Waiting]:
@@ -115,7 +129,7 @@ class Batcher:
 
     async def _answer(self, batch: list[_Waiting]) -> None:
         rows = sum(request.rows for request in batch)
-        columns = batch[0].columns if len(batch) == 1 else _concatenate([request.columns for request in batch])
+        columns = batch[0].columns if len(batch) == 1 else concatenate([request.columns for request in batch])
         self._observe(rows)
         try:
             scores = await self._score_rows(columns, rows)
@@ -139,14 +153,6 @@ def _fail(batch: list[_Waiting], error: Exception) -> None:
     for request in batch:
         if not request.scores.done():
             request.scores.set_exception(error)
-
-
-def _slice(columns: Columns, start: int, stop: int) -> Columns:
-    return {name: values[start:stop] for name, values in columns.items()}
-
-
-def _concatenate(parts: list[Columns]) -> Columns:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _join(parts: list[Scores]) -> Scores:

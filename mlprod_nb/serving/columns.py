@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlprod_nb.columns import Columns as Columns
 from mlprod_nb.errors import InvalidInput, nearest
 from mlprod_nb.registry.bundles import Column, ColumnType, Signature
-
-Columns = dict[str, NDArray[Any]]
 
 _WORDS: dict[ColumnType, str] = {
     "double": "a number",

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlprod_nb.columns import Columns, Repeated, take
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.prediction_log.schema import PredictionBatch
 from mlprod_nb.routing import Variant
 from mlprod_nb.serving.appending import LogAppender
 from mlprod_nb.serving.batching import Scores
-from mlprod_nb.serving.columns import Columns
 from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.models import LoadedModel
@@ -41,15 +41,25 @@ class Answer:
         predictions: The predicted labels or values.
         scores: The scores.
         prediction_ids: UUIDv7, the keys for feedback.
-        variant: The names of the variants that answered.
-        model_version: Their model versions, as ``flights/3``.
+        variants: The variants that answered.
     """
 
     predictions: list[Any]
     scores: NDArray[np.float64]
-    prediction_ids: list[str]
-    variant: list[str]
-    model_version: list[str]
+    prediction_ids: Sequence[str]
+    variants: Sequence[Variant]
+
+    def document(self, start: int = 0, stop: int | None = None) -> dict[str, Any]:
+        """Return the answers of some rows as the members of a reply."""
+        part = slice(start, stop)
+        variants = self.variants[part]
+        return {
+            "predictions": self.predictions[part],
+            "scores": self.scores[part],
+            "prediction_ids": list(self.prediction_ids[part]),
+            "variant": [variant.name for variant in variants],
+            "model_version": [variant.model_version for variant in variants],
+        }
 
 
 class DataPlane:
@@ -88,35 +98,39 @@ class DataPlane:
             ModelUnavailable: A variant's model cannot answer now.
             LogUnavailable: The prediction cannot be logged.
         """
-        rows = read_rows(live, request, call, self.identifiers.take(request.rows))
+        return await self.answer(live, read_rows(live, request, call, self.identifiers.take(request.rows)))
+
+    async def answer(self, live: LiveEndpoint, rows: Rows) -> Answer:
+        """Answer checked rows; the caller holds the endpoint's lease.
+
+        Raises:
+            NotFound: The rows ask for a variant that is not there.
+            ModelFailed: A variant's model fails on these rows.
+            ModelUnavailable: A variant's model cannot answer now.
+            LogUnavailable: The prediction cannot be logged.
+        """
         chosen = choose(live.spec, rows)
-        scores = await self._score(live, rows, chosen)
-        variants = [live.spec.variants[index] for index in chosen.tolist()]
+        met = np.flatnonzero(np.bincount(chosen)).tolist() if len(live.models) > 1 else [0]
+        scores = await self._score(live, rows, chosen, met)
+        variants = _variants(live, chosen, met)
         await self._append(live, rows, self._batch(live, rows, variants, scores, shadow=False))
-        self._observe(live, rows, chosen)
+        self._observe(live, rows, chosen, met)
         if live.shadows:
             self._begin_shadows(live, rows)
-        return Answer(
-            scores.predictions,
-            scores.scores,
-            rows.ids,
-            [variant.name for variant in variants],
-            [variant.model_version for variant in variants],
-        )
+        return Answer(scores.predictions, scores.scores, rows.ids, variants)
 
     async def close(self) -> None:
         """Wait for the shadows that are under way."""
         await asyncio.gather(*self._shadows, return_exceptions=True)
 
-    async def _score(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp]) -> Scores:
+    async def _score(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp], met: list[int]) -> Scores:
         """Let each variant answer its rows, and put the answers into the rows' order."""
-        met = np.unique(chosen).tolist()
         if len(met) == 1:
             return await self._ask(live, live.spec.variants[met[0]], live.models[met[0]], rows.columns, rows.count)
         places = [np.flatnonzero(chosen == index) for index in met]
         found = await asyncio.gather(
             *(
-                self._ask(live, live.spec.variants[index], live.models[index], _take(rows.columns, place), len(place))
+                self._ask(live, live.spec.variants[index], live.models[index], take(rows.columns, place), len(place))
                 for index, place in zip(met, places, strict=True)
             ),
             return_exceptions=True,
@@ -159,32 +173,33 @@ class DataPlane:
         self, live: LiveEndpoint, rows: Rows, variants: Sequence[Variant], scores: Scores, *, shadow: bool
     ) -> PredictionBatch:
         """Return the rows as the prediction log takes them."""
+        count = rows.count
         labels = scores.predictions if live.task == "classification" else None
         return PredictionBatch(
             prediction_id=rows.ids,
-            request_id=[rows.call.request_id] * rows.count,
-            endpoint=[live.name] * rows.count,
-            revision=[live.revision] * rows.count,
-            variant=[variant.name for variant in variants],
-            model=[variant.model for variant in variants],
-            version=[variant.version for variant in variants],
-            shadow=[shadow] * rows.count,
+            request_id=rows.request_ids,
+            endpoint=Repeated(live.name, count),
+            revision=Repeated(live.revision, count),
+            variant=_each(variants, "name"),
+            model=_each(variants, "model"),
+            version=_each(variants, "version"),
+            shadow=Repeated(shadow, count),
             unit=rows.units,
             event_time=rows.event_time,
-            received_at=[rows.call.received_at] * rows.count,
-            latency_ms=[1000 * (self.monotonic() - rows.call.began)] * rows.count,
-            prediction=[None] * rows.count if labels is None else [str(label) for label in labels],
+            received_at=Repeated(rows.received_at, count),
+            latency_ms=Repeated(1000 * (self.monotonic() - rows.began), count),
+            prediction=Repeated(None, count) if labels is None else [str(label) for label in labels],
             score=scores.scores,
             inputs=rows.columns,
         )
 
-    def _observe(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp]) -> None:
-        seconds = self.monotonic() - rows.call.began
-        counts = np.bincount(chosen, minlength=len(live.spec.variants)).tolist()
-        for variant, count in zip(live.spec.variants, counts, strict=True):
-            if count:
-                self._telemetry.latency.labels(live.name, variant.name).observe(seconds)
-                self._telemetry.rows.labels(live.name, variant.name, "false").inc(count)
+    def _observe(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp], met: list[int]) -> None:
+        seconds = self.monotonic() - rows.began
+        for index in met:
+            variant = live.spec.variants[index]
+            count = rows.count if len(met) == 1 else int(np.count_nonzero(chosen == index))
+            self._telemetry.latency.labels(live.name, variant.name).observe(seconds)
+            self._telemetry.rows.labels(live.name, variant.name, "false").inc(count)
 
     def _begin_shadows(self, live: LiveEndpoint, rows: Rows) -> None:
         """Score the same rows by every shadow, after the reply; never so many that requests suffer."""
@@ -210,12 +225,22 @@ class DataPlane:
     async def _score_shadow(self, live: LiveEndpoint, rows: Rows, variant: Variant, model: LoadedModel) -> None:
         try:
             scores = await self._ask(live, variant, model, rows.columns, rows.count)
-            await self._append(live, rows, self._batch(live, rows, [variant] * rows.count, scores, shadow=True))
+            await self._append(live, rows, self._batch(live, rows, Repeated(variant, rows.count), scores, shadow=True))
         except MlprodError as error:
             logger.warning("endpoint %s: shadow %s: %s", live.name, variant.name, error)
         else:
             self._telemetry.rows.labels(live.name, variant.name, "true").inc(rows.count)
 
 
-def _take(columns: Columns, place: NDArray[np.intp]) -> Columns:
-    return {name: values[place] for name, values in columns.items()}
+def _variants(live: LiveEndpoint, chosen: NDArray[np.intp], met: list[int]) -> Sequence[Variant]:
+    """Return the variant that answered each row."""
+    if len(met) == 1:
+        return Repeated(live.spec.variants[met[0]], len(chosen))
+    return [live.spec.variants[index] for index in chosen.tolist()]
+
+
+def _each(variants: Sequence[Variant], name: str) -> Sequence[Any]:
+    """Return one attribute of each row's variant."""
+    if isinstance(variants, Repeated):
+        return Repeated(getattr(variants.value, name), len(variants))
+    return [getattr(variant, name) for variant in variants]

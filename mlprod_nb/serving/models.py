@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlprod_nb.columns import select
 from mlprod_nb.errors import ExecutionFailed, MlprodError
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.onnx_runner import largest_difference
@@ -37,6 +38,7 @@ class LoadedModel:
     def __init__(self, bundle: Bundle, runtime: Runtime, batcher: Batcher) -> None:
         self.bundle = bundle
         self.runtime = runtime
+        self._names = bundle.signature.names
         self._batcher = batcher
         self._leases = 0
         self._idle = asyncio.Event()
@@ -44,7 +46,7 @@ class LoadedModel:
 
     async def score(self, columns: Columns, rows: int) -> Scores:
         """Return the scores of some rows; columns that the model does not take are left out."""
-        return await self._batcher.score({name: columns[name] for name in self.bundle.signature.names}, rows)
+        return await self._batcher.score(select(columns, self._names), rows)
 
     @contextmanager
     def lease(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The rows of one request, checked: their typed columns, ids, units, moments and variants."""
+"""Rows that are answered together, checked: their typed columns, ids, units, moments and variants."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlprod_nb.columns import Columns, Repeated
 from mlprod_nb.errors import InvalidInput, NotFound
 from mlprod_nb.routing import EndpointSpec, assign
-from mlprod_nb.serving.columns import Columns, typed
+from mlprod_nb.serving.columns import typed
 from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
 from mlprod_nb.serving.routes import LiveEndpoint
 
@@ -38,26 +39,32 @@ class Call:
 
 @dataclass(frozen=True)
 class Rows:
-    """The checked rows of one request.
+    """Checked rows of one endpoint: those of one request, or of several that arrived together.
 
     Attributes:
-        call: The request's circumstances.
         count: How many rows.
         columns: The typed columns of the endpoint's signature.
         ids: Each row's prediction id.
+        request_ids: The request that each row came with.
         units: Each row's unit; ``None`` where it has none.
         event_time: When each row happened.
+        received_at: When the rows were there.
+        began: The same moment in the seconds of the data plane's monotonic clock.
+        variant: The variant that must answer, for a test; empty: the assigned one.
     """
 
-    call: Call
     count: int
     columns: Columns
-    ids: list[str]
-    units: list[str | None]
-    event_time: list[datetime]
+    ids: Sequence[str]
+    request_ids: Sequence[str]
+    units: Sequence[str | None]
+    event_time: Sequence[datetime]
+    received_at: datetime
+    began: float
+    variant: str = ""
 
 
-def read_rows(live: LiveEndpoint, request: ScoringRequest, call: Call, ids: list[str]) -> Rows:
+def read_rows(live: LiveEndpoint, request: ScoringRequest, call: Call, ids: Sequence[str]) -> Rows:
     """Check a request against an endpoint.
 
     A column named as the endpoint's unit gives the units where the request has none apart.
@@ -73,12 +80,15 @@ def read_rows(live: LiveEndpoint, request: ScoringRequest, call: Call, ids: list
         if unit not in live.signature.names:
             del columns[unit]
     return Rows(
-        call=call,
         count=request.rows,
         columns=typed(columns, request.rows, live.signature),
         ids=ids,
-        units=_units(units, request.rows),
+        request_ids=Repeated(call.request_id, request.rows),
+        units=read_units(units, request.rows),
         event_time=_moments(request.event_time, request.rows, call.received_at),
+        received_at=call.received_at,
+        began=call.began,
+        variant=call.variant,
     )
 
 
@@ -86,19 +96,27 @@ def choose(spec: EndpointSpec, rows: Rows) -> NDArray[np.intp]:
     """Return each row's index into ``spec.variants``, shape ``(rows,)``; a row without a unit is a unit of its own.
 
     Raises:
-        NotFound: The call names a variant that is not there.
+        NotFound: The rows ask for a variant that is not there.
     """
-    if not rows.call.variant:
-        return assign(spec, [unit if unit is not None else own for unit, own in zip(rows.units, rows.ids, strict=True)])
+    if not rows.variant:
+        # A row without a unit is its own; where no row has one, the ids are the units.
+        alone = isinstance(rows.units, Repeated) and rows.units.value is None
+        own = rows.ids if alone else [unit or row for unit, row in zip(rows.units, rows.ids, strict=True)]
+        return assign(spec, own)
     names = [variant.name for variant in spec.variants]
-    if rows.call.variant not in names:
-        raise NotFound(f"variant of endpoint {spec.endpoint!r} called", rows.call.variant, names)
-    return np.full(rows.count, names.index(rows.call.variant), dtype=np.intp)
+    if rows.variant not in names:
+        raise NotFound(f"variant of endpoint {spec.endpoint!r} called", rows.variant, names)
+    return np.full(rows.count, names.index(rows.variant), dtype=np.intp)
 
 
-def _units(units: Sequence[Any] | None, rows: int) -> list[str | None]:
+def read_units(units: Sequence[Any] | None, rows: int) -> Sequence[str | None]:
+    """Check units: texts or whole numbers; an empty text is none.
+
+    Raises:
+        InvalidInput: A unit does not fit.
+    """
     if units is None:
-        return [None] * rows
+        return Repeated(None, rows)
     found: list[str | None] = []
     for row, unit in enumerate(units):
         if type(unit) not in (str, int, type(None)) or len(str(unit)) > _LONGEST_UNIT:
@@ -107,11 +125,9 @@ def _units(units: Sequence[Any] | None, rows: int) -> list[str | None]:
     return found
 
 
-def _moments(given: str | Sequence[Any] | None, rows: int, received_at: datetime) -> list[datetime]:
-    if given is None:
-        return [received_at] * rows
-    if isinstance(given, str):
-        return [moment(given, "event_time", None)] * rows
+def _moments(given: str | Sequence[Any] | None, rows: int, received_at: datetime) -> Sequence[datetime]:
+    if given is None or isinstance(given, str):
+        return Repeated(received_at if given is None else moment(given, "event_time", None), rows)
     return [received_at if text is None else moment(text, "event_time", row) for row, text in enumerate(given)]
 
 
