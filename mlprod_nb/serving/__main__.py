@@ -32,13 +32,13 @@ def main() -> int:
     parser.add_argument("--id", default="", help="Unique for each start; made up where left out.")
     given = parser.parse_args()
     try:
-        plan = _prepare(given.root.resolve(), given.id or uuid.uuid4().hex)
+        _supervise(_prepare(given.root.resolve(), given.id or uuid.uuid4().hex))
     except MlprodError as error:
         sys.stderr.write(f"mlprod: {error}\n")
-        return error.exit_code
+        code = error.exit_code
     except KeyboardInterrupt:
-        return 130
-    _supervise(plan)
+        code = 130
+    return code
 
 
 def _supervise(plan: int) -> NoReturn:

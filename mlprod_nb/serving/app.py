@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class Health:
         workers: How many worker processes run.
         restarts: How many were replaced since the gateway started.
         troubles: Why workers do not run, each a sentence.
+        started: Set when what was active is loaded, or is known not to load.
     """
 
     gateway_id: str
@@ -53,6 +55,7 @@ class Health:
     workers: int = 1
     restarts: int = 0
     troubles: tuple[str, ...] = ()
+    started: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True)

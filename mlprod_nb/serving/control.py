@@ -96,6 +96,8 @@ class Control:
             await asyncio.to_thread(self._join)
             self._joined = True
         await self._read_newest()
+        for endpoint in (name for name, revision in self._newest.items() if revision.spec):
+            self._book.table = self._book.table.with_failure(endpoint, "it is still being loaded")
         await asyncio.gather(*(self._follow(revision) for revision in self._newest.values()))
 
     async def run(self) -> None:

@@ -9,7 +9,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -41,6 +41,8 @@ _HEADER_SECONDS = 10
 _DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 _RETRY_SECONDS = 1.0
+_LOAD_SECONDS = 10.0
+"""How long a worker that starts accepts nothing; then what still loads answers 503, and the other endpoints serve."""
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +123,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
         watching = [asyncio.ensure_future(plane.log.run()), asyncio.ensure_future(_share(telemetry))]
         if member:
             watching.append(asyncio.ensure_future(member.link.follow(partial(_hear, gateway.health, peers))))
+            await _wait_until_loaded(gateway.health)
         try:
             yield
         finally:
@@ -189,6 +192,7 @@ async def _start(gateway: Gateway, control: Control, store: Store, record: Gatew
             logger.warning("the gateway cannot start yet: %s: %s", type(error).__name__, error)
             await asyncio.sleep(_RETRY_SECONDS)
     gateway.health.status = "serving"
+    gateway.health.started.set()
     logger.info("gateway %s answers at %s", record.id, record.url)
     await control.run()
 
@@ -215,6 +219,13 @@ def _hear(health: Health, peers: Peers, news: News) -> None:
     health.workers = news.workers
     health.restarts = news.restarts
     health.troubles = tuple(news.troubles)
+
+
+async def _wait_until_loaded(health: Health) -> None:
+    """Let a worker accept no connection that a sibling could answer better, for a while."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LOAD_SECONDS):
+            await health.started.wait()
 
 
 async def _share(telemetry: Telemetry) -> None:

@@ -2,7 +2,7 @@
 
 Guarantee: while the supervisor lives, a worker that ended is started again and the port stays open, so that clients
 wait instead of being refused; when the supervisor ends, however it does, so does every process it started. It uses the
-standard library only, which keeps it at 14 MB. All workers accept from one shared socket: over 64 connections they
+standard library only, which keeps it at 21 MB. All workers accept from one shared socket: over 64 connections they
 differ no more than with a socket each (23 to 41 against 29 to 35), and what a dead or hung one does not accept, the
 others do, which with a socket each would wait for its successor.
 """
