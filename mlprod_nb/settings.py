@@ -28,6 +28,7 @@ class GatewaySettings(_Table):
 
     host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you change it.")
     port: int = Field(0, ge=0, le=65535, description="Port to listen on; 0 takes a free one and keeps it.")
+    workers: int = Field(1, ge=1, le=64, description="Worker processes that share the port; at most one a core helps.")
     tls: bool = Field(False, description="Serve HTTPS with the workspace's own certificate.")
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body.")
     request_timeout_seconds: float = Field(30.0, gt=0, description="Deadline for receiving and answering one request.")
@@ -91,6 +92,8 @@ class Layout:
         self.secrets = self.state / "secrets"
         self.tls = self.state / "tls"
         self.run = self.state / "run"
+        self.gateway_lock = self.run / "supervisor.lock"
+        self.metrics = self.run / "metrics"
         self.reports = root / "reports"
 
 

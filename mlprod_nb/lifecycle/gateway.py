@@ -18,6 +18,7 @@ name = "{name}"
 # [gateway]
 # host = "127.0.0.1"   # loopback only
 # port = 0             # 0: take a free port and keep it
+# workers = 1          # processes that share the port
 # tls = false          # HTTPS with the workspace's own certificate
 
 # [registry]

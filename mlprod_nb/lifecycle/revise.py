@@ -1,7 +1,7 @@
 """Giving an endpoint a new state: a revision is proposed, the gateway takes it or refuses it, then the aliases follow.
 
-Guarantee: :func:`commit` returns only when its revision serves; where it raises, the endpoint serves what it served
-before, and the aliases are where they were.
+Guarantee: :func:`commit` returns only when its revision serves in every worker, so that no later request meets the one
+before; where it raises, the endpoint serves what it served before, and the aliases are where they were.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from mlprod_nb.errors import MlprodError, NotFound, Refused
+from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
 from mlprod_nb.lifecycle import aliases
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
@@ -19,6 +19,7 @@ from mlprod_nb.store.revisions import Outcome, Revision
 
 _POLL_SECONDS = 0.02
 _ANSWER_SECONDS = 15.0
+_SETTLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def commit(context: Context, change: Change) -> Revision:
     """Propose, wait for the gateway's decision, then let the aliases follow."""
     from mlprod_nb.targets import local
 
-    if local.running(context.root) is None:
+    gateway = local.running(context.root)
+    if gateway is None:
         raise Refused("the gateway is not running.", hint="Start it with: mlprod up")
     revision = _propose(context, change)
     outcome = _await_outcome(context, revision)
@@ -100,6 +102,7 @@ def commit(context: Context, change: Change) -> Revision:
             f"endpoint {change.endpoint!r} did not take revision {revision.number}: {outcome.detail}",
             hint="It serves what it served before.",
         )
+    _await_workers(context, revision, gateway.id)
     done: list[AliasMove] = []
     try:
         for move in change.moves:
@@ -150,6 +153,24 @@ def _await_outcome(context: Context, revision: Revision) -> Outcome:
     outcome = _outcome(context, revision)
     assert outcome is not None
     return outcome
+
+
+def _await_workers(context: Context, revision: Revision, gateway_id: str) -> None:
+    """Wait until every worker has settled on an active revision.
+
+    Raises:
+        Unavailable: One does not, and does not end either.
+    """
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        with context.store.read() as connection:
+            if revisions.all_settled(connection, revision.id, gateway_id):
+                return
+        time.sleep(_POLL_SECONDS)
+    raise Unavailable(
+        f"revision {revision.number} of endpoint {revision.endpoint!r} is active, but not every worker serves it yet.",
+        hint="See: mlprod status",
+    )
 
 
 def _outcome(context: Context, revision: Revision) -> Outcome | None:

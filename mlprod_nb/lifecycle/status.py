@@ -21,6 +21,8 @@ class GatewayStatus:
         pid: Its process, or ``None``.
         since: When it started.
         problem: Why it is not ready; empty where it is.
+        workers: How many worker processes it has.
+        restarts: How many of them were replaced since it started.
     """
 
     running: bool
@@ -28,6 +30,8 @@ class GatewayStatus:
     pid: int | None
     since: datetime | None
     problem: str
+    workers: int = 0
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,8 @@ def _gateway(context: Context) -> GatewayStatus:
     record = local.running(context.root)
     if record is None:
         return GatewayStatus(False, "", None, None, "not running")
-    return GatewayStatus(True, record.url, record.pid, record.started_at, local.problem(context.root))
+    found = local.condition(context.root)
+    return GatewayStatus(True, record.url, record.pid, record.started_at, found.problem, found.workers, found.restarts)
 
 
 def _endpoint(context: Context, revision: Revision) -> list[EndpointStatus]:

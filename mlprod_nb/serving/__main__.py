@@ -1,40 +1,97 @@
-"""``python -m mlprod_nb.serving --root DIR --id GATEWAY_ID``: one gateway process."""
+"""``python -m mlprod_nb.serving --root DIR --id GATEWAY_ID``: one gateway.
+
+This process reads the settings, takes the workspace's lock, binds the port and makes the certificate, which needs
+packages of 20 MB and more. It then becomes the supervisor, under the same process id and without them.
+"""
 
 from __future__ import annotations
 
 import argparse
-import logging
+import fcntl
+import json
+import os
 import sys
+import time
 import uuid
 from pathlib import Path
+from typing import NoReturn
 
 from mlprod_nb import settings
 from mlprod_nb.clock import utc_now
-from mlprod_nb.errors import MlprodError
+from mlprod_nb.errors import MlprodError, Refused
 from mlprod_nb.settings import Layout
+
+_LOCK_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 
 
 def main() -> int:
-    """Run a gateway in the foreground; return the exit code."""
+    """Prepare a gateway and become its supervisor; return an exit code only where this fails."""
     parser = argparse.ArgumentParser(prog="python -m mlprod_nb.serving", description="Run a workspace's gateway.")
     parser.add_argument("--root", type=Path, required=True, help="The workspace's directory.")
     parser.add_argument("--id", default="", help="Unique for each start; made up where left out.")
     given = parser.parse_args()
-    root = given.root.resolve()
     try:
-        loaded = settings.load(root)
-        logging.basicConfig(
-            level=loaded.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
-        from mlprod_nb.serving import server
-
-        server.run(server.Process(Layout(root), loaded, given.id or uuid.uuid4().hex, utc_now))
+        _supervise(_prepare(given.root.resolve(), given.id or uuid.uuid4().hex))
     except MlprodError as error:
         sys.stderr.write(f"mlprod: {error}\n")
-        return error.exit_code
+        code = error.exit_code
     except KeyboardInterrupt:
-        return 130
-    return 0
+        code = 130
+    return code
+
+
+def _supervise(plan: int) -> NoReturn:
+    os.execv(sys.executable, [sys.executable, "-m", "mlprod_nb.serving.supervisor", str(plan)])  # noqa: S606
+
+
+def _prepare(root: Path, gateway_id: str) -> int:
+    """Return a descriptor from which the supervisor reads its plan; never an argument, since URLs hold passwords."""
+    from mlprod_nb.serving import listening
+
+    loaded, layout = settings.load(root), Layout(root)
+    lock = _lock(layout)
+    listener = listening.listen(loaded.gateway, layout)
+    url = listening.url_of(listener, loaded.gateway)
+    files = listening.certificate(loaded.gateway, layout, utc_now)
+    port = listener.detach()
+    plan = {
+        "root": str(root),
+        "settings": loaded.model_dump(mode="json"),
+        "gateway_id": gateway_id,
+        "url": url,
+        "files": [files.cert, files.key] if files else None,
+        "workers": loaded.gateway.workers,
+        "listener": port,
+        "lock": lock,
+    }
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(plan).encode())
+    os.close(writing)
+    for descriptor in (port, lock, reading):
+        os.set_inheritable(descriptor, True)
+    return reading
+
+
+def _lock(layout: Layout) -> int:
+    """Take the workspace's lock, which is free again when the last process of a gateway has ended.
+
+    Raises:
+        Refused: Another gateway of the workspace runs.
+    """
+    layout.run.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(layout.gateway_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise Refused("a gateway of this workspace runs already.", hint="Stop it with: mlprod down") from None
+            time.sleep(_POLL_SECONDS)
+        else:
+            return descriptor
 
 
 if __name__ == "__main__":

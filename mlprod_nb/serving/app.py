@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -43,10 +44,18 @@ class Health:
     Attributes:
         gateway_id: Unique for each start.
         status: ``"starting"``, ``"serving"`` or ``"draining"``.
+        workers: How many worker processes run.
+        restarts: How many were replaced since the gateway started.
+        troubles: Why workers do not run, each a sentence.
+        started: Set when what was active is loaded, or is known not to load.
     """
 
     gateway_id: str
     status: str = field(default="starting")
+    workers: int = 1
+    restarts: int = 0
+    troubles: tuple[str, ...] = ()
+    started: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,9 @@ class _Handlers:
 
     async def ready(self, request: Request) -> Response:  # noqa: ARG002
         status, reasons = _readiness(self._gateway)
-        document = {"status": status, "id": self._gateway.health.gateway_id, "reasons": reasons}
+        health = self._gateway.health
+        workers = {"running": health.workers, "restarts": health.restarts}
+        document = {"status": status, "id": health.gateway_id, "reasons": reasons, "workers": workers}
         return _json(document, 200 if status == "ready" else 503)
 
     async def metrics(self, request: Request) -> Response:
@@ -221,6 +232,7 @@ def _readiness(gateway: Gateway) -> tuple[str, list[str]]:
     reasons = [f"endpoint {name!r} could not be loaded" for name in sorted(gateway.book.table.unavailable)]
     if gateway.plane.log.failed:
         reasons.append("the prediction log cannot be written")
+    reasons.extend(gateway.health.troubles)
     return ("degraded" if reasons else "ready"), reasons
 
 

@@ -1,4 +1,4 @@
-"""The gateway as a process: its parts put together, its socket, its limits on connections, its start and its end."""
+"""One worker of the gateway: its parts put together, its limits on connections, its start and its end."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import logging
 import os
 import socket
+import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -18,58 +19,55 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mlprod_nb.clock import Clock
-from mlprod_nb.errors import Refused
 from mlprod_nb.registry.bundles import BundleStore
 from mlprod_nb.serving.app import Gateway, Health, create_app
 from mlprod_nb.serving.appending import LogAppender
 from mlprod_nb.serving.auth import Gatekeeper
-from mlprod_nb.serving.control import Control
+from mlprod_nb.serving.control import Control, Peers
 from mlprod_nb.serving.dataplane import DataPlane
 from mlprod_nb.serving.identifiers import Identifiers
+from mlprod_nb.serving.link import Member, News
+from mlprod_nb.serving.listening import BACKLOG, Certificate
 from mlprod_nb.serving.models import Shelf, Workbench
 from mlprod_nb.serving.routes import RouteBook
+from mlprod_nb.serving.shared_numbers import WRITE_SECONDS, SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
-from mlprod_nb.settings import GatewaySettings, Layout, Settings
+from mlprod_nb.settings import Layout, Settings
 from mlprod_nb.store import Store, gateways
-from mlprod_nb.store.gateways import GatewayRecord
+from mlprod_nb.store.gateways import GatewayRecord, WorkerRecord
 
 _MODEL_THREADS = 2
 _HEADER_SECONDS = 10
 _DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
-_BACKLOG = 1024
 _RETRY_SECONDS = 1.0
+_LOAD_SECONDS = 10.0
+"""How long a worker that starts accepts nothing; then what still loads answers 503, and the other endpoints serve."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Process:
-    """What one gateway process is started with.
+    """What one worker process of a gateway is started with.
 
     Attributes:
         layout: Where the workspace keeps its things.
         settings: The workspace's settings.
-        gateway_id: Unique for each start.
+        gateway_id: Unique for each start; the same in all workers.
         clock: Gives the present moment.
+        member: Its place under a supervisor; ``None`` where it is the gateway's only process.
     """
 
     layout: Layout
     settings: Settings
     gateway_id: str
     clock: Clock
+    member: Member | None = None
 
 
-def run(process: Process) -> None:
-    """Serve until a signal asks to end; requests under way are answered first.
-
-    Raises:
-        Refused: The port is in use.
-    """
-    listener = listen(process.settings.gateway, process.layout)
-    tls = _tls(process)
-    host, port = listener.getsockname()[:2]
-    url = f"{'https' if tls else 'http'}://{_url_host(process.settings.gateway.host, host)}:{port}"
+def serve(process: Process, listener: socket.socket, url: str, files: Certificate | None) -> None:
+    """Serve until a signal asks to end; requests under way are answered first."""
     config = uvicorn.Config(
         create_gateway(process, url),
         loop="uvloop",
@@ -82,18 +80,19 @@ def run(process: Process) -> None:
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
-        backlog=_BACKLOG,
-        **tls,
+        backlog=BACKLOG,
+        ssl_certfile=files.cert if files else None,
+        ssl_keyfile=files.key if files else None,
     )
     uvicorn.Server(config).run(sockets=[listener])
 
 
 def create_gateway(process: Process, url: str) -> Starlette:
-    """Put the gateway's parts together; they start and end with the application."""
-    settings, layout = process.settings, process.layout
+    """Put a worker's parts together; they start and end with the application."""
+    settings, layout, member = process.settings, process.layout, process.member
     store = Store(settings.store.url or Store.sqlite_url(layout.database))
     store.migrate()
-    telemetry = Telemetry()
+    telemetry = Telemetry(SharedNumbers(layout.metrics, member.slot) if member else None)
     threads = ThreadPoolExecutor(_MODEL_THREADS, thread_name_prefix="model")
     workbench = Workbench(
         bundles=BundleStore(layout.bundles),
@@ -114,13 +113,17 @@ def create_gateway(process: Process, url: str) -> Starlette:
         settings=settings.gateway,
         clock=process.clock,
     )
-    control = Control(store, shelf, book, telemetry, process.clock)
+    peers = Peers(_worker_record(process), set())
+    control = Control(store, shelf, book, telemetry, process.clock, peers)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        record = GatewayRecord(process.gateway_id, os.getpid(), url, process.clock())
+        record = GatewayRecord(process.gateway_id, member.supervisor if member else os.getpid(), url, process.clock())
         starting = asyncio.ensure_future(_start(gateway, control, store, record))
-        watching = [asyncio.ensure_future(plane.log.run())]
+        watching = [asyncio.ensure_future(plane.log.run()), asyncio.ensure_future(_share(telemetry))]
+        if member:
+            watching.append(asyncio.ensure_future(member.link.follow(partial(_hear, gateway.health, peers))))
+            await _wait_until_loaded(gateway.health)
         try:
             yield
         finally:
@@ -132,42 +135,12 @@ def create_gateway(process: Process, url: str) -> Starlette:
             await plane.close()
             await shelf.close()
             await asyncio.to_thread(plane.log.close)
-            await asyncio.to_thread(_retire, store, process)
+            await asyncio.to_thread(_leave, store, process, peers)
+            telemetry.share()
             threads.shutdown()
             store.close()
 
     return create_app(gateway, lifespan)
-
-
-def listen(settings: GatewaySettings, layout: Layout) -> socket.socket:
-    """Return a bound socket; where the port is free to choose, the one taken last time if it can be had.
-
-    Raises:
-        Refused: The port that the settings name is in use, or the address is not this machine's.
-    """
-    if settings.port:
-        try:
-            return _bind(settings.host, settings.port)
-        except OSError as error:
-            raise Refused(
-                f"the gateway cannot listen on {settings.host} port {settings.port}: {error.strerror}.",
-                hint="Free it, or set another port (0 takes a free one) under [gateway] in mlprod.toml.",
-            ) from None
-    kept = layout.run / "port"
-    try:
-        return _bind(settings.host, int(kept.read_text(encoding="utf-8")))
-    except (OSError, ValueError, OverflowError):
-        pass  # never kept, or taken by another program meanwhile
-    try:
-        listener = _bind(settings.host, 0)
-    except OSError as error:
-        raise Refused(
-            f"the gateway cannot listen on {settings.host}: {error.strerror}.",
-            hint="Set host under [gateway] in mlprod.toml.",
-        ) from None
-    layout.run.mkdir(parents=True, exist_ok=True)
-    kept.write_text(f"{listener.getsockname()[1]}\n", encoding="utf-8")
-    return listener
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -219,6 +192,7 @@ async def _start(gateway: Gateway, control: Control, store: Store, record: Gatew
             logger.warning("the gateway cannot start yet: %s: %s", type(error).__name__, error)
             await asyncio.sleep(_RETRY_SECONDS)
     gateway.health.status = "serving"
+    gateway.health.started.set()
     logger.info("gateway %s answers at %s", record.id, record.url)
     await control.run()
 
@@ -228,39 +202,33 @@ def _announce(store: Store, record: GatewayRecord) -> None:
         gateways.announce(connection, record)
 
 
-def _retire(store: Store, process: Process) -> None:
+def _leave(store: Store, process: Process, peers: Peers) -> None:
     with store.write() as connection:
-        gateways.retire(connection, process.gateway_id, now=process.clock())
+        gateways.leave(connection, peers.worker, now=process.clock())
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    listener.set_inheritable(False)
-    return listener
+def _worker_record(process: Process) -> WorkerRecord:
+    member = process.member
+    key, slot = (member.id, member.slot) if member else (uuid.uuid4().hex, 0)
+    return WorkerRecord(key, process.gateway_id, slot, os.getpid(), process.clock())
 
 
-def _url_host(wanted: str, bound: str) -> str:
-    """Return the host that local callers use: of an address that means all, the loopback."""
-    if wanted in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
-        return "127.0.0.1" if wanted == "0.0.0.0" else "[::1]"  # noqa: S104
-    if ":" in bound:
-        return f"[{bound}]"
-    return wanted
+def _hear(health: Health, peers: Peers, news: News) -> None:
+    """Take note of what the supervisor says of the workers."""
+    peers.dead.update(news.dead)
+    health.workers = news.workers
+    health.restarts = news.restarts
+    health.troubles = tuple(news.troubles)
 
 
-def _tls(process: Process) -> dict[str, Any]:
-    if not process.settings.gateway.tls:
-        return {}
-    from mlprod_nb.access.tls import ensure_certificate
+async def _wait_until_loaded(health: Health) -> None:
+    """Let a worker accept no connection that a sibling could answer better, for a while."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LOAD_SECONDS):
+            await health.started.wait()
 
-    hosts = sorted({process.settings.gateway.host, "127.0.0.1", "::1", "localhost"} - {"0.0.0.0", "::"})  # noqa: S104
-    files = ensure_certificate(process.layout.tls, hosts, now=process.clock())
-    return {"ssl_certfile": Path(files.cert), "ssl_keyfile": Path(files.key)}
+
+async def _share(telemetry: Telemetry) -> None:
+    while True:
+        telemetry.share()
+        await asyncio.sleep(WRITE_SECONDS)

@@ -1,4 +1,4 @@
-"""What the gateway counts and times, in Prometheus's text format."""
+"""What a worker counts and times, and what all of a gateway's workers together tell Prometheus."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from mlprod_nb.serving.shared_numbers import SharedNumbers
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -17,9 +19,13 @@ class Telemetry:
     """The gateway's metrics, in a registry of their own.
 
     Every endpoint and variant that is a label is one of the route table, so callers cannot make labels.
+
+    Args:
+        shared: Where the workers of this gateway share their numbers; ``None`` where there is one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: SharedNumbers | None = None) -> None:
+        self._shared = shared
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.requests = Counter(
@@ -72,6 +78,14 @@ class Telemetry:
         for endpoint, number in revisions.items():
             self.revision.labels(endpoint).set(number)
 
+    def share(self) -> None:
+        """Let the other workers know this one's numbers."""
+        if self._shared is not None:
+            self._shared.write(list(self._registry.collect()))
+
     def text(self) -> bytes:
-        """Return every metric in Prometheus's text format."""
-        return generate_latest(self._registry)
+        """Return every metric of all workers in Prometheus's text format."""
+        if self._shared is None:
+            return generate_latest(self._registry)
+        self.share()
+        return generate_latest(self._shared)

@@ -1,8 +1,10 @@
 """Endpoint revisions: appended, decided once, never edited.
 
-A revision is *proposed* by a verb, then *decided* exactly once: ``active`` by the gateway that loaded it, ``rejected``
-where it would not load, ``withdrawn`` where nobody answered in time. Guarantee: of two that decide one revision, one
-wins and the other is told; so a revision that a verb reported as failed never receives a request.
+A revision is *proposed* by a verb, then *decided* exactly once: ``active`` by the worker whose acknowledgement is the
+last that was missing, ``rejected`` by the first that cannot load it, ``withdrawn`` where nobody answered in time. After
+that each worker *settles*: it serves the revision, or nothing of the endpoint. Guarantee: of two that decide one
+revision, one wins and the other is told, so a revision that a verb reported as failed never receives a request; an
+active revision serves from its decision until every worker has settled on its successor, and no longer.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.routing import EndpointSpec
-from mlprod_nb.store.tables import revision_outcomes, revisions
+from mlprod_nb.store import gateways
+from mlprod_nb.store.tables import revision_acknowledgements, revision_outcomes, revisions
 
 OutcomeName = Literal["active", "rejected", "withdrawn"]
 
@@ -106,12 +109,50 @@ def decide(connection: Connection, revision_id: int, outcome: OutcomeName, *, de
     return True
 
 
+def acknowledge(
+    connection: Connection,
+    revision_id: int,
+    worker_id: str,
+    *,
+    loaded: datetime | None = None,
+    settled: datetime | None = None,
+) -> None:
+    """Record that a worker has loaded a revision and can serve it, or that it has settled on an active one."""
+    table = revision_acknowledgements
+    mine = sa.and_(table.c.revision_id == revision_id, table.c.worker_id == worker_id)
+    if connection.scalar(sa.select(table.c.worker_id).where(mine)) is None:
+        connection.execute(sa.insert(table).values(revision_id=revision_id, worker_id=worker_id))
+    values = {"loaded_at": loaded} if loaded else {"settled_at": settled}
+    connection.execute(sa.update(table).where(mine).values(**values))
+
+
+def all_loaded(connection: Connection, revision_id: int, gateway_id: str) -> bool:
+    """Return whether every living worker of a gateway has loaded a revision."""
+    return gateways.workers(connection, gateway_id) <= _acknowledged(
+        connection, revision_id, revision_acknowledgements.c.loaded_at
+    )
+
+
+def all_settled(connection: Connection, revision_id: int, gateway_id: str) -> bool:
+    """Return whether every living worker of a gateway has settled on a revision; ``False`` where none lives."""
+    living = gateways.workers(connection, gateway_id)
+    settled = _acknowledged(connection, revision_id, revision_acknowledgements.c.settled_at)
+    return bool(living) and living <= settled
+
+
+def decided(connection: Connection) -> int:
+    """Return how many revisions were decided: a number that grows with each decision, and is cheap to ask for."""
+    return connection.scalar(sa.select(sa.func.count()).select_from(revision_outcomes)) or 0
+
+
+def newest_active(connection: Connection) -> dict[str, Revision]:
+    """Return each endpoint's newest active revision, also where it took the endpoint away."""
+    return {revision.endpoint: revision for revision in _select(connection, revision_outcomes.c.outcome == "active")}
+
+
 def active(connection: Connection) -> dict[str, Revision]:
     """Return each endpoint's newest active revision; endpoints that were taken away are left out."""
-    newest: dict[str, Revision] = {}
-    for revision in _select(connection, revision_outcomes.c.outcome == "active"):
-        newest[revision.endpoint] = revision
-    return {name: revision for name, revision in newest.items() if revision.spec is not None}
+    return {name: revision for name, revision in newest_active(connection).items() if revision.spec is not None}
 
 
 def undecided(connection: Connection) -> list[Revision]:
@@ -132,6 +173,12 @@ def get(connection: Connection, revision_id: int) -> Revision | None:
 def endpoint_names(connection: Connection) -> list[str]:
     """Return the names of all endpoints that ever were."""
     return list(connection.scalars(sa.select(revisions.c.endpoint).distinct().order_by(revisions.c.endpoint)))
+
+
+def _acknowledged(connection: Connection, revision_id: int, moment: sa.Column[Any]) -> set[str]:
+    table = revision_acknowledgements.c
+    query = sa.select(table.worker_id).where(table.revision_id == revision_id, moment.is_not(None))
+    return set(connection.scalars(query))
 
 
 def _select(connection: Connection, condition: sa.ColumnElement[bool]) -> list[Revision]:

@@ -61,6 +61,24 @@ gateways = sa.Table(
     sa.Column("started_at", Moment, nullable=False),
     sa.Column("stopped_at", Moment, nullable=True),
 )
+gateway_workers = sa.Table(
+    "gateway_workers",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("gateway_id", sa.String(40), nullable=False, index=True),
+    sa.Column("slot", sa.Integer, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment, nullable=True),
+)
+revision_acknowledgements = sa.Table(
+    "revision_acknowledgements",
+    metadata,
+    sa.Column("revision_id", sa.Integer, sa.ForeignKey("revisions.id"), primary_key=True),
+    sa.Column("worker_id", sa.String(40), sa.ForeignKey("gateway_workers.id"), primary_key=True),
+    sa.Column("loaded_at", Moment, nullable=True),
+    sa.Column("settled_at", Moment, nullable=True),
+)
 journal = sa.Table(
     "journal",
     metadata,

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 45.0
 _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 2.0
+_REPLACE_SECONDS = 8.0
 _LOG_LINES = 8
 
 
@@ -55,20 +57,48 @@ def running(root: Path) -> GatewayRecord | None:
     """Return the gateway that answers now, or ``None``.
 
     The gateway is asked for its id over HTTP, so neither a reused process id nor another program on its port passes
-    for it.
+    for it. One that is there and silent is asked again, until a worker that died or hangs has been replaced.
     """
     layout = Layout(root)
     if not layout.settings_file.is_file():
         return None
-    record = _announced(layout)
-    return record if record is not None and _live_id(record.url, layout) == record.id else None
+    found: list[GatewayRecord] = []
+
+    def asked() -> bool:
+        record = _announced(layout)
+        live_id = _live_id(record.url, layout) if record is not None else ""
+        if record is not None and live_id == record.id:
+            found.append(record)
+        return bool(record is None or live_id or not _held(layout))
+
+    _wait(asked, _REPLACE_SECONDS)
+    return found[0] if found else None
 
 
-def problem(root: Path) -> str:
-    """Return why the running gateway is not ready; empty where it is, or where none runs."""
+@dataclass(frozen=True)
+class Condition:
+    """How the running gateway is.
+
+    Attributes:
+        problem: Why it is not ready; empty where it is.
+        workers: How many worker processes run.
+        restarts: How many were replaced since it started.
+    """
+
+    problem: str = ""
+    workers: int = 0
+    restarts: int = 0
+
+
+def condition(root: Path) -> Condition:
+    """Return how the running gateway is; of none, nothing."""
     record = running(root)
     answer = _get(f"{record.url}/health/ready", Layout(root)) if record is not None else None
-    return "; ".join(str(reason) for reason in answer.get("reasons", ())) if answer else ""
+    if answer is None:
+        return Condition()
+    workers = answer.get("workers", {})
+    problem = "; ".join(str(reason) for reason in answer.get("reasons", ()))
+    return Condition(problem, int(workers.get("running", 1)), int(workers.get("restarts", 0)))
 
 
 def stop(root: Path) -> bool:
@@ -100,6 +130,18 @@ def _lock(layout: Layout) -> Iterator[None]:
     with (layout.run / "gateway.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _held(layout: Layout) -> bool:
+    """Return whether a process of a gateway of this workspace lives on this machine."""
+    try:
+        with layout.gateway_lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
 
 
 def _spawn(layout: Layout, gateway_id: str) -> subprocess.Popen[bytes]:

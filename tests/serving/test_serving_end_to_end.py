@@ -186,7 +186,10 @@ def test_a_model_worker_serves_is_replaced_and_ends_after_its_last_request(serve
         until(lambda: [pid for pid in workers(record.pid) if pid != worker] != [], 30)
         until(lambda: answers(gateway), 30)
         deploy(served, "flights", served.variant("champion"))
+        assert workers(record.pid) != []  # kept, so that a rollback is quick
+        deploy(served, "flights", served.variant("challenger"))
         until(lambda: workers(record.pid) == [])
+        deploy(served, "flights", served.variant("champion"))
         assert gateway.predict("flights", COLUMNS)["variant"] == ["champion"] * 2
 
 
@@ -199,7 +202,7 @@ def answers(gateway: GatewayClient) -> bool:
 
 def workers(pid: int) -> list[int]:
     found = []
-    for process in psutil.Process(pid).children():
+    for process in psutil.Process(pid).children(recursive=True):
         try:
             if "mlprod_nb.model_worker" in process.cmdline():
                 found.append(process.pid)

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from mlprod_nb.errors import Refused
-from mlprod_nb.serving import server
+from mlprod_nb.serving import listening, server
 from mlprod_nb.settings import GatewaySettings, Layout
 from tests.serving.workshop import until
 
@@ -81,12 +81,12 @@ def test_an_idle_connection_between_requests_stays_open_beyond_the_deadline_of_a
 
 def test_a_free_port_is_kept_for_the_next_start(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    first = server.listen(GatewaySettings(), layout)
+    first = listening.listen(GatewaySettings(), layout)
     port = first.getsockname()[1]
     first.close()
-    with server.listen(GatewaySettings(), layout) as second:
+    with listening.listen(GatewaySettings(), layout) as second:
         assert second.getsockname()[1] == port
-        with server.listen(GatewaySettings(), layout) as third:  # taken by another program
+        with listening.listen(GatewaySettings(), layout) as third:  # taken by another program
             assert third.getsockname()[1] != port
 
 
@@ -94,6 +94,6 @@ def test_a_port_in_use_and_a_foreign_address_are_refused_in_one_line(tmp_path: P
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(Refused, match=rf"cannot listen on 127.0.0.1 port {port}: Address already in use"):
-            server.listen(GatewaySettings(port=port), Layout(tmp_path))
+            listening.listen(GatewaySettings(port=port), Layout(tmp_path))
     with pytest.raises(Refused, match=r"cannot listen on 192\.0\.2\.1"):
-        server.listen(GatewaySettings(host="192.0.2.1"), Layout(tmp_path))
+        listening.listen(GatewaySettings(host="192.0.2.1"), Layout(tmp_path))
