@@ -15,6 +15,7 @@ import re
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
@@ -60,10 +61,15 @@ class Signature:
 
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The columns' names, in order."""
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def only_numbers(self) -> bool:
+        """Whether every column is a double."""
+        return all(column.type == "double" for column in self.columns)
 
     def column(self, name: str) -> Column | None:
         """Return the column of that name, or ``None``."""

@@ -148,6 +148,10 @@ class RouteBook:
             await hold.over.wait()
         return self.table.find(name)
 
+    def at_rest(self, name: str) -> LiveEndpoint | None:
+        """Return an endpoint that is served and whose state is not just being decided, or ``None``."""
+        return None if name in self._holds else self.table.endpoints.get(name)
+
     def hold(self, hold: Hold) -> None:
         """Let an endpoint's requests wait; may be called from another thread."""
         self._holds[hold.endpoint] = hold

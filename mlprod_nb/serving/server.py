@@ -12,11 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mlprod_nb.clock import Clock
 from mlprod_nb.registry.bundles import BundleStore
@@ -25,6 +23,8 @@ from mlprod_nb.serving.appending import LogAppender
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.control import Control, Peers
 from mlprod_nb.serving.dataplane import DataPlane
+from mlprod_nb.serving.express import ExpressLane
+from mlprod_nb.serving.http import GatewayProtocol
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.link import Member, News
 from mlprod_nb.serving.listening import BACKLOG, Certificate
@@ -37,9 +37,7 @@ from mlprod_nb.store import Store, gateways
 from mlprod_nb.store.gateways import GatewayRecord, WorkerRecord
 
 _MODEL_THREADS = 2
-_HEADER_SECONDS = 10
 _DRAIN_SECONDS = 30
-_KEEP_ALIVE_SECONDS = 75
 _RETRY_SECONDS = 1.0
 _LOAD_SECONDS = 10.0
 """How long a worker that starts accepts nothing; then what still loads answers 503, and the other endpoints serve."""
@@ -68,17 +66,17 @@ class Process:
 
 def serve(process: Process, listener: socket.socket, url: str, files: Certificate | None) -> None:
     """Serve until a signal asks to end; requests under way are answered first."""
+    app = create_gateway(process, url)
     config = uvicorn.Config(
-        create_gateway(process, url),
+        app,
         loop="uvloop",
-        http=PatientProtocol,
+        http=GatewayProtocol.bound(app.state.lane, process.settings.gateway),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         backlog=BACKLOG,
         ssl_certfile=files.cert if files else None,
@@ -113,6 +111,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
         settings=settings.gateway,
         clock=process.clock,
     )
+    lane = ExpressLane(book, plane, gateway.gatekeeper, telemetry, process.clock)
     peers = Peers(_worker_record(process), set())
     control = Control(store, shelf, book, telemetry, process.clock, peers)
 
@@ -132,6 +131,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
                 task.cancel()
             await asyncio.gather(starting, *watching, return_exceptions=True)
             await control.close()
+            await lane.close()
             await plane.close()
             await shelf.close()
             await asyncio.to_thread(plane.log.close)
@@ -140,45 +140,9 @@ def create_gateway(process: Process, url: str) -> Starlette:
             threads.shutdown()
             store.close()
 
-    return create_app(gateway, lifespan)
-
-
-class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with a deadline for a request's head, which uvicorn itself does not have.
-
-    The body's deadline is the application's. A connection that has sent no whole head in time is closed.
-    """
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        """Start the deadline of the first request."""
-        super().connection_made(transport)
-        self._start_deadline()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
-        self._end_deadline()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        """Start the deadline of a later request."""
-        if self._deadline is None:
-            self._start_deadline()
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """End the deadline: the head is there."""
-        self._end_deadline()
-        super().on_headers_complete()
-
-    def _start_deadline(self) -> None:
-        self._deadline = self.loop.call_later(_HEADER_SECONDS, self.transport.close)
-
-    def _end_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    app = create_app(gateway, lifespan)
+    app.state.lane = lane
+    return app
 
 
 async def _start(gateway: Gateway, control: Control, store: Store, record: GatewayRecord) -> None:

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import uvicorn
@@ -14,7 +15,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from mlprod_nb.errors import Refused
-from mlprod_nb.serving import listening, server
+from mlprod_nb.serving import http, listening
+from mlprod_nb.serving.express import ExpressLane
+from mlprod_nb.serving.http import GatewayProtocol
 from mlprod_nb.settings import GatewaySettings, Layout
 from tests.serving.workshop import until
 
@@ -23,11 +26,11 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    monkeypatch.setattr(server, "_HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(http, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(http, "LOOK_SECONDS", 0.05)
     app = Starlette(routes=[Route("/", lambda request: PlainTextResponse("hello"))])
-    running = uvicorn.Server(
-        uvicorn.Config(app, http=server.PatientProtocol, ws="none", log_config=None, lifespan="off")
-    )
+    protocol = GatewayProtocol.bound(cast(ExpressLane, None), GatewaySettings())  # a GET never meets the lane
+    running = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", log_config=None, lifespan="off"))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],))
     thread.start()

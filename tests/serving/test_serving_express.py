@@ -1,0 +1,251 @@
+"""The express lane answers as the routes do: the same request is sent both ways, and the replies are compared."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import uvicorn
+
+from mlprod_nb.clock import utc_now
+from mlprod_nb.prediction_log.reader import PredictionLog
+from mlprod_nb.registry.bundles import Bundle
+from mlprod_nb.serving.express import ExpressLane
+from mlprod_nb.serving.http import GatewayProtocol
+from mlprod_nb.serving.server import Process, create_gateway
+from mlprod_nb.settings import load
+from tests.serving.workshop import Workshop, make_workshop, row, until
+
+PATH = "/endpoints/flights/invocations"
+BY_THE_ROUTES = {"X-By-The-Routes": "yes"}
+OWN = ("prediction_ids", "request_id")
+
+
+class CountingLane(ExpressLane):
+    """Counts what it takes and what it hands back."""
+
+    answered = 0
+
+    def _count(self, live: Any, status: str, requests: int) -> None:
+        self.answered += requests
+        super()._count(live, status, requests)
+
+
+@contextmanager
+def running(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, CountingLane]]:
+    """Run a gateway on a socket in this process; give its URL and its lane."""
+    monkeypatch.setattr("mlprod_nb.serving.server.ExpressLane", CountingLane)
+    settings = load(shop.root)
+    app = create_gateway(Process(shop.layout, settings, uuid.uuid4().hex, utc_now), "http://gateway")
+    protocol = GatewayProtocol.bound(app.state.lane, settings.gateway)
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, loop="uvloop", ws="none", log_config=None))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        until(lambda: server.started and httpx.get(f"{url}/health/ready").status_code == 200)
+        yield url, app.state.lane
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture
+def served(
+    tmp_path: Path, serving_bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Workshop, httpx.Client, CountingLane]]:
+    shop = make_workshop(tmp_path / "workspace", serving_bundles)
+    with running(shop, monkeypatch) as (url, lane):
+        for name, bundle in (("flights", "champion"), ("delay", "regression"), ("gaps", "gaps"), ("odd", "python")):
+            outcome = shop.outcome(shop.propose(name, shop.variant(bundle), unit="tailnum"))
+            assert outcome.outcome == "active", outcome.detail
+        headers = {"Authorization": f"Bearer {shop.token()}"}
+        with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=20) as client:
+            yield shop, client, lane
+
+
+def split(*rows: list[Any], columns: Any = ("distance", "carrier"), **options: Any) -> dict[str, Any]:
+    return {"dataframe_split": {"columns": list(columns), "data": list(rows)}, **options}
+
+
+ORDINARY: dict[str, tuple[str, Any]] = {
+    "one row": ("flights", split([1200.0, "AA"])),
+    "several rows": ("flights", split([1200.0, "AA"], [3, "UA"], [2900.5, "DL"])),
+    "columns in another order": ("flights", split(["AA", 700], columns=("carrier", "distance"))),
+    "with an index": ("flights", {"dataframe_split": {"index": [7], **split([1.0, "AA"])["dataframe_split"]}}),
+    "records": ("flights", {"dataframe_records": [row(), {"carrier": "UA", "distance": 1}]}),
+    "instances as objects": ("flights", {"instances": [row(), row(1.5, "DL")]}),
+    "instances as lists": ("flights", {"instances": [[5.5, "DL"]]}),
+    "inputs by column": ("flights", {"inputs": {"carrier": ["AA", "UA"], "distance": [1, 2]}}),
+    "inputs as lists": ("flights", {"inputs": [[1, "AA"]]}),
+    "units": ("flights", split([1200.0, "AA"], [7, "UA"], units=["N1", None])),
+    "whole-number units": ("flights", split([1200.0, "AA"], units=[17])),
+    "a category that is new": ("flights", split([1200.0, "ZZ"])),
+    "only numbers": ("delay", split([3.0], [4], columns=("distance",))),
+    "a missing number and text": ("gaps", split([None, None], [5, "AA"])),
+    "a model worker": ("odd", split([250.0], columns=("distance",))),
+}
+OTHER: dict[str, tuple[str, Any]] = {
+    "an event time": ("flights", split([1200.0, "AA"], event_time="2013-04-01T00:00:00Z")),
+    "client ids": ("flights", split([1200.0, "AA"], client_ids=["a"])),
+    "one named column": ("delay", {"dataframe_records": [{"distance": 3.0}]}),
+    "no rows": ("flights", split()),
+    "an unknown column": ("flights", split([1.0, "AA", 1], columns=("distance", "carrier", "speed"))),
+    "a missing column": ("flights", split([1.0], columns=("distance",))),
+    "a column twice": ("flights", split([1.0, 2.0], columns=("distance", "distance"))),
+    "a row too short": ("flights", split([1.0])),
+    "a row that is no list": ("flights", {"instances": [1, "AA"]}),
+    "a text for a number": ("flights", split(["far", "AA"])),
+    "a number for a text": ("flights", split([1.0, 2.0])),
+    "true for a number": ("delay", split([True], columns=("distance",))),
+    "a list for a number": ("delay", split([[1.0]], columns=("distance",))),
+    "no value where one is due": ("flights", split([None, "AA"])),
+    "no number where one is due": ("delay", split([None], columns=("distance",))),
+    "a number past all bounds": ("delay", b'{"inputs": {"distance": [1e999]}}'),
+    "a whole number past all bounds": ("delay", b'{"inputs": {"distance": [' + b"9" * 400 + b"]}}"),
+    "a unit that is a list": ("flights", split([1.0, "AA"], units=[["N1"]])),
+    "a unit for half of the rows": ("flights", split([1.0, "AA"], [2, "UA"], units=["N1"])),
+    "an unknown key": ("flights", split([1.0, "AA"], unit=["N1"])),
+    "two formats": ("flights", {**split([1.0, "AA"]), "instances": []}),
+    "no format": ("flights", {}),
+    "columns of unequal length": ("flights", {"inputs": {"carrier": ["AA"], "distance": [1, 2]}}),
+    "columns that are no list": ("flights", {"inputs": {"carrier": "AA", "distance": [1, 2]}}),
+    "names that are no texts": ("flights", split([1.0, "AA"], columns=(1, 2))),
+    "names that are null": ("flights", {"dataframe_split": {"columns": None, "data": [[1.0, "AA"]]}}),
+    "a list": ("flights", []),
+    "null": ("flights", None),
+    "no JSON": ("flights", b"{"),
+    "nothing": ("flights", b""),
+    "a model that fails on a row": ("odd", split([-1.0], columns=("distance",))),
+}
+
+
+def shown(reply: httpx.Response) -> tuple[int, str, dict[str, Any]]:
+    document = reply.json()
+    assert reply.headers["x-request-id"]
+    return (
+        reply.status_code,
+        reply.headers["content-type"],
+        {key: len(value) if key in OWN else value for key, value in document.items()},
+    )
+
+
+def ask(client: httpx.Client, endpoint: str, body: Any, **headers: str) -> httpx.Response:
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    return client.post(
+        f"/endpoints/{endpoint}/invocations", content=content, headers={"Content-Type": "application/json", **headers}
+    )
+
+
+def test_both_lanes_give_the_same_reply_and_what_is_ordinary_takes_the_express_one(
+    served: tuple[Workshop, httpx.Client, CountingLane],
+) -> None:
+    shop, client, lane = served
+    assert ask(client, "flights", split([1.0, "AA"]), **BY_THE_ROUTES).status_code == 200  # its token is known now
+    for name, (endpoint, body) in {**ORDINARY, **OTHER}.items():
+        before = lane.answered
+        express = shown(ask(client, endpoint, body))
+        assert lane.answered - before == (name in ORDINARY), name
+        assert express == shown(ask(client, endpoint, body, **BY_THE_ROUTES)), name
+        assert (express[0] == 200) == (name in ORDINARY or name in list(OTHER)[:3]), name
+    log = PredictionLog(shop.layout.log)
+    rows = log.predictions(log.pin("flights")).to_pylist()
+    asked = 1 + 2 * sum(ask_rows(body) for name, (end, body) in ORDINARY.items() if end == "flights") + 4
+    assert len(rows) == len({logged["prediction_id"] for logged in rows}) == asked
+    assert {logged["unit"] for logged in rows} == {None, "N1", "17"}
+
+
+def ask_rows(body: dict[str, Any]) -> int:
+    (content,) = (value for key, value in body.items() if key != "units")
+    if isinstance(content, dict):
+        return len(content["data"] if "data" in content else next(iter(content.values())))
+    return len(content)
+
+
+def test_a_token_that_is_not_known_yet_or_not_valid_goes_by_the_routes(
+    served: tuple[Workshop, httpx.Client, CountingLane],
+) -> None:
+    shop, client, lane = served
+    body = split([1.0, "AA"])
+    assert ask(client, "flights", body).status_code == 200
+    assert lane.answered == 0
+    assert ask(client, "flights", body).status_code == 200
+    assert lane.answered == 1
+    assert ask(client, "flights", body, Authorization="Bearer wrong").status_code == 401
+    assert ask(client, "flights", body, Authorization=f"Bearer {shop.token('viewer')}").status_code == 403
+    assert ask(client, "flights", body, Authorization=f"Bearer {shop.token('viewer')}").status_code == 403
+    assert lane.answered == 1
+
+
+def test_one_bad_request_among_many_fails_alone(served: tuple[Workshop, httpx.Client, CountingLane]) -> None:
+    _, client, lane = served
+    assert ask(client, "flights", split([1.0, "AA"])).status_code == 200
+    good = _raw(client, split([1.0, "AA"]))
+    bad = _raw(client, split(["far", "AA"]))
+    connections = [socket.create_connection((client.base_url.host, client.base_url.port or 0)) for _ in range(24)]
+    for number, connection in enumerate(connections):
+        connection.sendall(bad if number % 5 == 0 else good)
+    statuses = [_status(connection) for connection in connections]
+    assert statuses == [422 if number % 5 == 0 else 200 for number in range(24)]
+    assert lane.answered == 19
+
+
+def test_pipelined_requests_are_answered_in_their_order(served: tuple[Workshop, httpx.Client, CountingLane]) -> None:
+    _, client, _ = served
+    ask(client, "flights", split([1.0, "AA"]))
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
+        bodies = [split(*[[float(i), "AA"]] * (1 + i % 3)) if i != 4 else split(["far", "AA"]) for i in range(9)]
+        connection.sendall(b"".join(_raw(client, body) for body in bodies))
+        reader = connection.makefile("rb")
+        replies = [_reply(reader) for _ in bodies]
+    counts = [len(document.get("predictions", ())) for _, document in replies]
+    assert counts == [1, 2, 3, 1, 0, 3, 1, 2, 3]
+    assert [status for status, _ in replies] == [200] * 4 + [422] + [200] * 4
+
+
+def test_a_caller_that_hangs_up_leaves_its_prediction_in_the_log_and_others_alone(
+    served: tuple[Workshop, httpx.Client, CountingLane],
+) -> None:
+    shop, client, _ = served
+    ask(client, "flights", split([1.0, "AA"]))
+    for _ in range(20):
+        with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
+            connection.sendall(_raw(client, split([1.0, "AA"])))
+    assert ask(client, "flights", split([1.0, "AA"])).status_code == 200
+    log = PredictionLog(shop.layout.log)
+    assert 2 <= log.pin("flights").rows <= 22
+    assert log.verify() == []
+
+
+def _raw(client: httpx.Client, body: Any) -> bytes:
+    content = orjson.dumps(body)
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Authorization: {client.headers['Authorization']}\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def _status(connection: socket.socket) -> int:
+    with connection, connection.makefile("rb") as reader:
+        return _reply(reader)[0]
+
+
+def _reply(reader: Any) -> tuple[int, dict[str, Any]]:
+    status = int(reader.readline().split()[1])
+    length = 0
+    while (line := reader.readline()) != b"\r\n":
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    document: dict[str, Any] = orjson.loads(reader.read(length))
+    return status, document
