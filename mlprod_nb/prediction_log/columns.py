@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -16,6 +17,7 @@ from mlprod_nb.errors import InvalidInput
 from mlprod_nb.prediction_log.arrow_ipc import Buffer, Encoded, Kind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_KEPT_ROWS = 64
 _MOST_TEXT = 1 << 31
 _TOO_MUCH_TEXT = "a column of text is larger than 2 GiB in one batch."
 _DAY_US = 86_400_000_000
@@ -27,6 +29,9 @@ _NUMBERS = (*_INTEGERS, float, np.floating)
 
 def numbers(values: Sequence[Any] | NDArray[Any], kind: Kind) -> Encoded:
     """Return values of the kind double, float, int64 or int32; ``None`` and NaN are missing."""
+    if isinstance(values, Repeated) and type(values.value) is int:
+        make = _kept_number if len(values) <= _MOST_KEPT_ROWS else _repeated_number
+        return make(values.value, len(values), kind)
     found, missing = _numeric(values)
     # Whole numbers past 64 bits become objects; past 63 bits, unsigned.
     if found.dtype == np.object_ or (found.dtype == np.uint64 and found.max(initial=0) > np.iinfo(np.int64).max):
@@ -51,7 +56,8 @@ def booleans(values: Sequence[Any] | NDArray[Any]) -> Encoded:
 def strings(values: Sequence[Any] | NDArray[Any]) -> Encoded:
     """Return texts; ``None`` is missing."""
     if isinstance(values, Repeated):
-        return _repeated_text(values.value, len(values))
+        make = _kept_text if len(values) <= _MOST_KEPT_ROWS else _repeated_text
+        return make(values.value, len(values))
     texts = values.tolist() if isinstance(values, np.ndarray) else values
     missing = _nones(texts)
     if missing is not None:
@@ -138,6 +144,13 @@ def _encoded(kind: Kind, missing: NDArray[np.bool_] | None, *buffers: Buffer) ->
     return Encoded(kind, int(np.count_nonzero(missing)), (np.packbits(~missing, bitorder="little"), *buffers))
 
 
+def _repeated_number(number: int, rows: int, kind: Kind) -> Encoded:
+    limits = np.iinfo(_DTYPES[kind]) if kind in ("int64", "int32") else None
+    if limits is not None and not limits.min <= number <= limits.max:
+        raise OverflowError
+    return _encoded(kind, None, np.full(rows, number, dtype=_DTYPES[kind]))
+
+
 def _repeated_text(text: str | None, rows: int) -> Encoded:
     content = (text or "").encode()
     if len(content) * rows >= _MOST_TEXT:
@@ -149,3 +162,8 @@ def _repeated_text(text: str | None, rows: int) -> Encoded:
 def _microseconds(moment: datetime) -> int:
     passed = moment - _EPOCH
     return passed.days * _DAY_US + passed.seconds * _SECOND_US + passed.microseconds
+
+
+# The gateway repeats the same few values for groups of the same few sizes.
+_kept_number = lru_cache(maxsize=256)(_repeated_number)
+_kept_text = lru_cache(maxsize=256)(_repeated_text)

@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 from mlprod_nb.access import tokens
 from mlprod_nb.access.rights import Action, allowed
@@ -37,6 +38,7 @@ class Gatekeeper:
         self._clock = clock
         self._monotonic = monotonic
         self._known: OrderedDict[bytes, tuple[Principal | None, float]] = OrderedDict()
+        self._verifying: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     async def require(self, authorization: str, action: Action) -> Principal:
         """Return who calls.
@@ -59,19 +61,43 @@ class Gatekeeper:
         return principal
 
     def recall(self, authorization: bytes, action: Action) -> bool:
-        """Return whether this very header was verified a moment ago, and its token's role may do this."""
-        principal, until = self._known.get(_key(authorization), (None, 0.0))
-        return principal is not None and self._monotonic() < until and allowed(principal.role, action)
+        """Return whether this very header was verified a moment ago, and its token's role may do this.
+
+        A header that is in use is verified again before it is forgotten.
+        """
+        key = _key(authorization)
+        principal, until = self._known.get(key, (None, 0.0))
+        now = self._monotonic()
+        if principal is None or now >= until:
+            return False
+        if now > until - REMEMBER_SECONDS / 2 and key not in self._verifying:
+            self._begin_verifying(key, _secret(authorization.decode("latin-1")))
+        return allowed(principal.role, action)
 
     async def _principal(self, authorization: str) -> Principal | None:
         secret = _secret(authorization)
         key = _key(authorization.encode("latin-1", "replace"))
-        now = self._monotonic()
         known = self._known.get(key)
-        if known is not None and now < known[1]:
+        if known is not None and self._monotonic() < known[1]:
             return known[0]
+        # Of many requests with one token at once, one asks the store.
+        return await asyncio.shield(self._verifying.get(key) or self._begin_verifying(key, secret))
+
+    def _begin_verifying(self, key: bytes, secret: str) -> asyncio.Task[Principal | None]:
+        task = asyncio.get_running_loop().create_task(self._verify_and_remember(key, secret))
+        self._verifying[key] = task
+        task.add_done_callback(partial(self._end_verifying, key))
+        return task
+
+    def _end_verifying(self, key: bytes, task: asyncio.Task[Principal | None]) -> None:
+        del self._verifying[key]
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; a renewal that failed is tried again, or the token is forgotten
+
+    async def _verify_and_remember(self, key: bytes, secret: str) -> Principal | None:
+        began = self._monotonic()  # what is revoked after this moment counts from it
         principal = await asyncio.to_thread(self._verify, secret)
-        self._known[key] = (principal, now + REMEMBER_SECONDS)
+        self._known[key] = (principal, began + REMEMBER_SECONDS)
         self._known.move_to_end(key)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)

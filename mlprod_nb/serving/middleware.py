@@ -8,12 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.errors import DeadlinePassed, TooLarge
 from mlprod_nb.serving.identifiers import Identifiers
+
+CLIENT_CLOSED = 499
+"""The status under which a request is counted whose caller hung up before it was whole; nobody receives it."""
 
 Observe = Callable[[Scope, int], None]
 
@@ -52,6 +56,8 @@ class Problems:
 
         try:
             await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            status = CLIENT_CLOSED
         except Exception as error:
             document, headers = _describe(error, request_id)
             if status:
