@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 TESTS := -q -n 2 --dist loadscope
 
-.PHONY: setup demo lab test test-latest check lock pictures clean
+.PHONY: setup demo lab test test-latest check bench lock pictures clean
 
 setup: .venv/ready
 
@@ -47,6 +47,9 @@ check: setup  ## Style, types and import contracts.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: setup  ## The gateway beside MLflow's server and a bare echo; needs wrk. Writes benchmarks/RESULTS.md.
+	$(BIN)/python -m benchmarks.gateway
 
 lock:  ## Resolve the locked requirements anew; needs uv.
 	for extra in all latest; do uv pip compile pyproject.toml --extra $$extra --universal --python-version 3.11 \

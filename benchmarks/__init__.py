@@ -1,0 +1,1 @@
+"""Speed, as ratios within one run; ``make bench`` runs it and writes RESULTS.md."""

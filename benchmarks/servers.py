@@ -1,0 +1,137 @@
+"""Starting, measuring and ending the servers that are compared."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from benchmarks.models import quiet_environment
+from mlprod_nb.settings import Layout
+
+_START_SECONDS = 120.0
+_POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers.
+
+    Attributes:
+        url: Where.
+        path: What to POST to.
+        authorization: The header that lets a request in; empty where the server asks for none.
+        first_answer_seconds: From its start to its first good answer.
+        process: Its process.
+    """
+
+    url: str
+    path: str
+    authorization: str
+    first_answer_seconds: float
+    process: psutil.Process
+
+    @property
+    def memory_mb(self) -> float:
+        """Resident memory of the process and all below it, MB (10^6 bytes); what they share counts for each."""
+        tree = [self.process, *self.process.children(recursive=True)]
+        return sum(process.memory_info().rss for process in tree) / 1e6
+
+
+@contextmanager
+def ours(folder: Path, name: str, workers: int = 1) -> Iterator[Running]:
+    """Run the gateway of a workspace, as ``mlprod up`` does."""
+    root = folder / name
+    layout = Layout(root)
+    port = free_port()
+    (root / "mlprod.toml").write_text(f"[gateway]\nport = {port}\nworkers = {workers}\n", encoding="utf-8")
+    token = (layout.secrets / "local.token").read_text(encoding="utf-8").strip()
+    command = [sys.executable, "-m", "mlprod_nb.serving", "--root", str(root)]
+    with _started(command, port, f"/endpoints/{name}/invocations", f"Bearer {token}", folder) as running:
+        yield running
+
+
+@contextmanager
+def mlflow_serve(folder: Path, name: str) -> Iterator[Running]:
+    """Run ``mlflow models serve`` with one worker."""
+    port = free_port()
+    model = str(folder / "mlflow" / name)
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        model,
+        "-p",
+        str(port),
+        "--env-manager",
+        "local",
+    ]
+    with _started(command, port, "/invocations", "", folder) as running:
+        yield running
+
+
+@contextmanager
+def echo(folder: Path) -> Iterator[Running]:
+    """Run the bare echo on the server that the gateway uses."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.echo", str(port)]
+    with _started(command, port, "/", "", folder) as running:
+        yield running
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def _started(command: list[str], port: int, path: str, authorization: str, folder: Path) -> Iterator[Running]:
+    url = f"http://127.0.0.1:{port}"
+    body = (folder / "bodies-1" / "1.json").read_bytes()
+    began = time.monotonic()
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, env=quiet_environment(), stdout=log, stderr=log, start_new_session=True)
+    try:
+        _await_answer(process, f"{url}{path}", authorization, body, began + _START_SECONDS)
+        yield Running(url, path, authorization, time.monotonic() - began, psutil.Process(process.pid))
+    finally:
+        _end(process)
+
+
+def _await_answer(process: subprocess.Popen[bytes], url: str, authorization: str, body: bytes, deadline: float) -> None:
+    headers = {"Content-Type": "application/json", "Authorization": authorization}
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        while True:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{' '.join(process.args)} does not answer; see server.log")
+            try:
+                if client.post(url, content=body, headers=headers).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(_POLL_SECONDS)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    tree = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.terminate()
+    try:
+        process.wait(45)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for child in tree:
+        if child.is_running():
+            child.kill()
