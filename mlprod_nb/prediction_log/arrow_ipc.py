@@ -10,7 +10,7 @@ The numbers in capitals are field slots and codes of the format's ``Message.fbs`
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from typing import Any, Literal
 import flatbuffers
 import numpy as np
 from flatbuffers.table import Table
+from numpy.typing import NDArray
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -43,12 +44,14 @@ class Encoded:
     Attributes:
         kind: Its type.
         nulls: How many values are missing.
-        buffers: Validity (empty where none is missing), offsets (of a string), data.
+        lengths: Bytes of each buffer: validity (0 where none is missing), offsets (of a string), data.
+        content: The buffers, each padded.
     """
 
     kind: Kind
     nulls: int
-    buffers: tuple[Buffer, ...]
+    lengths: tuple[int, ...]
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,13 @@ class EncodedBlock:
 
     count: int
     data: Buffer
+
+
+def encode(kind: Kind, nulls: int, *buffers: Buffer) -> Encoded:
+    """Return a column of these buffers."""
+    views = [memoryview(buffer) for buffer in buffers]
+    lengths = tuple(view.nbytes for view in views)
+    return Encoded(kind, nulls, lengths, b"".join(_padded(views, lengths)))
 
 
 @lru_cache(maxsize=256)
@@ -90,38 +100,41 @@ def batch_message(rows: int, fields: Sequence[Encoded], inputs: Sequence[Encoded
         fields: The columns before the struct.
         inputs: The columns of the struct; ``None``: there is no struct.
     """
-    nodes = [(rows, column.nulls) for column in fields]
-    buffers: list[Buffer] = [buffer for column in fields for buffer in column.buffers]
-    if inputs is None:
-        return _batch(rows, nodes, buffers, 0)
-    nodes.append((rows, 0))
-    buffers.append(b"")
+    nulls = [column.nulls for column in fields]
+    lengths = [length for column in fields for length in column.lengths]
+    content: list[Buffer] = [column.content for column in fields]
+    block = 0
+    if inputs is not None:
+        nulls.append(0)
+        lengths.append(0)
     if isinstance(inputs, EncodedBlock):
-        return _batch(rows, [*nodes, *[(rows, 0)] * inputs.count], [*buffers, inputs.data], inputs.count)
-    nodes += [(rows, column.nulls) for column in inputs]
-    buffers += [buffer for column in inputs for buffer in column.buffers]
-    return _batch(rows, nodes, buffers, 0)
+        block = inputs.count
+        nulls += [0] * block
+        content.append(inputs.data)
+    elif inputs is not None:
+        nulls += [column.nulls for column in inputs]
+        lengths += [length for column in inputs for length in column.lengths]
+        content += [column.content for column in inputs]
+    return b"".join((_head(rows, tuple(nulls), tuple(lengths), block), *content))
 
 
-def _batch(rows: int, nodes: list[tuple[int, int]], buffers: list[Buffer], block: int) -> bytes:
-    """Write a batch; the last buffer is that of ``block`` columns, where that is more than 0."""
-    views = [memoryview(buffer).cast("B") for buffer in buffers]
-    lengths = np.array([view.nbytes for view in views], dtype=np.int64)
-    padded = (lengths + (_ALIGNMENT - 1)) // _ALIGNMENT * _ALIGNMENT
-    starts = np.cumsum(padded) - padded
-    size = int(padded.sum())
-    if block:
-        # Each column of the block has an empty validity and its own part of the data.
-        own = starts[-1] + 8 * rows * np.arange(block, dtype=np.int64)
-        starts = np.concatenate((starts[:-1], np.repeat(own, 2)))
-        lengths = np.concatenate((lengths[:-1], np.tile(np.array([0, 8 * rows], dtype=np.int64), block)))
-    head = _template(len(nodes), len(starts)).fill(rows, nodes, np.column_stack((starts, lengths)), size)
-    parts: list[bytes | bytearray | memoryview] = [head]
-    for view in views:
-        parts.append(view)
-        if view.nbytes % _ALIGNMENT:
-            parts.append(_PADDING[view.nbytes % _ALIGNMENT])
-    return b"".join(parts)
+# Groups of equal size mostly have texts of equal lengths, since identifiers do.
+@lru_cache(maxsize=1024)
+def _head(rows: int, nulls: tuple[int, ...], lengths: tuple[int, ...], block: int) -> bytes:
+    """Return a batch's metadata; the last ``block`` columns have an empty validity and 8 bytes a row each."""
+    of_block = np.tile(np.array([0, 8 * rows], dtype="<i8"), block)
+    sizes = np.concatenate((np.array(lengths, dtype="<i8"), of_block))
+    padded = (sizes + (_ALIGNMENT - 1)) // _ALIGNMENT * _ALIGNMENT
+    nodes = np.column_stack((np.full(len(nulls), rows, dtype="<i8"), np.array(nulls, dtype="<i8")))
+    buffers = np.column_stack((np.cumsum(padded) - padded, sizes))
+    return _template(len(nodes), len(buffers)).fill(rows, nodes, buffers, int(padded.sum()))
+
+
+def _padded(views: list[memoryview], lengths: tuple[int, ...]) -> Iterator[Buffer]:
+    for view, length in zip(views, lengths, strict=True):
+        yield view
+        if length % _ALIGNMENT:
+            yield _PADDING[length % _ALIGNMENT]
 
 
 @dataclass(frozen=True)
@@ -134,13 +147,13 @@ class _Template:
     nodes: int
     buffers: int
 
-    def fill(self, rows: int, nodes: list[tuple[int, int]], buffers: np.ndarray[Any, Any], size: int) -> bytearray:
+    def fill(self, rows: int, nodes: NDArray[np.int64], buffers: NDArray[np.int64], size: int) -> bytes:
         content = bytearray(self.content)
         struct.pack_into("<q", content, self.body_length, size)
         struct.pack_into("<q", content, self.length, rows)
-        content[self.nodes : self.nodes + _NODE_BYTES * len(nodes)] = np.array(nodes, dtype="<i8").tobytes()
-        content[self.buffers : self.buffers + _BUFFER_BYTES * len(buffers)] = buffers.astype("<i8").tobytes()
-        return content
+        content[self.nodes : self.nodes + nodes.nbytes] = nodes.tobytes()
+        content[self.buffers : self.buffers + buffers.nbytes] = buffers.tobytes()
+        return bytes(content)
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.columns import Repeated
 from mlprod_nb.errors import InvalidInput
-from mlprod_nb.prediction_log.arrow_ipc import Buffer, Encoded, Kind
+from mlprod_nb.prediction_log.arrow_ipc import Buffer, Encoded, Kind, encode
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_KEPT_ROWS = 64
@@ -140,8 +140,8 @@ def _nones(values: Sequence[Any] | NDArray[Any]) -> NDArray[np.bool_] | None:
 
 def _encoded(kind: Kind, missing: NDArray[np.bool_] | None, *buffers: Buffer) -> Encoded:
     if missing is None:
-        return Encoded(kind, 0, (b"", *buffers))
-    return Encoded(kind, int(np.count_nonzero(missing)), (np.packbits(~missing, bitorder="little"), *buffers))
+        return encode(kind, 0, b"", *buffers)
+    return encode(kind, int(np.count_nonzero(missing)), np.packbits(~missing, bitorder="little"), *buffers)
 
 
 def _repeated_number(number: int, rows: int, kind: Kind) -> Encoded:

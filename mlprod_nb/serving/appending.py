@@ -52,6 +52,7 @@ class LogAppender:
         self._open_writer = open_writer
         self._writer = open_writer(folder)
         self._waiting: deque[_Waiting] = deque()
+        self._busy = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -65,12 +66,18 @@ class LogAppender:
         Raises:
             LogUnavailable: They could not be written or synced.
         """
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(batch, _kind(batch), loop.create_future())
-        self._waiting.append(waiting)
-        if self._task is None:
-            self._task = loop.create_task(self._run())
-        await waiting.synced
+        if self._busy:
+            waiting = _Waiting(batch, _kind(batch), asyncio.get_running_loop().create_future())
+            self._waiting.append(waiting)
+            await waiting.synced
+            return
+        self._busy = True
+        try:
+            await self._sync("prediction", encode_predictions(batch))
+        finally:  # what arrived meanwhile goes on in a task
+            self._busy = bool(self._waiting)
+            if self._busy:
+                self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def feedback(self, batch: FeedbackBatch) -> None:
         """Append feedback; return when it is synced to disk.
@@ -96,6 +103,7 @@ class LogAppender:
             while self._waiting:
                 await self._append(self._take())
         finally:
+            self._busy = False
             self._task = None
 
     def _take(self) -> list[_Waiting]:
