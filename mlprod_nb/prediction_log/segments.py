@@ -1,15 +1,15 @@
 """Segments: append-only files, one open at a time in each gateway process, synced in groups.
 
-Guarantee: when the future that :meth:`SegmentWriter.append` returns is done without an error, the record is on the
-disk and a power loss or ``kill -9`` at any moment does not lose it; a record is in the log at most once.
+Guarantee: when a record's ``done`` is called without an error, the record is on the disk, and a power loss or
+``kill -9`` at any moment does not lose it; a record is in the log at most once.
 """
 
 from __future__ import annotations
 
+import queue
 import secrets
 import threading
-from collections import deque
-from concurrent.futures import Future
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,10 +26,13 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 
 
+Done = Callable[[Unavailable | None], None]
+
+
 @dataclass(frozen=True)
 class _Waiting:
     record: bytes
-    future: Future[None]
+    done: Done
 
 
 class SegmentWriter:
@@ -61,8 +64,9 @@ class SegmentWriter:
         self._storage = storage or DiskStorage()
         self._max_bytes = max_bytes
         self._clock = clock
-        self._waiting: deque[_Waiting] = deque()
-        self._changed = threading.Condition()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._next: _Waiting | None = None
+        self._entry = threading.Lock()
         self._closed = False
         self._failed: BaseException | None = None
         self._size = 0
@@ -76,44 +80,36 @@ class SegmentWriter:
         """Why nothing can be appended any more, or ``None``."""
         return self._failed
 
-    def append(self, record: bytes) -> Future[None]:
+    def append(self, record: bytes, done: Done) -> None:
         """Append a record.
 
         Args:
             record: What ``schema.encode_predictions`` or ``schema.encode_feedback`` gave.
-
-        Returns:
-            A future that is done when the record is on the disk; its error is ``Unavailable`` where it cannot be, or
-            may not be. It cannot be cancelled: a caller that no longer waits does not take its record back.
+            done: Called once, in the log's thread or in this one, and must not raise: with nothing when the record is
+                on the disk, or with the error where it cannot be, or may not be.
         """
-        future: Future[None] = Future()
-        future.set_running_or_notify_cancel()
-        with self._changed:
-            if self._closed:
-                future.set_exception(Unavailable("the prediction log's segment is closed."))
-            elif self._failed is not None:
-                future.set_exception(_unavailable(self._failed))
-            else:
-                self._waiting.append(_Waiting(record, future))
-                self._changed.notify()
-        return future
+        with self._entry:
+            if not self._closed and self._failed is None:
+                self._queue.put(_Waiting(record, done))
+                return
+        done(_closed() if self._failed is None else _unavailable(self._failed))
 
     def close(self) -> None:
         """Sync what waits and close the segment; the second time, do nothing."""
-        with self._changed:
+        with self._entry:
             self._closed = True
-            self._changed.notify()
+            self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         while group := self._take():
             try:
-                self._append_and_sync(b"".join(waiting.record for waiting in group))
+                self._append(b"".join([waiting.record for waiting in group]))
             except BaseException as error:  # noqa: BLE001 (whatever it is, the segment must not be written again)
                 self._fail(error, group)
                 break
             for waiting in group:
-                waiting.future.set_result(None)
+                waiting.done(None)
         try:
             self._file.close()
         except OSError as error:
@@ -121,39 +117,51 @@ class SegmentWriter:
 
     def _take(self) -> list[_Waiting]:
         """Wait for records; return those that fit into one segment, or none when the writer is closed and done."""
-        with self._changed:
-            while not self._waiting and not self._closed:
-                self._changed.wait()
-            group: list[_Waiting] = []
-            size = len(MAGIC)
-            while self._waiting and (not group or size + len(self._waiting[0].record) <= self._max_bytes):
-                group.append(self._waiting.popleft())
-                size += len(group[-1].record)
-            return group
+        first = self._next or self._queue.get()
+        self._next = None
+        if first is None:
+            return []
+        group, size = [first], len(MAGIC) + len(first.record)
+        while (following := self._at_once()) is not None:
+            size += len(following.record)
+            if size > self._max_bytes:
+                self._next = following
+                break
+            group.append(following)
+        return group
 
-    def _append_and_sync(self, data: bytes) -> None:
+    def _at_once(self) -> _Waiting | None:
+        """Return the next record where one waits already."""
+        try:
+            following = self._queue.get_nowait()
+        except queue.Empty:
+            return None
+        if following is None:
+            self._queue.put(None)  # nothing comes behind the end, so it is put back for the next look
+        return following
+
+    def _append(self, data: bytes) -> None:
         if self._size > len(MAGIC) and self._size + len(data) > self._max_bytes:
             full, self._file = self._file, self._open()
             full.close()
-        self._file.write(data)
-        self._file.sync()
+        self._file.append(data)
         self._size += len(data)
 
     def _fail(self, error: BaseException, group: list[_Waiting]) -> None:
-        with self._changed:
+        with self._entry:
             self._failed = error
-            lost = [*group, *self._waiting]
-            self._waiting.clear()
+        lost = [*group, *([self._next] if self._next else [])]
+        while (following := self._at_once()) is not None:
+            lost.append(following)
         for waiting in lost:
-            waiting.future.set_exception(_unavailable(error))
+            waiting.done(_unavailable(error))
 
     def _open(self) -> AppendFile:
         """Make the next segment; its name sorts after every one that is there, also when the clock stepped back."""
         self._newest = max(self._clock().astimezone(UTC), self._newest + _TICK)
         file = self._storage.create(self._folder / segment_name(self._newest, secrets.token_hex(4)))
         try:
-            file.write(MAGIC)
-            file.sync()
+            file.append(MAGIC)
         except BaseException:
             file.close()
             raise
@@ -172,6 +180,10 @@ def _moment(name: str) -> datetime:
         return datetime.strptime(name.partition("-")[0], _STAMP).replace(tzinfo=UTC)
     except ValueError:
         return _EARLIEST
+
+
+def _closed() -> Unavailable:
+    return Unavailable("the prediction log's segment is closed.")
 
 
 def _unavailable(cause: BaseException) -> Unavailable:

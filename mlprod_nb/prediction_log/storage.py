@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import Protocol
 
 
 class AppendFile(Protocol):
-    """A file that only grows."""
+    """A file that only grows, and belongs to its writer until it is closed."""
 
-    def write(self, data: bytes) -> None:
-        """Append all of the bytes."""
-
-    def sync(self) -> None:
-        """Return when all that was written is on the disk."""
+    def append(self, data: bytes) -> None:
+        """Append all of the bytes; return when they are on the disk."""
 
     def close(self) -> None:
         """Close the file."""
@@ -29,9 +27,20 @@ class Storage(Protocol):
     def create(self, path: Path) -> AppendFile:
         """Make a file that does not exist yet; its name is on the disk when this returns."""
 
+    def is_open(self, path: Path) -> bool:
+        """Return whether a file's writer still has it: more may come."""
+
 
 class DiskStorage:
-    """A real disk."""
+    """A real disk.
+
+    Args:
+        synced: Whether an append returns when the bytes are on the disk; else when the operating system has them, which
+            survives the death of the process and not a power loss.
+    """
+
+    def __init__(self, *, synced: bool = True) -> None:
+        self._flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | (os.O_DSYNC if synced else 0)
 
     def names(self, folder: Path) -> list[str]:
         """Return the names of the files in a folder."""
@@ -42,28 +51,40 @@ class DiskStorage:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
             _sync_folder(path.parent.parent)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = os.open(path, self._flags, 0o600)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _sync_folder(path.parent)
         except BaseException:
             os.close(descriptor)
             raise
         return _DiskFile(descriptor)
 
+    def is_open(self, path: Path) -> bool:
+        """Return whether a living process writes to the file: it holds a lock that ends with it."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
 
 class _DiskFile:
+    """A file opened with O_DSYNC: a write is one system call that returns when the data and the size are on the disk.
+
+    A write and then an fdatasync would be two, and between them a thread has to wait for Python's global lock.
+    """
+
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def write(self, data: bytes) -> None:
+    def append(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]
-
-    def sync(self) -> None:
-        # fdatasync also writes the new size, without which the bytes could not be found again.
-        os.fdatasync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)

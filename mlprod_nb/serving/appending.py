@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from mlprod_nb.columns import Block, Columns, concatenate, join
+from mlprod_nb.errors import Unavailable
 from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch, encode_feedback, encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.serving.errors import LogUnavailable
@@ -135,11 +137,13 @@ class LogAppender:
                     waiting.synced.set_result(None)
 
     async def _sync(self, kind: str, record: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        synced: asyncio.Future[None] = loop.create_future()
+        self._writer.append(record, lambda error: _tell(loop, synced, error))
         try:
-            # Shielded: a caller that gives up must not take the record from the writer's hands.
-            await asyncio.shield(asyncio.wrap_future(self._writer.append(record)))
-        except Exception as error:
-            logger.error("the prediction log cannot be written: %s", error)
+            await synced
+        except Unavailable as error:
+            logger.error("%s", error)
             raise LogUnavailable("the prediction log cannot be written, so no answer is given.") from error
         self._telemetry.log_appends.labels(kind).inc()
 
@@ -152,6 +156,21 @@ class LogAppender:
             return
         logger.warning("the prediction log goes on in a new segment")
         await asyncio.to_thread(_close, broken)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, synced: asyncio.Future[None], error: Unavailable | None) -> None:
+    """Wake the caller, from the log's thread; the caller may have given up, and the loop may have ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(_settle, synced, error)
+
+
+def _settle(synced: asyncio.Future[None], error: Unavailable | None) -> None:
+    if synced.done():
+        return
+    if error is None:
+        synced.set_result(None)
+    else:
+        synced.set_exception(error)
 
 
 def _kind(batch: PredictionBatch) -> tuple[Any, ...]:

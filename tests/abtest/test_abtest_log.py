@@ -11,6 +11,7 @@ from mlprod_nb.abtest import analyse, parse
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch, encode_feedback, encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
+from tests.prediction_log.batches import append
 
 from .tables import START
 
@@ -54,7 +55,7 @@ def test_the_log_gives_what_the_analysis_reads(tmp_path: Path) -> None:
         received_at=moments,
     )
     for record in (encode_predictions(predictions), encode_feedback(feedback)):
-        writer.append(record).result(timeout=30)
+        append(writer, record).result(timeout=30)
     writer.close()
 
     log = PredictionLog(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,12 +59,20 @@ def feedback(ids: Sequence[str], *, at: datetime = START + timedelta(hours=1), *
     return replace(batch, **{name: _column(value, rows) for name, value in columns.items()})
 
 
+def append(writer: SegmentWriter, record: bytes) -> Future[None]:
+    """Append a record; return a future that is done when the writer says so."""
+    future: Future[None] = Future()
+    future.set_running_or_notify_cancel()
+    writer.append(record, lambda error: future.set_exception(error) if error else future.set_result(None))
+    return future
+
+
 def write(folder: Path, *records: bytes) -> Path:
     """Write records to one segment and return its path."""
     before = set(folder.glob("*.seg"))
     writer = SegmentWriter(folder)
     for record in records:
-        writer.append(record).result(30)
+        append(writer, record).result(30)
     writer.close()
     (made,) = set(folder.glob("*.seg")) - before
     return made

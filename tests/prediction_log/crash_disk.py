@@ -37,6 +37,10 @@ class CrashDisk:
         """Return the files' names."""
         return sorted(self.files)
 
+    def is_open(self, path: Path) -> bool:
+        """Return whether the file was not closed yet."""
+        return not self.files[path.name].closed
+
     def create(self, path: Path) -> CrashFile:
         """Make a file whose name is durable at once, as the protocol asks."""
         self.step("create")
@@ -63,14 +67,11 @@ class CrashFile:
         self.unsynced = bytearray()
         self.closed = 0
 
-    def write(self, data: bytes) -> None:
-        """Append bytes, half of them before the power can go."""
+    def append(self, data: bytes) -> None:
+        """Append bytes and make them durable; the power can go when half are written, and when all are."""
         self.unsynced += data[: len(data) // 2]
         self.disk.step("write")
         self.unsynced += data[len(data) // 2 :]
-
-    def sync(self) -> None:
-        """Make durable what was written."""
         self.disk.step("sync")
         self.synced += self.unsynced
         self.unsynced.clear()

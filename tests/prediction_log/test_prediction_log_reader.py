@@ -16,7 +16,7 @@ from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
-from tests.prediction_log.batches import START, feedback, predictions, write
+from tests.prediction_log.batches import START, append, feedback, predictions, write
 
 HOUR = timedelta(hours=1)
 
@@ -66,10 +66,10 @@ def test_a_range_begins_with_since_and_ends_before_until(log: PredictionLog) -> 
 
 def test_a_pinned_range_stays_the_same_while_the_log_grows(log: PredictionLog) -> None:
     writer = SegmentWriter(log.folder)
-    writer.append(encode_predictions(predictions(["a", "b"]))).result(10)
+    append(writer, encode_predictions(predictions(["a", "b"]))).result(10)
     pinned = log.pin("flights")
     for record in (encode_predictions(predictions(["c"])), encode_feedback(feedback(["a"]))):
-        writer.append(record).result(10)
+        append(writer, record).result(10)
     writer.close()
     assert log.predictions(pinned)["prediction_id"].to_pylist() == ["a", "b"]
     assert log.labelled(pinned)["label"].to_pylist() == [None, None]
@@ -282,7 +282,7 @@ def test_thirty_thousand_predictions_are_joined_with_their_labels_in_a_second(lo
     ids = [f"{number:036d}" for number in range(30_000)]
     writer = SegmentWriter(log.folder)
     done = [
-        writer.append(record)
+        append(writer, record)
         for begin in range(0, len(ids), 500)
         for record in (
             encode_predictions(predictions(ids[begin : begin + 500], at=START + begin * timedelta(seconds=1))),

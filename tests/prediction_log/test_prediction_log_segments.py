@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import signal
 import subprocess
@@ -22,7 +21,7 @@ from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.prediction_log.storage import AppendFile, DiskStorage
-from tests.prediction_log.batches import predictions, write
+from tests.prediction_log.batches import append, predictions, write
 from tests.prediction_log.crash_disk import CrashDisk
 
 SEED = 20130401
@@ -52,7 +51,7 @@ def run_until_power_loss(disk: CrashDisk, folder: Path) -> list[int]:
     except OSError:
         return acknowledged
     for group in range(GROUPS):
-        futures = [(number, writer.append(record(number))) for number in range(3 * group, 3 * group + 3)]
+        futures = [(number, append(writer, record(number))) for number in range(3 * group, 3 * group + 3)]
         acknowledged += [number for number, future in futures if future.exception(10) is None]
     writer.close()
     return acknowledged
@@ -80,7 +79,7 @@ def test_every_acknowledged_record_survives_a_power_loss_at_every_step(tmp_path:
 def test_after_a_failed_step_nothing_is_acknowledged_or_written_any_more(tmp_path: Path, step: int) -> None:
     disk = CrashDisk(fails_at=step)
     writer = SegmentWriter(tmp_path, storage=disk)
-    outcomes = [writer.append(record(number)).exception(10) for number in range(8)]
+    outcomes = [append(writer, record(number)).exception(10) for number in range(8)]
     failed = next(number for number, outcome in enumerate(outcomes) if outcome is not None)
     assert all(isinstance(outcome, Unavailable) for outcome in outcomes[failed:])
     assert isinstance(writer.failed, OSError)
@@ -92,8 +91,8 @@ def test_after_a_failed_step_nothing_is_acknowledged_or_written_any_more(tmp_pat
 def test_a_rotation_that_fails_closes_each_file_once(tmp_path: Path) -> None:
     disk = CrashDisk(fails_at=5)
     writer = SegmentWriter(tmp_path, storage=disk, max_bytes=1)
-    assert writer.append(record(0)).exception(10) is None
-    assert isinstance(writer.append(record(1)).exception(10), Unavailable)
+    assert append(writer, record(0)).exception(10) is None
+    assert isinstance(append(writer, record(1)).exception(10), Unavailable)
     writer.close()
     assert disk.steps[5] == "create"
     assert [file.closed for file in disk.files.values()] == [1]
@@ -103,6 +102,7 @@ class _SlowStorage(DiskStorage):
     """A disk that waits for the test before each sync of records."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.gate = threading.Event()
         self.writes: list[int] = []
 
@@ -115,14 +115,11 @@ class _SlowFile:
         self.storage = storage
         self.file = file
 
-    def write(self, data: bytes) -> None:
+    def append(self, data: bytes) -> None:
         self.storage.writes.append(len(data))
-        self.file.write(data)
-
-    def sync(self) -> None:
         if len(self.storage.writes) > 1:
             self.storage.gate.wait(10)
-        self.file.sync()
+        self.file.append(data)
 
     def close(self) -> None:
         self.file.close()
@@ -131,9 +128,9 @@ class _SlowFile:
 def test_records_that_come_during_a_sync_are_written_and_synced_as_one_group(tmp_path: Path) -> None:
     storage = _SlowStorage()
     writer = SegmentWriter(tmp_path, storage=storage)
-    first = writer.append(record(0))
+    first = append(writer, record(0))
     wait_until(lambda: len(storage.writes) == 2)
-    others = [writer.append(record(number)) for number in range(1, 100)]
+    others = [append(writer, record(number)) for number in range(1, 100)]
     assert not any(future.done() for future in (first, *others))
     storage.gate.set()
     for future in others:
@@ -143,22 +140,9 @@ def test_records_that_come_during_a_sync_are_written_and_synced_as_one_group(tmp
     assert records(tmp_path) == [payload(number) for number in range(100)]
 
 
-async def test_a_caller_that_no_longer_waits_does_not_stop_the_writer(tmp_path: Path) -> None:
-    storage = _SlowStorage()
-    writer = SegmentWriter(tmp_path, storage=storage)
-    waiting = [asyncio.wrap_future(writer.append(record(number))) for number in range(5)]
-    for future in waiting:
-        future.cancel()
-    storage.gate.set()
-    await asyncio.wait_for(asyncio.wrap_future(writer.append(record(5))), 10)
-    writer.close()
-    assert writer.failed is None
-    assert len(records(tmp_path)) == 6
-
-
 def test_segments_do_not_grow_past_their_limit_and_keep_the_order(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, max_bytes=1000)
-    futures = [writer.append(record(number)) for number in range(200)]
+    futures = [append(writer, record(number)) for number in range(200)]
     for future in futures:
         future.result(30)
     writer.close()
@@ -171,7 +155,7 @@ def test_segments_do_not_grow_past_their_limit_and_keep_the_order(tmp_path: Path
 def test_a_record_larger_than_a_segment_gets_one_of_its_own(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, max_bytes=10)
     for number in range(3):
-        writer.append(record(number)).result(10)
+        append(writer, record(number)).result(10)
     writer.close()
     assert len(list(tmp_path.glob("*.seg"))) == 3
 
@@ -180,22 +164,33 @@ def test_names_sort_by_creation_also_when_the_clock_steps_back(tmp_path: Path) -
     moment = datetime(2013, 4, 1, tzinfo=UTC)
     for number, clock in enumerate([moment, moment, moment - timedelta(days=1), moment + timedelta(days=1)]):
         writer = SegmentWriter(tmp_path, clock=lambda now=clock: now)  # type: ignore[misc]
-        writer.append(record(number)).result(10)
+        append(writer, record(number)).result(10)
         writer.close()
     assert records(tmp_path) == [payload(number) for number in range(4)]
 
 
 def test_a_closed_writer_takes_nothing_and_closes_twice(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path)
-    waiting = [writer.append(record(number)) for number in range(50)]
+    waiting = [append(writer, record(number)) for number in range(50)]
     writer.close()
     writer.close()
     assert all(future.result(0) is None for future in waiting)
-    assert isinstance(writer.append(record(50)).exception(0), Unavailable)
+    assert isinstance(append(writer, record(50)).exception(0), Unavailable)
 
 
 def test_segments_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     assert write(tmp_path / "log", record(0)).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_segment_is_open_until_it_is_closed_or_full_and_no_longer(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, max_bytes=10)
+    append(writer, record(0)).result(10)
+    append(writer, record(1)).result(10)
+    full, last = sorted(tmp_path.glob("*.seg"))
+    disk = DiskStorage()
+    assert (disk.is_open(full), disk.is_open(last)) == (False, True)
+    writer.close()
+    assert not disk.is_open(last)
 
 
 def test_a_folder_that_cannot_be_written_fails_at_once(tmp_path: Path) -> None:
@@ -209,7 +204,7 @@ def test_threads_that_append_at_once_lose_nothing(tmp_path: Path) -> None:
     futures: list[Future[None]] = []
 
     def work(thread: int) -> None:
-        futures.extend([writer.append(record(1000 * thread + number)) for number in range(100)])
+        futures.extend([append(writer, record(1000 * thread + number)) for number in range(100)])
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:

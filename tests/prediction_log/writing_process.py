@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlprod_nb.prediction_log.schema import encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
-from tests.prediction_log.batches import predictions
+from tests.prediction_log.batches import append, predictions
 
 THREADS = 4
 
@@ -25,7 +25,7 @@ def main(folder: Path, prefix: str) -> None:
     def work(thread: int) -> None:
         for number in itertools.count():
             prediction_id = f"{prefix}-{thread}-{number}"
-            writer.append(encode_predictions(predictions([prediction_id]))).result()
+            append(writer, encode_predictions(predictions([prediction_id]))).result()
             # One write call each, so that a kill leaves no half line and no line is buffered.
             os.write(1, f"{prediction_id}\n".encode())
 

@@ -88,7 +88,7 @@ async def test_a_caller_that_gives_up_does_not_stop_the_log(tmp_path: Path) -> N
 async def test_a_log_that_failed_goes_on_in_a_new_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = LogAppender(tmp_path, Telemetry())
     first = log._writer
-    monkeypatch.setattr(first, "_append_and_sync", _full)
+    monkeypatch.setattr(first, "_append", _full)
     with pytest.raises(Exception, match="cannot be written"):
         await log.predictions(batch(1.0))
     failures = [log.failed]

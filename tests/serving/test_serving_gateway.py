@@ -321,14 +321,14 @@ async def test_a_prediction_that_cannot_be_logged_is_not_given_until_the_log_rec
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = {"now": False}
-    write = SegmentWriter._append_and_sync
+    write = SegmentWriter._append
 
     def fail(writer: SegmentWriter, data: bytes) -> None:
         if broken["now"]:
             raise OSError(28, "No space left on device")
         write(writer, data)
 
-    monkeypatch.setattr(SegmentWriter, "_append_and_sync", fail)
+    monkeypatch.setattr(SegmentWriter, "_append", fail)
     async with gateway(shop) as client:
         await shop.deploy("flights", shop.variant("champion"))
         broken["now"] = True
