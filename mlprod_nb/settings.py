@@ -32,6 +32,10 @@ class GatewaySettings(_Table):
     tls: bool = Field(False, description="Serve HTTPS with the workspace's own certificate.")
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body.")
     request_timeout_seconds: float = Field(30.0, gt=0, description="Deadline for receiving and answering one request.")
+    traces: str = Field("", description="Address that takes OpenTelemetry traces by OTLP over HTTP; empty: none.")
+    trace_share: float = Field(
+        0.01, ge=0, le=1, description="Share of the requests traced whose caller is silent on it."
+    )
     max_batch_rows: int = Field(512, ge=1, description="Most rows in one micro-batch.")
 
 

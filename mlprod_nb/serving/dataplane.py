@@ -27,6 +27,7 @@ from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
 from mlprod_nb.serving.routes import LiveEndpoint
 from mlprod_nb.serving.rows import Call, Rows, choose, read_rows
 from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.tracing import NoTracing, Tracing
 
 _MOST_SHADOW_ROWS = 50_000
 
@@ -72,6 +73,7 @@ class DataPlane:
         telemetry: Counts and times.
         identifiers: Makes the prediction ids.
         monotonic: Seconds that only grow.
+        tracing: Told of the way of a request.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class DataPlane:
         telemetry: Telemetry,
         identifiers: Identifiers,
         monotonic: Callable[[], float] = time.monotonic,
+        tracing: Tracing | None = None,
     ) -> None:
         self.log = log
         self.identifiers = identifiers
         self.monotonic = monotonic
         self._telemetry = telemetry
+        self._tracing = tracing or NoTracing()
         self._shadows: set[asyncio.Task[None]] = set()
         self._shadow_rows = 0
 
@@ -113,7 +117,8 @@ class DataPlane:
         met = np.flatnonzero(np.bincount(chosen)).tolist() if len(live.models) > 1 else [0]
         scores = await self._score(live, rows, chosen, met)
         variants = _variants(live, chosen, met)
-        await self._append(live, rows, self._batch(live, rows, variants, scores, shadow=False))
+        with self._tracing.span("append", **{"mlprod.rows": rows.count}):
+            await self._append(live, rows, self._batch(live, rows, variants, scores, shadow=False))
         self._observe(live, rows, chosen, met)
         if live.shadows:
             self._begin_shadows(live, rows)
@@ -148,15 +153,17 @@ class DataPlane:
     async def _ask(
         self, live: LiveEndpoint, variant: Variant, model: LoadedModel, columns: Columns, rows: int
     ) -> Scores:
+        version = variant.model_version
         try:
-            scores = await model.score(columns, rows)
+            with self._tracing.span("score", **{"mlprod.variant": variant.name, "mlprod.model_version": version}):
+                scores = await model.score(columns, rows)
             if not np.isfinite(scores.scores).all():
                 raise ModelFailed("a score is not a finite number.")
             return scores
         except Exception as error:
             shadow = variant in live.spec.shadows
             self._telemetry.model_errors.labels(live.name, variant.name, str(shadow).lower()).inc()
-            who = f"variant {variant.name!r} ({variant.model_version})"
+            who = f"variant {variant.name!r} ({version})"
             if isinstance(error, ModelUnavailable):
                 raise ModelUnavailable(f"{who} cannot answer: {error.message}", hint=error.hint) from error
             logger.error("endpoint %s: %s failed: %s", live.name, who, error.__cause__ or error)

@@ -6,7 +6,6 @@ The plan comes on standard input, as one JSON document.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError
+from mlprod_nb.serving import process_log
 from mlprod_nb.serving.link import Link, Member
 from mlprod_nb.serving.listening import Certificate
 from mlprod_nb.settings import Layout, Settings
@@ -27,9 +27,7 @@ def main() -> int:
     """Serve until told to end; return the exit code."""
     plan: dict[str, Any] = json.load(sys.stdin)
     settings = Settings.model_validate(plan["settings"])
-    logging.basicConfig(
-        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    process_log.configure(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
     link = Link(socket.socket(fileno=plan["link"]))
     member = Member(plan["worker_id"], plan["slot"], os.getppid(), link)

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.express import ExpressLane
+from mlprod_nb.serving.tracing import CHOSEN, Tracing
 from mlprod_nb.settings import GatewaySettings
 
 HEAD_SECONDS = 10.0
@@ -100,19 +101,21 @@ class GatewayProtocol(HttpToolsProtocol):
 
     lane: ClassVar[ExpressLane]
     settings: ClassVar[GatewaySettings]
+    tracing: ClassVar[Tracing]
     open: ClassVar[set[GatewayProtocol]]
     url: bytes
 
     @classmethod
-    def bound(cls, lane: ExpressLane, settings: GatewaySettings) -> type[GatewayProtocol]:
+    def bound(cls, lane: ExpressLane, settings: GatewaySettings, tracing: Tracing) -> type[GatewayProtocol]:
         """Return the protocol of one gateway: uvicorn makes its protocols without arguments of ours."""
-        return type(cls.__name__, (cls,), {"lane": lane, "settings": settings, "open": set()})
+        return type(cls.__name__, (cls,), {"lane": lane, "settings": settings, "tracing": tracing, "open": set()})
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._late_at = _NEVER
         self._express: ExpressExchange | None = None
         self._endpoint = ""
+        self._chosen = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the first request's head its deadline."""
@@ -137,6 +140,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the lane."""
+        self._chosen = False
         self._express = self._ordinary()
         if self._express is None:
             self._late_at = _NEVER  # the routes have their own deadline
@@ -240,6 +244,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._endpoint = self.lane.endpoint(self.url)
         if not self._endpoint:
             return None
+        if self.tracing.choose():
+            self._chosen = True
+            return None
         authorization = given.get(b"authorization", b"")
         return ExpressExchange(self, authorization, keep_alive=self.parser.should_keep_alive())
 
@@ -254,4 +261,5 @@ class GatewayProtocol(HttpToolsProtocol):
             "root_path": self.root_path,
             "headers": headers,
             "state": self.app_state.copy(),
+            CHOSEN: self._chosen,
         }

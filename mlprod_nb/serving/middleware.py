@@ -15,6 +15,7 @@ from mlprod_nb.errors import MlprodError
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.errors import DeadlinePassed, TooLarge
 from mlprod_nb.serving.identifiers import Identifiers
+from mlprod_nb.serving.process_log import about
 
 CLIENT_CLOSED = 499
 """The status under which a request is counted whose caller hung up before it was whole; nobody receives it."""
@@ -54,17 +55,18 @@ class Problems:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
-        try:
-            await self._app(scope, receive, sending)
-        except ClientDisconnect:
-            status = CLIENT_CLOSED
-        except Exception as error:
-            document, headers = _describe(error, request_id)
-            if status:
-                raise
-            await _answer(sending, document, headers)
-        finally:
-            self._observe(scope, status)
+        with about(request_id):
+            try:
+                await self._app(scope, receive, sending)
+            except ClientDisconnect:
+                status = CLIENT_CLOSED
+            except Exception as error:
+                document, headers = _describe(error, request_id)
+                if status:
+                    raise
+                await _answer(sending, document, headers)
+            finally:
+                self._observe(scope, status)
 
 
 class Limits:
@@ -114,12 +116,12 @@ def _describe(error: Exception, request_id: str) -> tuple[dict[str, Any], dict[s
         document = errors.status_problem(error.status_code, error.detail, request_id)
         return document, dict(error.headers or {})
     if not isinstance(error, MlprodError):
-        logger.error("request %s failed", request_id, exc_info=error)
+        logger.error("the request failed", exc_info=error)
         document = errors.status_problem(500, "The gateway's log tells why under this request id.", request_id)
         return document, {}
     document = errors.problem(error, request_id)
     if document["status"] >= 500:
-        logger.error("request %s: %s", request_id, error)
+        logger.error("%s", error)
     return document, errors.headers_of(document["status"])
 
 

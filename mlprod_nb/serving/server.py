@@ -32,6 +32,7 @@ from mlprod_nb.serving.models import Shelf, Workbench
 from mlprod_nb.serving.routes import RouteBook
 from mlprod_nb.serving.shared_numbers import WRITE_SECONDS, SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.tracing import OpenTelemetry, Traced, tracing
 from mlprod_nb.settings import Layout, Settings
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.store.gateways import GatewayRecord, WorkerRecord
@@ -70,7 +71,7 @@ def serve(process: Process, listener: socket.socket, url: str, files: Certificat
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=GatewayProtocol.bound(app.state.lane, process.settings.gateway),
+        http=GatewayProtocol.bound(app.state.lane, process.settings.gateway, app.state.tracing),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -101,7 +102,8 @@ def create_gateway(process: Process, url: str) -> Starlette:
     )
     shelf = Shelf(lambda digest: asyncio.ensure_future(workbench.load(digest)))
     book = RouteBook()
-    plane = DataPlane(LogAppender(layout.log, telemetry), telemetry, Identifiers())
+    traces = tracing(settings.gateway, process.gateway_id)
+    plane = DataPlane(LogAppender(layout.log, telemetry), telemetry, Identifiers(), tracing=traces)
     gateway = Gateway(
         book=book,
         plane=plane,
@@ -137,11 +139,14 @@ def create_gateway(process: Process, url: str) -> Starlette:
             await asyncio.to_thread(plane.log.close)
             await asyncio.to_thread(_leave, store, process, peers)
             telemetry.share()
+            await asyncio.to_thread(traces.close)
             threads.shutdown()
             store.close()
 
     app = create_app(gateway, lifespan)
-    app.state.lane = lane
+    app.state.lane, app.state.tracing = lane, traces
+    if isinstance(traces, OpenTelemetry):
+        app.add_middleware(Traced, tracing=traces)
     return app
 
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlprod_nb.serving import process_log
 from mlprod_nb.serving.link import News
 
 HANG_SECONDS = 2.5
@@ -247,7 +248,7 @@ class Supervisor:
                 self._compaction.kill()
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} WARNING {__name__}: {text}\n")
+        sys.stderr.write(process_log.line("WARNING", __name__, text) + "\n")
         sys.stderr.flush()
 
 

@@ -18,6 +18,7 @@ import psutil
 
 from mlprod_nb import settings
 from mlprod_nb.errors import Unavailable
+from mlprod_nb.serving import process_log
 from mlprod_nb.settings import Layout
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.store.gateways import GatewayRecord
@@ -256,4 +257,4 @@ def _last_words(layout: Layout, began: int) -> str:
     with _log_file(layout).open("rb") as file:
         file.seek(began)
         lines = file.read().decode(errors="replace").strip().splitlines()
-    return " It said: " + " | ".join(lines[-_LOG_LINES:]) if lines else ""
+    return " It said: " + " | ".join(map(process_log.read, lines[-_LOG_LINES:])) if lines else ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +11,11 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-import uvicorn
 
-from mlprod_nb.clock import utc_now
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.serving.express import ExpressLane
-from mlprod_nb.serving.http import GatewayProtocol
-from mlprod_nb.serving.server import Process, create_gateway
-from mlprod_nb.settings import load
-from tests.serving.workshop import Workshop, make_workshop, row, until
+from tests.serving.workshop import Workshop, make_workshop, on_a_socket, row
 
 PATH = "/endpoints/flights/invocations"
 BY_THE_ROUTES = {"X-By-The-Routes": "yes"}
@@ -43,20 +36,8 @@ class CountingLane(ExpressLane):
 def running(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, CountingLane]]:
     """Run a gateway on a socket in this process; give its URL and its lane."""
     monkeypatch.setattr("mlprod_nb.serving.server.ExpressLane", CountingLane)
-    settings = load(shop.root)
-    app = create_gateway(Process(shop.layout, settings, uuid.uuid4().hex, utc_now), "http://gateway")
-    protocol = GatewayProtocol.bound(app.state.lane, settings.gateway)
-    server = uvicorn.Server(uvicorn.Config(app, http=protocol, loop="uvloop", ws="none", log_config=None))
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    try:
-        until(lambda: server.started and httpx.get(f"{url}/health/ready").status_code == 200)
+    with on_a_socket(shop) as (url, app):
         yield url, app.state.lane
-    finally:
-        server.should_exit = True
-        thread.join(30)
 
 
 @pytest.fixture
