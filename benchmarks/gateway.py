@@ -10,46 +10,38 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import servers
-from benchmarks.models import BODIES, MODELS, prepare
+from benchmarks import servers, strain, wrk
+from benchmarks.models import MODELS, prepare
 from benchmarks.servers import Running
+from benchmarks.strain import Strain
 
 CONNECTIONS = (1, 16, 64)
 _WARM_SECONDS = 2
-_SCRIPT = Path(__file__).with_name("load.lua")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one load gave.
+    """A load and what it gave.
 
     Attributes:
         server: ``"gateway"``, ``"mlflow"`` or ``"echo"``, or a variety of the gateway.
         model: The model's name; empty for the echo.
         rows: Rows in each request.
         connections: Connections that ask one request after the other.
-        per_second: Requests answered a second.
-        p50_ms: Median latency.
-        p99_ms: Latency that 99 of 100 requests did not exceed.
-        failed: Requests with another status than 2xx, or without an answer.
+        outcome: What it gave.
     """
 
     server: str
     model: str
     rows: int
     connections: int
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
+    outcome: wrk.Outcome
 
 
 @dataclass(frozen=True)
@@ -67,16 +59,22 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="One model and 2 s a load, and no file is written.")
     quick = parser.parse_args().quick
-    if shutil.which("wrk") is None:
-        raise SystemExit("make bench needs wrk: apt-get install wrk")
+    wrk.require()
     loads: list[Load] = []
     footprints: list[Footprint] = []
+    strains: list[Strain] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder)
         measure = _Measure(folder, 2 if quick else 6, loads, footprints)
         measure.all(("logistic",) if quick else tuple(MODELS))
-    page = render(loads, footprints)
+        with servers.ours(folder, "logistic") as running:
+            for found in strain.all_of(
+                folder, running, requests=100_000 if quick else 1_000_000, seconds=measure.seconds
+            ):
+                print(found, flush=True)
+                strains.append(found)
+    page = render(loads, footprints, strains)
     print(page)
     if not quick:
         Path(__file__).with_name("RESULTS.md").write_text(page, encoding="utf-8")
@@ -110,40 +108,13 @@ class _Measure:
                 self._load(server, model, running, rows, connections)
 
     def _load(self, server: str, model: str, running: Running, rows: int, connections: int) -> None:
-        self._wrk(running, rows, connections, _WARM_SECONDS)
-        found = self._wrk(running, rows, connections, self.seconds)
-        requests, microseconds, p50, p99, bad, broken = found
-        load = Load(
-            server, model, rows, connections, requests / (microseconds / 1e6), p50 / 1e3, p99 / 1e3, bad + broken
-        )
-        self.loads.append(load)
-        print(load, flush=True)
-
-    def _wrk(self, running: Running, rows: int, connections: int, seconds: int) -> list[int]:
-        command = [
-            "wrk",
-            "-t1",
-            f"-c{connections}",
-            f"-d{seconds}s",
-            "--timeout",
-            "30s",
-            "-s",
-            str(_SCRIPT),
-            running.url,
-        ]
-        environment = {
-            **os.environ,
-            "BODIES": str(BODIES),
-            "BODY_FOLDER": str(self.folder / f"bodies-{rows}"),
-            "TARGET_PATH": running.path,
-            "AUTHORIZATION": running.authorization,
-        }
-        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-        line = next(line for line in said.splitlines() if line.startswith("RESULT "))
-        return [int(word) for word in line.split()[1:]]
+        wrk.load(self.folder, running, rows=rows, connections=connections, seconds=_WARM_SECONDS)
+        found = wrk.load(self.folder, running, rows=rows, connections=connections, seconds=self.seconds)
+        self.loads.append(Load(server, model, rows, connections, found))
+        print(self.loads[-1], flush=True)
 
 
-def render(loads: list[Load], footprints: list[Footprint]) -> str:
+def render(loads: list[Load], footprints: list[Footprint], strains: list[Strain]) -> str:
     """Return the results as a page."""
     lines = [
         "# Speed of the gateway",
@@ -169,6 +140,14 @@ def render(loads: list[Load], footprints: list[Footprint]) -> str:
         "|---|---|---|---|",
     ]
     lines += [f"| {f.server} | {f.model} | {f.memory_mb:.0f} | {f.first_answer_seconds:.1f} |" for f in footprints]
+    lines += [
+        "",
+        "Under strain, the gateway with the logistic regression:",
+        "",
+        "| what | figure | goal |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {each.what} | {each.figure} | {each.goal} |" for each in strains]
     return "\n".join(lines) + "\n"
 
 
@@ -178,9 +157,10 @@ def _row(load: Load, loads: list[Load]) -> str:
         wanted = (server, model, load.rows, load.connections)
         other = next((o for o in loads if (o.server, o.model, o.rows, o.connections) == wanted), None)
         shown = other is not None and load.server.startswith("gateway")
-        ratios.append(f"{load.per_second / other.per_second:.2f}" if shown and other else "")
+        ratios.append(f"{load.outcome.per_second / other.outcome.per_second:.2f}" if shown and other else "")
     values = (load.server, load.model, load.rows, load.connections)
-    times = f"{load.per_second:,.0f} | {load.p50_ms:.2f} | {load.p99_ms:.2f} | {load.failed}"
+    found = load.outcome
+    times = f"{found.per_second:,.0f} | {found.p50_ms:.2f} | {found.p99_ms:.2f} | {found.refused + found.broken}"
     return f"| {' | '.join(map(str, values))} | {times} | {' | '.join(ratios)} |"
 
 

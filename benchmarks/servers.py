@@ -43,7 +43,7 @@ class Running:
     def memory_mb(self) -> float:
         """Resident memory of the process and all below it, MB (10^6 bytes); what they share counts for each."""
         tree = [self.process, *self.process.children(recursive=True)]
-        return sum(process.memory_info().rss for process in tree) / 1e6
+        return float(sum(process.memory_info().rss for process in tree)) / 1e6
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def _await_answer(process: subprocess.Popen[bytes], url: str, authorization: str
     with httpx.Client(trust_env=False, timeout=10) as client:
         while True:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{' '.join(process.args)} does not answer; see server.log")
+                raise RuntimeError(f"{process.args} does not answer; see server.log")
             try:
                 if client.post(url, content=body, headers=headers).status_code == 200:
                     return
