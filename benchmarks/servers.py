@@ -115,7 +115,7 @@ def _await_answer(process: subprocess.Popen[bytes], url: str, authorization: str
     with httpx.Client(trust_env=False, timeout=10) as client:
         while True:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{process.args} does not answer; see server.log")
+                raise RuntimeError(f"{process.args!r} does not answer; see server.log")
             try:
                 if client.post(url, content=body, headers=headers).status_code == 200:
                     return
