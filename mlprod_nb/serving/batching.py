@@ -68,6 +68,11 @@ class Batcher:
         self._busy = False
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def waiting_rows(self) -> int:
+        """How many rows wait for the model."""
+        return self._waiting_rows
+
     async def score(self, columns: Columns, rows: int) -> Scores:
         """Return the scores of some rows.
 

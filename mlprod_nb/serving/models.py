@@ -44,6 +44,11 @@ class LoadedModel:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def waiting_rows(self) -> int:
+        """How many rows wait for this model."""
+        return self._batcher.waiting_rows
+
     async def score(self, columns: Columns, rows: int) -> Scores:
         """Return the scores of some rows; columns that the model does not take are left out."""
         return await self._batcher.score(select(columns, self._names), rows)

@@ -152,6 +152,16 @@ class RouteBook:
         """Return an endpoint that is served and whose state is not just being decided, or ``None``."""
         return None if name in self._holds else self.table.endpoints.get(name)
 
+    def waiting_rows(self) -> dict[tuple[str, str], int]:
+        """Return how many rows wait for each model, by endpoint and variant."""
+        return {
+            (live.name, variant.name): model.waiting_rows
+            for live in self.table.endpoints.values()
+            for variant, model in zip(
+                (*live.spec.variants, *live.spec.shadows), (*live.models, *live.shadows), strict=True
+            )
+        }
+
     def hold(self, hold: Hold) -> None:
         """Let an endpoint's requests wait; may be called from another thread."""
         self._holds[hold.endpoint] = hold

@@ -102,6 +102,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
     )
     shelf = Shelf(lambda digest: asyncio.ensure_future(workbench.load(digest)))
     book = RouteBook()
+    telemetry.watch_queues(book.waiting_rows)
     traces = tracing(settings.gateway, process.gateway_id)
     plane = DataPlane(LogAppender(layout.log, telemetry), telemetry, Identifiers(), tracing=traces)
     gateway = Gateway(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from mlprod_nb.serving.shared_numbers import SharedNumbers
 
@@ -72,6 +74,14 @@ class Telemetry:
             "mlprod_revision", "The revision that an endpoint serves.", ("endpoint",), registry=self._registry
         )
 
+    def watch_queues(self, waiting: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+        """Tell with the metrics how many rows wait for each model.
+
+        Args:
+            waiting: Gives the number of rows by endpoint and variant.
+        """
+        self._registry.register(_Queues(waiting))
+
     def serving(self, revisions: Mapping[str, int]) -> None:
         """Record which revision each endpoint serves; endpoints that are gone are forgotten."""
         self.revision.clear()
@@ -89,3 +99,14 @@ class Telemetry:
             return generate_latest(self._registry)
         self.share()
         return generate_latest(self._shared)
+
+
+class _Queues(Collector):
+    def __init__(self, waiting: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily("mlprod_waiting_rows", "Rows that wait for a model.", labels=("endpoint", "variant"))
+        for labels, rows in self._waiting().items():
+            family.add_metric(labels, rows)
+        yield family

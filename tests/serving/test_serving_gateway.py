@@ -304,6 +304,7 @@ async def test_the_metrics_count_requests_rows_appends_and_the_revision(shop: Wo
         await client.post(INVOKE, json=body(row(), row()))
         await client.post("/endpoints/made-up/invocations", json=body())
         text = (await client.get("/metrics")).text
+        assert 'mlprod_waiting_rows{endpoint="flights",variant="champion"} 0.0' in text
     for line in (
         'mlprod_requests_total{endpoint="flights",route="invoke",status="200"} 1.0',
         'mlprod_requests_total{endpoint="",route="invoke",status="404"} 1.0',

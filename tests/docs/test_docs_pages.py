@@ -1,0 +1,118 @@
+"""Every block of the docs runs, in a workspace where flights is deployed and the gateway is up."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mlprod_nb import Workspace
+from mlprod_nb.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+SHOWN_ONLY = {"text"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(page, text[: match.start()].count("\n") + 1, match[1], match[2]) for match in found]
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("docs")
+    Workspace.init(str(root))
+    open_workspace = Workspace.open(root)
+    random = np.random.default_rng(7)
+    data = pd.DataFrame({"distance": random.normal(900, 300, 400), "hour": random.integers(5, 23, 400)})
+    target = pd.Series((data["hour"] / 23 + random.normal(0, 0.3, 400) > 0.7).astype(int))
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(data, target)
+    open_workspace.register("flights", model=model, data=data, target=target, alias="champion")
+    open_workspace.up()
+    open_workspace.deploy("flights@champion")
+    yield root
+    open_workspace.down(yes=True)
+    open_workspace.context.store.close()
+
+
+@pytest.fixture(scope="module")
+def python_of(workspace: Path) -> dict[Path, list[str]]:
+    """Collect the Python blocks of each page that ran so far: the later ones build on them."""
+    return {}
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
+def test_a_block_runs(block: Block, workspace: Path, python_of: dict[Path, list[str]]) -> None:
+    if block.language == "bash":
+        run(["bash", "-euo", "pipefail", "-c", block.text], workspace, block)
+    elif block.language == "python":
+        known = python_of.setdefault(block.page, [])
+        known.append(block.text)
+        run([sys.executable, "-W", "ignore", "-c", "\n".join(known)], workspace, block)
+    elif block.language == "toml":
+        Settings.model_validate(tomllib.loads(block.text))
+    elif block.language == "json":
+        json.loads(block.text)
+    elif block.language == "yaml":
+        yaml.safe_load(block.text)
+    else:
+        assert block.language in SHOWN_ONLY, f"{block.name}: a block of a kind that no test runs"
+
+
+def run(command: list[str], folder: Path, block: Block) -> None:
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": tools, "MLPROD_WORKSPACE": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{block.name}\n{done.stdout}\n{done.stderr}"
+
+
+def test_there_are_blocks_to_run() -> None:
+    assert len([block for block in BLOCKS if block.language in {"bash", "python"}]) > 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_finds_one(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_settings_of_the_page_are_all_there_are_with_their_defaults() -> None:
+    (shown,) = [block for block in BLOCKS if block.page.name == "operating-the-gateway.md" and block.language == "toml"]
+    given = tomllib.loads(shown.text)
+    defaults = Settings().model_dump()
+    for table in ("gateway", "model_worker"):
+        assert given[table] == defaults[table]
