@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,6 +16,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pandas as pd
+import uvicorn
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -26,6 +29,7 @@ from mlprod_nb.clock import utc_now
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.routing import EndpointSpec, Variant
+from mlprod_nb.serving.http import GatewayProtocol
 from mlprod_nb.serving.server import Process, create_gateway
 from mlprod_nb.settings import Layout, load
 from mlprod_nb.store import Revision, Store, revisions
@@ -207,6 +211,25 @@ async def gateway(shop: Workshop, *, role: str = "operator") -> AsyncIterator[ht
     ):
         await answers(client)
         yield client
+
+
+@contextmanager
+def listening(shop: Workshop) -> Iterator[str]:
+    """Run a gateway on a socket, in a thread of this process, and give its URL."""
+    settings = load(shop.root)
+    app = create_gateway(Process(shop.layout, settings, uuid.uuid4().hex, utc_now), "http://gateway")
+    protocol = GatewayProtocol.bound(app.state.lane, settings.gateway)
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, loop="uvloop", ws="none", log_config=None))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        until(lambda: server.started and httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200)
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join(30)
 
 
 async def answers(client: httpx.AsyncClient, *statuses: str) -> None:

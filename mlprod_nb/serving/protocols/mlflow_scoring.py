@@ -7,6 +7,7 @@ ours beside the data, ``units``, ``event_time``, ``client_ids`` and ``explain``;
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,7 +62,8 @@ def _split(data: Any, names: Sequence[str]) -> tuple[Columns, int]:
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise MalformedRequest("dataframe_split: columns must be a list of names.")
     if len(set(columns)) != len(columns):
-        raise MalformedRequest("dataframe_split names a column twice.")
+        twice = Counter(columns).most_common(1)[0][0]
+        raise MalformedRequest(f"dataframe_split names the column {twice!r} twice.", pointer="/dataframe_split/columns")
     return positional("dataframe_split", data["data"], columns)
 
 
