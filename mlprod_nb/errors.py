@@ -22,6 +22,8 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+_LONGEST_NAME = 256
+
 
 class MlprodError(Exception):
     """Something went wrong that a user can understand and act upon.
@@ -128,6 +130,8 @@ class ExecutionFailed(MlprodError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the known name nearest to ``name``, or an empty string where none is near."""
+    if len(name) > _LONGEST_NAME:  # comparing takes time that grows with it, and whoever sends it need not be a friend
+        return ""
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
     return by_lower[found[0]] if found else ""

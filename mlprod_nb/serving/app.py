@@ -20,19 +20,20 @@ from starlette.types import Scope
 from mlprod_nb.access.rights import Action
 from mlprod_nb.clock import Clock
 from mlprod_nb.serving import docs_page, openapi
+from mlprod_nb.serving.admission import admit, authorization
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.dataplane import Answer, DataPlane
-from mlprod_nb.serving.errors import UnsupportedMedia, encode, status_problem
+from mlprod_nb.serving.errors import encode, speaks_inference, status_problem
 from mlprod_nb.serving.middleware import Limits, Problems
-from mlprod_nb.serving.protocols import feedback, mlflow_scoring
-from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
+from mlprod_nb.serving.mlflow_routes import MlflowRoutes
+from mlprod_nb.serving.protocols import feedback, invocations
+from mlprod_nb.serving.protocols.scoring import ScoringRequest
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Call
 from mlprod_nb.serving.telemetry import CONTENT_TYPE, Telemetry
 from mlprod_nb.settings import GatewaySettings
 
-VARIANT_HEADER = "x-mlprod-variant"
-_JSON = "application/json"
+_JSON = invocations.JSON
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -87,6 +88,7 @@ def create_app(gateway: Gateway, lifespan: Lifespan | None = None) -> Starlette:
             Route("/metrics", handlers.metrics, methods=["GET"]),
             Route("/openapi.json", handlers.openapi, methods=["GET"]),
             Route("/docs", handlers.docs, methods=["GET"]),
+            *MlflowRoutes(gateway.book, gateway.gatekeeper, handlers.is_ready).routes(),
         ],
         middleware=[
             Middleware(Problems, identifiers=gateway.plane.identifiers, observe=_observer(gateway)),
@@ -108,20 +110,21 @@ class _Handlers:
         self._gateway = gateway
 
     async def invoke(self, request: Request) -> Response:
-        await self._require(request, "predict")
-        return await self._predict(request, request.path_params["name"])
+        variant = await admit(self._gateway.gatekeeper, request.headers)
+        return await self._predict(request, request.path_params["name"], variant)
 
     async def invoke_only(self, request: Request) -> Response:
-        await self._require(request, "predict")
+        variant = await admit(self._gateway.gatekeeper, request.headers)
         names = sorted(self._gateway.book.table.endpoints)
         if len(names) != 1:
             detail = f"Call one of {', '.join(f'/endpoints/{name}/invocations' for name in names)}." if names else ""
             raise HTTPException(404, detail or "Nothing is deployed.")
-        return await self._predict(request, names[0])
+        return await self._predict(request, names[0], variant)
 
     async def feedback(self, request: Request) -> Response:
         await self._require(request, "feedback")
-        body = await _body(request)
+        invocations.media_type(request.headers, _JSON)
+        body = await request.body()
         live = await self._gateway.book.find(request.path_params["name"])
         now = self._gateway.clock()
         rows = feedback.read(body, live.models[0].bundle.manifest.classes, received_at=now)
@@ -169,34 +172,27 @@ class _Handlers:
     async def home(self, request: Request) -> Response:  # noqa: ARG002
         return RedirectResponse("/docs")
 
-    async def _require(self, request: Request, action: Action) -> None:
-        await self._gateway.gatekeeper.require(request.headers.get("authorization", ""), action)
+    def is_ready(self) -> bool:
+        return _readiness(self._gateway)[0] == "ready"
 
-    async def _predict(self, request: Request, name: str) -> Response:
-        variant = request.headers.get(VARIANT_HEADER, "")
-        if variant:
-            await self._require(request, "deploy")
-        body = await _body(request)
+    async def _require(self, request: Request, action: Action) -> None:
+        await self._gateway.gatekeeper.require(authorization(request.headers), action)
+
+    async def _predict(self, request: Request, name: str, variant: str) -> Response:
+        body = await request.body()
         plane = self._gateway.plane
         call = Call(request.scope["mlprod.request_id"], self._gateway.clock(), plane.monotonic(), variant)
         live = await self._gateway.book.find(name)
         with live.lease():
-            scoring = mlflow_scoring.read(body, live.signature.names)
-            return _reply(scoring, await plane.predict(live, scoring, call))
+            scoring = invocations.read(body, request.headers, live.signature)
+            return _json(_reply(scoring, await plane.predict(live, scoring, call)))
 
 
-async def _body(request: Request) -> bytes:
-    kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
-    if kind != _JSON:
-        raise UnsupportedMedia(f"the gateway does not read {kind!r}.", hint=f"Send {_JSON}.")
-    return await request.body()
-
-
-def _reply(request: ScoringRequest, answer: Answer) -> Response:
+def _reply(request: ScoringRequest, answer: Answer) -> dict[str, Any]:
     reply = answer.document()
     if request.client_ids is not None:
         reply["client_ids"] = request.client_ids
-    return _json(reply)
+    return reply
 
 
 def _describe(live: LiveEndpoint) -> dict[str, Any]:
@@ -249,6 +245,8 @@ def _observer(gateway: Gateway) -> Callable[[Scope, int], None]:
 def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     document = status_problem(error.status_code, error.detail, request.scope["mlprod.request_id"])
+    if speaks_inference(request.url.path):
+        document["error"] = document["detail"]
     return Response(encode(document), error.status_code, headers=error.headers, media_type="application/problem+json")
 
 

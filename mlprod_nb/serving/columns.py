@@ -12,6 +12,9 @@ from mlprod_nb.columns import Columns as Columns
 from mlprod_nb.errors import InvalidInput, nearest
 from mlprod_nb.registry.bundles import Column, ColumnType, Signature
 
+INEXACT = 2.0**53
+"""From here on a double has not every whole number, and one may stand for another."""
+
 _WORDS: dict[ColumnType, str] = {
     "double": "a number",
     "long": "a whole number",
@@ -84,7 +87,10 @@ def _array(column: Column, values: Sequence[Any], rows: int) -> NDArray[Any]:
             return np.array(values, dtype=np.bool_)
         if column.type == "long" and types <= {int}:
             return np.array(values, dtype=np.int64)
-        return _numbers(column, np.array(values, dtype=np.float64), values)
+        array = np.array(values, dtype=np.float64)
+        if column.type == "long" or int in types:
+            _check_exact(column, array, values)
+        return _numbers(column, array, values)
     except OverflowError:
         raise InvalidInput(f"column {column.name!r} has a number that is too large.", column=column.name) from None
 
@@ -98,6 +104,18 @@ def _numbers(column: Column, array: NDArray[np.float64], values: Sequence[Any]) 
     if len(fractions):
         raise _misfit(column, values, int(fractions[0]))
     return array if np.isnan(array).any() else array.astype(np.int64)
+
+
+def _check_exact(column: Column, array: NDArray[np.float64], values: Sequence[Any]) -> None:
+    """Refuse a whole number that another one would stand for: in a ``long`` column, or written without a point."""
+    for row in np.flatnonzero(np.isfinite(array) & (np.abs(array) >= INEXACT)):
+        if column.type == "double" and (type(values[row]) is float or int(array[row]) == values[row]):
+            continue
+        raise InvalidInput(
+            f"column {column.name!r} has a number in row {row} that is too large to be exact.",
+            column=column.name,
+            row=int(row),
+        )
 
 
 def _finite(column: Column, array: NDArray[np.float64], values: Sequence[Any]) -> NDArray[np.float64]:

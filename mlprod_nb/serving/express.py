@@ -24,9 +24,10 @@ from mlprod_nb.errors import MlprodError
 from mlprod_nb.registry.bundles import Signature
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.auth import Gatekeeper
-from mlprod_nb.serving.columns import typed
+from mlprod_nb.serving.columns import INEXACT, typed
 from mlprod_nb.serving.dataplane import Answer, DataPlane
 from mlprod_nb.serving.errors import LogUnavailable
+from mlprod_nb.serving.protocols import strict
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Rows, read_units
 from mlprod_nb.serving.telemetry import Telemetry
@@ -34,6 +35,7 @@ from mlprod_nb.serving.telemetry import Telemetry
 JSON = b"application/json"
 _PREFIX, _SUFFIX = b"/endpoints/", b"/invocations"
 _NUMBERS = frozenset((float, int))
+_NESTED = frozenset((dict, list))
 _MOST_ROWS = 4096
 # JSONDecodeError is a ValueError.
 _NOT_ORDINARY = (MlprodError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
@@ -198,10 +200,17 @@ def read_rows(body: bytes | bytearray, signature: Signature) -> tuple[Sequence[S
         TypeError: A part is of another type.
     """
     data = orjson.loads(body)
+    names = len(data)
     units = data.pop("units", None)
     ((key, content),) = data.items()
     rows = _READERS[key](content, signature)
     if not rows or (units is not None and (type(units) is not list or len(units) != len(rows))):
+        raise ValueError
+    if type(content) is dict:
+        names += len(content)
+    elif type(content[0]) is dict:
+        names += len(rows) * len(signature.names)
+    if not strict.plain(body, names):
         raise ValueError
     return rows, units
 
@@ -217,14 +226,14 @@ def decode(rows: Sequence[Sequence[Any]], signature: Signature) -> Columns:
         kinds = {kind for row in rows for kind in set(map(type, row))}
         if kinds <= _NUMBERS:
             matrix = np.array(rows, dtype=np.float64).T
-            if np.isfinite(matrix).all():
+            if np.isfinite(matrix).all() and (int not in kinds or (np.abs(matrix) < INEXACT).all()):
                 return Block(names, np.ascontiguousarray(matrix))
     return typed(dict(zip(names, zip(*rows, strict=True), strict=True)), len(rows), signature)
 
 
 def _split(content: Any, signature: Signature) -> Sequence[Sequence[Any]]:
     rows, columns = content["data"], content["columns"]
-    if len(content) > 2 + ("index" in content):
+    if len(content) > 2 + ("index" in content) or not _NESTED.isdisjoint(map(type, content.get("index", ()))):
         raise ValueError
     if tuple(columns) == signature.names:
         return _positional(rows, signature)

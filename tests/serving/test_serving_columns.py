@@ -89,3 +89,27 @@ def test_columns_come_in_the_signatures_order() -> None:
 def test_a_column_of_another_length_is_refused() -> None:
     with pytest.raises(InvalidInput, match="has 2 values where there are 3 rows"):
         typed({"x": [1.0, 2.0]}, 3, Signature((Column("x", "double", nullable=False),)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("long", 1e20),
+        ("long", 2.0**63),
+        ("long", -(2.0**53)),
+        ("long", 9007199254740993.0),
+        ("double", 2**53 + 1),
+        ("double", -(2**63) + 1),
+    ],
+)
+def test_a_number_that_another_one_would_stand_for_is_refused(kind: ColumnType, value: float) -> None:
+    with pytest.raises(InvalidInput, match="in row 1 that is too large to be exact") as caught:
+        read(kind, [1, value])
+    assert (caught.value.column, caught.value.row) == ("x", 1)
+
+
+def test_large_numbers_that_are_exact_are_taken() -> None:
+    assert read("long", [2**63 - 1, -(2**63)]).tolist() == [2**63 - 1, -(2**63)]
+    assert read("double", [1e300, 2**60, 10**16]).tolist() == [1e300, 2.0**60, 1e16]
+    with pytest.raises(InvalidInput, match="too large to be exact"):  # a missing value makes the column float64
+        read("long", [2**53, None], nullable=True)

@@ -93,6 +93,16 @@ OTHER: dict[str, tuple[str, Any]] = {
     "no number where one is due": ("delay", split([None], columns=("distance",))),
     "a number past all bounds": ("delay", b'{"inputs": {"distance": [1e999]}}'),
     "a whole number past all bounds": ("delay", b'{"inputs": {"distance": [' + b"9" * 400 + b"]}}"),
+    "a whole number that a double has not": ("delay", split([2**53 + 1], columns=("distance",))),
+    "a column named twice in a record": (
+        "flights",
+        b'{"dataframe_records": [{"distance": 1, "carrier": 2, "carrier": "AA"}]}',
+    ),
+    "a format named twice": ("delay", b'{"inputs": [[1]], "inputs": [[2]]}'),
+    "a deep index": (
+        "delay",
+        b'{"dataframe_split": {"columns": ["distance"], "data": [[1]], "index": [' + b"[" * 40 + b"]" * 40 + b"]}}",
+    ),
     "a unit that is a list": ("flights", split([1.0, "AA"], units=[["N1"]])),
     "a unit for half of the rows": ("flights", split([1.0, "AA"], [2, "UA"], units=["N1"])),
     "an unknown key": ("flights", split([1.0, "AA"], unit=["N1"])),

@@ -140,7 +140,8 @@ async def test_wrong_paths_methods_media_and_names_are_problems_too(shop: Worksh
         for reply, status in (
             (await client.get("/nothing"), 404),
             (await client.get(INVOKE), 405),
-            (await client.post(INVOKE, content=b"a,b", headers={"content-type": "text/csv"}), 415),
+            (await client.post(INVOKE, content=b"<a/>", headers={"content-type": "text/xml"}), 415),
+            (await client.post(INVOKE, content=b"a,b", headers={"content-type": "text/csv"}), 400),
             (await client.post(INVOKE, content=b"{"), 400),
         ):
             assert reply.status_code == status

@@ -46,8 +46,8 @@ def test_what_only_some_records_name_is_missing_in_the_others() -> None:
     [
         ("", "not JSON"),
         ("[]", "must be a JSON object"),
-        ('{"inputs": {"x": [NaN]}}', "not JSON"),
-        ('{"inputs": {"x": [1e999]}}', "not JSON"),
+        ('{"inputs": {"x": [NaN]}}', "NaN, which JSON does not have"),
+        ('{"inputs": {"x": [1e999]}}', "beyond the range"),
         ("{}", "none of"),
         ('{"inputs": {"x": [1]}, "instances": []}', "more than one"),
         ('{"input": {"x": [1]}}', "Did you mean 'inputs'"),

@@ -226,7 +226,7 @@ def on_a_socket(shop: Workshop) -> Iterator[tuple[str, Starlette]]:
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
-        until(lambda: server.started and httpx.get(f"{url}/health/ready").status_code == 200)
+        until(lambda: server.started and httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200)
         yield url, app
     finally:
         server.should_exit = True

@@ -12,7 +12,7 @@ from mlprod_nb.prediction_log.schema import FeedbackBatch
 from mlprod_nb.registry.bundles import ClassLabel
 from mlprod_nb.serving.errors import MalformedRequest
 from mlprod_nb.serving.identifiers import is_identifier
-from mlprod_nb.serving.protocols.mlflow_scoring import read_object
+from mlprod_nb.serving.protocols.strict import read_object
 from mlprod_nb.serving.rows import moment
 
 KINDS = ("label", "reward", "interaction")
