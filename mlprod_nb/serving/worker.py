@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,8 @@ from mlprod_nb.settings import WorkerSettings
 _LENGTH_BYTES = 4
 _END_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 30.0
-_GONE = (asyncio.IncompleteReadError, ConnectionError, TimeoutError)
+_LARGEST_REPLY = 1 << 28
+_GONE = (asyncio.IncompleteReadError, ConnectionError, TimeoutError, orjson.JSONDecodeError)
 
 logger = logging.getLogger(__name__)
 
@@ -150,6 +154,8 @@ class _Worker:
         self.process.stdin.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
         await self.process.stdin.drain()
         length = int.from_bytes(await self.process.stdout.readexactly(_LENGTH_BYTES), "big")
+        if length > _LARGEST_REPLY:  # the gateway's memory is not the model's to fill
+            raise ConnectionError("the reply is too long")
         reply: dict[str, Any] = orjson.loads(await self.process.stdout.readexactly(length))
         return reply
 
@@ -162,14 +168,20 @@ class _Worker:
                 await self.process.wait()
         except TimeoutError:
             await self.kill()
+        else:
+            self._kill_group()
 
     async def kill(self) -> None:
-        """Kill the worker at once."""
-        if self.process.returncode is None:
-            self.process.kill()
+        """Kill the worker at once, with every process that the model's code started in its session's group."""
+        self._kill_group()
         if self.process.stdin is not None:
             self.process.stdin.close()
         await self.process.wait()
+
+    def _kill_group(self) -> None:
+        """Kill what is left of the group; its number is not given anew while a member lives."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def _message(columns: Columns, rows: int, signature: Signature) -> bytes:
