@@ -158,6 +158,24 @@ async def replaced(runtime: WorkerRuntime, before: int) -> int:
     return runtime.pid
 
 
+async def test_a_caller_that_gives_up_leaves_its_reply_to_nobody(odd: Bundle) -> None:
+    runtime = await WorkerRuntime.start(odd, WorkerSettings())
+    try:
+        for _ in range(3):
+            gone = asyncio.ensure_future(ask(runtime, Oddity.DAWDLES, -500.0))
+            await asyncio.sleep(0.05)  # it is under way, or, on a busy machine, only about to be: both are given up
+            gone.cancel()
+            waiting = asyncio.ensure_future(ask(runtime, Oddity.DAWDLES))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            assert await ask(runtime, 1000.0) == [1]
+            assert await ask(runtime, -1000.0, 1000.0) == [0, 1]
+        assert gone.cancelled()
+        assert waiting.cancelled()
+    finally:
+        await runtime.close()
+
+
 async def test_a_model_that_takes_too_long_to_load_is_refused(odd: Bundle) -> None:
     with pytest.raises(ModelUnavailable, match=r"did not load within 0\.05 s"):
         await WorkerRuntime.start(odd, WorkerSettings(start_timeout_seconds=0.05))

@@ -175,8 +175,14 @@ async def _warm(bundle: Bundle, runtime: Runtime) -> None:
     if rows == 0:
         return
     found = await runtime.score(typed(columns, rows, bundle.signature), rows)
+    if found.scores.shape != (rows,) or len(found.predictions) != rows:
+        raise ExecutionFailed(
+            f"the bundle gives {len(found.predictions)} predictions and scores of the shape {found.scores.shape} "
+            f"for {rows} warm-up rows.",
+            hint="Register the model again.",
+        )
     distance = largest_difference(bundle.manifest.task, np.asarray(expected, dtype=np.float64), found.scores)
-    if distance > TOLERANCE:
+    if not distance <= TOLERANCE:  # a distance that is not a number is a disagreement too
         raise ExecutionFailed(
             f"the bundle disagrees with the original model on the warm-up rows, by {distance:.2g}.",
             hint="Register the model again.",

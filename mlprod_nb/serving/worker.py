@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -23,13 +26,17 @@ from mlprod_nb.settings import WorkerSettings
 _LENGTH_BYTES = 4
 _END_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 30.0
-_GONE = (asyncio.IncompleteReadError, ConnectionError, TimeoutError)
+_LARGEST_REPLY = 1 << 28
+_GONE = (asyncio.IncompleteReadError, ConnectionError, TimeoutError, orjson.JSONDecodeError)
 
 logger = logging.getLogger(__name__)
 
 
 class WorkerRuntime:
     """A model in a model worker; one call at a time. Make it with :meth:`start`.
+
+    Guarantee: a caller gets the reply to its own rows or an error. A call that was sent is waited for even where its
+    caller is gone, so that no reply is left for the next one.
 
     Args:
         bundle: A bundle whose runtime is ``"python"``.
@@ -41,6 +48,7 @@ class WorkerRuntime:
         self._settings = settings
         self._worker: _Worker | None = None
         self._turn = asyncio.Lock()
+        self._call: asyncio.Task[dict[str, Any]] | None = None
         self._replacing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -63,15 +71,10 @@ class WorkerRuntime:
         """Return the scores of some rows."""
         message = _message(columns, rows, self._bundle.signature)
         async with self._turn:
-            worker = self._worker
-            if worker is None:
-                raise ModelUnavailable("the model worker is being replaced.", hint="Try again in a moment.")
-            try:
-                async with asyncio.timeout(self._settings.call_timeout_seconds):
-                    reply = await worker.call(message)
-            except _GONE as error:
-                self._replace(worker, error)
-                raise ModelUnavailable("the model worker ended or hung.", hint="It is being replaced.") from None
+            if self._call is not None:
+                await asyncio.wait((self._call,))
+            self._call = asyncio.get_running_loop().create_task(self._ask(message))
+            reply = await asyncio.shield(self._call)
         if "error" in reply:
             logger.error("bundle %s: the model fails: %s", self._bundle.digest[:12], reply["error"])
             raise ModelFailed("the model fails on these rows.")
@@ -79,12 +82,27 @@ class WorkerRuntime:
 
     async def close(self) -> None:
         """End the worker."""
+        if self._call is not None:
+            self._call.cancel()
+            await asyncio.gather(self._call, return_exceptions=True)
         if self._replacing is not None:
             self._replacing.cancel()
             await asyncio.gather(self._replacing, return_exceptions=True)
         if self._worker is not None:
             await self._worker.end()
             self._worker = None
+
+    async def _ask(self, message: bytes) -> dict[str, Any]:
+        """Send a message and return its reply; replace the worker where none comes in time."""
+        worker = self._worker
+        if worker is None:
+            raise ModelUnavailable("the model worker is being replaced.", hint="Try again in a moment.")
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                return await worker.call(message)
+        except _GONE as error:
+            self._replace(worker, error)
+            raise ModelUnavailable("the model worker ended or hung.", hint="It is being replaced.") from None
 
     def _replace(self, worker: _Worker, error: BaseException) -> None:
         logger.warning(
@@ -150,6 +168,8 @@ class _Worker:
         self.process.stdin.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
         await self.process.stdin.drain()
         length = int.from_bytes(await self.process.stdout.readexactly(_LENGTH_BYTES), "big")
+        if length > _LARGEST_REPLY:  # the gateway's memory is not the model's to fill
+            raise ConnectionError("the reply is too long")
         reply: dict[str, Any] = orjson.loads(await self.process.stdout.readexactly(length))
         return reply
 
@@ -162,14 +182,20 @@ class _Worker:
                 await self.process.wait()
         except TimeoutError:
             await self.kill()
+        else:
+            self._kill_group()
 
     async def kill(self) -> None:
-        """Kill the worker at once."""
-        if self.process.returncode is None:
-            self.process.kill()
+        """Kill the worker at once, with every process that the model's code started in its session's group."""
+        self._kill_group()
         if self.process.stdin is not None:
             self.process.stdin.close()
         await self.process.wait()
+
+    def _kill_group(self) -> None:
+        """Kill what is left of the group; its number is not given anew while a member lives."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def _message(columns: Columns, rows: int, signature: Signature) -> bytes:

@@ -39,9 +39,9 @@ ROWS = 300
 
 
 class Oddity(ClassifierMixin, BaseEstimator):
-    """A classifier that ONNX cannot express; the value of ``distance`` makes it fail, hang or end its process."""
+    """A classifier that ONNX cannot express; the value of ``distance`` makes it fail, hang, dawdle or end its process."""
 
-    FAILS, HANGS, ENDS = -1.0, -2.0, -3.0
+    FAILS, HANGS, ENDS, DAWDLES = -1.0, -2.0, -3.0, -4.0
 
     def fit(self, frame: pd.DataFrame, labels: Any) -> Oddity:
         self.classes_ = np.unique(labels)
@@ -56,6 +56,8 @@ class Oddity(ClassifierMixin, BaseEstimator):
             raise RuntimeError("no such distance in /etc/secret/path")
         if (values == self.HANGS).any():
             time.sleep(60)
+        if (values == self.DAWDLES).any():
+            time.sleep(0.3)
         if (values == self.ENDS).any():
             os._exit(3)
         share = 1 / (1 + np.exp(-values / 1000))

@@ -1,0 +1,77 @@
+"""Models that answer the warm-up rows wrongly are not opened, and nothing of them is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from mlprod_nb.errors import ExecutionFailed
+from mlprod_nb.registry.bundles import Bundle
+from mlprod_nb.registry.conversion import build_bundle, prepare
+from mlprod_nb.serving.batching import Scores
+from mlprod_nb.serving.columns import Columns
+from mlprod_nb.serving.models import _warm
+from mlprod_nb.serving.worker import _Worker
+from tests.serving.workshop import ROWS, Oddity, training_frame, until
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    frame = training_frame()[["distance"]]
+    prepared = prepare(Oddity().fit(frame, [0, 1] * (ROWS // 2)), frame)
+    return build_bundle(prepared, folder=tmp_path_factory.mktemp("odd") / "bundle", profile=b"{}")
+
+
+class Fixed:
+    """A runtime that gives the same number of equal scores whatever it is asked."""
+
+    def __init__(self, score: float, *, missing: int = 0) -> None:
+        self._score, self._missing = score, missing
+
+    async def score(self, columns: Columns, rows: int) -> Scores:
+        given = rows - self._missing
+        return Scores([0] * given, np.full(given, self._score))
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+@pytest.mark.parametrize(
+    ("runtime", "reason"),
+    [
+        (Fixed(float("nan")), "disagrees"),
+        (Fixed(float("inf")), "disagrees"),
+        (Fixed(0.123), "disagrees"),
+        (Fixed(0.5, missing=1), "warm-up rows"),
+    ],
+    ids=["not a number", "infinite", "other scores", "a row too few"],
+)
+async def test_a_model_that_answers_the_warm_up_rows_wrongly_is_refused(
+    odd: Bundle, runtime: Fixed, reason: str
+) -> None:
+    with pytest.raises(ExecutionFailed, match=reason):
+        await _warm(odd, runtime)
+
+
+@pytest.mark.parametrize("way", ["kill", "end"])
+async def test_what_a_model_forked_ends_with_its_worker(tmp_path: Path, way: str) -> None:
+    script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); sys.stdin.read()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        script,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    child = int(await process.stdout.readline())
+    await getattr(_Worker(process), way)()
+    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
