@@ -189,7 +189,7 @@ class _Handlers:
 
 
 def _reply(request: ScoringRequest, answer: Answer) -> dict[str, Any]:
-    reply = answer.document()
+    (reply,) = answer.documents([len(answer.prediction_ids)])
     if request.client_ids is not None:
         reply["client_ids"] = request.client_ids
     return reply

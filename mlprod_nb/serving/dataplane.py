@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -50,17 +50,25 @@ class Answer:
     prediction_ids: Sequence[str]
     variants: Sequence[Variant]
 
-    def document(self, start: int = 0, stop: int | None = None) -> dict[str, Any]:
-        """Return the answers of some rows as the members of a reply."""
-        part = slice(start, stop)
-        variants = self.variants[part]
-        return {
-            "predictions": self.predictions[part],
-            "scores": self.scores[part],
-            "prediction_ids": list(self.prediction_ids[part]),
-            "variant": [variant.name for variant in variants],
-            "model_version": [variant.model_version for variant in variants],
-        }
+    def documents(self, counts: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """Yield the members of the replies to requests that follow each other.
+
+        Args:
+            counts: How many rows each request has, together as many as there are.
+        """
+        scores, ids = self.scores.tolist(), list(self.prediction_ids)
+        names, versions = list(_each(self.variants, "name")), list(_each(self.variants, "model_version"))
+        start = 0
+        for count in counts:
+            part = slice(start, start + count)
+            yield {
+                "predictions": self.predictions[part],
+                "scores": scores[part],
+                "prediction_ids": ids[part],
+                "variant": names[part],
+                "model_version": versions[part],
+            }
+            start += count
 
 
 class DataPlane:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -116,8 +117,7 @@ class ExpressLane:
     async def _answer(self, live: LiveEndpoint, exchanges: list[Exchange], lease: ExitStack) -> None:
         began = self._plane.monotonic()
         with lease:
-            requests = [request for exchange in exchanges if (request := self._read(live, exchange)) is not None]
-            for part in _parts(requests):
+            for part in _parts(self._read_all(live, exchanges)):
                 await self._answer_part(live, part, began)
 
     async def _answer_part(self, live: LiveEndpoint, requests: list[_Request], began: float) -> None:
@@ -139,19 +139,19 @@ class ExpressLane:
     def _count(self, live: LiveEndpoint, status: str, requests: int) -> None:
         self._telemetry.requests.labels("invoke", live.name, status).inc(requests)
 
-    def _read(self, live: LiveEndpoint, exchange: Exchange) -> _Request | None:
-        """Read one request; hand back one that is not of the ordinary form."""
-        if self._gatekeeper.recall(exchange.authorization, "predict"):
+    def _read_all(self, live: LiveEndpoint, exchanges: list[Exchange]) -> list[_Request]:
+        """Read requests; hand back those that are not of the ordinary form."""
+        callers = {exchange.authorization for exchange in exchanges}
+        may = {caller: self._gatekeeper.recall(caller, "predict") for caller in callers}
+        found = []
+        for exchange in exchanges:
             try:
-                rows, units = read_rows(exchange.body, live.signature)
-                if units is None and live.spec.unit in live.signature.names:
-                    place = live.signature.names.index(live.spec.unit)
-                    units = [row[place] for row in rows]
-                return _Request(exchange, rows, read_units(units, len(rows)))
+                if not may[exchange.authorization]:
+                    raise ValueError
+                found.append(_read(exchange, live))
             except _NOT_ORDINARY:
-                pass
-        exchange.hand_back()
-        return None
+                exchange.hand_back()
+        return found
 
     def _decode(self, live: LiveEndpoint, requests: list[_Request]) -> Columns | None:
         """Return the typed columns of requests; hand back, and leave out, those whose values do not fit."""
@@ -185,6 +185,14 @@ class ExpressLane:
             received_at=now,
             began=began,
         )
+
+
+def _read(exchange: Exchange, live: LiveEndpoint) -> _Request:
+    rows, units = read_rows(exchange.body, live.signature)
+    if units is None and live.spec.unit in live.signature.names:
+        place = live.signature.names.index(live.spec.unit)
+        units = [row[place] for row in rows]
+    return _Request(exchange, rows, read_units(units, len(rows)))
 
 
 def read_rows(body: bytes | bytearray, signature: Signature) -> tuple[Sequence[Sequence[Any]], Sequence[Any] | None]:
@@ -223,7 +231,7 @@ def decode(rows: Sequence[Sequence[Any]], signature: Signature) -> Columns:
     """
     names = signature.names
     if signature.only_numbers:
-        kinds = {kind for row in rows for kind in set(map(type, row))}
+        kinds = set(map(type, chain.from_iterable(rows)))
         if kinds <= _NUMBERS:
             matrix = np.array(rows, dtype=np.float64).T
             if np.isfinite(matrix).all() and (int not in kinds or (np.abs(matrix) < INEXACT).all()):
@@ -249,8 +257,11 @@ def _positional(rows: Any, signature: Signature) -> Sequence[Sequence[Any]]:
 
 
 def _of_width(rows: Any, width: int) -> Sequence[Sequence[Any]]:
-    if type(rows) is not list or any(type(row) is not list or len(row) != width for row in rows):
+    if type(rows) is not list:
         raise ValueError
+    for row in rows:
+        if type(row) is not list or len(row) != width:
+            raise ValueError
     return rows
 
 
@@ -298,12 +309,9 @@ def _parts(requests: list[_Request]) -> list[list[_Request]]:
 
 
 def _send(requests: list[_Request], ids: list[str], answer: Answer) -> None:
-    start = 0
-    for request, request_id in zip(requests, ids, strict=True):
-        stop = start + len(request.rows)
-        document = answer.document(start, stop)
-        request.exchange.reply(200, JSON, request_id, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
-        start = stop
+    documents = answer.documents(len(request.rows) for request in requests)
+    for request, request_id, document in zip(requests, ids, documents, strict=True):
+        request.exchange.reply(200, JSON, request_id, orjson.dumps(document))
 
 
 def _refuse(requests: list[_Request], ids: list[str], error: MlprodError) -> None:

@@ -7,10 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
-_VERSION = 0x7 << 76
-_VARIANT = 0x2 << 62
-_RANDOM = (1 << 62) - 1
 _HEX = "0123456789abcdef"
+_VARIANT = dict(zip(_HEX, 4 * "89ab", strict=True))
+"""Which digit stands for each random one where the variant, binary 10, takes the upper two of its four bits."""
 
 
 class Identifiers:
@@ -39,8 +38,8 @@ class Identifiers:
     def take(self, count: int) -> list[str]:
         """Return ``count`` identifiers, each greater than every one before it."""
         first = self._reserve(count)
-        random = self._random_bytes(8 * count)
-        return [_text(first + i, int.from_bytes(random[8 * i : 8 * i + 8], "big") & _RANDOM) for i in range(count)]
+        random = self._random_bytes(8 * count).hex()
+        return [_text(first + i, random[16 * i : 16 * i + 16]) for i in range(count)]
 
     def _reserve(self, count: int) -> int:
         milliseconds, rest = divmod(self._clock_ns(), 1_000_000)
@@ -62,8 +61,7 @@ def is_identifier(text: str) -> bool:
     )
 
 
-def _text(moment: int, random: int) -> str:
-    """Write 60 bits of time (48 of milliseconds, 12 of their fraction) and 62 random bits."""
-    value = ((moment >> 12) << 80) | _VERSION | ((moment & 0xFFF) << 64) | _VARIANT | random
-    digits = f"{value:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+def _text(moment: int, random: str) -> str:
+    """Write 60 bits of time (48 of milliseconds, 12 of their fraction) and 16 random digits, of which 62 bits count."""
+    digits = f"{moment:015x}"
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[12:]}-{_VARIANT[random[0]]}{random[1:4]}-{random[4:]}"
