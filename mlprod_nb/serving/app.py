@@ -24,6 +24,7 @@ from mlprod_nb.serving.admission import admit, authorization
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.dataplane import Answer, DataPlane
 from mlprod_nb.serving.errors import encode, speaks_inference, status_problem
+from mlprod_nb.serving.inference_routes import InferenceRoutes
 from mlprod_nb.serving.middleware import Limits, Problems
 from mlprod_nb.serving.mlflow_routes import MlflowRoutes
 from mlprod_nb.serving.protocols import feedback, invocations
@@ -89,6 +90,9 @@ def create_app(gateway: Gateway, lifespan: Lifespan | None = None) -> Starlette:
             Route("/openapi.json", handlers.openapi, methods=["GET"]),
             Route("/docs", handlers.docs, methods=["GET"]),
             *MlflowRoutes(gateway.book, gateway.gatekeeper, handlers.is_ready).routes(),
+            *InferenceRoutes(
+                gateway.book, gateway.plane, gateway.gatekeeper, handlers.is_ready, gateway.clock
+            ).routes(),
         ],
         middleware=[
             Middleware(Problems, identifiers=gateway.plane.identifiers, observe=_observer(gateway)),
