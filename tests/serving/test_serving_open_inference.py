@@ -16,7 +16,7 @@ from mlprod_nb.registry.bundles import Bundle, Column, Signature
 from mlprod_nb.serving.errors import MalformedRequest
 from mlprod_nb.serving.protocols import open_inference
 from tests.serving.test_serving_gateway import logged
-from tests.serving.workshop import Workshop, listening, make_workshop
+from tests.serving.workshop import Workshop, make_workshop, on_a_socket
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -150,7 +150,7 @@ def test_predictions_have_the_datatype_of_their_labels(classes: Any, datatype: s
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, serving_bundles: dict[str, Bundle]) -> Iterator[Any]:
     shop = make_workshop(tmp_path_factory.mktemp("inference") / "workspace", serving_bundles)
-    with listening(shop) as url:
+    with on_a_socket(shop) as (url, _):
         variants = (shop.variant("champion", version=3), shop.variant("challenger", version=4, weight=0))
         assert shop.outcome(shop.propose("flights", *variants)).outcome == "active"
         assert shop.outcome(shop.propose("delay", shop.variant("regression"))).outcome == "active"

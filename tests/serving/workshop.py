@@ -39,7 +39,7 @@ ROWS = 300
 
 
 class Oddity(ClassifierMixin, BaseEstimator):
-    """A classifier that ONNX cannot express; the value of ``distance`` makes it fail, hang, dawdle or end its process."""
+    """A classifier that ONNX cannot express; a value of ``distance`` makes it fail, hang, dawdle or end its process."""
 
     FAILS, HANGS, ENDS, DAWDLES = -1.0, -2.0, -3.0, -4.0
 
