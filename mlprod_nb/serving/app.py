@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -19,17 +19,18 @@ from starlette.types import Scope
 
 from mlprod_nb.access.rights import Action
 from mlprod_nb.clock import Clock
-from mlprod_nb.serving import docs_page, openapi
+from mlprod_nb.serving import docs_page, explaining, openapi
 from mlprod_nb.serving.admission import admit, authorization
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.dataplane import Answer, DataPlane
 from mlprod_nb.serving.errors import encode, speaks_inference, status_problem
+from mlprod_nb.serving.inference_routes import InferenceRoutes
 from mlprod_nb.serving.middleware import Limits, Problems
 from mlprod_nb.serving.mlflow_routes import MlflowRoutes
 from mlprod_nb.serving.protocols import feedback, invocations
 from mlprod_nb.serving.protocols.scoring import ScoringRequest
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
-from mlprod_nb.serving.rows import Call
+from mlprod_nb.serving.rows import Call, read_rows
 from mlprod_nb.serving.telemetry import CONTENT_TYPE, Telemetry
 from mlprod_nb.settings import GatewaySettings
 
@@ -89,6 +90,9 @@ def create_app(gateway: Gateway, lifespan: Lifespan | None = None) -> Starlette:
             Route("/openapi.json", handlers.openapi, methods=["GET"]),
             Route("/docs", handlers.docs, methods=["GET"]),
             *MlflowRoutes(gateway.book, gateway.gatekeeper, handlers.is_ready).routes(),
+            *InferenceRoutes(
+                gateway.book, gateway.plane, gateway.gatekeeper, handlers.is_ready, gateway.clock
+            ).routes(),
         ],
         middleware=[
             Middleware(Problems, identifiers=gateway.plane.identifiers, observe=_observer(gateway)),
@@ -185,7 +189,14 @@ class _Handlers:
         live = await self._gateway.book.find(name)
         with live.lease():
             scoring = invocations.read(body, request.headers, live.signature)
-            return _json(_reply(scoring, await plane.predict(live, scoring, call)))
+            if scoring.explain:
+                explaining.check(live, scoring.rows)
+            answer = await plane.predict(live, scoring, call)
+            reply = _reply(scoring, answer)
+            if scoring.explain:
+                columns = read_rows(live, scoring, call, answer.prediction_ids).columns
+                reply |= asdict(await explaining.explain(live, columns, answer))
+        return _json(reply)
 
 
 def _reply(request: ScoringRequest, answer: Answer) -> dict[str, Any]:

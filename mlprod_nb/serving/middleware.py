@@ -64,6 +64,8 @@ class Problems:
                 document, headers = _describe(error, request_id)
                 if status:
                     raise
+                if errors.speaks_inference(scope["path"]):
+                    document["error"] = document["detail"]
                 await _answer(sending, document, headers)
             finally:
                 self._observe(scope, status)
@@ -128,8 +130,8 @@ def _describe(error: Exception, request_id: str) -> tuple[dict[str, Any], dict[s
 async def _answer(send: Send, document: dict[str, Any], headers: dict[str, str]) -> None:
     body = errors.encode(document)
     fields = {"content-type": errors.MEDIA_TYPE, "content-length": str(len(body)), **headers}
-    if document["status"] in {413, 504}:
-        fields["connection"] = "close"  # the rest of the body is not read
+    if errors.closes(document["status"]):
+        fields["connection"] = "close"
     raw = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
     await send({"type": "http.response.start", "status": document["status"], "headers": raw})
     await send({"type": "http.response.body", "body": body})
