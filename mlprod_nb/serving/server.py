@@ -101,7 +101,8 @@ def create_gateway(process: Process, url: str) -> Starlette:
     )
     shelf = Shelf(lambda digest: asyncio.ensure_future(workbench.load(digest)))
     book = RouteBook()
-    plane = DataPlane(LogAppender(layout.log, telemetry), telemetry, Identifiers())
+    log = LogAppender(layout.log, telemetry, settings.log, settings.endpoints, slot=member.slot if member else 0)
+    plane = DataPlane(log, telemetry, Identifiers())
     gateway = Gateway(
         book=book,
         plane=plane,
