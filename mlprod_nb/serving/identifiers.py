@@ -6,11 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 _VERSION = 0x7 << 76
 _VARIANT = 0x2 << 62
 _RANDOM = (1 << 62) - 1
 _HEX = "0123456789abcdef"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Identifiers:
@@ -60,6 +62,12 @@ def is_identifier(text: str) -> bool:
         and text[19] in "89ab"
         and all(character in _HEX for character in text.replace("-", ""))
     )
+
+
+def moment_of(identifier: str) -> datetime:
+    """Return when an identifier was made, to the millisecond."""
+    milliseconds = int(identifier[:8] + identifier[9:13], 16)
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def _text(moment: int, random: int) -> str:
