@@ -88,7 +88,9 @@ class PredictionLog:
         return table.take(order)
 
     def feedback(self, where: LogRange) -> pa.Table:
-        """Return the feedback in a range's bytes about its predictions: of each prediction, name and source the latest.
+        """Return the feedback in a range's bytes about its predictions.
+
+        Of each prediction, kind, name and source it is the latest.
 
         Raises:
             Corrupt: As :meth:`predictions`.
@@ -164,7 +166,7 @@ class PredictionLog:
         ]
 
     def _feedback(self, where: LogRange) -> pa.Table:
-        """Return the endpoint's feedback in the range's bytes, latest first, one a prediction, name and source."""
+        """Return the endpoint's feedback in the range, latest first, one a prediction, kind, name and source."""
         tables = decode(record.payload for record in self._records(where, "feedback"))
         table = pa.concat_tables(tables) if tables else FEEDBACK_FIELDS.empty_table()
         # Records are in the order of their arrival; of equal times the later one is the newer.
@@ -172,7 +174,7 @@ class PredictionLog:
         order = [("received_at", "descending"), ("__place", "descending")]
         table = table.take(pc.sort_indices(table.select(["received_at", "__place"]), sort_keys=order)).drop(["__place"])
         keys = pc.binary_join_element_wise(
-            table["prediction_id"], table["name"], table["source"], "\0"
+            table["prediction_id"], table["kind"], table["name"], table["source"], "\0"
         ).combine_chunks()
         first = pc.index_in(keys, value_set=keys)
         return table.filter(pc.equal(first, pa.array(np.arange(table.num_rows), type=pa.int32())))

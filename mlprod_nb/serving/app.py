@@ -131,7 +131,8 @@ class _Handlers:
         body = await request.body()
         live = await self._gateway.book.find(request.path_params["name"])
         now = self._gateway.clock()
-        rows = feedback.read(body, live.models[0].bundle.manifest.classes, received_at=now)
+        classes = live.models[0].bundle.manifest.classes
+        rows = await asyncio.to_thread(feedback.read, body, classes, received_at=now)  # they may be a hundred thousand
         if rows:
             await self._gateway.plane.log.feedback(feedback.batch(live.name, rows, received_at=now))
         for row in rows:

@@ -6,8 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 _HEX = "0123456789abcdef"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VARIANT = dict(zip(_HEX, 4 * "89ab", strict=True))
 """Which digit stands for each random one where the variant, binary 10, takes the upper two of its four bits."""
 
@@ -59,6 +61,12 @@ def is_identifier(text: str) -> bool:
         and text[19] in "89ab"
         and all(character in _HEX for character in text.replace("-", ""))
     )
+
+
+def moment_of(identifier: str) -> datetime:
+    """Return when an identifier was made, to the millisecond."""
+    milliseconds = int(identifier[:8] + identifier[9:13], 16)
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def _text(moment: int, random: str) -> str:

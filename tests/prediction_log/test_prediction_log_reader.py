@@ -163,7 +163,7 @@ def test_other_kinds_and_names_and_endpoints_are_no_label(log: PredictionLog) ->
     assert labels(log) == {"a": None}
 
 
-def test_feedback_is_the_latest_of_each_prediction_name_and_source_in_the_range(log: PredictionLog) -> None:
+def test_feedback_is_the_latest_of_each_prediction_kind_name_and_source_in_the_range(log: PredictionLog) -> None:
     add(log, "a", "b", event_time=[START, START + HOUR])
     label(log, "a", text="0", at=START)
     label(log, "a", text="1", at=START + HOUR)
@@ -176,6 +176,14 @@ def test_feedback_is_the_latest_of_each_prediction_name_and_source_in_the_range(
         ("a", "label", "clerk", "2"),
         ("a", "delay", "", "40"),
     }
+
+
+def test_a_reward_that_is_called_as_a_label_does_not_replace_it(log: PredictionLog) -> None:
+    add(log, "a")
+    label(log, "a", text="1", at=START)
+    label(log, "a", kind="reward", text="9", at=START + HOUR)
+    assert labels(log) == {"a": "1"}
+    assert {row["kind"] for row in log.feedback(log.pin("flights")).to_pylist()} == {"label", "reward"}
 
 
 def test_feedback_may_come_before_its_prediction(log: PredictionLog) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 
-from mlprod_nb.serving.identifiers import Identifiers, is_identifier
+from mlprod_nb.serving.identifiers import Identifiers, is_identifier, moment_of
 
 # The example of RFC 9562, appendix A.6: 2022-02-22T19:22:22Z, rand_a 0xCC3, rand_b 0x18C4DC0C0C07398F.
 RFC_EXAMPLE = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
@@ -44,3 +45,9 @@ def test_only_what_the_server_makes_is_taken_for_an_identifier() -> None:
     assert is_identifier(RFC_EXAMPLE)
     for other in ("", "x" * 36, str(uuid.uuid4()), RFC_EXAMPLE.upper(), RFC_EXAMPLE[:-1] + "g", RFC_EXAMPLE + "0"):
         assert not is_identifier(other)
+
+
+def test_an_identifier_tells_when_it_was_made() -> None:
+    made = datetime(2013, 4, 1, 12, 30, 0, 123_000, tzinfo=UTC)
+    key = Identifiers(clock_ns=lambda: int(made.timestamp() * 1000) * 1_000_000 + 999_999).new()
+    assert moment_of(key) == made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -123,6 +123,26 @@ def test_a_feedback_row_that_does_not_fit_is_told_what_is_wrong(row: Any, words:
     assert caught.value.row == 0
 
 
-def test_feedback_must_be_one_list() -> None:
+@pytest.mark.parametrize("body", [b'{"feedback": 1}', b"{}", b'{"feedback": [], "more": 1}', b'{"rows": []}'])
+def test_feedback_must_be_one_list(body: bytes) -> None:
     with pytest.raises(MalformedRequest, match="one list"):
-        feedback.read(b'{"feedback": 1}', (), received_at=NOW)
+        feedback.read(body, (), received_at=NOW)
+
+
+def test_one_row_may_come_without_a_list() -> None:
+    key = Identifiers().new()
+    assert feedback.read(orjson.dumps({"prediction_id": key, "value": 1}), (0, 1), received_at=NOW) == read_feedback(
+        {"prediction_id": key, "value": 1}
+    )
+    with pytest.raises(InvalidInput, match="unknown key 'feedback'"):
+        feedback.read(orjson.dumps({"prediction_id": key, "value": 1, "feedback": []}), (), received_at=NOW)
+
+
+def test_feedback_is_taken_for_ninety_days_and_not_longer() -> None:
+    key = Identifiers(clock_ns=lambda: int((NOW - timedelta(days=90)).timestamp()) * 10**9).new()
+    row = {"prediction_id": key, "value": 1}
+    assert len(read_feedback(row)) == 1
+    body = orjson.dumps({"feedback": [row]})
+    with pytest.raises(InvalidInput, match="row 0: its prediction is older than 90 days") as caught:
+        feedback.read(body, (), received_at=NOW + timedelta(milliseconds=1))
+    assert caught.value.row == 0

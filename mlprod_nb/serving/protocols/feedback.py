@@ -1,22 +1,28 @@
-"""How feedback is written: ``{"feedback": [{"prediction_id": …, "value": …}]}``."""
+"""How feedback is written: ``{"feedback": [{"prediction_id": …, "value": …}]}``, or one such row alone.
+
+It may come late, and again: the reader takes the latest of each prediction, kind, name and source.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mlprod_nb.errors import InvalidInput, nearest
 from mlprod_nb.prediction_log.schema import FeedbackBatch
 from mlprod_nb.registry.bundles import ClassLabel
 from mlprod_nb.serving.errors import MalformedRequest
-from mlprod_nb.serving.identifiers import is_identifier
+from mlprod_nb.serving.identifiers import is_identifier, moment_of
 from mlprod_nb.serving.protocols.strict import read_object
 from mlprod_nb.serving.rows import moment
 
 KINDS = ("label", "reward", "interaction")
 KEYS = ("prediction_id", "value", "kind", "name", "source", "event_time")
+LATEST = timedelta(days=90)
+"""How long after its prediction feedback is taken."""
+
 _LONGEST_TEXT = 4096
 
 
@@ -48,7 +54,7 @@ def read(body: bytes, classes: Sequence[ClassLabel], *, received_at: datetime) -
 
     Args:
         body: The request's body, JSON.
-        classes: The labels of the endpoint's models: a value equal to one of them (``1.0`` and ``1``) is written as it.
+        classes: The labels of the endpoint's models: a label equal to one of them (``1.0`` and ``1``) is written as it.
         received_at: The moment of feedback that names none.
 
     Raises:
@@ -56,9 +62,11 @@ def read(body: bytes, classes: Sequence[ClassLabel], *, received_at: datetime) -
         InvalidInput: A row does not fit; the error names it.
     """
     data = read_object(body)
-    rows = data.get("feedback")
-    if not isinstance(rows, list) or set(data) != {"feedback"}:
-        raise MalformedRequest('the body must be an object with one list: {"feedback": […]}.')
+    rows = [data] if "prediction_id" in data else data.get("feedback")
+    if not isinstance(rows, list) or not ("prediction_id" in data or len(data) == 1):
+        raise MalformedRequest(
+            'the body must be an object with one list, {"feedback": […]}, or one row of it, {"prediction_id": …}.'
+        )
     names = {label: str(label) for label in classes}
     return [_row(number, row, names, received_at) for number, row in enumerate(rows)]
 
@@ -88,10 +96,12 @@ def _row(number: int, row: Any, names: Mapping[ClassLabel, str], received_at: da
     prediction_id = row.get("prediction_id")
     if not isinstance(prediction_id, str) or not is_identifier(prediction_id):
         raise InvalidInput(f"feedback row {number}: prediction_id is not one that the gateway gave.", row=number)
+    if received_at - moment_of(prediction_id) > LATEST:
+        raise InvalidInput(f"feedback row {number}: its prediction is older than {LATEST.days} days.", row=number)
     kind = row.get("kind", "label")
     if kind not in KINDS:
         raise InvalidInput(f"feedback row {number}: kind must be one of {', '.join(KINDS)}.", row=number)
-    text, number_value = _value(number, row, names)
+    text, number_value = _value(number, row, names if kind == "label" else {})
     when = row.get("event_time")
     return FeedbackRow(
         prediction_id=prediction_id,
