@@ -62,7 +62,9 @@ class WorkerSettings(_Table):
     """``[model_worker]``: limits of the processes that serve what ONNX cannot express."""
 
     memory_mib: int = Field(2048, ge=128, description="Address-space limit of one model worker, MiB.")
-    start_timeout_seconds: float = Field(60.0, gt=0, description="Time a model worker has to load its model.")
+    start_timeout_seconds: float = Field(
+        8.0, gt=0, description="Time a model has to load and to answer its warm-up rows."
+    )
     call_timeout_seconds: float = Field(10.0, gt=0, description="Time a model worker has to answer one batch.")
 
 

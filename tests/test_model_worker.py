@@ -1,4 +1,4 @@
-"""The model worker: its messages, its limits, and the runtime that kills and replaces it."""
+"""Model workers: their messages and limits, the nursery that forks them, the runtime that replaces them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,14 @@ import pytest
 from mlprod_nb import model_worker
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.registry.conversion import build_bundle, prepare
+from mlprod_nb.serving.batching import Batcher
 from mlprod_nb.serving.errors import ModelFailed, ModelUnavailable
+from mlprod_nb.serving.models import LoadedModel
+from mlprod_nb.serving.nursery import ModelWorker, Nursery
 from mlprod_nb.serving.worker import WorkerRuntime
 from mlprod_nb.settings import WorkerSettings
-from tests.serving.workshop import ROWS, Oddity, training_frame, until
+from tests.serving.oddity import Oddity
+from tests.serving.workshop import ROWS, resealed, training_frame, until
 
 # Inside the tests' own process: mlflow's imports warn of what they will change.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -40,6 +46,10 @@ def message(**data: Any) -> bytes:
     return len(text).to_bytes(4, "big") + text
 
 
+def hello(folder: Path, memory_mib: int = 4096) -> bytes:
+    return message(folder=str(folder), task="classification", classes=[0, 1], memory_mib=memory_mib)
+
+
 def rows(*values: float | None) -> bytes:
     return message(rows=len(values), columns=[{"name": "distance", "type": "double", "values": list(values)}])
 
@@ -53,11 +63,11 @@ def replies(stream: bytes) -> list[dict[str, Any]]:
     return found
 
 
-def test_it_loads_answers_tells_errors_and_ends_with_its_input(odd: Bundle) -> None:
-    hello = message(task="classification", classes=[0, 1])
-    sent = io.BytesIO(hello + rows(0.0, 1000.0) + rows(Oddity.FAILS) + rows(2000.0))
+def test_it_loads_answers_tells_errors_and_ends_with_its_input(odd: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_worker, "_limit", lambda _: None)
+    sent = io.BytesIO(hello(odd.path / "python_model") + rows(0.0, 1000.0) + rows(Oddity.FAILS) + rows(2000.0))
     got = io.BytesIO()
-    assert model_worker.serve(odd.path / "python_model", sent, got) == 0
+    assert model_worker.serve(sent, got) == 0
     ready, first, failed, last = replies(got.getvalue())
     assert ready == {"ready": True}
     assert first["predictions"] == [0, 1]
@@ -66,44 +76,87 @@ def test_it_loads_answers_tells_errors_and_ends_with_its_input(odd: Bundle) -> N
     assert last["predictions"] == [1]
 
 
-def test_a_model_that_does_not_load_is_told(tmp_path: Path) -> None:
+def test_a_model_that_does_not_load_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_worker, "_limit", lambda _: None)
     got = io.BytesIO()
-    sent = io.BytesIO(message(task="regression", classes=[]))
-    assert model_worker.serve(tmp_path, sent, got) == 1
+    assert model_worker.serve(io.BytesIO(hello(tmp_path)), got) == 1
     assert "error" in replies(got.getvalue())[0]
 
 
-def test_what_the_model_prints_does_not_come_between_the_messages(tmp_path: Path) -> None:
-    script = (
-        "import sys; from mlprod_nb import model_worker\n"
-        "model_worker.load = lambda *_: lambda message: print('noise') or {'predictions': [1], 'scores': [1.0]}\n"
-        "sys.exit(model_worker.main([sys.argv[1], '--memory-mib=1024']))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)],
-        input=message(task="regression", classes=[]) + rows(1.0),
-        capture_output=True,
-        timeout=30,
-        check=True,
-    )
-    assert replies(done.stdout) == [{"ready": True}, {"predictions": [1], "scores": [1.0]}]
-    assert b"noise" in done.stderr
+GOOD = """
+import numpy as np
+
+class Model:
+    def predict_proba(self, frame):
+        share = 1 / (1 + np.exp(-frame["distance"].to_numpy() / 1000))
+        return np.column_stack([1 - share, share])
+
+    def predict(self, frame):
+        return (self.predict_proba(frame)[:, 1] > 0.5).astype(int)
+
+model = Model()
+"""
 
 
-def test_a_worker_may_not_take_more_memory_than_its_limit(tmp_path: Path) -> None:
-    script = (
-        "import sys; from mlprod_nb import model_worker\n"
-        "model_worker.load = lambda *_: lambda message: {'size': len(bytearray(1 << 30))}\n"
-        "sys.exit(model_worker.main([sys.argv[1], '--memory-mib=512']))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)],
-        input=message(task="regression", classes=[]) + rows(1.0),
-        capture_output=True,
-        timeout=30,
-        check=True,
-    )
-    assert replies(done.stdout)[1]["error"].startswith("MemoryError")
+@asynccontextmanager
+async def forked(bundle: Bundle, memory_mib: int = 4096) -> AsyncIterator[ModelWorker]:
+    """Give a worker that has loaded a bundle's model."""
+    nursery = Nursery()
+    nursery.need()
+    worker = await nursery.fork()
+    assert await worker.call(hello(bundle.path / "python_model", memory_mib)[4:]) == {"ready": True}
+    yield worker
+    await worker.end()
+    assert not psutil.pid_exists(worker.pid)
+    pid = nursery.pid
+    assert pid is not None
+    await nursery.leave()
+    assert not psutil.pid_exists(pid)
+
+
+async def test_what_a_model_prints_comes_neither_between_the_messages_nor_without_end(
+    odd: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = "\nimport sys\nModel.predict = lambda self, frame: print('noise' * 200_000) or [len(sys.stdin.read())]\n"
+    async with forked(resealed(odd, tmp_path / "noisy", GOOD + noise)) as worker:
+        for _ in range(3):
+            assert (await worker.call(rows(0.0)[4:])) == {"predictions": [0], "scores": [0.5]}
+    printed = capfd.readouterr().err
+    assert "noise" in printed
+    assert "prints more than is kept" in printed
+    assert len(printed) < 1_000_000
+
+
+async def test_a_worker_may_not_take_more_memory_than_its_limit(odd: Bundle, tmp_path: Path) -> None:
+    greed = "\nModel.predict = lambda self, frame: bytearray(1 << 30)\n"
+    async with forked(resealed(odd, tmp_path / "greedy", GOOD + greed), memory_mib=1024) as worker:
+        assert (await worker.call(rows(0.0)[4:]))["error"].startswith("MemoryError")
+
+
+async def test_two_workers_draw_numbers_of_their_own(odd: Bundle, tmp_path: Path) -> None:
+    dice = "\nModel.predict_proba = lambda self, frame: np.random.uniform(size=(len(frame), 2))\n"
+    dice += "Model.predict = lambda self, frame: [1] * len(frame)\n"
+    bundle = resealed(odd, tmp_path / "dice", GOOD + dice)
+    drawn = []
+    nursery = Nursery()
+    nursery.need()
+    for _ in range(2):
+        worker = await nursery.fork()
+        await worker.call(hello(bundle.path / "python_model")[4:])
+        drawn.append((await worker.call(rows(0.0)[4:]))["scores"])
+        await worker.end()
+    await nursery.leave()
+    assert drawn[0] != drawn[1]
+
+
+async def test_what_a_model_started_ends_with_its_worker(odd: Bundle, tmp_path: Path) -> None:
+    children = "\nimport subprocess\nmodel.classes_ = [subprocess.Popen(['sleep', '60']) for _ in range(5)]\n"
+    async with forked(resealed(odd, tmp_path / "bomb", GOOD + children)) as worker:
+        sleepers = psutil.Process(worker.pid).children()
+        assert len(sleepers) == 5
+        await worker.kill()
+        psutil.wait_procs(sleepers, 10)
+    assert not any(sleeper.is_running() and sleeper.status() != psutil.STATUS_ZOMBIE for sleeper in sleepers)
 
 
 def test_missing_values_reach_the_model_as_nan() -> None:
@@ -125,7 +178,7 @@ async def ask(runtime: WorkerRuntime, *values: float) -> Any:
 
 
 async def test_a_worker_that_crashes_or_hangs_is_killed_and_replaced(odd: Bundle) -> None:
-    runtime = await WorkerRuntime.start(odd, WorkerSettings(call_timeout_seconds=1.0))
+    runtime = await WorkerRuntime.start(odd, WorkerSettings(call_timeout_seconds=1.0), Nursery())
     try:
         assert await ask(runtime, 1000.0) == [1]
         first = runtime.pid
@@ -159,7 +212,7 @@ async def replaced(runtime: WorkerRuntime, before: int) -> int:
 
 
 async def test_a_caller_that_gives_up_leaves_its_reply_to_nobody(odd: Bundle) -> None:
-    runtime = await WorkerRuntime.start(odd, WorkerSettings())
+    runtime = await WorkerRuntime.start(odd, WorkerSettings(), Nursery())
     try:
         for _ in range(3):
             gone = asyncio.ensure_future(ask(runtime, Oddity.DAWDLES, -500.0))
@@ -176,23 +229,98 @@ async def test_a_caller_that_gives_up_leaves_its_reply_to_nobody(odd: Bundle) ->
         await runtime.close()
 
 
-async def test_a_model_that_takes_too_long_to_load_is_refused(odd: Bundle) -> None:
-    with pytest.raises(ModelUnavailable, match=r"did not load within 0\.05 s"):
-        await WorkerRuntime.start(odd, WorkerSettings(start_timeout_seconds=0.05))
+async def test_an_idle_worker_that_ends_is_replaced_before_anyone_asks(odd: Bundle) -> None:
+    runtime = await WorkerRuntime.start(odd, WorkerSettings(), Nursery())
+    try:
+        first = runtime.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await replaced(runtime, first)
+        assert await ask(runtime, 1000.0) == [1]
+    finally:
+        await runtime.close()
 
 
-def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
+async def test_the_nursery_is_started_anew_with_its_workers(odd: Bundle) -> None:
+    nursery = Nursery()
+    runtime = await WorkerRuntime.start(odd, WorkerSettings(), nursery)
+    try:
+        before, first = nursery.pid, runtime.pid
+        assert before is not None
+        assert first is not None
+        os.kill(before, signal.SIGKILL)
+        await replaced(runtime, first)
+        assert nursery.pid != before
+        assert await ask(runtime, 1000.0) == [1]
+    finally:
+        await runtime.close()
+    assert nursery.pid is None
+
+
+def admits(runtime: WorkerRuntime) -> bool:
+    try:
+        runtime.admit()
+    except ModelUnavailable:
+        return False
+    return True
+
+
+async def test_whoever_comes_while_a_worker_hangs_is_refused_at_once(odd: Bundle) -> None:
+    runtime = await WorkerRuntime.start(odd, WorkerSettings(call_timeout_seconds=3.0), Nursery())
+    model = LoadedModel(odd, runtime, Batcher(runtime.score, max_rows=8, max_waiting_rows=16, observe=lambda _: None))
+    try:
+        hung = asyncio.ensure_future(model.score({"distance": np.array([Oddity.HANGS])}, 1))
+        while not hung.done() and admits(runtime):
+            await asyncio.sleep(0.01)
+        assert not hung.done()
+        with pytest.raises(ModelUnavailable, match="has not answered"):
+            await model.score({"distance": np.array([1000.0])}, 1)
+        with pytest.raises(ModelUnavailable, match="did not answer within 3 s"):
+            await hung
+        async with asyncio.timeout(20):
+            while runtime.pid is None:
+                await asyncio.sleep(0.01)
+        assert (await model.score({"distance": np.array([1000.0])}, 1)).predictions == [1]
+    finally:
+        await runtime.close()
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("os._exit(3)", "ended with exit code 3 while it loaded the model"),
+        ("os.kill(os.getpid(), 11)", "was ended by SIGSEGV while it loaded the model"),
+        ("import nothing_of_the_kind", "cannot load the model: ModuleNotFoundError: No module named"),
+        ("import time; time.sleep(60)", "did not load the model within 3 s"),
+    ],
+)
+async def test_a_model_that_does_not_load_is_refused_with_the_reason(
+    odd: Bundle, tmp_path: Path, ending: str, told: str
+) -> None:
+    broken = resealed(odd, tmp_path / "broken", f"import os\n{ending}\n")
+    nursery = Nursery()
+    with pytest.raises(ModelUnavailable, match=told):
+        await WorkerRuntime.start(broken, WorkerSettings(start_timeout_seconds=3.0), nursery)
+    assert nursery.pid is None
+
+
+async def test_the_workers_end_with_a_gateway_that_is_killed(odd: Bundle) -> None:
     script = (
-        "import subprocess, sys, time\n"
-        "child = 'from mlprod_nb import model_worker; import sys, time; model_worker._limit(1024); "
-        "print(1, flush=True); time.sleep(60)'\n"
-        "worker = subprocess.Popen([sys.executable, '-c', child], stdout=subprocess.PIPE, start_new_session=True)\n"
-        "worker.stdout.read(1); print(worker.pid, flush=True); time.sleep(60)"
+        "import asyncio, sys\nfrom pathlib import Path\n"
+        "from mlprod_nb.registry.bundles import read_bundle\n"
+        "from mlprod_nb.serving.nursery import Nursery\nfrom mlprod_nb.serving.worker import WorkerRuntime\n"
+        "from mlprod_nb.settings import WorkerSettings\n"
+        "async def main():\n"
+        "    nursery = Nursery()\n"
+        "    runtime = await WorkerRuntime.start(read_bundle(Path(sys.argv[1])), WorkerSettings(), nursery)\n"
+        "    print(nursery.pid, runtime.pid, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())"
     )
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    worker = int(parent.stdout.readline())
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.wait()
-    parent.stdout.close()
-    until(lambda: not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE)
+    gateway = subprocess.Popen([sys.executable, "-c", script, str(odd.path)], stdout=subprocess.PIPE)
+    assert gateway.stdout is not None
+    family = [psutil.Process(int(pid)) for pid in gateway.stdout.readline().split()]
+    os.kill(gateway.pid, signal.SIGKILL)
+    gateway.wait()
+    gateway.stdout.close()
+    until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in family))

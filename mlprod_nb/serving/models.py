@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.onnx_runner import largest_difference
 from mlprod_nb.serving.batching import Batcher, Scores
 from mlprod_nb.serving.columns import Columns, typed
+from mlprod_nb.serving.errors import ModelFailed, ModelUnavailable
+from mlprod_nb.serving.nursery import Nursery
 from mlprod_nb.serving.runtime import Runtime, open_runtime
 from mlprod_nb.settings import WorkerSettings
 
@@ -50,7 +52,13 @@ class LoadedModel:
         return self._batcher.waiting_rows
 
     async def score(self, columns: Columns, rows: int) -> Scores:
-        """Return the scores of some rows; columns that the model does not take are left out."""
+        """Return the scores of some rows; columns that the model does not take are left out.
+
+        Raises:
+            ModelUnavailable: The model cannot answer now, or would keep the caller waiting for too long.
+            ModelFailed: The model fails on these rows.
+        """
+        self.runtime.admit()
         return await self._batcher.score(select(columns, self._names), rows)
 
     @contextmanager
@@ -81,6 +89,7 @@ class Workbench:
         worker: The limits of model workers.
         max_batch_rows: Most rows in one micro-batch.
         observe_batch: Told the number of rows of each micro-batch.
+        nursery: Starts model workers.
     """
 
     bundles: BundleStore
@@ -88,17 +97,26 @@ class Workbench:
     worker: WorkerSettings
     max_batch_rows: int
     observe_batch: Callable[[int], None]
+    nursery: Nursery = field(default_factory=Nursery)
 
     async def load(self, digest: str) -> LoadedModel:
         """Read and verify a bundle, load its model and compare it with the original's scores.
 
         Raises:
-            MlprodError: The bundle is not there, is damaged, does not load or does not agree.
+            MlprodError: The bundle is not there, is damaged, does not load, does not agree, or not in time.
         """
+        limit = self.worker.start_timeout_seconds
+        deadline = asyncio.get_running_loop().time() + limit
         bundle = await asyncio.to_thread(self.bundles.get, digest)
-        runtime = await open_runtime(bundle, self.threads, self.worker)
+        runtime = await open_runtime(bundle, self.threads, self.worker, self.nursery)
         try:
-            await _warm(bundle, runtime)
+            async with asyncio.timeout_at(deadline):
+                await _warm(bundle, runtime)
+        except TimeoutError:
+            await runtime.close()
+            raise ModelUnavailable(
+                f"the model did not answer the warm-up rows within {limit:g} s of its start."
+            ) from None
         except BaseException:
             await runtime.close()
             raise
@@ -174,7 +192,10 @@ async def _warm(bundle: Bundle, runtime: Runtime) -> None:
     rows = len(expected)
     if rows == 0:
         return
-    found = await runtime.score(typed(columns, rows, bundle.signature), rows)
+    try:
+        found = await runtime.score(typed(columns, rows, bundle.signature), rows)
+    except ModelFailed as error:  # who deploys may read what callers are not told
+        raise ExecutionFailed(f"the model fails on the warm-up rows: {error.__cause__ or error.message}") from None
     if found.scores.shape != (rows,) or len(found.predictions) != rows:
         raise ExecutionFailed(
             f"the bundle gives {len(found.predictions)} predictions and scores of the shape {found.scores.shape} "

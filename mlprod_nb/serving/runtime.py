@@ -13,12 +13,20 @@ from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.columns import Columns
 from mlprod_nb.serving.errors import ModelFailed
+from mlprod_nb.serving.nursery import Nursery
 from mlprod_nb.serving.worker import WorkerRuntime
 from mlprod_nb.settings import WorkerSettings
 
 
 class Runtime(Protocol):
     """A loaded model."""
+
+    def admit(self) -> None:
+        """Let another caller in.
+
+        Raises:
+            ModelUnavailable: The model would keep the caller waiting for too long.
+        """
 
     async def score(self, columns: Columns, rows: int) -> Scores:
         """Return the scores of some rows; every array has the shape ``(rows,)``.
@@ -70,6 +78,9 @@ class OnnxRuntime:
         self._threads = threads
         self._pace = Pace()
 
+    def admit(self) -> None:
+        """Let everyone in: the model cannot hang."""
+
     async def score(self, columns: Columns, rows: int) -> Scores:
         """Return the scores of some rows."""
         if self._pace.quick(rows):
@@ -91,7 +102,7 @@ class OnnxRuntime:
         return Scores(scores.tolist() if labels is None else labels.tolist(), scores)
 
 
-async def open_runtime(bundle: Bundle, threads: Executor, settings: WorkerSettings) -> Runtime:
+async def open_runtime(bundle: Bundle, threads: Executor, settings: WorkerSettings, nursery: Nursery) -> Runtime:
     """Load a bundle's model.
 
     Raises:
@@ -99,5 +110,5 @@ async def open_runtime(bundle: Bundle, threads: Executor, settings: WorkerSettin
         ModelUnavailable: The model worker does not start.
     """
     if bundle.manifest.runtime == "python":
-        return await WorkerRuntime.start(bundle, settings)
+        return await WorkerRuntime.start(bundle, settings, nursery)
     return await asyncio.to_thread(OnnxRuntime, bundle, threads)  # beside the threads that answer requests

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlprod_nb import Workspace
-from mlprod_nb.settings import Settings
+from mlprod_nb.settings import EndpointSettings, Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -114,5 +114,6 @@ def test_the_settings_of_the_page_are_all_there_are_with_their_defaults() -> Non
     (shown,) = [block for block in BLOCKS if block.page.name == "operating-the-gateway.md" and block.language == "toml"]
     given = tomllib.loads(shown.text)
     defaults = Settings().model_dump()
-    for table in ("gateway", "model_worker"):
+    for table in ("gateway", "log", "model_worker"):
         assert given[table] == defaults[table]
+    assert given["endpoints"]["flights"] == EndpointSettings().model_dump()

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from pathlib import Path
-
 import numpy as np
-import psutil
 import pytest
 
 from mlprod_nb.errors import ExecutionFailed
@@ -16,8 +11,8 @@ from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.columns import Columns
 from mlprod_nb.serving.models import _warm
-from mlprod_nb.serving.worker import _Worker
-from tests.serving.workshop import ROWS, Oddity, training_frame, until
+from tests.serving.oddity import Oddity
+from tests.serving.workshop import ROWS, training_frame
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -34,6 +29,9 @@ class Fixed:
 
     def __init__(self, score: float, *, missing: int = 0) -> None:
         self._score, self._missing = score, missing
+
+    def admit(self) -> None:
+        """Let everyone in."""
 
     async def score(self, columns: Columns, rows: int) -> Scores:
         given = rows - self._missing
@@ -58,20 +56,3 @@ async def test_a_model_that_answers_the_warm_up_rows_wrongly_is_refused(
 ) -> None:
     with pytest.raises(ExecutionFailed, match=reason):
         await _warm(odd, runtime)
-
-
-@pytest.mark.parametrize("way", ["kill", "end"])
-async def test_what_a_model_forked_ends_with_its_worker(tmp_path: Path, way: str) -> None:
-    script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); sys.stdin.read()"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        script,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    child = int(await process.stdout.readline())
-    await getattr(_Worker(process), way)()
-    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)

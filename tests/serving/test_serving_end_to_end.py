@@ -20,7 +20,8 @@ from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.serving.client import GatewayClient
 from mlprod_nb.store import revisions
 from mlprod_nb.targets import local
-from tests.serving.workshop import Oddity, Workshop, make_workshop, until
+from tests.serving.oddity import Oddity
+from tests.serving.workshop import Workshop, make_workshop, until
 
 COLUMNS: dict[str, list[Any]] = {"distance": [100.0, 2900.0], "carrier": ["AA", "UA"]}
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from mlprod_nb.serving import process_log
-from tests.serving.workshop import Oddity, Workshop, body, gateway
+from tests.serving.oddity import Oddity
+from tests.serving.workshop import Workshop, body, gateway
 
 
 @pytest.fixture

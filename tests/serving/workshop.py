@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
+import shutil
 import socket
 import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,6 @@ import httpx
 import numpy as np
 import pandas as pd
 import uvicorn
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -27,44 +28,16 @@ from starlette.applications import Starlette
 
 from mlprod_nb.access import tokens
 from mlprod_nb.clock import utc_now
-from mlprod_nb.registry.bundles import Bundle, BundleStore
+from mlprod_nb.registry.bundles import PYTHON_MODEL, Bundle, BundleStore, Description, seal
 from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.routing import EndpointSpec, Variant
 from mlprod_nb.serving.http import GatewayProtocol
 from mlprod_nb.serving.server import Process, create_gateway
 from mlprod_nb.settings import Layout, load
 from mlprod_nb.store import Revision, Store, revisions
+from tests.serving.oddity import Oddity
 
 ROWS = 300
-
-
-class Oddity(ClassifierMixin, BaseEstimator):
-    """A classifier that ONNX cannot express; by ``distance`` it fails, hangs, dawdles or ends its process."""
-
-    FAILS, HANGS, ENDS, DAWDLES = -1.0, -2.0, -3.0, -4.0
-
-    def fit(self, frame: pd.DataFrame, labels: Any) -> Oddity:
-        self.classes_ = np.unique(labels)
-        self.fitted_ = True
-        return self
-
-    def predict_proba(self, frame: pd.DataFrame) -> Any:
-        import os
-
-        values = np.asarray(frame["distance"], dtype=np.float64)
-        if (values == self.FAILS).any():
-            raise RuntimeError("no such distance in /etc/secret/path")
-        if (values == self.HANGS).any():
-            time.sleep(60)
-        if (values == self.DAWDLES).any():
-            time.sleep(0.3)
-        if (values == self.ENDS).any():
-            os._exit(3)
-        share = 1 / (1 + np.exp(-values / 1000))
-        return np.column_stack([1 - share, share])
-
-    def predict(self, frame: pd.DataFrame) -> Any:
-        return self.classes_[(self.predict_proba(frame)[:, 1] > 0.5).astype(int)]
 
 
 def training_frame(seed: int = 0) -> pd.DataFrame:
@@ -118,6 +91,26 @@ def make_bundles(folder: Path) -> dict[str, Bundle]:
         name: build_bundle(prepare(model, data), folder=folder / name, profile=b"{}")
         for name, (model, data) in models.items()
     }
+
+
+@dataclass(frozen=True)
+class FromSource:
+    """Pickles as an object that running some source defines under the name ``model``."""
+
+    source: str
+
+    def __reduce__(self) -> Any:
+        return eval, (f"(lambda names: (exec({self.source!r}, names), names['model'])[1])({{}})",)
+
+
+def resealed(like: Bundle, folder: Path, source: str) -> Bundle:
+    """Return a bundle whose model is what some source defines, and which is otherwise like another one."""
+    shutil.copytree(like.path, folder)
+    model = folder / PYTHON_MODEL / "model.pkl"
+    model.chmod(0o644)
+    model.write_bytes(pickle.dumps(FromSource(source)))
+    described = {field.name: getattr(like.manifest, field.name) for field in fields(Description)}
+    return seal(folder, Description(**described))
 
 
 def row(distance: float = 1200.0, carrier: str = "AA") -> dict[str, Any]:
