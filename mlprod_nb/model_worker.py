@@ -55,6 +55,7 @@ def main() -> int:
     for name in _ONE_THREAD:
         os.environ[name] = "1"
     _die_with(os.getppid())
+    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what the gateway's event loop left open
     for name in _MOST_MODELS_NEED:
         importlib.import_module(name)
     gc.freeze()  # a collection in a worker then leaves the shared pages as they are
@@ -192,14 +193,14 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> int:
         _limit(hello["memory_mib"])
         answer = load(Path(hello["folder"]), hello["task"], hello["classes"])
     except Exception as error:  # noqa: BLE001 (a model's code may raise anything; the gateway is told)
-        _write(replies, {"error": _words(error)})
+        _write(replies, _encoded({"error": _words(error)}))
         return 1
-    _write(replies, {"ready": True})
+    _write(replies, _encoded({"ready": True}))
     while (message := _read(requests)) is not None:
         try:
-            reply = answer(message)
+            reply = _encoded(answer(message))
         except Exception as error:  # noqa: BLE001 (as above)
-            reply = {"error": _words(error)}
+            reply = _encoded({"error": _words(error)})
         _write(replies, reply)
     return 0
 
@@ -303,8 +304,11 @@ def _read(stream: BinaryIO) -> dict[str, Any] | None:
     return message
 
 
-def _write(stream: BinaryIO, message: dict[str, Any]) -> None:
-    body = orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
+def _encoded(message: dict[str, Any]) -> bytes:
+    return orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _write(stream: BinaryIO, body: bytes) -> None:
     stream.write(len(body).to_bytes(_LENGTH_BYTES, "big") + body)
     stream.flush()
 

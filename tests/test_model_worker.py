@@ -28,7 +28,7 @@ from mlprod_nb.serving.nursery import ModelWorker, Nursery
 from mlprod_nb.serving.worker import WorkerRuntime
 from mlprod_nb.settings import WorkerSettings
 from tests.serving.oddity import Oddity
-from tests.serving.workshop import ROWS, resealed, training_frame, until
+from tests.serving.workshop import GOOD_SOURCE, ROWS, training_frame, until, with_source
 
 # Inside the tests' own process: mlflow's imports warn of what they will change.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -83,21 +83,6 @@ def test_a_model_that_does_not_load_is_told(tmp_path: Path, monkeypatch: pytest.
     assert "error" in replies(got.getvalue())[0]
 
 
-GOOD = """
-import numpy as np
-
-class Model:
-    def predict_proba(self, frame):
-        share = 1 / (1 + np.exp(-frame["distance"].to_numpy() / 1000))
-        return np.column_stack([1 - share, share])
-
-    def predict(self, frame):
-        return (self.predict_proba(frame)[:, 1] > 0.5).astype(int)
-
-model = Model()
-"""
-
-
 @asynccontextmanager
 async def forked(bundle: Bundle, memory_mib: int = 4096) -> AsyncIterator[ModelWorker]:
     """Give a worker that has loaded a bundle's model."""
@@ -118,7 +103,7 @@ async def test_what_a_model_prints_comes_neither_between_the_messages_nor_withou
     odd: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     noise = "\nimport sys\nModel.predict = lambda self, frame: print('noise' * 200_000) or [len(sys.stdin.read())]\n"
-    async with forked(resealed(odd, tmp_path / "noisy", GOOD + noise)) as worker:
+    async with forked(with_source(odd, tmp_path, GOOD_SOURCE + noise)) as worker:
         for _ in range(3):
             assert (await worker.call(rows(0.0)[4:])) == {"predictions": [0], "scores": [0.5]}
     printed = capfd.readouterr().err
@@ -129,14 +114,14 @@ async def test_what_a_model_prints_comes_neither_between_the_messages_nor_withou
 
 async def test_a_worker_may_not_take_more_memory_than_its_limit(odd: Bundle, tmp_path: Path) -> None:
     greed = "\nModel.predict = lambda self, frame: bytearray(1 << 30)\n"
-    async with forked(resealed(odd, tmp_path / "greedy", GOOD + greed), memory_mib=1024) as worker:
+    async with forked(with_source(odd, tmp_path, GOOD_SOURCE + greed), memory_mib=1024) as worker:
         assert (await worker.call(rows(0.0)[4:]))["error"].startswith("MemoryError")
 
 
 async def test_two_workers_draw_numbers_of_their_own(odd: Bundle, tmp_path: Path) -> None:
     dice = "\nModel.predict_proba = lambda self, frame: np.random.uniform(size=(len(frame), 2))\n"
     dice += "Model.predict = lambda self, frame: [1] * len(frame)\n"
-    bundle = resealed(odd, tmp_path / "dice", GOOD + dice)
+    bundle = with_source(odd, tmp_path, GOOD_SOURCE + dice)
     drawn = []
     nursery = Nursery()
     nursery.need()
@@ -151,7 +136,7 @@ async def test_two_workers_draw_numbers_of_their_own(odd: Bundle, tmp_path: Path
 
 async def test_what_a_model_started_ends_with_its_worker(odd: Bundle, tmp_path: Path) -> None:
     children = "\nimport subprocess\nmodel.classes_ = [subprocess.Popen(['sleep', '60']) for _ in range(5)]\n"
-    async with forked(resealed(odd, tmp_path / "bomb", GOOD + children)) as worker:
+    async with forked(with_source(odd, tmp_path, GOOD_SOURCE + children)) as worker:
         sleepers = psutil.Process(worker.pid).children()
         assert len(sleepers) == 5
         await worker.kill()
@@ -297,7 +282,7 @@ async def test_whoever_comes_while_a_worker_hangs_is_refused_at_once(odd: Bundle
 async def test_a_model_that_does_not_load_is_refused_with_the_reason(
     odd: Bundle, tmp_path: Path, ending: str, told: str
 ) -> None:
-    broken = resealed(odd, tmp_path / "broken", f"import os\n{ending}\n")
+    broken = with_source(odd, tmp_path, f"import os\n{ending}\n")
     nursery = Nursery()
     with pytest.raises(ModelUnavailable, match=told):
         await WorkerRuntime.start(broken, WorkerSettings(start_timeout_seconds=3.0), nursery)

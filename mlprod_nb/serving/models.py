@@ -196,6 +196,8 @@ async def _warm(bundle: Bundle, runtime: Runtime) -> None:
         found = await runtime.score(typed(columns, rows, bundle.signature), rows)
     except ModelFailed as error:  # who deploys may read what callers are not told
         raise ExecutionFailed(f"the model fails on the warm-up rows: {error.__cause__ or error.message}") from None
+    except ModelUnavailable as error:
+        raise ExecutionFailed(f"on the warm-up rows {error.message}") from None
     if found.scores.shape != (rows,) or len(found.predictions) != rows:
         raise ExecutionFailed(
             f"the bundle gives {len(found.predictions)} predictions and scores of the shape {found.scores.shape} "

@@ -26,8 +26,13 @@ _LARGEST_REPLY = 1 << 28
 _END_SECONDS = 2.0
 _TOLD_SECONDS = 1.0
 
-GONE = (asyncio.IncompleteReadError, ConnectionError, orjson.JSONDecodeError)
-"""What a call raises whose worker has ended, or writes what is no message."""
+
+class Garbled(Exception):
+    """A worker wrote what is no message."""
+
+
+GONE = (asyncio.IncompleteReadError, ConnectionError, Garbled)
+"""What a call raises whose worker has ended, or makes no sense."""
 
 
 class ModelWorker:
@@ -54,12 +59,20 @@ class ModelWorker:
         await self._writer.drain()
         length = int.from_bytes(await self._reader.readexactly(_LENGTH_BYTES), "big")
         if length > _LARGEST_REPLY:  # the gateway's memory is not the model's to fill
-            raise ConnectionError("the reply is too long")
-        reply: dict[str, Any] = orjson.loads(await self._reader.readexactly(length))
+            raise Garbled
+        reply = _read(await self._reader.readexactly(length))
+        if not isinstance(reply, dict):
+            raise Garbled
         return reply
 
-    async def fate(self) -> str:
-        """Say how the worker ended, as ``was ended by SIGSEGV``; wait a moment to be told."""
+    async def fate(self, error: Exception | None = None) -> str:
+        """Say how the worker ended, as ``was ended by SIGSEGV``; wait a moment to be told.
+
+        Args:
+            error: What a call raised.
+        """
+        if isinstance(error, Garbled):
+            return "wrote what is no message"
         await asyncio.wait((self.ended,), timeout=_TOLD_SECONDS)
         if not self.ended.done():
             return "closed its connection"
@@ -79,6 +92,13 @@ class ModelWorker:
                 os.kill(self.pid, signal.SIGKILL)
             await asyncio.wait((self.ended,), timeout=_END_SECONDS)
         self._writer.close()
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Garbled from None
 
 
 class Nursery:
@@ -168,6 +188,7 @@ class _Process:
                 *lines, heard = (heard + data).split(b"\n")
                 for line in lines:
                     self._hear(*line.split())
+        await self.process.wait()
         self.over = True
         self._control.close()
         for asked in self._asked:

@@ -124,8 +124,8 @@ class WorkerRuntime:
                 reply = await worker.call(message)
         except TimeoutError:
             fate = f"did not answer within {self._settings.call_timeout_seconds:g} s"
-        except GONE:
-            fate = await worker.fate()
+        except GONE as error:
+            fate = await worker.fate(error)
         else:
             self._slowest = max(_FORGETS * self._slowest, loop.time() - self._began)
             return reply
@@ -176,9 +176,9 @@ class WorkerRuntime:
             reason = f"cannot load the model: {reply['error']}"
         except TimeoutError:
             reason = f"did not load the model within {limit:g} s"
-        except GONE:
+        except GONE as error:
             assert worker is not None
-            reason = f"{await worker.fate()} while it loaded the model"
+            reason = f"{await worker.fate(error)} while it loaded the model"
         finally:
             if worker is not None:
                 await worker.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import pickle
 import shutil
 import socket
@@ -11,7 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from starlette.applications import Starlette
 
 from mlprod_nb.access import tokens
 from mlprod_nb.clock import utc_now
-from mlprod_nb.registry.bundles import PYTHON_MODEL, Bundle, BundleStore, Description, seal
+from mlprod_nb.registry.bundles import MANIFEST, PYTHON_MODEL, Bundle, BundleStore, read_bundle
 from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.routing import EndpointSpec, Variant
 from mlprod_nb.serving.http import GatewayProtocol
@@ -38,6 +39,20 @@ from mlprod_nb.store import Revision, Store, revisions
 from tests.serving.oddity import Oddity
 
 ROWS = 300
+GOOD_SOURCE = """
+import numpy as np
+
+class Model:
+    def predict_proba(self, frame):
+        share = 1 / (1 + np.exp(-frame["distance"].to_numpy() / 1000))
+        return np.column_stack([1 - share, share])
+
+    def predict(self, frame):
+        return (self.predict_proba(frame)[:, 1] > 0.5).astype(int)
+
+model = Model()
+"""
+"""Source of a model that scores as :class:`Oddity` does, for :func:`with_source`."""
 
 
 def training_frame(seed: int = 0) -> pd.DataFrame:
@@ -103,14 +118,23 @@ class FromSource:
         return eval, (f"(lambda names: (exec({self.source!r}, names), names['model'])[1])({{}})",)
 
 
-def resealed(like: Bundle, folder: Path, source: str) -> Bundle:
-    """Return a bundle whose model is what some source defines, and which is otherwise like another one."""
+def with_source(like: Bundle, root: Path, source: str) -> Bundle:
+    """Return a whole bundle whose model is what some source defines, and which is otherwise like another one."""
+    return read_bundle(forged(like, root, {f"{PYTHON_MODEL}/model.pkl": pickle.dumps(FromSource(source))}))
+
+
+def forged(like: Bundle, root: Path, files: dict[str, bytes]) -> Path:
+    """Make a bundle below a folder, like another one but for some files; no check of their sense is made."""
+    folder = root / "forged"
     shutil.copytree(like.path, folder)
-    model = folder / PYTHON_MODEL / "model.pkl"
-    model.chmod(0o644)
-    model.write_bytes(pickle.dumps(FromSource(source)))
-    described = {field.name: getattr(like.manifest, field.name) for field in fields(Description)}
-    return seal(folder, Description(**described))
+    for name, data in files.items():
+        (folder / name).chmod(0o644)
+        (folder / name).write_bytes(data)
+    digests = like.manifest.files | {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    manifest = replace(like.manifest, files=digests).to_json()
+    (folder / MANIFEST).chmod(0o644)
+    (folder / MANIFEST).write_bytes(manifest)
+    return folder.rename(root / hashlib.sha256(manifest).hexdigest())
 
 
 def row(distance: float = 1200.0, carrier: str = "AA") -> dict[str, Any]:
