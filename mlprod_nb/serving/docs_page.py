@@ -118,7 +118,8 @@ def _operation(path: str, verb: str, operation: dict[str, Any], base_url: str) -
 def _body(operation: dict[str, Any]) -> str:
     if "requestBody" not in operation:
         return ""
-    return _fields(operation["requestBody"]["content"]["application/json"]["schema"])
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    return f"<p>{_kind(schema)}.</p>" if "$ref" in schema else _fields(schema)
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
@@ -128,19 +129,24 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
 def _fields(schema: dict[str, Any]) -> str:
     rows = []
     for name, field in schema["properties"].items():
-        kind = field.get("type", "any")
-        shown = " or ".join(kind) if isinstance(kind, list) else kind
-        described = field.get("description", "")
-        if name == "feedback":
-            described = "Each with " + ", ".join(field["items"]["properties"]) + "."
-        rows.append(f"<tr><td><code>{_text(name)}</code></td><td>{_text(shown)}</td><td>{_text(described)}</td></tr>")
+        cells = f"<td>{_kind(field)}</td><td>{_text(field.get('description', ''))}</td>"
+        rows.append(f"<tr><td><code>{_text(name)}</code></td>{cells}</tr>")
     return f"<table>{''.join(rows)}</table>"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """Return what a value is, in HTML: the name of a schema, or its types."""
+    if "$ref" in schema:
+        return _text(schema["$ref"].rpartition("/")[2])
+    kind = schema.get("type", "any")
+    shown = _text(" or ".join(kind) if isinstance(kind, list) else kind)
+    return f"{shown} of {_kind(schema['items'])}" if schema.get("items") else shown
 
 
 def _curl(path: str, verb: str, operation: dict[str, Any], base_url: str) -> Iterator[str]:
     tail = " \\"
     last = not operation["security"]
-    yield f"curl {base_url}{path.replace('{name}', 'NAME')}{'' if last else tail}"
+    yield f"curl {base_url}{path.replace('{name}', 'NAME').replace('{version}', '1')}{'' if last else tail}"
     if last:
         return
     yield f'  -H "Authorization: Bearer $TOKEN"{tail if verb == "post" else ""}'

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from mlprod_nb.registry.bundles import Column, ColumnType
-from mlprod_nb.serving.protocols.feedback import KINDS
+from mlprod_nb.serving.admission import VARIANT_HEADER
+from mlprod_nb.serving.openapi_schemas import SCHEMAS, Schema, array, members, reference, text
+from mlprod_nb.serving.protocols import invocations
+from mlprod_nb.serving.protocols.open_inference import BINARY, DATATYPES, HEADER_LENGTH
 from mlprod_nb.serving.routes import LiveEndpoint
 
-Schema = dict[str, Any]
-
+_JSON = invocations.JSON
 _TYPES: dict[ColumnType, str] = {"double": "number", "long": "integer", "boolean": "boolean", "string": "string"}
 _EXAMPLES: dict[ColumnType, Any] = {"double": 1.5, "long": 1, "boolean": True, "string": "a"}
 _EXAMPLE_COLUMNS = (Column("distance", "double", nullable=False), Column("carrier", "string", nullable=False))
+_EXAMPLE_FEEDBACK = {"feedback": [{"prediction_id": "019ab3a0-7c1e-7a55-8d5e-3f2b1c0d9e8f", "value": 1}]}
 _PROBLEMS = {
-    "400": "The body is not JSON or not of this form.",
+    "400": "The body is not JSON or not of this form; the problem names the place.",
     "401": "There is no valid token.",
     "403": "The token's role may not do this.",
-    "404": "There is no such endpoint.",
+    "404": "There is no such endpoint, variant or version.",
     "413": "The body is too large.",
+    "415": "The body is of a media type that is not read here.",
     "422": "A column or value does not fit; the problem names it.",
+    "429": "More is asked at once than can be answered; send the same again after Retry-After seconds.",
+    "500": "The model failed on these rows, or the gateway did; its log tells why under the request id.",
     "503": "The gateway cannot answer now, or cannot log what it would answer.",
     "504": "The deadline passed.",
 }
+_READING = ("401", "403", "404")
+_SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"password": []}]
 
 
 def document(endpoints: Iterable[LiveEndpoint]) -> dict[str, Any]:
@@ -33,29 +43,13 @@ def document(endpoints: Iterable[LiveEndpoint]) -> dict[str, Any]:
     Args:
         endpoints: The endpoints to describe by name; the general paths are always there.
     """
-    paths: dict[str, Any] = {
-        "/endpoints/{name}/invocations": {
-            "parameters": [_NAME],
-            "post": _invocation("predict", "Ask an endpoint for predictions", _EXAMPLE_COLUMNS, ""),
-        },
-        "/invocations": {
-            "post": _invocation("predict_only", "Ask the only endpoint for predictions", _EXAMPLE_COLUMNS, "")
-        },
-        "/endpoints/{name}/feedback": {"parameters": [_NAME], "post": _feedback()},
-        "/endpoints": {"get": _read("endpoints", "List the endpoints", "Every endpoint, and those that did not load.")},
-        "/endpoints/{name}": {
-            "parameters": [_NAME],
-            "get": _read("endpoint", "Describe an endpoint", "Its revision, variants, shares and signature."),
-        },
-        "/metrics": {"get": _read("metrics", "Read the metrics", "Prometheus's text format.", media="text/plain")},
-        "/health/live": {"get": _health("live", "Whether the process answers")},
-        "/health/ready": {"get": _health("ready", "Whether everything is loaded and the log can be written")},
-    }
+    paths = {**_own_paths(), **_health_paths(), **_mlflow_paths(), **_inference_paths()}
     for live in endpoints:
-        operation = _invocation(
-            f"predict_{live.name}", f"Ask {live.name} for predictions", live.signature.columns, live.spec.unit
-        )
-        paths[f"/endpoints/{live.name}/invocations"] = {"post": operation}
+        columns, what = live.signature.columns, f"Ask {live.name} for predictions"
+        predict = _invocation(f"predict_{live.name}", what, columns, live.spec.unit)
+        paths[f"/endpoints/{live.name}/invocations"] = {"post": predict}
+        infer = _inference(f"infer_{live.name}", f"{what} in tensors", columns)
+        paths[f"/v2/models/{live.name}/infer"] = {"post": infer}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -63,86 +57,182 @@ def document(endpoints: Iterable[LiveEndpoint]) -> dict[str, Any]:
             "version": version("mlprod_nb"),
             "description": "Predictions over HTTP. A reply means that the prediction is logged, on disk.",
         },
+        "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Predictions": _PREDICTIONS, "Problem": _PROBLEM},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "password": {"type": "http", "scheme": "basic", "description": "The token as password, any user."},
+            },
+            "schemas": SCHEMAS,
         },
     }
 
 
-_NAME = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "description": "The endpoint's name.",
-    "schema": {"type": "string"},
-}
-_PREDICTIONS: Schema = {
-    "type": "object",
-    "description": "Every list has one value a row, in the request's order.",
-    "required": ["predictions", "scores", "prediction_ids", "variant", "model_version"],
-    "properties": {
-        "predictions": {"type": "array", "items": {}, "description": "The predicted labels or values."},
-        "scores": {
-            "type": "array",
-            "items": {"type": "number"},
-            "description": "Probability of the last of two classes, or of the predicted one of more; or the value.",
+def _own_paths() -> dict[str, Any]:
+    predict = _invocation("predict", "Ask an endpoint for predictions", _EXAMPLE_COLUMNS, "")
+    only = _invocation("invoke_only", "Ask the only endpoint for predictions", _EXAMPLE_COLUMNS, "")
+    feedback = {
+        **_operation("feedback", "Say what became of predictions", reference("Accepted"), _but_not("500")),
+        "requestBody": _content({_JSON: {"schema": reference("Feedback"), "example": _EXAMPLE_FEEDBACK}}),
+    }
+    return {
+        "/endpoints/{name}/invocations": {"parameters": [_NAME], "post": predict},
+        "/invocations": {"post": only},
+        "/endpoints/{name}/feedback": {"parameters": [_NAME], "post": feedback},
+        "/endpoints": {"get": _operation("endpoints", "List the endpoints", reference("Endpoints"), ("401", "403"))},
+        "/endpoints/{name}": {
+            "parameters": [_NAME],
+            "get": _operation("endpoint", "Describe an endpoint", reference("Endpoint"), (*_READING, "503")),
         },
-        "prediction_ids": {"type": "array", "items": {"type": "string"}, "description": "Keys for feedback (UUIDv7)."},
-        "variant": {"type": "array", "items": {"type": "string"}, "description": "Which variant answered."},
-        "model_version": {"type": "array", "items": {"type": "string"}, "description": "As flights/3."},
-        "client_ids": {"type": "array", "items": {}, "description": "Echoed where they were sent."},
-    },
-}
-_PROBLEM: Schema = {
-    "type": "object",
-    "description": "A problem document (RFC 9457).",
-    "required": ["type", "title", "status", "detail", "request_id"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong and what to do."},
-        "request_id": {"type": "string"},
-        "column": {"type": "string"},
-        "row": {"type": "integer"},
-        "nearest": {"type": "string", "description": "The name that was perhaps meant."},
-    },
-}
+        "/metrics": {
+            "get": _operation("metrics", "Read the metrics", text("Prometheus."), ("401", "403"), media="text/plain")
+        },
+    }
+
+
+def _health_paths() -> dict[str, Any]:
+    ready = "Whether everything is loaded and the log can be written"
+    return {
+        "/health/live": {"get": _health("live", "Whether the process answers", "Live")},
+        "/health/ready": {"get": _health("ready", ready, "Readiness")},
+        "/health": {"get": _health("health", f"{ready}, for MLflow's clients", "Ready")},
+        "/ping": {"get": _health("ping", f"{ready}, for MLflow's clients", "Ready")},
+        "/v2/health/live": {
+            "get": _health("server_live", "Whether the process answers, in tensors' terms", "ServerLive")
+        },
+        "/v2/health/ready": {"get": _health("server_ready", f"{ready}, in tensors' terms", "Ready")},
+    }
+
+
+def _mlflow_paths() -> dict[str, Any]:
+    listing = _operation("deployments", "List the endpoints for MLflow", reference("MlflowEndpoints"), ("401", "403"))
+    one = _operation("deployment", "Describe an endpoint for MLflow", reference("MlflowEndpoint"), (*_READING, "503"))
+    about = _operation("version", "Tell the gateway's version", text(), (), media="text/plain")
+    return {
+        "/version": {"get": {**about, "security": []}},
+        "/api/2.0/endpoints/": {"get": listing},
+        "/api/2.0/endpoints/{name}": {"parameters": [_NAME], "get": one},
+    }
+
+
+def _inference_paths() -> dict[str, Any]:
+    server = _operation("server", "Tell what the server is", reference("ServerMetadata"), ())
+    paths: dict[str, Any] = {"/v2": {"get": {**server, "security": []}}}
+    for prefix, path, parameters in (
+        ("", "/v2/models/{name}", [_NAME]),
+        ("version_", "/v2/models/{name}/versions/{version}", [_NAME, _VERSION]),
+    ):
+        problems = (*_READING, "503")
+        model = _operation(f"{prefix}model", "Tell what a model takes and gives", reference("ModelMetadata"), problems)
+        ready = _operation(f"{prefix}model_ready", "Whether a model is loaded", reference("ModelReady"), problems)
+        infer = _inference(f"{prefix}model_infer", "Ask a model for predictions in tensors", _EXAMPLE_COLUMNS)
+        paths[path] = {"parameters": parameters, "get": model}
+        paths[f"{path}/ready"] = {"parameters": parameters, "get": ready}
+        paths[f"{path}/infer"] = {"parameters": parameters, "post": infer}
+    return paths
+
+
+def _parameter(name: str, description: str, schema: Schema, *, where: str = "header") -> dict[str, Any]:
+    required = where == "path"
+    return {"name": name, "in": where, "required": required, "description": description, "schema": schema}
+
+
+_NAME = _parameter("name", "The endpoint's name.", text(), where="path")
+_VERSION = _parameter("version", "The version of a variant.", text(), where="path")
+_UNIT = _parameter(invocations.UNIT_HEADER, "Who is randomised, for every row.", text())
+_MOMENT = _parameter(invocations.EVENT_TIME_HEADER, "When the rows happened, ISO 8601.", text())
+_CLIENT_ID = _parameter(invocations.CLIENT_ID_HEADER, "Echoed for every row, and nothing else.", text())
+_VARIANT = _parameter(VARIANT_HEADER, "The variant that must answer; needs the right to deploy.", text())
+_EXPLAIN = _parameter(invocations.EXPLAIN_HEADER, "Whether to explain each row's score.", {"type": "boolean"})
+_HEADER_LENGTH = _parameter(HEADER_LENGTH, "How many bytes of the body are JSON; all where left out.", text())
+
+
+def _operation(
+    operation_id: str, summary: str, reply: Schema, problems: Iterable[str], *, media: str = _JSON
+) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "security": _SECURITY,
+        "responses": {
+            "200": {
+                "description": SCHEMAS.get(reply.get("$ref", "").rpartition("/")[2], {}).get("description", summary),
+                "headers": {
+                    "x-request-id": {"description": "Under which the gateway's log tells more.", "schema": text()}
+                },
+                "content": {media: {"schema": reply}},
+            },
+            **{status: _problem(_PROBLEMS[status], status) for status in sorted(problems)},
+            "default": _problem("Any other problem.", ""),
+        },
+    }
+
+
+def _problem(description: str, status: str) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": reference("Problem")}}
+    if status not in {"429", "503"}:
+        return {"description": description, "content": content}
+    seconds = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    return {"description": description, "headers": {"retry-after": seconds}, "content": content}
+
+
+def _but_not(*statuses: str) -> list[str]:
+    return [status for status in _PROBLEMS if status not in statuses]
+
+
+def _content(content: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": content}
+
+
+def _health(operation_id: str, summary: str, schema: str) -> dict[str, Any]:
+    operation = _operation(operation_id, summary, reference(schema), ())
+    if "Live" not in schema:
+        content = {_JSON: {"schema": reference(schema)}}
+        operation["responses"]["503"] = {"description": "Not now.", "content": content}
+    return {**operation, "security": []}
 
 
 def _invocation(operation_id: str, summary: str, columns: Sequence[Column], unit: str) -> dict[str, Any]:
     return {
-        "operationId": operation_id,
-        "summary": summary,
-        "security": [{"token": []}],
-        "requestBody": {"required": True, "content": {"application/json": _invocation_body(columns, unit)}},
-        "responses": {
-            "200": {
-                "description": "The predictions, which are logged.",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Predictions"}}},
-            },
-            **_problems(),
-        },
+        **_operation(operation_id, summary, reference("Predictions"), _PROBLEMS),
+        "parameters": [_UNIT, _MOMENT, _CLIENT_ID, _EXPLAIN, _VARIANT],
+        "requestBody": _content(
+            {
+                _JSON: _invocation_body(columns, unit),
+                invocations.CSV: {
+                    "schema": text("A line of column names, then a line a row; an empty cell is missing."),
+                    "example": _csv(columns),
+                },
+            }
+        ),
     }
 
 
 def _invocation_body(columns: Sequence[Column], unit: str) -> dict[str, Any]:
-    rows = {"type": "array", "items": {"type": "object"}}
-    values = {column.name: {"type": "array", "items": {"type": _json_type(column)}} for column in columns}
+    values = {column.name: array({"type": _json_type(column)}) for column in columns}
+    one_a_row = {"type": ["array", "null"]}
     properties: Schema = {
-        "inputs": {"type": "object", "properties": values, "description": "A list of values for each column."},
-        "dataframe_split": {
-            "type": "object",
-            "properties": {"columns": {"type": "array"}, "data": {"type": "array"}},
-            "description": "pandas: frame.to_dict(orient='split').",
+        "inputs": {
+            "type": ["object", "array"],
+            "properties": values,
+            "description": "A list of values for each column, or rows as lists in the signature's order.",
         },
-        "dataframe_records": {**rows, "description": "pandas: frame.to_dict(orient='records')."},
-        "instances": {**rows, "description": "Rows as objects, or as lists in the signature's order."},
-        "units": {"type": "array", "items": {"type": "string"}, "description": "Who is randomised, one a row."},
-        "event_time": {"description": "ISO 8601, one for all rows or a list; the present where left out."},
-        "client_ids": {"type": "array", "items": {}, "description": "Echoed, and nothing else."},
+        "dataframe_split": members(
+            "pandas: frame.to_dict(orient='split').",
+            {"data": array(array({}))},
+            {"columns": array(text()), "index": array({})},
+        ),
+        "dataframe_records": array({"type": "object"}, "pandas: frame.to_dict(orient='records')."),
+        "instances": array({}, "Rows as objects, or as lists in the signature's order."),
+        "units": {**one_a_row, "items": {"type": ["string", "integer", "null"]}, "description": "Who is randomised."},
+        "event_time": {
+            "type": ["string", "array", "null"],
+            "description": "ISO 8601, one for all rows or a list; the present where left out.",
+        },
+        "client_ids": {**one_a_row, "items": {}, "description": "Echoed, and nothing else."},
+        "explain": {"type": "boolean", "description": "Whether to explain each row's score, by column."},
+        "params": {"type": ["object", "null"], "maxProperties": 0, "description": "No model takes any."},
     }
     example: dict[str, Any] = {"inputs": {column.name: [_EXAMPLES[column.type]] for column in columns}}
     if unit:
@@ -156,53 +246,27 @@ def _invocation_body(columns: Sequence[Column], unit: str) -> dict[str, Any]:
     return {"schema": schema, "example": example}
 
 
-def _feedback() -> dict[str, Any]:
-    row: Schema = {
-        "type": "object",
-        "required": ["prediction_id", "value"],
-        "additionalProperties": False,
-        "properties": {
-            "prediction_id": {"type": "string"},
-            "value": {"type": ["string", "number", "boolean"]},
-            "kind": {"type": "string", "enum": list(KINDS), "default": "label"},
-            "name": {"type": "string", "default": "label"},
-            "source": {"type": "string"},
-            "event_time": {"type": "string", "format": "date-time"},
-        },
+def _csv(columns: Sequence[Column]) -> str:
+    page = io.StringIO()
+    csv.writer(page).writerows([[column.name for column in columns], [_EXAMPLES[column.type] for column in columns]])
+    return page.getvalue()
+
+
+def _inference(operation_id: str, summary: str, columns: Sequence[Column]) -> dict[str, Any]:
+    example = {
+        "inputs": [
+            {"name": column.name, "datatype": DATATYPES[column.type], "shape": [1], "data": [_EXAMPLES[column.type]]}
+            for column in columns
+        ]
     }
-    rows: Schema = {"type": "array", "items": row}
-    schema: Schema = {"type": "object", "required": ["feedback"], "properties": {"feedback": rows}}
-    example = {"feedback": [{"prediction_id": "019ab3a0-7c1e-7a55-8d5e-3f2b1c0d9e8f", "value": 1}]}
+    binary = {"schema": {"type": "string", "contentMediaType": BINARY, "description": "JSON, then the tensors' bytes."}}
+    operation = _operation(operation_id, summary, reference("InferReply"), _PROBLEMS)
+    operation["responses"]["200"]["content"][BINARY] = binary
     return {
-        "operationId": "feedback",
-        "summary": "Say what became of predictions",
-        "security": [{"token": []}],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
-        "responses": {"200": {"description": "How many were accepted, all on disk."}, **_problems()},
+        **operation,
+        "parameters": [_UNIT, _MOMENT, _CLIENT_ID, _VARIANT, _HEADER_LENGTH],
+        "requestBody": _content({_JSON: {"schema": reference("InferRequest"), "example": example}, BINARY: binary}),
     }
-
-
-def _read(operation_id: str, summary: str, description: str, *, media: str = "application/json") -> dict[str, Any]:
-    return {
-        "operationId": operation_id,
-        "summary": summary,
-        "security": [{"token": []}],
-        "responses": {"200": {"description": description, "content": {media: {}}}, **_problems("401", "403", "404")},
-    }
-
-
-def _health(operation_id: str, summary: str) -> dict[str, Any]:
-    return {
-        "operationId": operation_id,
-        "summary": summary,
-        "security": [],
-        "responses": {"200": {"description": "Yes."}, "503": {"description": "No; the reasons are listed."}},
-    }
-
-
-def _problems(*statuses: str) -> dict[str, Any]:
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _PROBLEMS[status], "content": content} for status in statuses or _PROBLEMS}
 
 
 def _json_type(column: Column) -> str | list[str]:
