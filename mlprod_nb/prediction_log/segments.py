@@ -1,23 +1,28 @@
 """Segments: append-only files, one open at a time in each gateway process, synced in groups.
 
 Guarantee: when a record's ``done`` is called without an error, the record is on the disk, and a power loss or
-``kill -9`` at any moment does not lose it; a record is in the log at most once.
+``kill -9`` at any moment does not lose it; a record is in the log at most once. Over a storage that does not sync, the
+operating system has it, and ``kill -9`` does not lose it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 
 from mlprod_nb.clock import Clock, utc_now
 from mlprod_nb.errors import Unavailable
 from mlprod_nb.prediction_log.framing import MAGIC
-from mlprod_nb.prediction_log.storage import AppendFile, DiskStorage, Storage
+from mlprod_nb.prediction_log.reserve import Reserve
+from mlprod_nb.prediction_log.storage import AppendFile, DiskStorage, NoRoom, Storage
 
 SUFFIX = ".seg"
 _MAX_BYTES = 64 * 1024 * 1024
@@ -40,13 +45,17 @@ class SegmentWriter:
 
     One thread takes all records that wait, writes them, and syncs once for all of them: while one group is being
     synced, the next one forms. After a failed write or sync nothing is appended any more: what the disk then holds is
-    unknown, so every record that waits fails, and the owner opens a new writer.
+    unknown, so every record that waits fails, and the owner opens a new writer. Where the disk is full, what it holds
+    is known: the records that are whole are acknowledged, the reserve is given back and the others go into a new
+    segment.
 
     Args:
         folder: Where segments are; made where it does not exist.
         storage: The disk.
         max_bytes: A segment does not grow beyond this, unless by a single record.
         clock: Gives the present moment, for names that sort by age.
+        reserve: Space that is given back when the disk is full; may be shared with other writers.
+        observe: Takes how long one group's write and sync took, seconds; called in the log's thread.
 
     Raises:
         OSError: The first segment cannot be made.
@@ -59,9 +68,13 @@ class SegmentWriter:
         storage: Storage | None = None,
         max_bytes: int = _MAX_BYTES,
         clock: Clock = utc_now,
+        reserve: Reserve | None = None,
+        observe: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self._storage = storage or DiskStorage()
+        self._reserve = reserve or Reserve(folder, 0, storage=self._storage)
+        self._observe = observe
         self._max_bytes = max_bytes
         self._clock = clock
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -104,12 +117,10 @@ class SegmentWriter:
     def _run(self) -> None:
         while group := self._take():
             try:
-                self._append(b"".join([waiting.record for waiting in group]))
+                self._write(group)
             except BaseException as error:  # noqa: BLE001 (whatever it is, the segment must not be written again)
                 self._fail(error, group)
                 break
-            for waiting in group:
-                waiting.done(None)
         try:
             self._file.close()
         except OSError as error:
@@ -140,12 +151,35 @@ class SegmentWriter:
             self._queue.put(None)  # nothing comes behind the end, so it is put back for the next look
         return following
 
+    def _write(self, group: list[_Waiting]) -> None:
+        """Write records, and acknowledge each and take it out of the group when it is on the disk."""
+        while group:
+            seen, began = self._reserve.given_back, time.perf_counter()
+            full: NoRoom | None = None
+            try:
+                self._append(b"".join([waiting.record for waiting in group]))
+                kept = len(group)
+            except NoRoom as error:
+                full, kept = error, _whole(group, error.written)
+            self._observe(time.perf_counter() - began)
+            on_disk, group[:kept] = group[:kept], []
+            for waiting in on_disk:
+                waiting.done(None)
+            if full is not None:
+                if not self._reserve.give_back(seen):
+                    raise full
+                self._change()
+
     def _append(self, data: bytes) -> None:
         if self._size > len(MAGIC) and self._size + len(data) > self._max_bytes:
-            full, self._file = self._file, self._open()
-            full.close()
+            self._change()
         self._file.append(data)
         self._size += len(data)
+
+    def _change(self) -> None:
+        """Go on in a new segment."""
+        before, self._file = self._file, self._open()
+        before.close()
 
     def _fail(self, error: BaseException, group: list[_Waiting]) -> None:
         with self._entry:
@@ -159,14 +193,23 @@ class SegmentWriter:
     def _open(self) -> AppendFile:
         """Make the next segment; its name sorts after every one that is there, also when the clock stepped back."""
         self._newest = max(self._clock().astimezone(UTC), self._newest + _TICK)
-        file = self._storage.create(self._folder / segment_name(self._newest, secrets.token_hex(4)))
+        path = self._folder / segment_name(self._newest, secrets.token_hex(4))
+        file = self._storage.create(path)
         try:
             file.append(MAGIC)
         except BaseException:
             file.close()
+            with contextlib.suppress(OSError):
+                self._storage.remove(path)
             raise
         self._size = len(MAGIC)
         return file
+
+
+def _whole(group: list[_Waiting], written: int) -> int:
+    """Return how many records are whole in the first bytes of a group."""
+    ends = accumulate(len(waiting.record) for waiting in group)
+    return sum(end <= written for end in ends)
 
 
 def segment_name(moment: datetime, tail: str) -> str:
