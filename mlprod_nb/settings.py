@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,6 +66,32 @@ class WorkerSettings(_Table):
     call_timeout_seconds: float = Field(10.0, gt=0, description="Time a model worker has to answer one batch.")
 
 
+class LogSettings(_Table):
+    """``[log]``: the prediction log."""
+
+    reserve_mib: int = Field(
+        16, ge=0, description="Disk space that each gateway worker keeps and gives back when the disk is full, MiB."
+    )
+    max_waiting_mib: int = Field(
+        64, ge=1, description="Most rows that wait for the disk in one worker, MiB; what comes then is refused at once."
+    )
+
+
+class EndpointSettings(_Table):
+    """``[endpoints.NAME]``: what holds for one endpoint.
+
+    Guarantee: with ``durability = "synced"``, an answer that does not say ``logged: false`` survives a power loss; with
+    ``"process"``, it survives the end of every process, ``kill -9`` included, and not a power loss.
+    """
+
+    durability: Literal["synced", "process"] = Field(
+        "synced", description="Where a prediction is before it is answered: on the disk, or with the operating system."
+    )
+    on_log_failure: Literal["refuse", "answer"] = Field(
+        "refuse", description="What is done where the log cannot be written: 503, or an answer that is not logged."
+    )
+
+
 class Settings(_Table):
     """All settings of one workspace."""
 
@@ -74,7 +101,18 @@ class Settings(_Table):
     registry: RegistrySettings = RegistrySettings()
     reports: ReportSettings = ReportSettings()
     model_worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+    endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    def strangers(self, endpoints: Collection[str]) -> list[str]:
+        """Return a sentence on each table of an endpoint that does not exist, with the nearest that does."""
+        found = []
+        for name in sorted(set(self.endpoints) - set(endpoints)):
+            suggestion = nearest(name, endpoints)
+            hint = f" Did you mean {suggestion!r}?" if suggestion else ""
+            found.append(f"{FILE_NAME}: [endpoints.{name}] is about no endpoint that is deployed.{hint}")
+        return found
 
 
 class Layout:
@@ -166,5 +204,6 @@ def _set(data: dict[str, Any], path: list[str], value: str) -> None:
 def _keys(location: tuple[int | str, ...]) -> list[str]:
     table: Any = Settings
     for part in location:
-        table = table.model_fields[str(part)].annotation
+        # Below "endpoints" stands a name that is nobody's field.
+        table = EndpointSettings if location[0] == "endpoints" else table.model_fields[str(part)].annotation
     return list(table.model_fields)

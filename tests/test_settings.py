@@ -60,3 +60,21 @@ def test_a_workspace_is_found_from_below(root: Path) -> None:
 def test_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="mlprod init"):
         settings.open_root(tmp_path)
+
+
+def test_an_endpoint_s_table_is_known_by_its_name_and_misspelt_keys_are_answered(root: Path) -> None:
+    (root / "mlprod.toml").write_text('[endpoints.flights]\ndurability = "process"\n', encoding="utf-8")
+    loaded = settings.load(root)
+    assert loaded.endpoints["flights"].durability == "process"
+    assert loaded.endpoints["flights"].on_log_failure == "refuse"
+    (root / "mlprod.toml").write_text('[endpoints.flights]\ndurabilty = "process"\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"endpoints\.flights\.durabilty.*Did you mean 'durability'"):
+        settings.load(root)
+
+
+def test_a_table_of_an_endpoint_that_does_not_exist_names_the_nearest_that_does(root: Path) -> None:
+    (root / "mlprod.toml").write_text("[endpoints.fligths]\n[endpoints.delay]\n[endpoints.x]\n", encoding="utf-8")
+    assert settings.load(root).strangers(["flights", "delay"]) == [
+        "mlprod.toml: [endpoints.fligths] is about no endpoint that is deployed. Did you mean 'flights'?",
+        "mlprod.toml: [endpoints.x] is about no endpoint that is deployed.",
+    ]

@@ -23,6 +23,7 @@ class GatewayStatus:
         problem: Why it is not ready; empty where it is.
         workers: How many worker processes it has.
         restarts: How many of them were replaced since it started.
+        log: Whether the prediction log can be written: ``ok``; ``on_reserve`` or ``failed``, and why.
     """
 
     running: bool
@@ -32,6 +33,7 @@ class GatewayStatus:
     problem: str
     workers: int = 0
     restarts: int = 0
+    log: str = "ok"
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,8 @@ def _gateway(context: Context) -> GatewayStatus:
     if record is None:
         return GatewayStatus(False, "", None, None, "not running")
     found = local.condition(context.root)
-    return GatewayStatus(True, record.url, record.pid, record.started_at, found.problem, found.workers, found.restarts)
+    kept = (found.problem, found.workers, found.restarts, found.log)
+    return GatewayStatus(True, record.url, record.pid, record.started_at, *kept)
 
 
 def _endpoint(context: Context, revision: Revision) -> list[EndpointStatus]:
@@ -182,6 +185,9 @@ def _verdict(gateway: GatewayStatus, endpoints: tuple[EndpointStatus, ...], repo
         return Verdict("alarm", "the gateway is not running, so no endpoint answers.", "%mlprod up")
     if gateway.problem and gateway.running:
         return Verdict("alarm", f"the gateway is not ready: {gateway.problem}")
+    if gateway.log.startswith("on_reserve"):
+        reason = gateway.log.removeprefix("on_reserve: ")
+        return Verdict("warn", f"predictions are answered and logged for a while yet: {reason}")
     if not endpoints:
         where = f"the gateway is up at {gateway.url}; " if gateway.running else ""
         action = "%mlprod deploy MODEL@ALIAS" if gateway.running else "%mlprod up"

@@ -156,6 +156,7 @@ class _Handlers:
         health = self._gateway.health
         workers = {"running": health.workers, "restarts": health.restarts}
         document = {"status": status, "id": health.gateway_id, "reasons": reasons, "workers": workers}
+        document["log"] = asdict(self._gateway.plane.log.condition)
         return _json(document, 200 if status == "ready" else 503)
 
     async def metrics(self, request: Request) -> Response:
@@ -237,8 +238,8 @@ def _readiness(gateway: Gateway) -> tuple[str, list[str]]:
     if gateway.health.status != "serving":
         return gateway.health.status, []
     reasons = [f"endpoint {name!r} could not be loaded" for name in sorted(gateway.book.table.unavailable)]
-    if gateway.plane.log.failed:
-        reasons.append("the prediction log cannot be written")
+    if gateway.plane.log.condition.state == "failed":
+        reasons.append(f"the prediction log cannot be written: {gateway.plane.log.condition.reason}")
     reasons.extend(gateway.health.troubles)
     return ("degraded" if reasons else "ready"), reasons
 

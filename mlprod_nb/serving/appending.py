@@ -1,203 +1,184 @@
-"""Writing to the prediction log: rows of several requests in one record, and recovery where it could not be written."""
+"""Writing to the prediction log: each endpoint at its durability, with a reserve, and recovery after a failure."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Literal
 
-import numpy as np
-
-from mlprod_nb.columns import Block, Columns, concatenate, join
-from mlprod_nb.errors import Unavailable
-from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch, encode_feedback, encode_predictions
+from mlprod_nb.prediction_log.reserve import Reserve
+from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch
 from mlprod_nb.prediction_log.segments import SegmentWriter
-from mlprod_nb.serving.errors import LogUnavailable
+from mlprod_nb.prediction_log.storage import DiskStorage, Storage
+from mlprod_nb.serving.log_lane import LogLane
 from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.settings import EndpointSettings, LogSettings
 
-_RETRY_SECONDS = 1.0
-_MOST_ROWS = 4096
+RETRY_SECONDS = 1.0
+LEAST_FREE = 1024 * 1024
+"""A full disk with less room than this is not written again: the next record would fail, and leave a file behind."""
+
+_MIB = 1024 * 1024
+_STATES = ("ok", "on_reserve", "failed")
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Waiting:
-    batch: PredictionBatch
-    kind: tuple[Any, ...]
-    synced: asyncio.Future[None]
+class LogCondition:
+    """Whether the log can be written.
+
+    Attributes:
+        state: ``"ok"``; ``"on_reserve"``: yes, and the disk has no room for the reserve; ``"failed"``: no.
+        reason: Why, in words that name no path; empty where it is ``"ok"``.
+    """
+
+    state: Literal["ok", "on_reserve", "failed"] = "ok"
+    reason: str = ""
 
 
 class LogAppender:
-    """Appends rows and returns when they are on disk.
+    """Appends rows and returns when they are where their endpoint wants them.
 
-    While one group of rows is encoded and synced, the rows of the requests that arrive wait together for the next; a
-    lone request waits for nobody. After a failed sync a segment is never written again, since what the disk holds is
-    unknown; every second :meth:`run` tries to open another.
+    Guarantee: when :meth:`predictions` returns, rows of an endpoint whose durability is ``"synced"`` are on the disk
+    and survive a power loss; rows of a ``"process"`` endpoint are with the operating system and survive ``kill -9``,
+    but no power loss. The two never share a segment, since a power loss may tear holes into the latter's.
+
+    After a failed sync a segment is never written again, since what the disk holds is unknown; every second :meth:`run`
+    tries to open another, and to keep the reserve again that was given back to a full disk.
 
     Args:
         folder: Where the segments are.
         telemetry: Counts the records.
-        open_writer: Opens a segment.
+        log: The reserve's size, and how much may wait.
+        endpoints: The settings of endpoints; those of others are the defaults.
+        slot: The worker's place in its gateway.
+        open_storage: Opens the disk; called with ``synced=True``, and with ``synced=False`` where an endpoint asks.
     """
 
     def __init__(
-        self, folder: Path, telemetry: Telemetry, open_writer: Callable[[Path], SegmentWriter] = SegmentWriter
+        self,
+        folder: Path,
+        telemetry: Telemetry,
+        log: LogSettings | None = None,
+        endpoints: Mapping[str, EndpointSettings] | None = None,
+        *,
+        slot: int = 0,
+        open_storage: Callable[..., Storage] = DiskStorage,
     ) -> None:
+        log, endpoints = log or LogSettings(), endpoints or {}
         self._folder = folder
         self._telemetry = telemetry
-        self._open_writer = open_writer
-        self._writer = open_writer(folder)
-        self._waiting: deque[_Waiting] = deque()
-        self._busy = False
-        self._task: asyncio.Task[None] | None = None
+        self._storage = open_storage(synced=True)
+        self._reserve = Reserve(folder, log.reserve_mib * _MIB, slot=slot, storage=self._storage)
+        self._reserve_words = f"the log's reserve of {log.reserve_mib} MiB"
+        self._unlogged = frozenset(name for name, each in endpoints.items() if each.on_log_failure == "answer")
+        unsynced = [name for name, each in endpoints.items() if each.durability == "process"]
+        self._synced = self._lane(self._storage, log)
+        self._unsynced = dict.fromkeys(unsynced, self._lane(open_storage(synced=False), log)) if unsynced else {}
+        self._lanes = [self._synced, *list(self._unsynced.values())[:1]]
+        self._told = LogCondition()
+        self._keep_reserve()
+        telemetry.log_lag.set_function(lambda: max(lane.lag() for lane in self._lanes))
+        telemetry.log_queue.set_function(lambda: sum(lane.depth for lane in self._lanes))
+        telemetry.log_state.set_function(lambda: _STATES.index(self.condition.state))
 
     @property
-    def failed(self) -> bool:
-        """Whether the log cannot be written now."""
-        return self._writer.failed is not None
+    def condition(self) -> LogCondition:
+        """Whether the log can be written now."""
+        for lane in self._lanes:
+            if trouble := lane.trouble:
+                return LogCondition("failed", trouble)
+        if self._reserve.whole:
+            return LogCondition()
+        why = "is in use" if self._reserve.given_back else "finds no room"
+        return LogCondition("on_reserve", f"the disk is full: {self._reserve_words} {why}")
+
+    def answers_unlogged(self, endpoint: str) -> bool:
+        """Return whether an endpoint answers where its rows cannot be logged."""
+        return endpoint in self._unlogged
 
     async def predictions(self, batch: PredictionBatch) -> None:
-        """Append rows; return when they are synced to disk.
+        """Append rows; return when they are as durable as their endpoint wants them.
 
         Raises:
-            LogUnavailable: They could not be written or synced.
+            LogUnavailable: They could not be written or synced, or too much waits.
         """
-        if self._busy:
-            waiting = _Waiting(batch, _kind(batch), asyncio.get_running_loop().create_future())
-            self._waiting.append(waiting)
-            await waiting.synced
-            return
-        self._busy = True
-        try:
-            await self._sync("prediction", encode_predictions(batch))
-        finally:  # what arrived meanwhile goes on in a task
-            self._busy = bool(self._waiting)
-            if self._busy:
-                self._task = asyncio.get_running_loop().create_task(self._run())
+        await self._unsynced.get(batch.endpoint[0], self._synced).predictions(batch)
 
     async def feedback(self, batch: FeedbackBatch) -> None:
-        """Append feedback; return when it is synced to disk.
+        """Append feedback; return when it is as durable as its endpoint wants it.
 
         Raises:
-            LogUnavailable: It could not be written or synced.
+            LogUnavailable: It could not be written or synced, or too much waits.
         """
-        await self._sync("feedback", encode_feedback(batch))
+        await self._unsynced.get(batch.endpoint[0], self._synced).feedback(batch)
 
     async def run(self) -> None:
-        """Open another segment after a failure; until cancelled."""
+        """Look after the log every second; until cancelled."""
         while True:
-            await asyncio.sleep(_RETRY_SECONDS)
-            if self.failed:
-                await self._reopen()
+            await asyncio.sleep(RETRY_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Give up on a disk that does not answer, open a segment for one that failed, keep the reserve again."""
+        for lane in self._lanes:
+            lane.give_up()
+        self._say()
+        broken = [lane for lane in self._lanes if lane.broken]
+        if broken:
+            room = await asyncio.to_thread(self._has_room)
+            for lane in broken if room else ():
+                await lane.reopen()
+        if not self._reserve.whole:
+            await asyncio.to_thread(self._keep_reserve)
+        self._say()
 
     def close(self) -> None:
-        """Sync what waits and close the segment."""
-        _close(self._writer)
-
-    async def _run(self) -> None:
+        """Sync what waits, close the segments and free the reserve."""
+        for lane in self._lanes:
+            lane.close()
         try:
-            while self._waiting:
-                await self._append(self._take())
-        finally:
-            self._busy = False
-            self._task = None
+            self._reserve.close()
+        except OSError as error:
+            logger.warning("the log's reserve could not be removed: %s", error)
 
-    def _take(self) -> list[_Waiting]:
-        """Take the next rows that fit into one record: of one endpoint's state, with columns of equal types."""
-        group = [self._waiting.popleft()]
-        rows = len(group[0].batch.prediction_id)
-        while self._waiting and self._waiting[0].kind == group[0].kind:
-            rows += len(self._waiting[0].batch.prediction_id)
-            if rows > _MOST_ROWS:
-                break
-            group.append(self._waiting.popleft())
-        return group
+    def _lane(self, storage: Storage, log: LogSettings) -> LogLane:
+        open_writer = partial(
+            SegmentWriter,
+            self._folder,
+            storage=storage,
+            reserve=self._reserve,
+            observe=self._telemetry.log_sync.observe,
+        )
+        return LogLane(open_writer, self._telemetry, max_bytes=log.max_waiting_mib * _MIB)
 
-    async def _append(self, group: list[_Waiting]) -> None:
+    def _has_room(self) -> bool:
         try:
-            record = encode_predictions(_join([waiting.batch for waiting in group]))
-            await self._sync("prediction", record)
-        except Exception as error:  # noqa: BLE001 (whoever waits must be told, whatever it is)
-            if len(group) > 1 and not isinstance(error, LogUnavailable):
-                for waiting in group:  # one request's rows cannot be encoded: the others are not to suffer
-                    await self._append([waiting])
-                return
-            for waiting in group:
-                if not waiting.synced.done():
-                    waiting.synced.set_exception(error)
-        else:
-            for waiting in group:
-                if not waiting.synced.done():
-                    waiting.synced.set_result(None)
+            return self._storage.free(self._folder) >= LEAST_FREE
+        except OSError:
+            return True  # a folder that is gone is made again by whoever opens a segment
 
-    async def _sync(self, kind: str, record: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        synced: asyncio.Future[None] = loop.create_future()
-        self._writer.append(record, lambda error: _tell(loop, synced, error))
+    def _keep_reserve(self) -> None:
         try:
-            await synced
-        except Unavailable as error:
-            logger.error("%s", error)
-            raise LogUnavailable("the prediction log cannot be written, so no answer is given.") from error
-        self._telemetry.log_appends.labels(kind).inc()
+            self._reserve.make()
+        except OSError as error:
+            logger.warning("%s cannot be kept: %s", self._reserve_words, error.strerror)
 
-    async def _reopen(self) -> None:
-        broken = self._writer
-        try:
-            self._writer = await asyncio.to_thread(self._open_writer, self._folder)
-        except Exception as error:  # noqa: BLE001 (a disk that is full or gone; the next try may succeed)
-            logger.warning("no new segment can be opened: %s", error)
+    def _say(self) -> None:
+        """Log a change of the condition, once."""
+        now = self.condition
+        if now.state == self._told.state:
             return
-        logger.warning("the prediction log goes on in a new segment")
-        await asyncio.to_thread(_close, broken)
-
-
-def _tell(loop: asyncio.AbstractEventLoop, synced: asyncio.Future[None], error: Unavailable | None) -> None:
-    """Wake the caller, from the log's thread; the caller may have given up, and the loop may have ended."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(_settle, synced, error)
-
-
-def _settle(synced: asyncio.Future[None], error: Unavailable | None) -> None:
-    if synced.done():
-        return
-    if error is None:
-        synced.set_result(None)
-    else:
-        synced.set_exception(error)
-
-
-def _kind(batch: PredictionBatch) -> tuple[Any, ...]:
-    """Return what the rows of one record must share."""
-    if isinstance(batch.inputs, Block):
-        return batch.endpoint[0], batch.revision[0], batch.inputs.names
-    types = tuple((name, str(np.asarray(values).dtype)) for name, values in batch.inputs.items())
-    return batch.endpoint[0], batch.revision[0], types
-
-
-def _join(batches: list[PredictionBatch]) -> PredictionBatch:
-    if len(batches) == 1:
-        return batches[0]
-    plain: dict[str, Any] = {
-        field.name: join([getattr(batch, field.name) for batch in batches])
-        for field in fields(PredictionBatch)
-        if field.name not in {"inputs", "score"}
-    }
-    return PredictionBatch(
-        **plain,
-        score=np.concatenate([np.asarray(batch.score) for batch in batches]),
-        inputs=concatenate([cast("Columns", batch.inputs) for batch in batches]),
-    )
-
-
-def _close(writer: SegmentWriter) -> None:
-    try:
-        writer.close()
-    except Exception as error:  # noqa: BLE001 (what was acknowledged is on disk already)
-        logger.warning("the segment did not close cleanly: %s", error)
+        self._told = now
+        if now.state == "failed":
+            self._telemetry.log_failures.inc()
+            logger.error("the prediction log cannot be written: %s", now.reason)
+        elif now.state == "on_reserve":
+            logger.warning("%s", now.reason)
+        else:
+            logger.warning("the prediction log goes on")

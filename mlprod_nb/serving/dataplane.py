@@ -43,12 +43,14 @@ class Answer:
         scores: The scores.
         prediction_ids: UUIDv7, the keys for feedback.
         variants: The variants that answered.
+        logged: Whether the answer is in the prediction log; ``False`` only where the endpoint's policy allows it.
     """
 
     predictions: list[Any]
     scores: NDArray[np.float64]
     prediction_ids: Sequence[str]
     variants: Sequence[Variant]
+    logged: bool = True
 
     def documents(self, counts: Iterable[int]) -> Iterator[dict[str, Any]]:
         """Yield the members of the replies to requests that follow each other.
@@ -59,6 +61,7 @@ class Answer:
         scores, ids = self.scores.tolist(), list(self.prediction_ids)
         names, versions = list(_each(self.variants, "name")), list(_each(self.variants, "model_version"))
         start = 0
+        unlogged = {} if self.logged else {"logged": False}
         for count in counts:
             part = slice(start, start + count)
             yield {
@@ -67,6 +70,7 @@ class Answer:
                 "prediction_ids": ids[part],
                 "variant": names[part],
                 "model_version": versions[part],
+                **unlogged,
             }
             start += count
 
@@ -74,7 +78,9 @@ class Answer:
 class DataPlane:
     """Answers requests for predictions, whatever carried them here.
 
-    Guarantee: what :meth:`predict` returns is on disk.
+    Guarantee: an answer is in the prediction log, as durable as its endpoint asks, or it says that it is not and is
+    counted in ``mlprod_unlogged_answers_total``, once a row. Where the disk failed in the middle of a write, a
+    prediction that was refused, or answered unlogged, may be in the log all the same.
 
     Args:
         log: The prediction log.
@@ -126,11 +132,11 @@ class DataPlane:
         scores = await self._score(live, rows, chosen, met)
         variants = _variants(live, chosen, met)
         with self._tracing.span("append", **{"mlprod.rows": rows.count}):
-            await self._append(live, rows, self._batch(live, rows, variants, scores, shadow=False))
+            logged = await self._append(live, rows, self._batch(live, rows, variants, scores, shadow=False))
         self._observe(live, rows, chosen, met)
         if live.shadows:
             self._begin_shadows(live, rows)
-        return Answer(scores.predictions, scores.scores, rows.ids, variants)
+        return Answer(scores.predictions, scores.scores, rows.ids, variants, logged)
 
     async def close(self) -> None:
         """Wait for the shadows that are under way."""
@@ -177,12 +183,17 @@ class DataPlane:
             logger.error("endpoint %s: %s failed: %s", live.name, who, error.__cause__ or error)
             raise ModelFailed(f"{who} failed on these rows.") from error
 
-    async def _append(self, live: LiveEndpoint, rows: Rows, batch: PredictionBatch) -> None:
+    async def _append(self, live: LiveEndpoint, rows: Rows, batch: PredictionBatch) -> bool:
+        """Log rows; return whether they are in the log, where their endpoint wants an answer all the same."""
         try:
             await self.log.predictions(batch)
         except LogUnavailable:
+            if self.log.answers_unlogged(live.name) and not batch.shadow[0]:
+                self._telemetry.unlogged_answers.labels(live.name).inc(rows.count)
+                return False
             self._telemetry.unlogged.labels(live.name).inc(rows.count)
             raise
+        return True
 
     def _batch(
         self, live: LiveEndpoint, rows: Rows, variants: Sequence[Variant], scores: Scores, *, shadow: bool

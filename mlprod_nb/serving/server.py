@@ -104,7 +104,8 @@ def create_gateway(process: Process, url: str) -> Starlette:
     book = RouteBook()
     telemetry.watch_queues(book.waiting_rows)
     traces = tracing(settings.gateway, process.gateway_id)
-    plane = DataPlane(LogAppender(layout.log, telemetry), telemetry, Identifiers(), tracing=traces)
+    log = LogAppender(layout.log, telemetry, settings.log, settings.endpoints, slot=member.slot if member else 0)
+    plane = DataPlane(log, telemetry, Identifiers(), tracing=traces)
     gateway = Gateway(
         book=book,
         plane=plane,

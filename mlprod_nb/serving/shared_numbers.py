@@ -3,7 +3,7 @@
 Guarantee: of two answers that follow each other, by whichever workers, no counter of the second is below the first.
 Every answer is made of the files only, the answering worker's own written anew; a file's counters only grow, and a
 worker's successor goes on from what its file holds. What a killed worker counted after its last write, within
-:data:`WRITE_SECONDS` at most, is lost.
+:data:`WRITE_SECONDS` at most, is lost. While the disk is full, what a worker counts is told by that worker alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ WRITE_SECONDS = 0.5
 
 _JOINED: dict[str, Callable[[float, float], float]] = {
     "mlprod_revision": max,
+    "mlprod_log_lag_seconds": max,
+    "mlprod_log_state": max,
     "process_start_time_seconds": min,
     "process_max_fds": min,
 }
@@ -43,6 +45,7 @@ class SharedNumbers(Collector):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._file = folder / f"{slot}.json"
+        self._unwritten: dict[str, _Family] | None = None
         self._inherited = {name: family for name, family in _read(self._file).items() if family[0] != "gauge"}
 
     def write(self, metrics: Iterable[Metric]) -> None:
@@ -54,22 +57,35 @@ class SharedNumbers(Collector):
             known = families.get(metric.name)
             families[metric.name] = family if known is None else _join(metric.name, known, family)
         written = self._file.with_suffix(".new")
-        written.write_bytes(
-            orjson.dumps([[name, kind, help_, _rows(rows)] for name, (kind, help_, rows) in families.items()])
-        )
-        written.replace(self._file)
+        try:
+            written.write_bytes(
+                orjson.dumps([[name, kind, help_, _rows(rows)] for name, (kind, help_, rows) in families.items()])
+            )
+            written.replace(self._file)
+        except OSError:
+            self._unwritten = families
+        else:
+            self._unwritten = None
 
     def collect(self) -> Iterator[Metric]:
         """Yield each metric of all workers."""
         families: dict[str, _Family] = {}
-        for file in sorted(self._folder.glob("*.json")):
-            for name, family in _read(file).items():
+        for numbers in self._all():
+            for name, family in numbers.items():
                 families[name] = _join(name, families[name], family) if name in families else family
         for name, (kind, documentation, samples) in families.items():
             metric = Metric(name, documentation, kind)
             for (sample, labels), value in sorted(samples.items(), key=lambda item: _order(item[0])):
                 metric.add_sample(sample, dict(labels), value)
             yield metric
+
+    def _all(self) -> Iterator[dict[str, _Family]]:
+        """Yield each worker's numbers."""
+        for file in sorted(self._folder.glob("*.json")):
+            if file != self._file or self._unwritten is None:
+                yield _read(file)
+        if self._unwritten is not None:
+            yield self._unwritten
 
 
 def _join(name: str, one: _Family, other: _Family) -> _Family:

@@ -14,6 +14,7 @@ from mlprod_nb.serving.shared_numbers import SharedNumbers
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SYNC_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
@@ -60,6 +61,32 @@ class Telemetry:
             "Rows whose prediction was made and not given, since it could not be logged.",
             ("endpoint",),
             registry=self._registry,
+        )
+        self.unlogged_answers = Counter(
+            "mlprod_unlogged_answers",
+            "Rows answered although they could not be logged, as their endpoint asks.",
+            ("endpoint",),
+            registry=self._registry,
+        )
+        self.log_sync = Histogram(
+            "mlprod_log_sync_seconds",
+            "Time of one write and sync of the prediction log.",
+            buckets=_SYNC_SECONDS,
+            registry=self._registry,
+        )
+        self.log_lag = Gauge(
+            "mlprod_log_lag_seconds", "How long the oldest record has waited for its sync.", registry=self._registry
+        )
+        self.log_queue = Gauge(
+            "mlprod_log_queue_depth", "Requests whose rows wait for the log's disk.", registry=self._registry
+        )
+        self.log_state = Gauge(
+            "mlprod_log_state",
+            "Whether the log can be written: 0 yes, 1 yes but the disk is full and the reserve in use, 2 no.",
+            registry=self._registry,
+        )
+        self.log_failures = Counter(
+            "mlprod_log_failures", "Times at which the log could no longer be written.", registry=self._registry
         )
         self.shadows_dropped = Counter(
             "mlprod_shadow_rows_dropped",

@@ -84,11 +84,13 @@ class Condition:
         problem: Why it is not ready; empty where it is.
         workers: How many worker processes run.
         restarts: How many were replaced since it started.
+        log: Whether the prediction log can be written: ``ok``; ``on_reserve`` or ``failed``, and why.
     """
 
     problem: str = ""
     workers: int = 0
     restarts: int = 0
+    log: str = "ok"
 
 
 def condition(root: Path) -> Condition:
@@ -99,7 +101,9 @@ def condition(root: Path) -> Condition:
         return Condition()
     workers = answer.get("workers", {})
     problem = "; ".join(str(reason) for reason in answer.get("reasons", ()))
-    return Condition(problem, int(workers.get("running", 1)), int(workers.get("restarts", 0)))
+    log = answer.get("log", {})
+    words = ": ".join(str(part) for part in (log.get("state", "ok"), log.get("reason", "")) if part)
+    return Condition(problem, int(workers.get("running", 1)), int(workers.get("restarts", 0)), words)
 
 
 def stop(root: Path) -> bool:

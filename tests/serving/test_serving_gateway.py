@@ -338,7 +338,8 @@ async def test_a_prediction_that_cannot_be_logged_is_not_given_until_the_log_rec
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
         assert "prediction log cannot be written" in reply.json()["detail"]
         ready = await client.get("/health/ready")
-        assert ready.json()["reasons"] == ["the prediction log cannot be written"]
+        assert ready.json()["reasons"] == ["the prediction log cannot be written: No space left on device"]
+        assert ready.json()["log"] == {"state": "failed", "reason": "No space left on device"}
         assert 'mlprod_unlogged_rows_total{endpoint="flights"} 1.0' in (await client.get("/metrics")).text
         broken["now"] = False
         await answers(client, "ready")
