@@ -127,10 +127,13 @@ class StatusResult(Result):
 def status(context: Context) -> StatusResult:
     """Look at every part; a part that does not answer is said to, never an error."""
     gateway = _gateway(context)
-    endpoints = tuple(row for revision in active(context).values() for row in _endpoint(context, revision))
+    deployed = active(context)
+    endpoints = tuple(row for revision in deployed.values() for row in _endpoint(context, revision))
     reports = _reports(context)
+    verdict = _verdict(gateway, endpoints, reports)
+    strangers = context.settings.strangers(deployed) if deployed else []
     return StatusResult(
-        verdict=_verdict(gateway, endpoints, reports),
+        verdict=Verdict("warn", strangers[0]) if strangers and verdict.status == "ok" else verdict,
         workspace=context.settings.name or context.root.name,
         gateway=gateway,
         endpoints=endpoints,

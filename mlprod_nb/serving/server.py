@@ -122,7 +122,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         record = GatewayRecord(process.gateway_id, member.supervisor if member else os.getpid(), url, process.clock())
-        starting = asyncio.ensure_future(_start(gateway, control, store, record))
+        starting = asyncio.ensure_future(_start(gateway, control, store, record, settings))
         watching = [asyncio.ensure_future(plane.log.run()), asyncio.ensure_future(_share(telemetry))]
         if member:
             watching.append(asyncio.ensure_future(member.link.follow(partial(_hear, gateway.health, peers))))
@@ -152,7 +152,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
     return app
 
 
-async def _start(gateway: Gateway, control: Control, store: Store, record: GatewayRecord) -> None:
+async def _start(gateway: Gateway, control: Control, store: Store, record: GatewayRecord, settings: Settings) -> None:
     """Load what was active, say that the gateway answers, then follow the store."""
     while True:
         try:
@@ -165,6 +165,8 @@ async def _start(gateway: Gateway, control: Control, store: Store, record: Gatew
     gateway.health.status = "serving"
     gateway.health.started.set()
     logger.info("gateway %s answers at %s", record.id, record.url)
+    for sentence in settings.strangers({*gateway.book.table.endpoints, *gateway.book.table.unavailable}):
+        logger.warning("%s", sentence)
     await control.run()
 
 

@@ -1,0 +1,157 @@
+"""A log that cannot be written, over HTTP: what callers get on both lanes, what is told, and that it mends itself."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mlprod_nb.prediction_log import storage
+from mlprod_nb.prediction_log.reader import PredictionLog
+from mlprod_nb.registry.bundles import Bundle
+from tests.prediction_log.small_disk import fill, small_disk
+from tests.serving.test_serving_express import BY_THE_ROUTES, ask, running, split
+from tests.serving.workshop import Workshop, make_workshop, until
+
+ROWS = 500
+LANES: tuple[dict[str, str], ...] = ({}, BY_THE_ROUTES)
+SETTINGS = """
+[log]
+reserve_mib = 1
+[endpoints.delay]
+on_log_failure = "answer"
+"""
+
+
+@dataclass
+class Ledger:
+    """What callers were told."""
+
+    client: httpx.Client
+    logged: set[str] = field(default_factory=set)
+    unlogged: set[str] = field(default_factory=set)
+
+    def ask(self, endpoint: str, lane: dict[str, str], rows: int = ROWS) -> httpx.Response:
+        columns, values = (("distance", "carrier"), [7.5, "AA"]) if endpoint == "flights" else (("distance",), [7.5])
+        reply = ask(self.client, endpoint, split(*[values] * rows, columns=columns), **lane)
+        if reply.status_code == 200:
+            document = reply.json()
+            assert document.get("logged", False) is False  # it is told only where it is not so
+            (self.unlogged if "logged" in document else self.logged).update(document["prediction_ids"])
+        return reply
+
+    def feedback(self) -> httpx.Response:
+        sent = {"feedback": [{"prediction_id": next(iter(self.logged)), "value": 1}]}
+        return self.client.post("/endpoints/flights/feedback", json=sent)
+
+    def ready(self) -> tuple[int, Any]:
+        reply = self.client.get("/health/ready")
+        return reply.status_code, reply.json()
+
+    def value(self, name: str) -> float:
+        lines = self.client.get("/metrics").text.splitlines()
+        return next((float(line.split()[-1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+    def in_log(self, shop: Workshop) -> set[str]:
+        log = PredictionLog(shop.layout.log)
+        assert log.verify() == []
+        found = [log.predictions(log.pin(name))["prediction_id"].to_pylist() for name in ("flights", "delay")]
+        ids = [each for part in found for each in part]
+        assert len(ids) == len(set(ids))
+        return set(ids)
+
+
+@contextmanager
+def open_ledger(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    with running(shop, monkeypatch) as (url, lane):
+        for name, bundle in (("flights", "champion"), ("delay", "regression")):
+            assert shop.outcome(shop.propose(name, shop.variant(bundle))).outcome == "active"
+        headers = {"Authorization": f"Bearer {shop.token()}"}
+        with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=20) as client:
+            ledger = Ledger(client)
+            for name in ("flights", "flights", "delay"):
+                assert ledger.ask(name, {}, 1).status_code == 200
+            assert lane.answered == 2  # the token is known, so the express lane takes what is ordinary
+            yield ledger
+
+
+def assert_refused(reply: httpx.Response) -> None:
+    assert reply.status_code == 503
+    assert reply.headers["retry-after"] == "1"
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.json()["detail"] == "the prediction log cannot be written, so no answer is given."
+
+
+def test_a_real_full_disk_is_answered_from_the_reserve_then_by_each_endpoint_s_policy_and_mends_itself(
+    tmp_path: Path, serving_bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_workshop(tmp_path / "workspace", serving_bundles, SETTINGS)
+    with small_disk(shop.layout.log, 6), open_ledger(shop, monkeypatch) as ledger:
+        assert ledger.ready()[1]["log"] == {"state": "ok", "reason": ""}
+        ballast = fill(shop.layout.log)
+        used_up = False
+        while not used_up:
+            for lane in LANES:
+                reply = ledger.ask("flights", lane)
+                used_up = reply.status_code != 200
+                if used_up:
+                    assert_refused(reply)
+                    break
+                status, told = ledger.ready()
+                if told["log"]["state"] != "failed":
+                    assert (status, told["status"]) == (200, "ready")
+        assert len(ledger.logged) > 5 * ROWS  # the reserve, in rows
+        for lane in LANES:
+            assert_refused(ledger.ask("flights", lane))
+            assert ledger.ask("delay", lane).json()["logged"] is False
+        assert_refused(ledger.feedback())
+        status, told = ledger.ready()
+        assert (status, told["log"]) == (503, {"state": "failed", "reason": "No space left on device"})
+        assert told["reasons"] == ["the prediction log cannot be written: No space left on device"]
+        assert len(ledger.unlogged) == 2 * ROWS == ledger.value('mlprod_unlogged_answers_total{endpoint="delay"}')
+        ballast.unlink()
+        until(lambda: ledger.ready()[1]["log"]["state"] == "ok")
+        assert (shop.layout.log / "0.reserve").stat().st_blocks * 512 == 1024 * 1024
+        for lane in LANES:
+            assert "logged" not in ledger.ask("delay", lane).json()
+            assert ledger.ask("flights", lane).status_code == 200
+        assert ledger.feedback().status_code == 200
+        assert ledger.logged <= ledger.in_log(shop)
+        assert not ledger.unlogged & ledger.in_log(shop)
+
+
+def test_a_sync_that_fails_is_refused_at_once_on_both_lanes_and_for_feedback_and_mends_itself(
+    tmp_path: Path, serving_bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_workshop(tmp_path / "workspace", serving_bundles, SETTINGS)
+    append = storage._DiskFile.append
+    broken: list[bool] = []
+
+    def fail(file: storage._DiskFile, data: bytes) -> None:
+        if broken:
+            raise OSError(errno.EIO, "Input/output error")
+        append(file, data)
+
+    monkeypatch.setattr(storage._DiskFile, "append", fail)
+    with open_ledger(shop, monkeypatch) as ledger:
+        broken.append(True)
+        for lane in LANES:
+            assert_refused(ledger.ask("flights", lane))
+            assert ledger.ask("delay", lane).json()["logged"] is False
+        assert_refused(ledger.feedback())
+        status, told = ledger.ready()
+        assert (status, told["log"]) == (503, {"state": "failed", "reason": "Input/output error"})
+        assert ledger.value('mlprod_unlogged_rows_total{endpoint="flights"}') == 2 * ROWS
+        assert ledger.value('mlprod_unlogged_answers_total{endpoint="delay"}') == 2 * ROWS
+        broken.clear()
+        until(lambda: ledger.ready()[1]["log"]["state"] == "ok")
+        for lane in LANES:
+            assert ledger.ask("flights", lane).status_code == 200
+        assert ledger.feedback().status_code == 200
+        assert ledger.logged <= ledger.in_log(shop)
