@@ -110,7 +110,12 @@ def _record_at(data: memoryview, offset: int) -> Record | None:
 def _is_torn(data: memoryview, offset: int) -> bool:
     """Return whether the rest is a write that was cut short, or that a file system filled up with zeros."""
     length, _ = _HEAD.unpack_from(data, offset)
-    return offset + _HEAD.size + length > len(data) or not any(data[-len(END_OF_STREAM) :])
+    if offset + _HEAD.size + length > len(data):
+        return True
+    # Zeros may begin within the mark that ends the last record, too.
+    end = bytes(data[-len(END_OF_STREAM) :]).rstrip(b"\0")
+    mark = END_OF_STREAM.rstrip(b"\0")
+    return end != mark and mark.startswith(end)
 
 
 def _next_boundary(data: memoryview, offset: int) -> int | None:

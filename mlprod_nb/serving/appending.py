@@ -181,4 +181,4 @@ class LogAppender:
         elif now.state == "on_reserve":
             logger.warning("%s", now.reason)
         else:
-            logger.warning("the prediction log goes on")
+            logger.warning("the prediction log can be written and has its reserve again")

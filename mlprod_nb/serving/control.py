@@ -93,11 +93,10 @@ class Control:
         What is active is read after this worker joined: what is decided later is not decided without it.
         """
         if not self._joined:
+            await self._read_to_load()  # a store on a full disk can be read: what is asked for is known, and told so
             await asyncio.to_thread(self._join)
             self._joined = True
-        await self._read_newest()
-        for endpoint in (name for name, revision in self._newest.items() if revision.spec):
-            self._book.table = self._book.table.with_failure(endpoint, "it is still being loaded")
+        await self._read_to_load()
         await asyncio.gather(*(self._follow(revision) for revision in self._newest.values()))
 
     async def run(self) -> None:
@@ -249,6 +248,11 @@ class Control:
     def _swap(self, table: RouteTable) -> None:
         self._book.table = table
         self._telemetry.serving({name: live.revision for name, live in table.endpoints.items()})
+
+    async def _read_to_load(self) -> None:
+        await self._read_newest()
+        for endpoint in (name for name, revision in self._newest.items() if revision.spec):
+            self._book.table = self._book.table.with_failure(endpoint, "it is still being loaded")
 
     async def _read_newest(self) -> None:
         self._decided, self._newest = await asyncio.to_thread(self._read)

@@ -61,6 +61,7 @@ class Answer:
         scores, ids = self.scores.tolist(), list(self.prediction_ids)
         names, versions = list(_each(self.variants, "name")), list(_each(self.variants, "model_version"))
         start = 0
+        unlogged = {} if self.logged else {"logged": False}
         for count in counts:
             part = slice(start, start + count)
             document: dict[str, Any] = {
@@ -69,6 +70,7 @@ class Answer:
                 "prediction_ids": ids[part],
                 "variant": names[part],
                 "model_version": versions[part],
+                **unlogged,
             }
             yield document if self.logged else {**document, "logged": False}
             start += count

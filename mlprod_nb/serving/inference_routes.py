@@ -105,7 +105,7 @@ class InferenceRoutes:
         versions = {str(chosen.version) for chosen in answer.variants}
         outputs = _outputs(live, answer, asked.scoring.client_ids)
         content, headers = open_inference.reply(asked, live.name, versions.pop() if len(versions) == 1 else "", outputs)
-        return Response(content, headers=headers)
+        return Response(content, headers=headers if answer.logged else {**headers, "x-mlprod-logged": "false"})
 
     async def _find(self, request: Request) -> LiveEndpoint:
         await self._gatekeeper.require(authorization(request.headers), "predict")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +17,10 @@ import pytest
 from mlprod_nb.prediction_log import storage
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
+from mlprod_nb.targets import local
 from tests.prediction_log.small_disk import fill, small_disk
 from tests.serving.test_serving_express import BY_THE_ROUTES, ask, running, split
+from tests.serving.test_serving_workers import Served
 from tests.serving.workshop import Workshop, make_workshop, until
 
 ROWS = 500
@@ -145,13 +149,47 @@ def test_a_sync_that_fails_is_refused_at_once_on_both_lanes_and_for_feedback_and
             assert_refused(ledger.ask("flights", lane))
             assert ledger.ask("delay", lane).json()["logged"] is False
         assert_refused(ledger.feedback())
+        tensor = {"name": "distance", "datatype": "FP64", "shape": [ROWS], "data": [7.5] * ROWS}
+        answered = ledger.client.post("/v2/models/delay/infer", json={"inputs": [tensor]})
+        assert (answered.status_code, answered.headers["x-mlprod-logged"]) == (200, "false")
         status, told = ledger.ready()
         assert (status, told["log"]) == (503, {"state": "failed", "reason": "Input/output error"})
         assert ledger.value('mlprod_unlogged_rows_total{endpoint="flights"}') == 2 * ROWS
-        assert ledger.value('mlprod_unlogged_answers_total{endpoint="delay"}') == 2 * ROWS
+        assert ledger.value('mlprod_unlogged_answers_total{endpoint="delay"}') == 3 * ROWS
         broken.clear()
         until(lambda: ledger.ready()[1]["log"]["state"] == "ok")
         for lane in LANES:
             assert ledger.ask("flights", lane).status_code == 200
         assert ledger.feedback().status_code == 200
         assert ledger.logged <= ledger.in_log(shop)
+
+
+@pytest.mark.slow
+def test_a_gateway_whose_whole_workspace_is_on_a_full_disk_outlives_its_worker_and_needs_nobody(
+    tmp_path: Path, serving_bundles: dict[str, Bundle]
+) -> None:
+    with small_disk(tmp_path / "disk", 40) as disk:
+        shop = make_workshop(disk / "workspace", serving_bundles, "[log]\nreserve_mib = 1\n")
+        try:
+            served = Served(shop)
+            with httpx.Client(base_url=served.record.url, headers=served.headers, timeout=20) as client:
+                ledger = Ledger(client)
+                ballast = fill(disk)
+                until(lambda: ledger.ask("flights", {}).status_code == 503)
+                assert len(ledger.logged) > 5 * ROWS
+                found = local.condition(shop.root)
+                assert found.log == "failed: No space left on device"
+                assert found.problem == "the prediction log cannot be written: No space left on device"
+            (worker,) = served.workers()
+            os.kill(worker, signal.SIGKILL)
+            with httpx.Client(base_url=served.record.url, headers=served.headers, timeout=20) as client:
+                ledger.client = client
+                starting = ledger.ask("flights", {})  # the worker has not joined the others yet, and nothing is loaded
+                assert (starting.status_code, starting.headers["retry-after"]) == (503, "1")
+                assert local.condition(shop.root).log == "failed: No space left on device"
+                ballast.unlink()
+                until(lambda: ledger.ask("flights", {}).status_code == 200)
+                until(lambda: local.condition(shop.root) == local.Condition("", 1, 1))
+                assert ledger.logged <= ledger.in_log(shop)
+        finally:
+            local.stop(shop.root)
