@@ -59,6 +59,7 @@ _PREDICTIONS = members(
         "model_version": array(text(), "As flights/3."),
     },
     {
+        "logged": {"const": False, "description": "Where the log failed and the endpoint answers all the same."},
         "client_ids": array(_ANY, "Echoed where they were sent."),
         "contributions": array(
             {"type": "object", "additionalProperties": _NUMBER},
@@ -212,6 +213,9 @@ SCHEMAS: dict[str, Schema] = {
             "id": text("Unique for each start."),
             "reasons": array(text()),
             "workers": members("The worker processes.", {"running": _COUNT, "restarts": _COUNT}),
+            "log": members(
+                "The prediction log.", {"state": text(enum=["ok", "on_reserve", "failed"]), "reason": text()}
+            ),
         },
     ),
     "Ready": members("Whether everything is loaded and the log can be written.", {"ready": _YES_OR_NO}),

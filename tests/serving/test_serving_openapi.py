@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving.appending import LogAppender
+from mlprod_nb.serving.appending import LogAppender, LogCondition
 from tests.serving.workshop import Workshop, make_workshop, on_a_socket
 
 INVOCATIONS = "/endpoints/{name}/invocations"
@@ -194,7 +194,7 @@ def test_a_binary_reply_is_of_a_media_type_that_is_named(interface: Interface) -
 def test_a_gateway_that_is_not_ready_says_so_as_its_schema_says(
     interface: Interface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LogAppender, "failed", property(lambda appender: True))
+    monkeypatch.setattr(LogAppender, "condition", LogCondition("failed", "Input/output error"))
     for path in ("/health/ready", "/health", "/ping", "/v2/health/ready"):
         assert interface.call("get", path).status_code == 503
 
