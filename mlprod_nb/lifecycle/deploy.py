@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from sqlalchemy.engine import Connection
+
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle import aliases
 from mlprod_nb.lifecycle.aliases import AliasMove
@@ -28,6 +30,7 @@ class RevisionResult(Result):
         unit: What is randomised; empty: every row on its own.
         before: What served before, in words.
         aliases: The aliases that moved with it.
+        owed: The aliases that should have moved back and did not, since the registry does not answer.
         restores: The number of the revision that this one equals, after a rollback.
         dry_run: Whether nothing was changed.
     """
@@ -38,6 +41,7 @@ class RevisionResult(Result):
     unit: str
     before: str
     aliases: tuple[AliasMove, ...]
+    owed: tuple[AliasMove, ...]
     restores: int | None
     dry_run: bool
 
@@ -48,7 +52,10 @@ class RevisionResult(Result):
         """Say what serves now."""
         state = "would be live (dry run, nothing changed)" if self.dry_run else "is live"
         back = f", equal to revision {self.restores}," if self.restores else ""
-        return f"Endpoint {self.endpoint!r}: revision {self.revision}{back} {state}."
+        owed = ", ".join(f"{move.alias} (to {move.after or 'nothing'})" for move in self.owed)
+        again = f"mlprod rollback {self.endpoint} --to {self.restores}"
+        wait = f" The registry does not answer: {owed} did not move. Once it does: {again}" if owed else ""
+        return f"Endpoint {self.endpoint!r}: revision {self.revision}{back} {state}.{wait}"
 
 
 @dataclass(frozen=True)
@@ -125,23 +132,17 @@ def promote(context: Context, promotion: Promotion) -> RevisionResult:
 
 
 def rollback(context: Context, endpoint: str, *, to: int, reason: str, dry_run: bool) -> RevisionResult:
-    """Make a new revision that equals an earlier one; rolled back twice, it goes further back."""
+    """Make a new revision that equals an earlier one; rolled back twice, it goes further back.
+
+    It asks the registry for nothing before the earlier state serves: the state and the bundles are here.
+    """
     current = existing(context, endpoint)
     with context.store.read() as connection:
         past = [r for r in revisions.history(connection, endpoint) if r.outcome and r.outcome.outcome == "active"]
         target = _rollback_target(past, current, to)
         undone = [revision.id for revision in past if target.number < revision.number <= current.number]
-        moved = journal.of_revisions(connection, undone)
-    first: dict[str, journal.JournalEntry] = {}
-    for entry in moved:
-        first.setdefault(entry.subject, entry)
-    moves = []
-    for subject, entry in first.items():
-        model, alias = subject.split("@")
-        now = context.registry.aliases(model).get(alias)
-        move = AliasMove(subject, f"{model}/{now}" if now else "", entry.before)
-        moves += [move] if move.before != move.after else []
-    return _apply(context, Change(endpoint, target.spec, reason, dry_run, tuple(moves), target.number), current)
+        moves = _moves_back(connection, undone)
+    return _apply(context, Change(endpoint, target.spec, reason, dry_run, moves, target.number), current)
 
 
 def undeploy(context: Context, endpoint: str, *, reason: str, dry_run: bool, yes: bool) -> UndeployResult:
@@ -203,16 +204,30 @@ def _rollback_target(past: Sequence[Revision], current: Revision, to: int) -> Re
     return earlier[-1]
 
 
+def _moves_back(connection: Connection, undone: list[int]) -> tuple[AliasMove, ...]:
+    """Return what takes back the alias moves that came with some revisions, as the journal knows them."""
+    first: dict[str, journal.JournalEntry] = {}
+    for entry in journal.of_revisions(connection, undone):
+        first.setdefault(entry.subject, entry)
+    moves = []
+    for subject, entry in first.items():
+        newest = journal.newest_of(connection, subject)
+        move = AliasMove(subject, newest.after if newest else "", entry.before)
+        moves += [move] if move.before != move.after else []
+    return tuple(moves)
+
+
 def _apply(context: Context, change: Change, current: Revision | None) -> RevisionResult:
     assert change.spec is not None
-    number = _next_number(context, change.endpoint) if change.dry_run else commit(context, change).number
+    done = None if change.dry_run else commit(context, change)
     return RevisionResult(
         endpoint=change.endpoint,
-        revision=number,
+        revision=done.revision.number if done else _next_number(context, change.endpoint),
         traffic=traffic(change.spec),
         unit=change.spec.unit,
         before=describe(current.spec if current else None),
-        aliases=change.moves,
+        aliases=tuple(move for move in change.moves if done is None or move not in done.owed),
+        owed=done.owed if done else (),
         restores=change.restores,
         dry_run=change.dry_run,
     )

@@ -1,7 +1,8 @@
 """Giving an endpoint a new state: a revision is proposed, the gateway takes it or refuses it, then the aliases follow.
 
 Guarantee: :func:`commit` returns only when its revision serves in every worker, so that no later request meets the one
-before; where it raises, the endpoint serves what it served before, and the aliases are where they were.
+before; where it raises, the endpoint serves what it served before, and the aliases are where they were. A rollback
+needs no registry: where that does not answer, the earlier state serves and the aliases' moves are owed.
 """
 
 from __future__ import annotations
@@ -58,6 +59,19 @@ class Change:
     restores: int | None = None
 
 
+@dataclass(frozen=True)
+class Committed:
+    """What came of a change.
+
+    Attributes:
+        revision: The revision that serves.
+        owed: The aliases' moves that a rollback could not make.
+    """
+
+    revision: Revision
+    owed: tuple[AliasMove, ...] = ()
+
+
 def existing(context: Context, endpoint: str) -> Revision:
     """Return an endpoint's active revision.
 
@@ -88,7 +102,7 @@ def active(context: Context) -> dict[str, Revision]:
         return revisions.active(connection)
 
 
-def commit(context: Context, change: Change) -> Revision:
+def commit(context: Context, change: Change) -> Committed:
     """Propose, wait for the gateway's decision, then let the aliases follow."""
     from mlprod_nb.targets import local
 
@@ -105,13 +119,27 @@ def commit(context: Context, change: Change) -> Revision:
     _await_workers(context, revision, gateway.id)
     done: list[AliasMove] = []
     try:
+        if change.moves and not context.registry.reachable():
+            raise Unavailable("the MLflow registry is not there.", hint="Check [registry] tracking_uri in mlprod.toml.")
         for move in change.moves:
             aliases.apply(context, move)
             done.append(move)
     except MlprodError:
-        _undo(context, change, revision, done)
-        raise
-    return revision
+        if change.restores is None:
+            _undo(context, change, revision, done)
+            raise
+        return Committed(revision, _owe(context, change, done))
+    return Committed(revision)
+
+
+def _owe(context: Context, change: Change, done: list[AliasMove]) -> tuple[AliasMove, ...]:
+    """Take back in the journal the moves that were not made, so that it tells what the registry holds."""
+    owed = tuple(move for move in change.moves if move not in done)
+    with context.store.write() as connection:
+        for move in owed:
+            reason = f"the registry did not answer when {change.endpoint} was rolled back"
+            aliases.write_journal(context, connection, move.reversed(), reason=reason)
+    return owed
 
 
 def _propose(context: Context, change: Change) -> Revision:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mlprod_nb.errors import Corrupt, MlprodError, NotFound, Refused, Unavailable, UsageError
 from mlprod_nb.registry.bundles import Bundle, BundleStore
@@ -130,6 +132,24 @@ class Registry:
             if self.tracking_uri.startswith("sqlite:///"):
                 Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+    def reachable(self, seconds: float = 2.0) -> bool:
+        """Return whether there is a registry at all; MLflow would make an empty one, or try for minutes.
+
+        Args:
+            seconds: How long to wait for a server.
+        """
+        if self.tracking_uri.startswith("sqlite:///"):
+            return Path(self.tracking_uri.removeprefix("sqlite:///")).is_file()
+        address = urlsplit(self.tracking_uri)
+        if address.scheme not in ("http", "https"):
+            return True
+        try:
+            port = address.port or (443 if address.scheme == "https" else 80)
+            socket.create_connection((address.hostname or "", port), seconds).close()
+        except OSError:
+            return False
+        return True
 
     def register(self, candidate: Candidate) -> ModelVersion:
         """Make a model's next version, with run, artifacts and MLflow model; on any failure nothing is left.

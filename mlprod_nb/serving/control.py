@@ -290,17 +290,19 @@ class Control:
     def _activate(self, revision: Revision, hold: Hold) -> bool:
         """Acknowledge in one transaction, and where this completes the workers, decide and settle in the same.
 
-        The endpoint's requests are held from before its commit until the swap, so this worker settles with it.
+        The endpoint's requests are held from before the moment of the decision until the swap, so this worker settles
+        with it.
         """
-        worker, now = self._peers.worker, self._clock()
+        worker = self._peers.worker
         with self._store.write() as connection:
-            revisions.acknowledge(connection, revision.id, worker.id, loaded=now)
-            won = revisions.all_loaded(connection, revision.id, worker.gateway_id) and revisions.decide(
-                connection, revision.id, "active", detail="", now=now
-            )
+            revisions.acknowledge(connection, revision.id, worker.id, loaded=self._clock())
+            if not revisions.all_loaded(connection, revision.id, worker.gateway_id):
+                return False
+            self._book.hold(hold)
+            now = self._clock()
+            won = revisions.decide(connection, revision.id, "active", detail="", now=now)
             if won:
                 revisions.acknowledge(connection, revision.id, worker.id, settled=now)
-                self._book.hold(hold)
         return won
 
 

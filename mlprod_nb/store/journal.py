@@ -55,6 +55,13 @@ def of_revisions(connection: Connection, revision_ids: list[int]) -> list[Journa
     return _select(connection, tables.journal.c.revision_id.in_(revision_ids))[::-1]
 
 
+def newest_of(connection: Connection, subject: str) -> JournalEntry | None:
+    """Return the newest move of one alias that counts, or ``None``."""
+    return next(
+        iter(_select(connection, (tables.journal.c.subject == subject) & (tables.journal.c.kind == "alias"))), None
+    )
+
+
 def _select(connection: Connection, condition: sa.ColumnElement[bool]) -> list[JournalEntry]:
     table, outcomes = tables.journal, tables.revision_outcomes
     counts = table.c.revision_id.is_(None) | (outcomes.c.outcome == "active")

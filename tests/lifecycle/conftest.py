@@ -32,9 +32,8 @@ class Site:
         return list(self.workspace.predict(endpoint, data=self.data[:rows], units=units).model_version)
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    root: Path = tmp_path_factory.mktemp("site")
+def make_site(root: Path) -> Site:
+    """Return a workspace with two versions of a model; its gateway does not run yet."""
     Workspace.init(str(root))
     workspace = Workspace.open(root)
     random = np.random.default_rng(7)
@@ -44,7 +43,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     other = make_pipeline(StandardScaler(), LogisticRegression(C=0.01)).fit(data, target)
     workspace.register("flights", model=model, data=data, target=target, alias="champion", note="first")
     workspace.register("flights", model=other, data=data, target=target, alias="challenger", note="second")
-    workspace.up()
-    yield Site(workspace, data, target, model)
-    workspace.down(yes=True)
-    workspace.context.store.close()
+    return Site(workspace, data, target, model)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = make_site(tmp_path_factory.mktemp("site"))
+    site.workspace.up()
+    yield site
+    site.workspace.down(yes=True)
+    site.workspace.context.store.close()
