@@ -35,6 +35,7 @@ class Clients:
         self.served = served
         self.ledgers: list[list[str]] = [[] for _ in range(CLIENTS)]
         self.wrong: list[httpx.Response] = []
+        self.last_refusal = ""
         self._end = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(CLIENTS)]
 
@@ -64,8 +65,10 @@ class Clients:
                     reply = client.post(f"{self.served.record.url}/endpoints/{name}/invocations", json=sent[name])
                     if reply.status_code == 200:
                         self.ledgers[number] += reply.json()["prediction_ids"]
-                    elif reply.status_code != 503:
-                        self.wrong.append(reply)
+                    else:
+                        self.last_refusal = reply.text
+                        if reply.status_code != 503:
+                            self.wrong.append(reply)
 
 
 def kill(served: Served, chance: random.Random, number: int) -> str:
