@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from mlprod_nb.serving.errors import LogUnavailable
 from mlprod_nb.serving.telemetry import Telemetry
 
 STALL_SECONDS = 5.0
-"""How long a record may be on its way to the disk. A sync takes a millisecond; on a busy machine 1 s has been seen."""
+"""How long a record may be with the disk. A sync takes a millisecond; on a busy machine 1 s has been seen."""
 
 _MOST_ROWS = 4096
 _ROW_BYTES = 200
@@ -39,14 +39,21 @@ class _Waiting:
     synced: asyncio.Future[None]
 
 
+class _Moments(NamedTuple):
+    """When a record's oldest row came, and when the record was given to the log's thread."""
+
+    arrived: float
+    handed_over: float
+
+
 class LogLane:
     """Appends rows to one segment after another, and returns when the segment's storage has them.
 
     While one group of rows is encoded and synced, the rows of the requests that arrive wait together for the next; a
     lone request waits for nobody.
 
-    Guarantee: at most ``max_bytes`` of rows wait, one request's more; a caller waits for the disk at most
-    :data:`STALL_SECONDS`, and the second in which :meth:`give_up` is called.
+    Guarantee: at most ``max_bytes`` of rows wait, and one request's; nobody waits for a disk that has not answered for
+    :data:`STALL_SECONDS`, where :meth:`give_up` is called every second.
 
     Args:
         open_writer: Opens a segment.
@@ -70,7 +77,7 @@ class LogLane:
         self._writer: SegmentWriter | None = None
         self._unopened: BaseException | None = None
         self._waiting: deque[_Waiting] = deque()
-        self._under_way: dict[asyncio.Future[None], float] = {}
+        self._under_way: dict[asyncio.Future[None], _Moments] = {}
         self._bytes = 0
         self._busy = False
         self._stalled = False
@@ -86,7 +93,7 @@ class LogLane:
     def trouble(self) -> str:
         """Why rows cannot be appended now, without a path; empty where they can."""
         if self._stalled:
-            return f"the disk has not answered for {self.lag():.0f} s"
+            return f"the disk has not answered for {self._silence():.0f} s"
         return _in_words(self._unopened if self._writer is None else self._writer.failed)
 
     @property
@@ -95,9 +102,9 @@ class LogLane:
         return len(self._waiting) + len(self._under_way)
 
     def lag(self) -> float:
-        """Return how long the oldest record has been on its way, seconds."""
-        since = next(iter(self._under_way.values()), None)
-        return 0.0 if since is None else self._monotonic() - since
+        """Return how long the oldest row has waited to be on the disk, seconds."""
+        oldest = next(iter(self._under_way.values()), None)
+        return 0.0 if oldest is None else self._monotonic() - oldest.arrived
 
     async def predictions(self, batch: PredictionBatch) -> None:
         """Append rows; return when the storage has them.
@@ -135,7 +142,7 @@ class LogLane:
 
     def give_up(self) -> None:
         """Refuse what waits for a disk that does not answer; whether the records on their way arrive is unknown."""
-        if self.lag() < STALL_SECONDS:
+        if not self._under_way or self._silence() < STALL_SECONDS:
             return
         self._stalled = True
         error = Unavailable(self.trouble)
@@ -163,6 +170,10 @@ class LogLane:
             self._writer = self._open_writer()
         except Exception as error:  # noqa: BLE001 (a disk that is full or gone; readiness says so until it is there)
             self._unopened = error
+
+    def _silence(self) -> float:
+        oldest = next(iter(self._under_way.values()), None)
+        return 0.0 if oldest is None else self._monotonic() - oldest.handed_over
 
     def _admit(self, size: int) -> None:
         if self._bytes + size > self._max_bytes:
@@ -205,12 +216,12 @@ class LogLane:
                 if not waiting.synced.done():
                     waiting.synced.set_result(None)
 
-    async def _sync(self, kind: str, record: bytes, since: float) -> None:
+    async def _sync(self, kind: str, record: bytes, arrived: float) -> None:
         if self._stalled or self._writer is None:
             raise _unlogged(Unavailable(self.trouble))
         loop = asyncio.get_running_loop()
         synced: asyncio.Future[None] = loop.create_future()
-        self._under_way[synced] = since
+        self._under_way[synced] = _Moments(arrived, self._monotonic())
         self._bytes += len(record)
         self._writer.append(record, lambda error: self._tell(loop, synced, len(record), error))
         await synced

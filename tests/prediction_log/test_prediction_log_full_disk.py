@@ -37,10 +37,27 @@ def run(disk: CrashDisk, folder: Path, reserve: Reserve | None = None) -> list[i
     except OSError:
         return acknowledged
     for group in range(GROUPS):
+        if writer.failed:  # the owner opens another
+            writer.close()
+            try:
+                writer = SegmentWriter(folder, storage=disk, max_bytes=600, reserve=reserve)
+            except OSError:
+                continue
         futures = [(number, append(writer, record(number))) for number in range(3 * group, 3 * group + 3)]
         acknowledged += [number for number, future in futures if future.exception(10) is None]
     writer.close()
     return acknowledged
+
+
+def is_within(acknowledged: list[int], found: list[bytes]) -> bool:
+    """Return whether everything acknowledged was found, in its order, and nothing was found twice.
+
+    A record may be there that was never acknowledged: the disk failed, and it was written all the same.
+    """
+    kept = set(map(payload, acknowledged))
+    return [each for each in found if each in kept] == [payload(number) for number in acknowledged] and len(
+        found
+    ) == len(set(found))
 
 
 def full_reserve(disk: CrashDisk, folder: Path, size: int) -> Reserve:
@@ -58,10 +75,10 @@ def test_a_step_that_fails_at_any_point_loses_and_doubles_nothing_acknowledged(t
         reserve = full_reserve(disk, tmp_path, 100)
         acknowledged = run(disk, tmp_path, reserve)
         found = left_by(disk, tmp_path / f"left-{step}")
-        assert [payload(number) for number in acknowledged] == found[: len(acknowledged)], step
-        assert len(set(found)) == len(found), step
+        assert len(acknowledged) >= 3 * (GROUPS - 1) * (step > 3), step  # the first three steps make a segment
+        assert is_within(acknowledged, found), step
         failed = disk.steps[step] if step < len(disk.steps) else ""
-        if error == errno.ENOSPC and step > 3 and failed in {"create", "write"}:  # the first three make a segment
+        if error == errno.ENOSPC and step > 3 and failed in {"create", "write"}:
             assert acknowledged == list(range(3 * GROUPS)), (step, failed)
             assert not reserve.whole
 
@@ -78,8 +95,7 @@ def test_a_disk_that_is_full_loses_nothing_acknowledged_also_where_the_power_goe
         left = tmp_path / f"left-{step}"
         disk.after_power_loss(left, chance)
         found = records(left)
-        assert [payload(number) for number in acknowledged] == found[: len(acknowledged)], step
-        assert len(set(found)) == len(found)
+        assert is_within(acknowledged, found), step
         assert PredictionLog(left).verify() == []
 
 
