@@ -33,7 +33,6 @@ DAMAGED = "damaged"
 """Folder of the segments that were damaged; their whole records are in files."""
 
 _BATCH_BYTES = 64 * 1024 * 1024
-"""How many bytes of segments one transaction takes, which bounds the memory; a larger segment is taken alone."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ class Compactor:
         catalogue: Its catalogue.
         clock: Gives the present moment.
         step: Called after each step with its name, so that a test can end the process there.
+        batch_bytes: How many bytes of segments one transaction takes, which bounds the memory; a larger segment is
+            taken alone.
     """
 
     def __init__(
@@ -99,7 +100,11 @@ class Compactor:
                 return Compacted(busy=True)
             done = self._clean()
             for batch in self._batches(sealed_segments(self._folder)):
-                some = self._compact(batch)
+                try:
+                    some = self._compact(batch)
+                except Exception:
+                    self._clean()  # on a full disk what was begun would take the gateway's room until the next run
+                    raise
                 done = replace(
                     done,
                     segments=done.segments + some.segments,
@@ -113,24 +118,15 @@ class Compactor:
         """Remove the files and the segments that do not count."""
         removed, problems = 0, []
         for path in orphans(self._folder, self._catalogue):
-            if path.suffix != lake.PARTIAL and not self._repeated(path):
+            if not repeated(self._folder, self._catalogue, path):
                 problems.append(unknown_file(self._folder, path))
                 continue
             path.unlink()
             removed += 1
             self._step("orphan removed")
-        segments = {path.name: path for path in self._folder.glob(f"*{SUFFIX}")}
-        compacted = self._catalogue.segments(segments)
+        compacted = self._catalogue.segments([path.name for path in self._folder.glob(f"*{SUFFIX}")])
         self._take_away([compacted[name] for name in sorted(compacted)])
         return Compacted(leftovers=removed + len(compacted), problems=tuple(problems))
-
-    def _repeated(self, path: Path) -> bool:
-        """Return whether every row of a file that the catalogue does not name is still in a segment that counts."""
-        try:
-            names = lake.segments_of(path)
-        except Corrupt:
-            return False
-        return not self._catalogue.segments(names) and all((self._folder / name).is_file() for name in names)
 
     def _batches(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
         batch: list[Path] = []
@@ -176,12 +172,12 @@ class Compactor:
             for (kind, endpoint), some in sorted(tables.items())
             for rows in _days(kind, some)
         ]
-        folders = set()
+        folders: set[Path] = set()
         for file in files:
             path = self._folder / file.path
             _partial(path).rename(path)
             self._step("renamed")
-            folders |= {*path.parents} & {self._folder, *self._folder.rglob("*")}
+            folders |= {path.parents[number] for number in range(len(Path(file.path).parents))}
         for folder in sorted(folders, reverse=True):
             _sync_folder(folder)
         self._step("folders synced")
@@ -242,11 +238,22 @@ def orphans(folder: Path, catalogue: Catalogue) -> list[Path]:
     return [path for path in there if path.relative_to(folder).as_posix() not in known]
 
 
+def repeated(folder: Path, catalogue: Catalogue, path: Path) -> bool:
+    """Return whether every row of a file that the catalogue does not name is still in a segment that counts."""
+    if path.suffix == lake.PARTIAL:
+        return True
+    try:
+        names = lake.segments_of(path)
+    except Corrupt:
+        return False
+    return not catalogue.segments(names) and all((folder / name).is_file() for name in names)
+
+
 def unknown_file(folder: Path, path: Path) -> str:
     """Say of a file that it may hold rows that are nowhere else, though the catalogue does not name it."""
     return (
         f"{path.relative_to(folder).as_posix()}: the catalogue does not name it, and its segments are gone. "
-        "It was kept. Bring back the state database that belongs to the log."
+        "Bring back the state database that belongs to the log; the file is left as it is."
     )
 
 
