@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.deploy import RevisionResult, UndeployResult
     from mlprod_nb.lifecycle.experiment import ABTestStarted, ABTestStopped
     from mlprod_nb.lifecycle.gateway import DownResult, InitResult, UpResult
-    from mlprod_nb.lifecycle.history import HistoryResult, LogsResult, VerifyLogResult, WhoServedResult
+    from mlprod_nb.lifecycle.history import (
+        CompactResult,
+        HistoryResult,
+        LogsResult,
+        VerifyLogResult,
+        WhoServedResult,
+    )
     from mlprod_nb.lifecycle.register import ModelsResult, RegisterResult
     from mlprod_nb.lifecycle.reporting import ApprovalResult
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved
@@ -342,6 +348,16 @@ class Workspace:
         from mlprod_nb.lifecycle import history
 
         return history.who_served(self.context, prediction_id)
+
+    def compact(self) -> CompactResult:
+        """Put the prediction log's full segments into Parquet files; a running gateway does so by itself.
+
+        Examples:
+            mlprod compact
+        """
+        from mlprod_nb.lifecycle import history
+
+        return history.compact(self.context)
 
     def verify(self) -> VerifyLogResult:
         """Check every checksum of the prediction log and every digest of the bundles and the audit trail.

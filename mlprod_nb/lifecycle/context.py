@@ -92,9 +92,10 @@ class Context:
     @cached_property
     def log(self) -> PredictionLog:
         """The prediction log."""
+        from mlprod_nb.prediction_log.catalogue import Catalogue
         from mlprod_nb.prediction_log.reader import PredictionLog
 
-        return PredictionLog(self.layout.log)
+        return PredictionLog(self.layout.log, Catalogue(self.store))
 
     def audit(self, connection: Connection, action: str, subject: str, detail: str = "") -> None:
         """Record an action in the audit trail, in the caller's transaction."""

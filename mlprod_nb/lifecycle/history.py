@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from mlprod_nb.clock import parse_moment
-from mlprod_nb.errors import MlprodError, NotFound
+from mlprod_nb.errors import MlprodError, NotFound, Refused
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import describe
 from mlprod_nb.results import Result, Section, Verdict
@@ -135,6 +135,27 @@ class WhoServedResult(Result):
 
 
 @dataclass(frozen=True)
+class CompactResult(Result):
+    """What a compaction of the prediction log did.
+
+    Attributes:
+        verdict: Whether all went well.
+        segments: How many segments went.
+        rows: How many rows of them are in Parquet files now.
+        files: How many files were added.
+        leftovers: How many files and segments that a killed compaction had left were removed.
+        problems: What is damaged or was left alone.
+    """
+
+    verdict: Verdict
+    segments: int
+    rows: int
+    files: int
+    leftovers: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class VerifyLogResult(Result):
     """Whether log, bundles and audit trail are whole.
 
@@ -218,6 +239,20 @@ def who_served(context: Context, prediction_id: str) -> WhoServedResult:
         inputs=row["inputs"],
         feedback=tuple(found.feedback),
     )
+
+
+def compact(context: Context) -> CompactResult:
+    """Put the rows of sealed segments into Parquet files."""
+    from mlprod_nb.prediction_log.catalogue import Catalogue
+    from mlprod_nb.prediction_log.compaction import Compactor
+
+    done = Compactor(context.layout.log, Catalogue(context.store), clock=context.clock).run()
+    if done.busy:
+        raise Refused("another process compacts the prediction log just now.", hint="Nothing else is to be done.")
+    verdict = Verdict("ok", f"{done.rows} rows of {done.segments} segments went into {done.files} Parquet files.")
+    if done.problems:
+        verdict = Verdict("alarm", f"{len(done.problems)} problems found.", "%mlprod verify")
+    return CompactResult(verdict, done.segments, done.rows, done.files, done.leftovers, done.problems)
 
 
 def verify(context: Context) -> VerifyLogResult:

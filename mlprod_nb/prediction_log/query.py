@@ -15,13 +15,13 @@ _UNKNOWN = re.compile(r'(?:Referenced column|Could not find key|not have a colum
 _KIND_OF_ERROR = re.compile(r"^[A-Z][A-Za-z ]* Error: |[.!]$")
 
 
-def select(rows: pa.Table, *, where: str, limit: int) -> pa.Table:
+def select(rows: pa.Table, *, where: str, limit: int | None) -> pa.Table:
     """Return the newest rows that fulfil a condition.
 
     Args:
         rows: Rows of the log.
         where: A SQL condition; empty for all rows.
-        limit: How many rows at most.
+        limit: How many rows at most; ``None``: all.
 
     Raises:
         UsageError: The condition is malformed or names no column; the message names the nearest column.
@@ -39,7 +39,8 @@ def select(rows: pa.Table, *, where: str, limit: int) -> pa.Table:
         connection.execute("SET lock_configuration = true")
         relation = connection.sql(f"SELECT *{flattened} FROM log")  # noqa: S608 (names of columns, quoted)
         # A filter takes one expression, so the condition cannot end the statement and begin another.
-        found = relation.filter(where.strip() or "true").order("event_time DESC, prediction_id DESC").limit(limit)
+        found = relation.filter(where.strip() or "true").order("event_time DESC, prediction_id DESC")
+        found = found if limit is None else found.limit(limit)
         return rows.take(pa.array([row for (row,) in found.project(_NUMBER).fetchall()], pa.int64()))
     except duckdb.Error as error:
         raise _explained(error, [*rows.column_names, *plain]) from None

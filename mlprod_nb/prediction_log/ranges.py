@@ -1,4 +1,8 @@
-"""A pinned range of the log: it names bytes that are never written again, so it always holds the same rows."""
+"""A pinned range of the log: it always holds the same rows.
+
+It names the version of the catalogue whose files it reads, and the bytes of segments that were in no file then. Neither
+is ever written again; where such a segment has been compacted since, its rows are known in the files by their places.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9-]{1,100}\.seg", re.ASCII)
 
 @dataclass(frozen=True)
 class LogRange:
-    """Which rows: those of one endpoint, in these bytes, with an event time in ``[since, until)``.
+    """Which rows: those of one endpoint, in these files and bytes, with an event time in ``[since, until)``.
 
     Attributes:
         endpoint: The endpoint's name.
@@ -24,6 +28,7 @@ class LogRange:
         since: The first event time, or ``None`` for the beginning.
         until: The event time before which rows belong, or ``None`` for the end.
         rows: How many predictions there are in it, shadows left out.
+        version: All files of the endpoint belong that the catalogue has had since this version; 0: none.
     """
 
     endpoint: str
@@ -31,6 +36,7 @@ class LogRange:
     since: datetime | None
     until: datetime | None
     rows: int
+    version: int = 0
 
     @property
     def digest(self) -> str:
@@ -53,7 +59,8 @@ class LogRange:
             data = json.loads(text)
             segments = tuple((str(name), int(end)) for name, end in data["segments"])
             # A name that is a path would read files that are none of the log's.
-            if not all(_NAME.fullmatch(name) and end >= 0 for name, end in segments):
+            version = int(data.get("version", 0))
+            if version < 0 or not all(_NAME.fullmatch(name) and end >= 0 for name, end in segments):
                 raise ValueError
             return cls(
                 endpoint=str(data["endpoint"]),
@@ -61,18 +68,21 @@ class LogRange:
                 since=_moment(data["since"]),
                 until=_moment(data["until"]),
                 rows=int(data["rows"]),
+                version=version,
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UsageError("the pinned range is not one.", hint="It is what LogRange.to_json gives.") from None
 
     def _plain(self) -> dict[str, Any]:
-        return {
+        plain: dict[str, Any] = {
             "endpoint": self.endpoint,
             "segments": [list(segment) for segment in self.segments],
             "since": _text(self.since),
             "until": _text(self.until),
             "rows": self.rows,
         }
+        # A range without files is written as it was before there were any, so that its digest stays.
+        return {**plain, "version": self.version} if self.version else plain
 
 
 def _moment(text: str | None) -> datetime | None:

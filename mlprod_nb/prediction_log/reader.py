@@ -1,9 +1,15 @@
-"""Reading the log: pinned ranges, labels joined by prediction id, single predictions, SQL conditions."""
+"""Reading the log: pinned ranges, labels joined by prediction id, single predictions, SQL conditions.
+
+Guarantee: a read gives every row that was acknowledged before it began, once, whatever is compacted meanwhile: segments
+are opened first and the catalogue is read after, so a segment that it names is left out and one that it does not name
+is still open. ``kill -9`` of writer or compactor at any moment changes nothing in that.
+"""
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlprod_nb.errors import Corrupt
-from mlprod_nb.prediction_log import framing, query
-from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PREDICTION_FIELDS, decode
+from mlprod_nb.prediction_log import framing, lake, query, tables
+from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
+from mlprod_nb.prediction_log.decoding import PLACE, decode, decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.ranges import LogRange, utc
 from mlprod_nb.prediction_log.segments import SUFFIX
@@ -36,15 +43,32 @@ class FoundPrediction:
     feedback: list[dict[str, Any]]
 
 
-class PredictionLog:
-    """The segments of one workspace, as readers see them, the live tail included.
+@dataclass(frozen=True)
+class _Contents:
+    """What the log held at one moment.
 
-    Args:
-        folder: Where the segments are; it may not exist yet.
+    Attributes:
+        segments: The bytes of each segment that was in no file, the oldest first.
+        version: The catalogue's version.
+        compacted: The other segments.
     """
 
-    def __init__(self, folder: Path) -> None:
+    segments: dict[str, memoryview]
+    version: int
+    compacted: dict[str, CompactedSegment]
+
+
+class PredictionLog:
+    """The log of one workspace as readers see it, the live tail included.
+
+    Args:
+        folder: Where the segments and files are; it may not exist yet.
+        catalogue: Which files there are; ``None`` where nothing was ever compacted.
+    """
+
+    def __init__(self, folder: Path, catalogue: Catalogue | None = None) -> None:
         self.folder = folder
+        self.catalogue = catalogue
 
     def pin(self, endpoint: str, *, since: datetime | None = None, until: datetime | None = None) -> LogRange:
         """Return the range that holds an endpoint's rows as of now.
@@ -54,19 +78,23 @@ class PredictionLog:
             since: The first event time, or ``None``.
             until: The event time before which rows belong, or ``None``.
         """
+        contents = self._look()
         ends: dict[str, int] = {}
         payloads: list[memoryview] = []
-        for path in self._paths():
-            for record in _whole_records(path):
+        for name, content in contents.segments.items():
+            for record in _whole_records(content):
                 if record.endpoint == endpoint:
-                    ends[path.name] = record.end
+                    ends[name] = record.end
                     payloads += [record.payload] if record.kind == "predictions" else []
         since, until = (utc(since) if since else None), (utc(until) if until else None)
-        everything = LogRange(endpoint, tuple(ends.items()), since, until, 0)
+        files = self._files(Selection(endpoint=endpoint, until_version=contents.version))
+        version = max((file.version for file in files), default=0)
+        everything = LogRange(endpoint, tuple(ends.items()), since, until, 0, version)
         rows = sum(_inside(table, everything).num_rows for table in decode(payloads, only=["shadow", "event_time"]))
+        rows += sum(self._count(file, everything) for file in files if file.kind == "predictions")
         return replace(everything, rows=rows)
 
-    def predictions(self, where: LogRange, *, shadows: bool = False) -> pa.Table:
+    def predictions(self, where: LogRange, *, shadows: bool = False, only: Sequence[str] = ()) -> pa.Table:
         """Return a range's predictions by event time, then id.
 
         The columns are ``schema.PREDICTION_FIELDS`` and ``inputs``, a struct of the columns that the versions took: one
@@ -75,39 +103,40 @@ class PredictionLog:
         Args:
             where: The range.
             shadows: Return shadow rows, too.
+            only: The columns to read; all where empty.
 
         Raises:
-            Corrupt: A record in the range is damaged, or a segment is gone.
+            Corrupt: A record in the range is damaged, or a segment or a file is gone.
         """
-        tables = decode(record.payload for record in self._records(where, "predictions"))
-        table = _inside(_unify(tables), where, shadows=shadows)
-        order = pc.sort_indices(
-            table.select(["event_time", "prediction_id"]),
-            sort_keys=[("event_time", "ascending"), ("prediction_id", "ascending")],
-        )
-        return table.take(order)
+        read = list(dict.fromkeys([*only, "prediction_id", "event_time", "shadow"])) if only else []
+        found = [_inside(table, where, shadows=shadows) for table in self._rows(where, "predictions", read)]
+        rows = _together("predictions", found, read)
+        rows = tables.ordered(rows, ("event_time", "ascending"), ("prediction_id", "ascending"))
+        return tables.without_place(rows, only)
 
     def feedback(self, where: LogRange) -> pa.Table:
-        """Return the feedback in a range's bytes about its predictions.
-
-        Of each prediction, kind, name and source it is the latest.
+        """Return a range's feedback about its predictions: of each prediction, kind, name and source the latest.
 
         Raises:
             Corrupt: As :meth:`predictions`.
         """
-        return _about(self._feedback(where), self.predictions(where, shadows=True)["prediction_id"])
+        return self._feedback(where, self.predictions(where, shadows=True, only=["prediction_id"])["prediction_id"])
 
-    def labelled(self, where: LogRange) -> pa.Table:
+    def labelled(self, where: LogRange, *, only: Sequence[str] = ()) -> pa.Table:
         """Return a range's predictions with their latest label.
 
         Three columns are added: ``label`` (text), ``label_number`` (where the label is a number) and ``labelled_at``;
         all missing where no label has come.
 
+        Args:
+            where: The range.
+            only: The columns of predictions to read; all where empty.
+
         Raises:
             Corrupt: As :meth:`predictions`.
         """
-        rows = self.predictions(where)
-        feedback = self._feedback(where)
+        rows = self.predictions(where, only=list(dict.fromkeys([*only, "prediction_id"])) if only else ())
+        feedback = self._feedback(where, rows["prediction_id"])
         labels = feedback.filter((pc.field("kind") == "label") & (pc.field("name") == "label"))
         # The newest comes first, and the first match counts.
         at = pc.index_in(rows["prediction_id"], value_set=labels["prediction_id"].combine_chunks())
@@ -117,21 +146,26 @@ class PredictionLog:
 
     def find(self, prediction_id: str) -> FoundPrediction | None:
         """Return one prediction with all its feedback, or ``None``; what answered, where shadows were scored, too."""
+        contents = self._look()
         sought = prediction_id.encode()
-        payloads: dict[RecordKind, list[memoryview]] = {"predictions": [], "feedback": []}
-        for path in self._paths():
-            for record in _whole_records(path):
-                # Arrow keeps texts as they are, so a payload without these bytes need not be decoded.
-                if sought in bytes(record.payload):
-                    payloads[record.kind].append(record.payload)
         matches = pc.field("prediction_id") == prediction_id
-        rows = [row for table in decode(payloads["predictions"]) for row in table.filter(matches).to_pylist()]
-        if not rows:
-            return None
+        found: dict[RecordKind, list[pa.Table]] = {"predictions": [], "feedback": []}
+        for file in self._files(Selection(ids=(prediction_id, prediction_id), until_version=contents.version)):
+            found[file.kind].append(lake.read(self.folder / file.path, where=matches))
+        for kind, some in found.items():
+            records = (
+                (name, record)
+                for name, content in contents.segments.items()
+                for record in _whole_records(content)
+                # Arrow keeps texts as they are, so a payload without these bytes need not be decoded.
+                if record.kind == kind and sought in bytes(record.payload)
+            )
+            some += [table.filter(matches) for table in decode_placed(records)]
         # A shadow's row has the id of the prediction that it shadows.
-        row = min(rows, key=lambda row: row["shadow"])
-        feedback = [found for table in decode(payloads["feedback"]) for found in table.filter(matches).to_pylist()]
-        return FoundPrediction(row, feedback)
+        rows = [row for table in found["predictions"] for row in tables.without_place(table).to_pylist()]
+        row = min(rows, key=lambda row: row["shadow"], default=None)
+        feedback = tables.ordered(_together("feedback", found["feedback"]))
+        return None if row is None else FoundPrediction(row, tables.without_place(feedback).to_pylist())
 
     def query(
         self,
@@ -140,7 +174,7 @@ class PredictionLog:
         since: datetime | None = None,
         until: datetime | None = None,
         where: str = "",
-        limit: int = 20,
+        limit: int | None = 20,
     ) -> pa.Table:
         """Return the newest rows that fulfil a SQL condition, newest first.
 
@@ -149,7 +183,7 @@ class PredictionLog:
             since: The first event time, or ``None``.
             until: The event time before which rows belong, or ``None``.
             where: A condition over the columns of :meth:`labelled`; inputs may be named plainly, or as ``inputs.name``.
-            limit: How many rows at most.
+            limit: How many rows at most; ``None``: all.
 
         Raises:
             UsageError: The condition is malformed or names no column.
@@ -157,62 +191,138 @@ class PredictionLog:
         return query.select(self.labelled(self.pin(endpoint, since=since, until=until)), where=where, limit=limit)
 
     def verify(self) -> list[str]:
-        """Read every byte of every segment; return one line for each damage."""
-        return [
-            f"{path.name} at byte {found.offset}: {found.problem}."
-            for path in self._paths()
-            for found in framing.scan(_map(path))
-            if isinstance(found, Damage)
-        ]
+        """Read every byte of the log; return one line for each damage: which file, what is wrong and what to do."""
+        from mlprod_nb.prediction_log import verify
 
-    def _feedback(self, where: LogRange) -> pa.Table:
-        """Return the endpoint's feedback in the range, latest first, one a prediction, kind, name and source."""
-        tables = decode(record.payload for record in self._records(where, "feedback"))
-        table = pa.concat_tables(tables) if tables else FEEDBACK_FIELDS.empty_table()
-        # Records are in the order of their arrival; of equal times the later one is the newer.
-        table = table.append_column("__place", pa.array(np.arange(table.num_rows)))
-        order = [("received_at", "descending"), ("__place", "descending")]
-        table = table.take(pc.sort_indices(table.select(["received_at", "__place"]), sort_keys=order)).drop(["__place"])
-        keys = pc.binary_join_element_wise(
-            table["prediction_id"], table["kind"], table["name"], table["source"], "\0"
-        ).combine_chunks()
+        return verify.problems(self.folder, self.catalogue)
+
+    def _count(self, file: LogFile, where: LogRange) -> int:
+        """Return how many rows of a file that are no shadows are in a range of event times."""
+        since, until = where.since, where.until
+        if (since is None or file.first_at >= since) and (until is None or file.last_at < until):
+            return file.rows - file.shadows
+        if (since is not None and file.last_at < since) or (until is not None and file.first_at >= until):
+            return 0
+        return int(_inside(lake.read(self.folder / file.path, only=["shadow", "event_time"]), where).num_rows)
+
+    def _feedback(self, where: LogRange, ids: pa.ChunkedArray) -> pa.Table:
+        """Return the range's feedback about predictions, latest first, one a prediction, kind, name and source."""
+        about = pc.is_in(pc.field("prediction_id"), value_set=ids.combine_chunks())
+        found = self._rows(where, "feedback", (), ids=ids)
+        rows = _together("feedback", [table.filter(about) for table in found])
+        # Places are in the order of arrival; of equal times the later one is the newer.
+        rows = tables.without_place(tables.ordered(rows, ("received_at", "descending")))
+        parts = (rows[name] for name in ("prediction_id", "kind", "name", "source"))
+        keys = pc.binary_join_element_wise(*parts, "\0").combine_chunks()
         first = pc.index_in(keys, value_set=keys)
-        return table.filter(pc.equal(first, pa.array(np.arange(table.num_rows), type=pa.int32())))
+        return rows.filter(pc.equal(first, pa.array(np.arange(rows.num_rows), type=pa.int32())))
 
-    def _records(self, where: LogRange, kind: RecordKind) -> Iterator[Record]:
+    def _rows(
+        self, where: LogRange, kind: RecordKind, only: Sequence[str], *, ids: pa.ChunkedArray | None = None
+    ) -> Iterator[pa.Table]:
+        """Yield a range's rows of one kind, with their places; also some that are not of its event times or ids."""
+        contents = self._look([name for name, _ in where.segments])
+        if where.version > contents.version:
+            raise Corrupt(
+                f"the range has version {where.version} of the prediction log's catalogue, which ends at "
+                f"{contents.version}.",
+                hint="Bring back the state database that belongs to the log.",
+            )
+        yield from decode_placed(self._records(where, kind, contents), only=only)
+        wanted, condition = _wanted(where, kind, ids)
+        for file in self._files(replace(wanted, until_version=where.version)):
+            yield lake.read(self.folder / file.path, only=only, where=condition)
+        ends = {name: end for name, end in where.segments if name in contents.compacted}
+        versions = {contents.compacted[name].version for name in ends}
+        for file in self._files(replace(wanted, versions=versions)) if versions else ():
+            own = {name: end for name, end in ends.items() if contents.compacted[name].version == file.version}
+            yield lake.read(self.folder / file.path, only=only, where=_written_in(own) & condition)
+
+    def _records(self, where: LogRange, kind: RecordKind, contents: _Contents) -> Iterator[tuple[str, Record]]:
+        """Yield the records of a range's segments that are in no file, each with its segment's name."""
         for name, end in where.segments:
-            path = self.folder / name
-            if not path.is_file():
-                raise Corrupt(f"segment {name} of the prediction log is gone.")
-            content = _map(path)
+            compacted = contents.compacted.get(name)
+            if compacted is not None:
+                if compacted.damaged_at is not None and compacted.damaged_at < end:
+                    raise _damaged(name, Damage(compacted.damaged_at, compacted.problem))
+                continue
+            content = contents.segments.get(name)
+            if content is None:
+                raise Corrupt(f"segment {name} of the prediction log is gone.", hint=_HINT)
             if len(content) < end:
-                raise Corrupt(f"segment {name} of the prediction log was cut short: it ends before byte {end}.")
+                raise Corrupt(
+                    f"segment {name} of the prediction log was cut short: it ends before byte {end}.", hint=_HINT
+                )
             for found in framing.scan(content[:end]):
                 if isinstance(found, Damage):
-                    raise Corrupt(
-                        f"segment {name} of the prediction log is damaged at byte {found.offset}: {found.problem}.",
-                        hint="mlprod verify lists all damage.",
-                    )
+                    raise _damaged(name, found)
                 if found.kind == kind and found.endpoint == where.endpoint:
-                    yield found
+                    yield name, found
 
-    def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*{SUFFIX}"))
+    def _look(self, names: Collection[str] | None = None) -> _Contents:
+        """Return what there is now, of all segments or of these."""
+        paths = sorted(self.folder.glob(f"*{SUFFIX}")) if names is None else [self.folder / name for name in names]
+        # The order matters: see the module's guarantee.
+        segments = {path.name: content for path in paths if (content := _map(path)) is not None}
+        if self.catalogue is None:
+            return _Contents(segments, 0, {})
+        version = self.catalogue.version()
+        compacted = self.catalogue.segments(segments if names is None else names, until_version=version)
+        return _Contents(
+            {name: content for name, content in segments.items() if name not in compacted}, version, compacted
+        )
+
+    def _files(self, wanted: Selection) -> list[LogFile]:
+        return [] if self.catalogue is None else self.catalogue.files(wanted)
 
 
-def _about(feedback: pa.Table, ids: pa.ChunkedArray) -> pa.Table:
-    return feedback.filter(pc.is_in(feedback["prediction_id"], value_set=ids.combine_chunks()))
+_HINT = "mlprod verify lists all damage."
 
 
-def _map(path: Path) -> memoryview:
-    """Return a file's bytes without reading them; an empty file cannot be mapped."""
-    with path.open("rb") as file:
-        size = path.stat().st_size
+def _damaged(name: str, damage: Damage) -> Corrupt:
+    return Corrupt(
+        f"segment {name} of the prediction log is damaged at byte {damage.offset}: {damage.problem}.", hint=_HINT
+    )
+
+
+def _map(path: Path) -> memoryview | None:
+    """Return a file's bytes without reading them, or ``None`` where it is gone; an empty file cannot be mapped."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    with file:
+        size = os.fstat(file.fileno()).st_size
         return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)) if size else memoryview(b"")
 
 
-def _whole_records(path: Path) -> Iterator[Record]:
-    return (found for found in framing.scan(_map(path)) if isinstance(found, Record))
+def _whole_records(content: memoryview) -> Iterator[Record]:
+    return (found for found in framing.scan(content) if isinstance(found, Record))
+
+
+def _wanted(where: LogRange, kind: RecordKind, ids: pa.ChunkedArray | None) -> tuple[Selection, pc.Expression]:
+    """Return which files may have rows of a range, and a condition on the rows that Parquet's statistics can use."""
+    wanted, condition = Selection(endpoint=where.endpoint, kind=kind), pc.scalar(True)
+    if kind == "predictions":
+        wanted = replace(wanted, since=where.since, until=where.until)
+        if where.since is not None:
+            condition &= pc.field("event_time") >= pa.scalar(where.since, _MOMENT)
+        if where.until is not None:
+            condition &= pc.field("event_time") < pa.scalar(where.until, _MOMENT)
+    if ids is not None:
+        found = pc.min_max(ids).as_py()
+        first, last = found["min"] or "", found["max"] or ""
+        wanted = replace(wanted, ids=(first, last))
+        condition &= (pc.field("prediction_id") >= first) & (pc.field("prediction_id") <= last)
+    return wanted, condition
+
+
+def _written_in(ends: Mapping[str, int]) -> pc.Expression:
+    """Return the condition that a row was written to one of these segments before this end of it."""
+    condition = pc.scalar(False)
+    for name, end in ends.items():
+        condition |= (pc.field("log_segment") == name) & (pc.field("log_offset") <= end)
+    return condition
 
 
 def _inside(table: pa.Table, where: LogRange, *, shadows: bool = False) -> pa.Table:
@@ -224,46 +334,8 @@ def _inside(table: pa.Table, where: LogRange, *, shadows: bool = False) -> pa.Ta
     return table if shadows else table.filter(~pc.field("shadow"))
 
 
-def _unify(tables: list[pa.Table]) -> pa.Table:
-    """Concatenate batches whose inputs may differ, as the versions that took them do."""
-    if not tables:
-        return PREDICTION_FIELDS.append(pa.field("inputs", pa.struct([]))).empty_table()
-    schemas = {table.schema: None for table in tables}
-    if len(schemas) == 1:
-        return pa.concat_tables(tables)
-    types: dict[str, set[pa.DataType]] = {}
-    for schema in schemas:
-        for field in _inputs(schema):
-            types.setdefault(field.name, set()).add(field.type)
-    inputs = pa.struct([pa.field(name, _common(found)) for name, found in types.items()])
-    return pa.concat_tables([_with_inputs(table, inputs) for table in tables])
-
-
-def _inputs(schema: pa.Schema) -> list[pa.Field]:
-    return list(schema.field("inputs").type) if "inputs" in schema.names else []
-
-
-def _common(types: set[pa.DataType]) -> pa.DataType:
-    if len(types) == 1:
-        return next(iter(types))
-    return pa.float64() if types <= {pa.float64(), pa.int64(), pa.bool_()} else pa.string()
-
-
-def _with_inputs(table: pa.Table, inputs: pa.StructType) -> pa.Table:
-    present = {field.name for field in _inputs(table.schema)}
-    columns = []
-    for field in inputs:
-        if field.name in present:
-            column = pc.struct_field(table["inputs"].combine_chunks(), field.name)
-            columns.append(_cast(column, field.type))
-        else:
-            columns.append(pa.nulls(table.num_rows, field.type))
-    struct = pa.StructArray.from_arrays(columns, fields=list(inputs))
-    base = table.select(PREDICTION_FIELDS.names)
-    return base.append_column(pa.field("inputs", inputs), struct)
-
-
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    if pa.types.is_boolean(column.type) and pa.types.is_floating(kind):
-        column = column.cast(pa.int8())
-    return column.cast(kind)
+def _together(kind: RecordKind, found: Iterable[pa.Table], only: Sequence[str] = ()) -> pa.Table:
+    """Return the rows as one table."""
+    columns = [*only, *PLACE.names]
+    some = [table.select(columns) if only else table for table in found if table.num_rows]
+    return tables.unify(some) if some else tables.empty(kind, only)

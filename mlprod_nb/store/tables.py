@@ -25,6 +25,9 @@ class Moment(sa.types.TypeDecorator[datetime]):
 
 metadata = sa.MetaData()
 
+BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text whose order is that of its bytes, as in Python, Arrow and SQLite, whatever language the database speaks."""
+
 
 def _id() -> sa.Column[int]:
     return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
@@ -171,4 +174,35 @@ job_slots = sa.Table(
     sa.Column("exit_code", sa.Integer, nullable=True),
     sa.Column("log_path", sa.Text, nullable=False),
     sa.UniqueConstraint("job_id", "slot"),
+)
+log_versions = sa.Table(
+    "log_versions",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", Moment, nullable=False),
+)
+log_files = sa.Table(
+    "log_files",
+    metadata,
+    sa.Column("path", sa.String(500), primary_key=True),
+    sa.Column("version", sa.Integer, sa.ForeignKey("log_versions.version"), nullable=False, index=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("endpoint", sa.Text, nullable=False, index=True),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("shadows", sa.Integer, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("first_at", Moment, nullable=False),
+    sa.Column("last_at", Moment, nullable=False),
+    sa.Column("first_id", BYTEWISE, nullable=False),
+    sa.Column("last_id", BYTEWISE, nullable=False),
+)
+log_segments = sa.Table(
+    "log_segments",
+    metadata,
+    sa.Column("name", sa.String(120), primary_key=True),
+    sa.Column("version", sa.Integer, sa.ForeignKey("log_versions.version"), nullable=False, index=True),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("damaged_at", sa.BigInteger, nullable=True),
+    sa.Column("problem", sa.Text, nullable=False),
 )

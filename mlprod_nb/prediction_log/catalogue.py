@@ -1,0 +1,166 @@
+"""The catalogue: which Parquet files hold the rows of which segments, in the state database.
+
+Guarantee: one transaction adds the files of a compaction and takes its segments out of the log, so that at any moment a
+row is either in a segment that the catalogue does not name or in one file that it does name. Versions count those
+transactions without a gap and in their order, so a version names the same files forever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from mlprod_nb.prediction_log.framing import RecordKind
+from mlprod_nb.store import Store, tables
+
+_MOST_NAMES = 500
+"""How many names one statement takes; databases limit them."""
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One Parquet file of the log.
+
+    Attributes:
+        path: Where it is, from the log's folder.
+        kind: ``"predictions"`` or ``"feedback"``.
+        endpoint: The endpoint of all its rows.
+        rows: How many rows it has.
+        shadows: How many of them are shadows.
+        bytes: Its size.
+        digest: SHA-256 of its bytes, in hex.
+        first_at: The earliest moment in it: of predictions the event time, of feedback when it was received.
+        last_at: The latest.
+        first_id: The smallest prediction id in it.
+        last_id: The largest.
+        version: The version of the catalogue that brought it.
+    """
+
+    path: str
+    kind: RecordKind
+    endpoint: str
+    rows: int
+    shadows: int
+    bytes: int
+    digest: str
+    first_at: datetime
+    last_at: datetime
+    first_id: str
+    last_id: str
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class CompactedSegment:
+    """One segment whose rows are in files now.
+
+    Attributes:
+        name: Its file name.
+        rows: How many rows of it are in files.
+        damaged_at: Where its first damage begins, or ``None``; rows of damaged records are lost.
+        problem: What the damage is, or empty.
+        version: The version of the catalogue that brought its rows.
+    """
+
+    name: str
+    rows: int
+    damaged_at: int | None = None
+    problem: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files are wanted; what is ``None`` does not matter.
+
+    Attributes:
+        endpoint: Of this endpoint.
+        kind: Of this kind.
+        until_version: Brought by this version or one before.
+        versions: Brought by one of these.
+        ids: May hold a prediction id from the first to the second, both included.
+        since: May hold this moment or a later one.
+        until: May hold a moment before this.
+    """
+
+    endpoint: str | None = None
+    kind: RecordKind | None = None
+    until_version: int | None = None
+    versions: Collection[int] | None = None
+    ids: tuple[str, str] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Catalogue:
+    """The catalogue of one workspace's log.
+
+    Args:
+        store: The state database, at the newest schema.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, files: Sequence[LogFile], segments: Sequence[CompactedSegment], *, now: datetime) -> int:
+        """Add the files that hold the rows of segments, and take the segments out of the log; return the version.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: Somebody else has added one of them, or a version, meanwhile; nothing was
+                changed.
+        """
+        with self._store.write() as connection:
+            version = (connection.scalar(sa.select(sa.func.max(tables.log_versions.c.version))) or 0) + 1
+            connection.execute(sa.insert(tables.log_versions).values(version=version, at=now))
+            for table, rows in ((tables.log_files, files), (tables.log_segments, segments)):
+                if rows:
+                    connection.execute(sa.insert(table), [{**asdict(row), "version": version} for row in rows])
+        return int(version)
+
+    def version(self) -> int:
+        """Return the newest version; 0 where there is none. What is read up to one version is one state."""
+        with self._store.read() as connection:
+            return int(connection.scalar(sa.select(sa.func.max(tables.log_versions.c.version))) or 0)
+
+    def files(self, wanted: Selection) -> list[LogFile]:
+        """Return the files that may hold what is wanted, by version and path."""
+        with self._store.read() as connection:
+            table = tables.log_files
+            query = sa.select(table).where(*_conditions(wanted)).order_by(table.c.version, table.c.path)
+            return [LogFile(**row) for row in connection.execute(query).mappings()]
+
+    def segments(
+        self, names: Collection[str] | None = None, *, until_version: int | None = None
+    ) -> dict[str, CompactedSegment]:
+        """Return by name the segments, or those of these names, whose rows were in files at a version."""
+        table = tables.log_segments
+        at_version = sa.true() if until_version is None else table.c.version <= until_version
+        found: dict[str, CompactedSegment] = {}
+        with self._store.read() as connection:
+            for some in [None] if names is None else _portions(sorted(names)):
+                named = sa.true() if some is None else table.c.name.in_(some)
+                for row in connection.execute(sa.select(table).where(at_version, named)).mappings():
+                    found[row["name"]] = CompactedSegment(**row)
+        return found
+
+
+def _conditions(wanted: Selection) -> list[sa.ColumnElement[bool]]:
+    table = tables.log_files.c
+    conditions: list[sa.ColumnElement[bool] | None] = [
+        None if wanted.endpoint is None else table.endpoint == wanted.endpoint,
+        None if wanted.kind is None else table.kind == wanted.kind,
+        None if wanted.until_version is None else table.version <= wanted.until_version,
+        None if wanted.versions is None else table.version.in_(sorted(wanted.versions)),
+        None if wanted.ids is None else table.last_id >= wanted.ids[0],
+        None if wanted.ids is None else table.first_id <= wanted.ids[1],
+        None if wanted.since is None else table.last_at >= wanted.since,
+        None if wanted.until is None else table.first_at < wanted.until,
+    ]
+    return [condition for condition in conditions if condition is not None]
+
+
+def _portions(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[begin : begin + _MOST_NAMES] for begin in range(0, len(names), _MOST_NAMES)]

@@ -1,0 +1,295 @@
+"""Compaction: the rows of sealed segments go into Parquet files, and then the segments go.
+
+Guarantee: every row that was acknowledged is in the log exactly once, whatever kills the compaction and when, a power
+loss included. Files are written under temporary names, synced and renamed, and their folders are synced; then one
+transaction of the catalogue adds them and takes the segments out of the log; then the segments are removed. Before the
+transaction the segments count and the files do not, after it the files count and the segments do not; what a killed run
+left of the other kind is removed by the next. The transaction refuses a segment that is in files already, so two
+processes that compact at once, against the lease, do not double a row either: one of them fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlprod_nb.clock import Clock, utc_now
+from mlprod_nb.errors import Corrupt
+from mlprod_nb.prediction_log import framing, lake
+from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
+from mlprod_nb.prediction_log.decoding import decode_placed
+from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
+from mlprod_nb.prediction_log.sealing import lease, sealed_segments
+from mlprod_nb.prediction_log.segments import SUFFIX
+
+DAMAGED = "damaged"
+"""Folder of the segments that were damaged; their whole records are in files."""
+
+_BATCH_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a compaction did.
+
+    Attributes:
+        busy: Whether another process compacts this log, so that nothing was done.
+        segments: How many segments went.
+        rows: How many rows of them are in files now.
+        files: How many files were added.
+        leftovers: How many files and segments that a killed run had left were removed.
+        problems: What is damaged or was left alone, one line each.
+    """
+
+    busy: bool = False
+    segments: int = 0
+    rows: int = 0
+    files: int = 0
+    leftovers: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a segment holds."""
+
+    segment: CompactedSegment
+    tables: dict[tuple[RecordKind, str], list[pa.Table]]
+
+
+class Compactor:
+    """Compacts one log.
+
+    Args:
+        folder: The log's folder.
+        catalogue: Its catalogue.
+        clock: Gives the present moment.
+        step: Called after each step with its name, so that a test can end the process there.
+        batch_bytes: How many bytes of segments one transaction takes, which bounds the memory; a larger segment is
+            taken alone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        catalogue: Catalogue,
+        *,
+        clock: Clock = utc_now,
+        step: Callable[[str], None] = lambda _: None,
+        batch_bytes: int = _BATCH_BYTES,
+    ) -> None:
+        self._folder = folder
+        self._catalogue = catalogue
+        self._clock = clock
+        self._step = step
+        self._batch_bytes = batch_bytes
+
+    def run(self) -> Compacted:
+        """Remove what killed runs left and compact every sealed segment."""
+        if not self._folder.is_dir():
+            return Compacted()
+        with lease(self._folder) as held:
+            if not held:
+                return Compacted(busy=True)
+            done = self._clean()
+            for batch in self._batches(sealed_segments(self._folder)):
+                try:
+                    some = self._compact(batch)
+                except Exception:
+                    self._clean()  # on a full disk what was begun would take the gateway's room until the next run
+                    raise
+                done = replace(
+                    done,
+                    segments=done.segments + some.segments,
+                    rows=done.rows + some.rows,
+                    files=done.files + some.files,
+                    problems=done.problems + some.problems,
+                )
+            return done
+
+    def _clean(self) -> Compacted:
+        """Remove the files and the segments that do not count."""
+        removed, problems = 0, []
+        for path in orphans(self._folder, self._catalogue):
+            if not repeated(self._folder, self._catalogue, path):
+                problems.append(unknown_file(self._folder, path))
+                continue
+            path.unlink()
+            removed += 1
+            self._step("orphan removed")
+        compacted = self._catalogue.segments([path.name for path in self._folder.glob(f"*{SUFFIX}")])
+        self._take_away([compacted[name] for name in sorted(compacted)])
+        return Compacted(leftovers=removed + len(compacted), problems=tuple(problems))
+
+    def _batches(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
+        batch: list[Path] = []
+        size = 0
+        for path in paths:
+            size += path.stat().st_size
+            if batch and size > self._batch_bytes:
+                yield batch
+                batch, size = [], path.stat().st_size
+            batch.append(path)
+        if batch:
+            yield batch
+
+    def _compact(self, paths: Sequence[Path]) -> Compacted:
+        """Compact some segments in one transaction."""
+        read, problems = [], []
+        for path in paths:
+            try:
+                read.append(_read(path))
+            except ValueError as error:  # written by a program that knows more; it stays, and readers say so
+                problems.append(f"{path.name}: its records cannot be read, so it was left: {error}.")
+        segments = [found.segment for found in read]
+        problems += [f"{found.name} at byte {found.damaged_at}: {found.problem}" for found in segments if found.problem]
+        files = self._write(read)
+        rows = sum(file.rows for file in files)
+        if rows != sum(segment.rows for segment in segments):
+            raise Corrupt("the files of a compaction do not hold the rows of its segments; nothing was changed.")
+        if segments:
+            self._catalogue.add(files, segments, now=self._clock())
+            self._step("committed")
+            self._take_away(segments)
+        return Compacted(segments=len(segments), rows=rows, files=len(files), problems=tuple(problems))
+
+    def _write(self, read: Sequence[_Read]) -> list[LogFile]:
+        """Write the rows of segments to files that are on the disk when this returns."""
+        tables: dict[tuple[RecordKind, str], list[pa.Table]] = {}
+        for found in read:
+            for key, some in found.tables.items():
+                tables.setdefault(key, []).extend(some)
+        names = [found.segment.name for found in read]
+        files = [
+            self._write_file(kind, endpoint, rows, names)
+            for (kind, endpoint), some in sorted(tables.items())
+            for rows in _days(kind, some)
+        ]
+        folders: set[Path] = set()
+        for file in files:
+            path = self._folder / file.path
+            _partial(path).rename(path)
+            self._step("renamed")
+            folders |= {path.parents[number] for number in range(len(Path(file.path).parents))}
+        for folder in sorted(folders, reverse=True):
+            _sync_folder(folder)
+        self._step("folders synced")
+        return files
+
+    def _write_file(self, kind: RecordKind, endpoint: str, rows: pa.Table, names: Sequence[str]) -> LogFile:
+        first_at, last_at, first_id, last_id = lake.bounds(kind, rows)
+        # Names sort by age, as those of segments do.
+        name = f"{names[0].partition('-')[0]}-{secrets.token_hex(6)}"
+        place = lake.place_of(kind, endpoint, first_at.date(), name)
+        content = lake.encode(rows, names)
+        path = _partial(self._folder / place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as output:
+            output.write(content[: len(content) // 2])
+            self._step("half written")
+            output.write(content[len(content) // 2 :])
+            output.flush()
+            os.fsync(output.fileno())
+        self._step("file synced")
+        return LogFile(
+            path=place,
+            kind=kind,
+            endpoint=endpoint,
+            rows=rows.num_rows,
+            shadows=pc.sum(rows["shadow"]).as_py() if kind == "predictions" else 0,
+            bytes=len(content),
+            digest=hashlib.sha256(content).hexdigest(),
+            first_at=first_at,
+            last_at=last_at,
+            first_id=first_id,
+            last_id=last_id,
+        )
+
+    def _take_away(self, segments: Sequence[CompactedSegment]) -> None:
+        """Remove segments whose rows are in files; put those that are damaged aside."""
+        for segment in segments:
+            path = self._folder / segment.name
+            if segment.damaged_at is None:
+                path.unlink(missing_ok=True)
+            elif path.is_file():
+                (self._folder / DAMAGED).mkdir(exist_ok=True)
+                path.rename(self._folder / DAMAGED / segment.name)
+                _sync_folder(self._folder / DAMAGED)
+            self._step("segment removed")
+        _sync_folder(self._folder)
+
+
+def orphans(folder: Path, catalogue: Catalogue) -> list[Path]:
+    """Return the files that the catalogue does not name; those that a compaction writes just now are among them."""
+    there = [
+        path
+        for kind in lake.KINDS
+        for path in sorted((folder / kind).rglob("*"))
+        if path.suffix in (lake.SUFFIX, lake.PARTIAL)
+    ]
+    known = {file.path for file in catalogue.files(Selection())} if there else set()
+    return [path for path in there if path.relative_to(folder).as_posix() not in known]
+
+
+def repeated(folder: Path, catalogue: Catalogue, path: Path) -> bool:
+    """Return whether every row of a file that the catalogue does not name is still in a segment that counts."""
+    if path.suffix == lake.PARTIAL:
+        return True
+    try:
+        names = lake.segments_of(path)
+    except Corrupt:
+        return False
+    return not catalogue.segments(names) and all((folder / name).is_file() for name in names)
+
+
+def unknown_file(folder: Path, path: Path) -> str:
+    """Say of a file that it may hold rows that are nowhere else, though the catalogue does not name it."""
+    return (
+        f"{path.relative_to(folder).as_posix()}: the catalogue does not name it, and its segments are gone. "
+        "Bring back the state database that belongs to the log; the file is left as it is."
+    )
+
+
+def _read(path: Path) -> _Read:
+    records: dict[tuple[RecordKind, str], list[tuple[str, Record]]] = {}
+    damages: list[Damage] = []
+    for found in framing.scan(memoryview(path.read_bytes())):
+        if isinstance(found, Damage):
+            damages.append(found)
+        else:
+            records.setdefault((found.kind, found.endpoint), []).append((path.name, found))
+    tables = {key: decode_placed(some) for key, some in records.items()}
+    rows = sum(table.num_rows for some in tables.values() for table in some)
+    if not damages:
+        return _Read(CompactedSegment(path.name, rows), tables)
+    return _Read(CompactedSegment(path.name, rows, damages[0].offset, damages[0].problem), tables)
+
+
+def _days(kind: RecordKind, tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the rows of each schema and day."""
+    by_schema: dict[pa.Schema, list[pa.Table]] = {}
+    for table in tables:
+        by_schema.setdefault(table.schema, []).append(table)
+    for some in by_schema.values():
+        for _, rows in lake.by_day(kind, pa.concat_tables(some)):
+            yield rows
+
+
+def _partial(path: Path) -> Path:
+    """Return the name under which a file is written; a dot hides it from tools that read the folder."""
+    return path.with_name(f".{path.name}{lake.PARTIAL}")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

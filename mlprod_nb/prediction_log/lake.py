@@ -1,0 +1,158 @@
+"""The log's Parquet files: one an endpoint, a day and a schema, each written at once and never again.
+
+    predictions/ENDPOINT/day=2013-04-01/NAME.parquet     by event time, in its order
+    feedback/ENDPOINT/day=2013-04-01/NAME.parquet        by the moment it was received, in that order
+
+The columns are those of ``schema``; an input ``distance`` is the column ``input_distance``, and three columns beginning
+with ``log_`` say where the row was written first. Any tool reads them: DuckDB by ``read_parquet('…/**/*.parquet',
+union_by_name = true)``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from mlprod_nb.errors import Corrupt
+from mlprod_nb.prediction_log.decoding import PLACE
+from mlprod_nb.prediction_log.framing import RecordKind
+from mlprod_nb.prediction_log.tables import INPUTS, ordered
+
+KINDS: tuple[RecordKind, ...] = ("predictions", "feedback")
+SUFFIX = ".parquet"
+PARTIAL = ".partial"
+MOMENT_OF: dict[RecordKind, str] = {"predictions": "event_time", "feedback": "received_at"}
+"""By which moment the rows of a kind are in days and in order."""
+
+_INPUT = "input_"
+_SEGMENTS = b"mlprod.segments"
+_DAY_US = 86_400_000_000
+_EPOCH = date(1970, 1, 1)
+# Small enough that one prediction is found without reading all of a day.
+_ROWS_OF_A_GROUP = 32_768
+
+
+def by_day(kind: RecordKind, table: pa.Table) -> Iterator[tuple[date, pa.Table]]:
+    """Yield the rows of each day, in the order of their moments.
+
+    Args:
+        kind: Of which rows.
+        table: Placed rows of one schema.
+    """
+    keys = [(MOMENT_OF[kind], "ascending"), ("prediction_id", "ascending")]
+    rows = ordered(table, *keys).combine_chunks()
+    days = rows[MOMENT_OF[kind]].cast(pa.int64()).to_numpy() // _DAY_US
+    begins = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
+    for begin, end in zip(begins, [*begins[1:], rows.num_rows], strict=True):
+        yield _EPOCH + timedelta(days=int(days[begin])), rows.slice(begin, end - begin)
+
+
+def place_of(kind: RecordKind, endpoint: str, day: date, name: str) -> str:
+    """Return a file's path from the log's folder. Names of files that begin with a dot or ``_`` are hidden to tools."""
+    folder = quote(endpoint, safe="")
+    if folder[:1] in (".", "_"):
+        folder = f"%{ord(folder[0]):02X}{folder[1:]}"
+    return f"{kind}/{folder}/day={day.isoformat()}/{name}{SUFFIX}"
+
+
+def encode(table: pa.Table, segments: Sequence[str]) -> bytes:
+    """Return a file's bytes.
+
+    Args:
+        table: Placed rows in their order.
+        segments: The segments whose compaction writes the file.
+    """
+    flat = _flat(table).replace_schema_metadata({_SEGMENTS: json.dumps(sorted(segments)).encode()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        flat, sink, compression="zstd", row_group_size=_ROWS_OF_A_GROUP, write_page_index=True, write_page_checksum=True
+    )
+    return bytes(sink.getvalue())
+
+
+def read(path: Path, *, only: Sequence[str] = (), where: pc.Expression | None = None) -> pa.Table:
+    """Read the rows of a file that fulfil a condition; groups of rows that cannot have one are passed over.
+
+    Args:
+        path: The file.
+        only: The columns to read beside those of the place, ``inputs`` for all inputs; all where empty.
+        where: The condition.
+
+    Raises:
+        Corrupt: The file is gone or damaged.
+    """
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    try:
+        data = ds.dataset(path, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
+        inputs = [name for name in data.schema.names if name.startswith(_INPUT)]
+        wanted = [*(name for name in only if name != INPUTS), *PLACE.names]
+        columns = [*wanted, *(inputs if INPUTS in only else [])] if only else data.schema.names
+        table = data.to_table(columns=columns, filter=where)
+    except FileNotFoundError:
+        raise Corrupt(f"file {path.name} of the prediction log is gone.", hint=_HINT) from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise Corrupt(f"file {path.name} of the prediction log is damaged: {_first_line(error)}.", hint=_HINT) from None
+    return _nested(table.replace_schema_metadata(None), has_inputs=path.parts[-4] == "predictions", only=only)
+
+
+def segments_of(path: Path) -> list[str]:
+    """Return the names of the segments whose compaction wrote a file.
+
+    Raises:
+        Corrupt: The file is damaged or none of the log's.
+    """
+    try:
+        names = json.loads(pq.read_schema(path).metadata[_SEGMENTS])
+        return [str(name) for name in names]
+    except (pa.ArrowInvalid, OSError, ValueError, KeyError, TypeError):
+        raise Corrupt(f"{path.name} is no file of the prediction log.") from None
+
+
+def bounds(kind: RecordKind, table: pa.Table) -> tuple[datetime, datetime, str, str]:
+    """Return the first and the last moment, and the smallest and the largest prediction id."""
+    moments = pc.min_max(table[MOMENT_OF[kind]]).as_py()
+    ids = pc.min_max(table["prediction_id"]).as_py()
+    return moments["min"].astimezone(UTC), moments["max"].astimezone(UTC), ids["min"], ids["max"]
+
+
+_HINT = "mlprod verify lists all damage."
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    if INPUTS not in table.column_names:
+        return table
+    given = table[INPUTS].combine_chunks()
+    flat = table.drop_columns([INPUTS])
+    for number, field in enumerate(given.type):
+        flat = flat.append_column(f"{_INPUT}{field.name}", given.field(number))
+    return flat
+
+
+def _nested(table: pa.Table, *, has_inputs: bool, only: Sequence[str]) -> pa.Table:
+    """Return the rows with their inputs as one struct, in the order of columns that records have."""
+    if not has_inputs or (only and INPUTS not in only):
+        return table
+    names = [name for name in table.column_names if name.startswith(_INPUT)]
+    own = [name for name in table.column_names if name not in names and name not in PLACE.names]
+    fields = [pa.field(name.removeprefix(_INPUT), table.schema.field(name).type) for name in names]
+    if fields:
+        struct = pa.StructArray.from_arrays([table[name].combine_chunks() for name in names], fields=fields)
+    else:
+        struct = pa.array([{}] * table.num_rows, pa.struct([]))
+    nested = table.select(own).append_column(pa.field(INPUTS, struct.type), struct)
+    for name in PLACE.names:
+        nested = nested.append_column(table.schema.field(name), table[name])
+    return nested
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".!")

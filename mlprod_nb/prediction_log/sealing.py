@@ -1,0 +1,53 @@
+"""Which segments nobody writes to any more, and which process may compact them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlprod_nb.prediction_log.framing import MAGIC
+from mlprod_nb.prediction_log.segments import SUFFIX
+from mlprod_nb.prediction_log.storage import DiskStorage
+
+_LEASE = "compaction.lock"
+_BEGUN_SECONDS = 3600.0
+"""A file that has no header after an hour was left by a process that died in making it."""
+
+
+def sealed(path: Path) -> bool:
+    """Return whether nothing will ever be written to a segment again.
+
+    A writer takes its lock before it writes the header and keeps it until it is closed or dead. So a file with a header
+    and without a lock is sealed; of one without a header this cannot be told, and it has no records.
+    """
+    try:
+        found = path.stat()
+        if found.st_size < len(MAGIC) and time.time() - found.st_mtime < _BEGUN_SECONDS:
+            return False
+        return not DiskStorage().is_open(path)
+    except FileNotFoundError:
+        return False
+
+
+def sealed_segments(folder: Path) -> list[Path]:
+    """Return the sealed segments, the oldest first."""
+    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if sealed(path)]
+
+
+@contextmanager
+def lease(folder: Path) -> Iterator[bool]:
+    """Yield whether this process may compact the log: one at a time may, until it leaves or dies."""
+    descriptor = os.open(folder / _LEASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

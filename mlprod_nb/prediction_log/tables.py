@@ -1,0 +1,105 @@
+"""Rows of the log as tables: in what order they are, and how those of versions with different inputs become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PLACE, PREDICTION_FIELDS
+from mlprod_nb.prediction_log.framing import RecordKind
+
+INPUTS = "inputs"
+_BY_PLACE = [(name, "ascending") for name in PLACE.names]
+
+
+def empty(kind: RecordKind, only: Sequence[str] = ()) -> pa.Table:
+    """Return a table without rows.
+
+    Args:
+        kind: Of which rows.
+        only: Its columns; all where empty.
+    """
+    fields = FEEDBACK_FIELDS if kind == "feedback" else PREDICTION_FIELDS.append(pa.field(INPUTS, pa.struct([])))
+    table = fields.empty_table().select(only or fields.names)
+    return pa.Table.from_arrays([*table.columns, *PLACE.empty_table().columns], schema=_with_place(table.schema))
+
+
+def unify(tables: Sequence[pa.Table]) -> pa.Table:
+    """Concatenate tables of placed rows whose inputs may differ, as the versions that took them do.
+
+    An input that a version did not take is missing in its rows, and numbers of different types become float64. The
+    result depends on the rows alone, and not on how they are distributed over the tables.
+
+    Args:
+        tables: At least one, each with a row.
+    """
+    by_schema: dict[pa.Schema, list[pa.Table]] = {}
+    for table in tables:
+        by_schema.setdefault(table.schema, []).append(table)
+    if len(by_schema) == 1 or INPUTS not in tables[0].column_names:
+        return pa.concat_tables(tables)
+    in_order = sorted((pa.concat_tables(found) for found in by_schema.values()), key=_first_place)
+    types: dict[str, set[pa.DataType]] = {}
+    for table in in_order:
+        for field in table.schema.field(INPUTS).type:
+            types.setdefault(field.name, set()).add(field.type)
+    inputs = pa.struct([pa.field(name, _common(found)) for name, found in types.items()])
+    return pa.concat_tables([_with_inputs(table, inputs) for table in in_order])
+
+
+def ordered(table: pa.Table, *columns: tuple[str, str]) -> pa.Table:
+    """Return the rows in the order of columns, and of equal ones in the order of their places.
+
+    Args:
+        table: Placed rows.
+        columns: Of each its name, and ``ascending`` or ``descending``; places go the way of the first.
+    """
+    places = [(name, columns[0][1] if columns else way) for name, way in _BY_PLACE]
+    keys = [*columns, *places]
+    return table.take(pc.sort_indices(table.select([name for name, _ in keys]), sort_keys=keys))
+
+
+def without_place(table: pa.Table, only: Sequence[str] = ()) -> pa.Table:
+    """Return the rows as callers want them: these columns; all but those of the place where empty."""
+    return table.select(only) if only else table.drop_columns(PLACE.names)
+
+
+def _with_place(schema: pa.Schema) -> pa.Schema:
+    for field in PLACE:
+        schema = schema.append(field)
+    return schema
+
+
+def _first_place(table: pa.Table) -> tuple[str, int, int]:
+    segment = pc.min(table["log_segment"])
+    table = table.filter(pc.equal(table["log_segment"], segment))
+    offset = pc.min(table["log_offset"])
+    row = pc.min(table.filter(pc.equal(table["log_offset"], offset))["log_row"])
+    return segment.as_py(), offset.as_py(), row.as_py()
+
+
+def _common(types: set[pa.DataType]) -> pa.DataType:
+    if len(types) == 1:
+        return next(iter(types))
+    return pa.float64() if types <= {pa.float64(), pa.int64(), pa.bool_()} else pa.string()
+
+
+def _with_inputs(table: pa.Table, inputs: pa.StructType) -> pa.Table:
+    given = table[INPUTS].combine_chunks()
+    present = {field.name for field in given.type}
+    columns = [
+        _cast(pc.struct_field(given, field.name), field.type)
+        if field.name in present
+        else pa.nulls(table.num_rows, field.type)
+        for field in inputs
+    ]
+    struct = pa.StructArray.from_arrays(columns, fields=list(inputs)) if columns else given
+    return table.set_column(table.column_names.index(INPUTS), pa.field(INPUTS, inputs), struct)
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_boolean(column.type) and pa.types.is_floating(kind):
+        column = column.cast(pa.int8())
+    return column.cast(kind)
