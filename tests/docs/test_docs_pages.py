@@ -63,6 +63,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     open_workspace.register("flights", model=model, data=data, target=target, alias="champion")
     open_workspace.up()
     open_workspace.deploy("flights@champion")
+    open_workspace.predict("flights", data=data[:50])
     yield root
     open_workspace.down(yes=True)
     open_workspace.context.store.close()
@@ -117,3 +118,16 @@ def test_the_settings_of_the_page_are_all_there_are_with_their_defaults() -> Non
     for table in ("gateway", "log", "model_worker"):
         assert given[table] == defaults[table]
     assert given["endpoints"]["flights"] == EndpointSettings().model_dump()
+
+
+def plain(text: str) -> str:
+    """Return a text without markup and line ends."""
+    return " ".join(re.sub(r"[`*]", "", text).split())
+
+
+@pytest.mark.parametrize(
+    "guarantee", re.findall(r"^> (.+)$", (DOCS / "prediction-log.md").read_text("utf-8"), re.MULTILINE)
+)
+def test_a_guarantee_of_the_page_is_one_of_the_code(guarantee: str) -> None:
+    code = (path.read_text(encoding="utf-8") for path in (DOCS.parent / "mlprod_nb").rglob("*.py"))
+    assert any(plain(guarantee) in plain(text) for text in code)
