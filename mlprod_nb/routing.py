@@ -1,21 +1,28 @@
 """Endpoints, variants and the assignment of units to variants: pure, without I/O.
 
-A unit (a customer, an aircraft, a session) always meets the same variant while the split stands, and a change of the
-split moves the fewest units possible: weighted rendezvous hashing (Thaler and Ravishankar 1998; weights after
-Schindelhauer and Schomaker 2005), in which each unit takes the variant with the smallest ``-ln(u) / weight``.
+A unit (a customer, an aircraft, a session) always meets the same variant while the split stands: its hash, keyed by the
+endpoint, is a point of a space that the variants divide into ranges. Guarantee: a change of the split that
+:func:`resplit` makes moves the fewest points possible, the sum of what the shrinking variants lose. No rule that
+knows only the weights of now can do that for three variants or more (correlated sampling; Bavarian et al. 2016), so a
+state of an endpoint holds its ranges.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.errors import UsageError
+
+SPACE = 2**32
+"""How many points the units' hashes are spread over."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,9 @@ class EndpointSpec:
         variants: The variants that answer; at least one has a weight above 0.
         unit: The name of what is randomised, as ``tailnum``; empty: every row on its own.
         salt: Keeps this endpoint's assignment independent of other endpoints'.
+        shadows: What scores the same rows after the reply.
+        ranges: Which variant has which points: each range's end and its variant's name, ascending, the first beginning
+            at 0. Empty: the variants follow each other in their order.
     """
 
     endpoint: str
@@ -58,6 +68,7 @@ class EndpointSpec:
     unit: str = ""
     salt: str = ""
     shadows: tuple[Variant, ...] = field(default=())
+    ranges: tuple[tuple[int, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not any(variant.weight > 0 for variant in self.variants):
@@ -68,6 +79,18 @@ class EndpointSpec:
         names = [variant.name for variant in (*self.variants, *self.shadows)]
         if len(set(names)) != len(names):
             raise UsageError(f"endpoint {self.endpoint!r} names a variant twice.")
+        if not self.ranges:
+            object.__setattr__(self, "ranges", _in_order(_points(self)))
+        if self.ranges[-1][0] != SPACE or not {name for _, name in self.ranges} <= {v.name for v in self.variants}:
+            raise UsageError(f"the ranges of endpoint {self.endpoint!r} do not fit its variants.")
+
+    @cached_property
+    def division(self) -> tuple[NDArray[np.intp], NDArray[np.uint64], bytes]:
+        """The ranges' variants, as indices, their ends, and the key of the units' hash."""
+        place = {variant.name: index for index, variant in enumerate(self.variants)}
+        owners = np.array([place[name] for _, name in self.ranges], dtype=np.intp)
+        ends = np.array([end for end, _ in self.ranges], dtype=np.uint64)
+        return owners, ends, hashlib.blake2b(f"{self.endpoint}\0{self.salt}".encode(), digest_size=32).digest()
 
     def variant(self, name: str) -> Variant | None:
         """Return the variant of that name, or ``None``."""
@@ -91,6 +114,7 @@ class EndpointSpec:
             unit=data.get("unit", ""),
             salt=data.get("salt", ""),
             shadows=tuple(Variant(**variant) for variant in data.get("shadows", ())),
+            ranges=tuple((int(end), str(name)) for end, name in data.get("ranges", ())),
         )
 
 
@@ -104,29 +128,66 @@ def assign(spec: EndpointSpec, units: Sequence[str]) -> NDArray[np.intp]:
     Returns:
         For each row the index into ``spec.variants``, shape ``(len(units),)``.
     """
-    live = [i for i, variant in enumerate(spec.variants) if variant.weight > 0]
-    if len(live) == 1:
-        return np.full(len(units), live[0], dtype=np.intp)
-    key = hashlib.blake2b(f"{spec.endpoint}\0{spec.salt}".encode(), digest_size=32).digest()
-    hashes = np.frombuffer(b"".join(_digest(unit, key) for unit in units), dtype="<u8")
-    costs = np.empty((len(live), len(units)))
-    for row, index in enumerate(live):
-        variant = spec.variants[index]
-        own = np.uint64(int.from_bytes(_digest(variant.name, key), "little"))
-        uniform = (_mix(hashes ^ own) + 0.5) / 2.0**53
-        costs[row] = -np.log(uniform) / variant.weight
-    chosen: NDArray[np.intp] = np.asarray(live, dtype=np.intp)[np.argmin(costs, axis=0)]
+    owners, ends, key = spec.division
+    if len(owners) == 1:
+        return np.full(len(units), owners[0], dtype=np.intp)
+    points = np.frombuffer(b"".join(_digest(unit, key) for unit in units), dtype="<u4")
+    chosen: NDArray[np.intp] = owners[np.searchsorted(ends, points, side="right")]
     return chosen
 
 
+def resplit(before: EndpointSpec, after: EndpointSpec) -> EndpointSpec:
+    """Return a state with ranges that differ from those of another state in the fewest points possible.
+
+    A variant of the same name is the same variant, whatever version it has. One that shrinks gives away its last
+    points; one that grows takes them, and none moves between two others.
+    """
+    want = _points(after)
+    kept: list[tuple[int, int, str]] = []
+    free: list[tuple[int, int]] = []
+    start = 0
+    for end, name in before.ranges:
+        stays = min(end - start, want.get(name, 0))
+        if stays:
+            kept.append((start, start + stays, name))
+            want[name] -= stays
+        if start + stays < end:
+            free.append((start + stays, end))
+        start = end
+    for name, points in want.items():
+        while points:
+            begin, end = free.pop(0)
+            taken = min(points, end - begin)
+            kept.append((begin, begin + taken, name))
+            if begin + taken < end:
+                free.insert(0, (begin + taken, end))
+            points -= taken
+    return replace(after, ranges=_joined(sorted(kept)))
+
+
+def _points(spec: EndpointSpec) -> dict[str, int]:
+    """Return how many points each variant with a weight has; they sum to the whole space (largest remainders)."""
+    shares = {name: share * SPACE for name, share in spec.shares().items() if share > 0}
+    points = {name: int(share) for name, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda name: points[name] - shares[name])
+    for name in by_remainder[: SPACE - sum(points.values())]:
+        points[name] += 1
+    return {name: count for name, count in points.items() if count}
+
+
+def _in_order(points: dict[str, int]) -> tuple[tuple[int, str], ...]:
+    return tuple(zip(accumulate(points.values()), points, strict=True))
+
+
+def _joined(pieces: list[tuple[int, int, str]]) -> tuple[tuple[int, str], ...]:
+    """Return ranges; neighbours of one variant become one."""
+    ranges: list[tuple[int, str]] = []
+    for _, end, name in pieces:
+        if ranges and ranges[-1][1] == name:
+            ranges.pop()
+        ranges.append((end, name))
+    return tuple(ranges)
+
+
 def _digest(text: str, key: bytes) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest()
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Spread 64-bit values evenly (the finaliser of splitmix64, Steele et al. 2014) and keep 53 bits."""
-    with np.errstate(over="ignore"):
-        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        values = values ^ (values >> np.uint64(31))
-    return (values >> np.uint64(11)).astype(np.float64)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4, key=key).digest()

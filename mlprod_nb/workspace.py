@@ -215,13 +215,15 @@ class Workspace:
 
         Args:
             endpoint: The endpoint's name.
-            shares: One VARIANT=WEIGHT for each: a variant's name, an alias or version of the model.
+            shares: One VARIANT=WEIGHT for each: a variant's name, an alias or version of the model; VARIANT=shadow
+                for one that scores the same rows after the reply and never answers.
             unit: What is randomised, as the request column tailnum; kept as it was where empty.
             reason: Why, for the journal; in a notebook the cell's body.
             dry_run: Show what would change and change nothing.
 
         Examples:
             mlprod route flights champion=50 challenger=50 --unit tailnum
+            mlprod route flights champion=100 challenger=shadow
             mlprod route flights champion=100 --reason "stop the test" --dry-run
         """
         from mlprod_nb.lifecycle import deploy

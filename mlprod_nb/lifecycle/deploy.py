@@ -14,9 +14,11 @@ from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import Change, TrafficRow, active, commit, describe, existing, traffic
 from mlprod_nb.results import Result
-from mlprod_nb.routing import EndpointSpec, Variant
+from mlprod_nb.routing import EndpointSpec, Variant, resplit
 from mlprod_nb.store import journal, revisions
 from mlprod_nb.store.revisions import Revision
+
+_SHADOW = "shadow"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def deploy(context: Context, version: str, *, endpoint: str, reason: str, dry_ru
 def route(
     context: Context, endpoint: str, shares: Sequence[str], *, unit: str, reason: str, dry_run: bool
 ) -> RevisionResult:
-    """Split an endpoint's traffic."""
+    """Split an endpoint's traffic; of the units, the fewest possible meet another variant than before."""
     current = existing(context, endpoint)
     assert current.spec is not None
     if not shares:
@@ -114,8 +116,15 @@ def route(
     weights = dict(_share(text) for text in shares)
     if len(weights) != len(shares):
         raise UsageError("a variant is named twice.")
-    variants = tuple(_named_variant(context, current.spec, name, weight) for name, weight in weights.items())
-    spec = replace(current.spec, variants=variants, unit=unit or current.spec.unit)
+    named = {name: _named_variant(context, current.spec, name, weight or 0) for name, weight in weights.items()}
+    wanted = EndpointSpec(
+        endpoint,
+        tuple(variant for name, variant in named.items() if weights[name] is not None),
+        unit=unit or current.spec.unit,
+        salt=current.spec.salt,
+        shadows=tuple(variant for name, variant in named.items() if weights[name] is None),
+    )
+    spec = resplit(current.spec, wanted)
     return _apply(context, Change(endpoint, spec, reason, dry_run), current)
 
 
@@ -171,7 +180,7 @@ def _named_variant(context: Context, spec: EndpointSpec, name: str, weight: floa
     known = context.registry.aliases(model)
     if name in known:
         return _variant(context, name, f"{model}@{name}", weight=weight)
-    today = spec.variant(name)
+    today = next((variant for variant in (*spec.variants, *spec.shadows) if variant.name == name), None)
     if today is not None:
         return replace(today, weight=weight)
     if "/" in name:
@@ -179,14 +188,19 @@ def _named_variant(context: Context, spec: EndpointSpec, name: str, weight: floa
     raise NotFound("variant or alias", name, [*known, *(variant.name for variant in spec.variants)])
 
 
-def _share(text: str) -> tuple[str, float]:
+def _share(text: str) -> tuple[str, float | None]:
+    """Read a variant's name and its weight, which is ``None`` for a shadow."""
     name, equals, number = text.partition("=")
+    if name and number == _SHADOW:
+        return name, None
     try:
         weight = float(number.removesuffix("%"))
     except ValueError:
         weight = -1.0
     if not (name and equals and 0 <= weight < float("inf")):
-        raise UsageError(f"{text!r} is not a share.", hint="Write VARIANT=WEIGHT, like champion=50.")
+        raise UsageError(
+            f"{text!r} is not a share.", hint="Write VARIANT=WEIGHT, like champion=50, or challenger=shadow."
+        )
     return name, weight
 
 

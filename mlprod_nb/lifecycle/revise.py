@@ -30,12 +30,14 @@ class TrafficRow:
     Attributes:
         variant: The variant's name.
         version: The model version behind it, as ``flights/3``.
-        share: Its share of the traffic, percent.
+        share: Its share of the traffic, percent; 0 for a shadow.
+        shadow: Whether it scores the same rows after the reply, and never answers.
     """
 
     variant: str
     version: str
     share: float
+    shadow: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,15 @@ def existing(context: Context, endpoint: str) -> Revision:
 
 def describe(spec: EndpointSpec | None) -> str:
     """Return a state in words: ``champion flights/1 50 %, challenger flights/2 50 %``."""
-    return ", ".join(f"{row.variant} {row.version} {row.share:g} %" for row in traffic(spec)) if spec else ""
+    rows = traffic(spec) if spec else ()
+    return ", ".join(f"{row.variant} {row.version} {'shadow' if row.shadow else f'{row.share:g} %'}" for row in rows)
 
 
 def traffic(spec: EndpointSpec) -> tuple[TrafficRow, ...]:
     """Return a state as rows."""
     shares = spec.shares()
-    return tuple(TrafficRow(v.name, v.model_version, round(100 * shares[v.name], 2)) for v in spec.variants)
+    answering = (TrafficRow(v.name, v.model_version, round(100 * shares[v.name], 2)) for v in spec.variants)
+    return (*answering, *(TrafficRow(v.name, v.model_version, 0.0, shadow=True) for v in spec.shadows))
 
 
 def active(context: Context) -> dict[str, Revision]:

@@ -253,6 +253,8 @@ class DataPlane:
         try:
             scores = await self._ask(live, variant, model, rows.columns, rows.count)
             await self._append(live, rows, self._batch(live, rows, Repeated(variant, rows.count), scores, shadow=True))
+        except ModelUnavailable:  # counted: a line for each request would slow what a shadow must not slow
+            self._telemetry.shadows_dropped.labels(live.name).inc(rows.count)
         except MlprodError as error:
             logger.warning("endpoint %s: shadow %s: %s", live.name, variant.name, error)
         else:

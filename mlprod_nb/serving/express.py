@@ -27,7 +27,7 @@ from mlprod_nb.serving import errors
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.columns import INEXACT, typed
 from mlprod_nb.serving.dataplane import Answer, DataPlane
-from mlprod_nb.serving.errors import LogUnavailable
+from mlprod_nb.serving.errors import LogUnavailable, ModelUnavailable
 from mlprod_nb.serving.protocols import strict
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Rows, read_units
@@ -127,7 +127,10 @@ class ExpressLane:
         ids = self._plane.identifiers.take(len(requests))
         try:
             answer = await self._plane.answer(live, self._rows(requests, columns, ids, began))
-        except LogUnavailable as error:
+        except (LogUnavailable, ModelUnavailable) as error:
+            if isinstance(error, ModelUnavailable) and len(requests) > 1:  # one alone may have ended the model
+                _hand_back([request.exchange for request in requests])
+                return
             _refuse(requests, ids, error)
             self._count(live, "503", len(requests))
         except Exception:  # noqa: BLE001 (whatever it is, the routes meet it again, one request at a time, and say it)

@@ -90,7 +90,7 @@ class Telemetry:
         )
         self.shadows_dropped = Counter(
             "mlprod_shadow_rows_dropped",
-            "Rows that no shadow scored, since too many waited.",
+            "Rows that a shadow did not score, since too many waited or it did not answer.",
             ("endpoint",),
             registry=self._registry,
         )

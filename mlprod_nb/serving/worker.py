@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class WorkerRuntime:
         if self._worker is None:
             raise ModelUnavailable("the model worker is being replaced.", hint="Try again in a moment.")
         if self._began is not None:
-            taken = asyncio.get_running_loop().time() - self._began
+            taken = time.monotonic() - self._began
             if taken > max(_LATE_SECONDS, _LATE_TIMES * self._slowest):
                 raise ModelUnavailable(
                     f"the model worker has not answered for {taken:.1f} s.",
@@ -117,8 +118,7 @@ class WorkerRuntime:
         worker = self._worker
         if worker is None:
             raise ModelUnavailable("the model worker is being replaced.", hint="Try again in a moment.")
-        loop = asyncio.get_running_loop()
-        self._began = loop.time()
+        self._began = time.monotonic()
         try:
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 reply = await worker.call(message)
@@ -127,7 +127,7 @@ class WorkerRuntime:
         except GONE as error:
             fate = await worker.fate(error)
         else:
-            self._slowest = max(_FORGETS * self._slowest, loop.time() - self._began)
+            self._slowest = max(_FORGETS * self._slowest, time.monotonic() - self._began)
             return reply
         finally:
             self._began = None
@@ -137,16 +137,15 @@ class WorkerRuntime:
 
     async def _keep(self, worker: ModelWorker) -> None:
         """Replace the worker whenever it has ended; pause where it does not live long, longer where none loads."""
-        loop = asyncio.get_running_loop()
         name = self._bundle.digest[:12]
         while True:
-            loaded_at = loop.time()
+            loaded_at = time.monotonic()
             await asyncio.wait((worker.ended,))
             self._worker = None
             logger.warning("bundle %s: model worker %d %s and is replaced", name, worker.pid, await worker.fate())
             await worker.kill()
             pause = _PAUSE_SECONDS
-            if loop.time() - loaded_at < pause:
+            if time.monotonic() - loaded_at < pause:
                 await asyncio.sleep(pause)
             while self._worker is None:
                 try:

@@ -36,6 +36,27 @@ def test_a_split_is_sticky_and_near_its_shares(site: Site, endpoint: str) -> Non
     assert 150 < Counter(first)["flights/1"] < 250
 
 
+def test_a_canary_grows_by_steps_and_no_unit_goes_back(site: Site, endpoint: str) -> None:
+    canary: set[int] = set()
+    for share in (1, 5, 20, 60, 100):
+        site.workspace.route(endpoint, f"champion={100 - share}", f"challenger={share}", unit="tailnum")
+        grown = {place for place, version in enumerate(site.ask(endpoint, 200)) if version == "flights/2"}
+        assert grown >= canary
+        canary = grown
+    assert len(canary) == 200
+
+
+def test_a_shadow_is_named_beside_the_shares_and_never_answers(site: Site, endpoint: str) -> None:
+    result = site.workspace.route(endpoint, "champion=100", "challenger=shadow")
+    assert [(row.variant, row.share, row.shadow) for row in result.traffic] == [
+        ("champion", 100.0, False),
+        ("challenger", 0.0, True),
+    ]
+    assert set(site.ask(endpoint)) == {"flights/1"}
+    assert "challenger flights/2 shadow" in site.workspace.route(endpoint, "challenger=100").before
+    assert set(site.ask(endpoint)) == {"flights/2"}
+
+
 def test_promoting_moves_traffic_and_alias_and_rollback_takes_both_back(site: Site, endpoint: str) -> None:
     site.workspace.route(endpoint, "champion=50", "challenger=50")
     promoted = site.workspace.promote("flights@challenger", endpoint=endpoint, reason="better")
