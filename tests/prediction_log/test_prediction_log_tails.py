@@ -60,6 +60,13 @@ def sample(places: range, count: int) -> list[int]:
     return [places[0], *random.Random(SEED).sample(places, count), places[-1]]
 
 
+def flipped(content: bytes, at: int) -> bytes:
+    """Return the bytes with one bit of one of them flipped."""
+    changed = bytearray(content)
+    changed[at] ^= 1 << at % 8
+    return bytes(changed)
+
+
 def read(content: bytes) -> tuple[list[int], list[int]]:
     """Return where whole records end and where damage begins."""
     found = list(scan(memoryview(content)))
@@ -83,15 +90,13 @@ def check_zeros(segment: Segment, places: Iterable[int]) -> None:
 
 
 def check_flips(segment: Segment, places: Iterable[int]) -> None:
-    content = bytearray(segment.content)
     for at in places:
-        content[at] ^= 1 << at % 8
+        content = flipped(segment.content, at)
         records, damage = read(content)
         assert records == segment.kept(content), at
         assert len(records) == len(segment.ends) - 1
         assert len(damage) == 1, at
         assert damage[0] <= at, at
-        content[at] = segment.content[at]
 
 
 def test_a_segment_cut_off_in_its_tail_loses_only_the_record_that_is_cut(segment: Segment) -> None:
@@ -143,8 +148,7 @@ def test_the_log_tells_of_a_flipped_bit_and_goes_on_with_all_other_records(tmp_p
     for number, at in enumerate(sample(segment.tail, 2)):
         site = open_site(tmp_path / str(number))
         site.folder.mkdir()
-        content = bytearray(segment.content)
-        content[at] ^= 1 << at % 8
+        content = flipped(segment.content, at)
         (site.folder / NAME).write_bytes(content)
         with pytest.raises(Corrupt, match=f"segment {NAME} of the prediction log is damaged at byte"):
             site.ids()
