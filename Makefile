@@ -40,7 +40,7 @@ test: setup  ## Every test, in the environment with alibi-detect.
 	$(BIN)/python -m pytest $(TESTS)
 
 test-latest: .venv-latest/ready  ## The tests with the newest numpy and pandas, without alibi-detect and the browser.
-	$(LATEST)/python -m pytest $(TESTS) -m "not browser"
+	$(LATEST)/python -m pytest $(TESTS) -m "not browser and not exhaustive"
 
 check: setup  ## Style, types and import contracts.
 	$(BIN)/ruff check .

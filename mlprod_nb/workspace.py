@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.history import (
         CompactResult,
         HistoryResult,
+        LogReader,
         LogsResult,
         VerifyLogResult,
         WhoServedResult,
@@ -70,6 +71,13 @@ class Workspace:
         from mlprod_nb.lifecycle.context import Caller, Context
 
         return Context(self.root, self.caller or Caller.current(), self.clock)
+
+    @cached_property
+    def log(self) -> LogReader:
+        """The prediction log as tables, for analysis: ``ws.log("flights", since="7d").to_frame()``."""
+        from mlprod_nb.lifecycle.history import LogReader
+
+        return LogReader(self.context)
 
     # -- set up ---------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlprod_nb.abtest import ABTestResult, Design, PlanResult
+    from mlprod_nb.prediction_log.ranges import LogRange
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def plan(context: Context, question: Question) -> PlanResult:
 
     spec, manifest = _serving(context, question.endpoint)
     metric = question.metric or metrics.default_metric(manifest.task)
-    table = context.log.labelled(context.log.pin(question.endpoint))
+    table = _labelled(context, context.log.pin(question.endpoint))
     shares = sorted(spec.shares().values())
     aim = abtest.Aim(
         question.effect,
@@ -145,7 +146,7 @@ def result(context: Context, window: Window) -> ABTestResult:
             f"no A/B test was started on {window.endpoint!r}.", hint=f"Start one: mlprod abtest start {window.endpoint}"
         )
     spec, numbers, left_out = _same_split(context, window.endpoint, test)
-    table = context.log.labelled(pin(context, window))
+    table = _labelled(context, pin(context, window))
     shares = {
         name: share for name, share in spec.shares().items() if name in (test.design.control, test.design.treatment)
     }
@@ -207,6 +208,14 @@ def _same_split(context: Context, endpoint: str, test: _Started) -> tuple[Endpoi
     assert first is not None
     same = [number for number, spec in past.items() if spec is not None and spec.shares() == first.shares()]
     return first, same, [number for number in past if number not in same]
+
+
+def _labelled(context: Context, where: LogRange) -> pa.Table:
+    """Read what metrics can use; a model's inputs are most of the log and none of that."""
+    from mlprod_nb.abtest.scan import COLUMNS
+
+    of_labels = {"label", "label_number"}
+    return context.log.labelled(where, only=["revision", *(name for name in COLUMNS if name not in of_labels)])
 
 
 def _of_revisions(table: pa.Table, numbers: list[int]) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb.clock import parse_moment
 from mlprod_nb.errors import MlprodError, NotFound, Refused
@@ -12,6 +12,10 @@ from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import describe
 from mlprod_nb.results import Result, Section, Verdict
 from mlprod_nb.store import journal, revisions
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class LogQuery:
     since: str
     until: str
     where: str
-    limit: int
+    limit: int | None
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,61 @@ class LogsResult(Result):
         """Show what a reader looks for first; the frame holds every column."""
         names = ("event_time", "variant", "model", "version", "unit", "prediction", "score", "inputs", "prediction_id")
         return (Section("", names, tuple(tuple(_shown(row.get(name)) for name in names) for row in self.rows)),)
+
+
+@dataclass(frozen=True, eq=False)
+class LogTable:
+    """Rows of the prediction log for analysis, the newest first, each with its latest label.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        table: The rows; each of the model's inputs is a column.
+    """
+
+    endpoint: str
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __repr__(self) -> str:
+        return f"{len(self)} predictions of {self.endpoint!r}: .to_frame() gives a data frame, .table is Arrow's."
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rows as a data frame."""
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
+
+
+class LogReader:
+    """Reads the prediction log as tables; see :attr:`mlprod_nb.Workspace.log`.
+
+    Args:
+        context: The workspace.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __call__(
+        self, endpoint: str, *, since: str = "", until: str = "", where: str = "", limit: int | None = None
+    ) -> LogTable:
+        """Return an endpoint's rows.
+
+        Args:
+            endpoint: The endpoint's name.
+            since: From this event time on: a date, a time, or an age such as 7d.
+            until: Before this event time.
+            where: A SQL condition over the log's columns and the model's inputs.
+            limit: How many rows at most; ``None``: all.
+
+        Raises:
+            NotFound: The endpoint does not exist.
+            UsageError: A moment or the condition is malformed, or the condition names no column.
+        """
+        from mlprod_nb.prediction_log import query
+
+        return LogTable(endpoint, query.flat(_read(self._context, LogQuery(endpoint, since, until, where, limit))))
 
 
 @dataclass(frozen=True)
@@ -194,19 +253,7 @@ def history(context: Context, endpoint: str, *, limit: int) -> HistoryResult:
 
 def logs(context: Context, query: LogQuery) -> LogsResult:
     """Read rows of the prediction log, newest first."""
-    now = context.clock()
-    with context.store.read() as connection:
-        known = revisions.endpoint_names(connection)
-    if query.endpoint not in known:
-        raise NotFound("endpoint", query.endpoint, known)
-    table = context.log.query(
-        query.endpoint,
-        since=parse_moment(query.since, now=now) if query.since else None,
-        until=parse_moment(query.until, now=now) if query.until else None,
-        where=query.where,
-        limit=query.limit,
-    )
-    return LogsResult(query.endpoint, tuple(table.to_pylist()))
+    return LogsResult(query.endpoint, tuple(_read(context, query).to_pylist()))
 
 
 def who_served(context: Context, prediction_id: str) -> WhoServedResult:
@@ -270,6 +317,21 @@ def verify(context: Context) -> VerifyLogResult:
     problems += [] if trail.ok else [trail.problem]
     sentence = f"{len(problems)} problems found." if problems else "every checksum and digest matches."
     return VerifyLogResult(Verdict("alarm" if problems else "ok", sentence), tuple(problems))
+
+
+def _read(context: Context, query: LogQuery) -> pa.Table:
+    now = context.clock()
+    with context.store.read() as connection:
+        known = revisions.endpoint_names(connection)
+    if query.endpoint not in known:
+        raise NotFound("endpoint", query.endpoint, known)
+    return context.log.query(
+        query.endpoint,
+        since=parse_moment(query.since, now=now) if query.since else None,
+        until=parse_moment(query.until, now=now) if query.until else None,
+        where=query.where,
+        limit=query.limit,
+    )
 
 
 def _shown(value: Any) -> Any:

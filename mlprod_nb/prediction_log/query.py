@@ -41,11 +41,21 @@ def select(rows: pa.Table, *, where: str, limit: int | None) -> pa.Table:
         # A filter takes one expression, so the condition cannot end the statement and begin another.
         found = relation.filter(where.strip() or "true").order("event_time DESC, prediction_id DESC")
         found = found if limit is None else found.limit(limit)
-        return rows.take(pa.array([row for (row,) in found.project(_NUMBER).fetchall()], pa.int64()))
+        return rows.take(pa.array(found.project(_NUMBER).fetchnumpy()[_NUMBER]))
     except duckdb.Error as error:
         raise _explained(error, [*rows.column_names, *plain]) from None
     finally:
         connection.close()
+
+
+def flat(rows: pa.Table) -> pa.Table:
+    """Return rows with each input as a column of its own, named as a condition names it: plainly where it can be."""
+    given = rows["inputs"].combine_chunks()
+    plain = set(_plain_names(rows.column_names, [field.name for field in given.type]))
+    rows = rows.drop_columns(["inputs"])
+    for number, field in enumerate(given.type):
+        rows = rows.append_column(field.name if field.name in plain else f"inputs.{field.name}", given.field(number))
+    return rows
 
 
 _NUMBER = "__row"

@@ -77,15 +77,20 @@ class PredictionLog:
             endpoint: The endpoint's name.
             since: The first event time, or ``None``.
             until: The event time before which rows belong, or ``None``.
+
+        Raises:
+            Corrupt: A segment is damaged that was not compacted yet.
         """
         contents = self._look()
         ends: dict[str, int] = {}
         payloads: list[memoryview] = []
         for name, content in contents.segments.items():
-            for record in _whole_records(content):
-                if record.endpoint == endpoint:
-                    ends[name] = record.end
-                    payloads += [record.payload] if record.kind == "predictions" else []
+            for found in framing.scan(content):
+                if isinstance(found, Damage):  # whose records these were nobody can tell
+                    raise _damaged(name, found, _ASIDE)
+                if found.endpoint == endpoint:
+                    ends[name] = found.end
+                    payloads += [found.payload] if found.kind == "predictions" else []
         since, until = (utc(since) if since else None), (utc(until) if until else None)
         files = self._files(Selection(endpoint=endpoint, until_version=contents.version))
         version = max((file.version for file in files), default=0)
@@ -277,11 +282,12 @@ class PredictionLog:
 
 
 _HINT = "mlprod verify lists all damage."
+_ASIDE = "Once the segment is closed, mlprod compact puts it aside and goes on with its whole records."
 
 
-def _damaged(name: str, damage: Damage) -> Corrupt:
+def _damaged(name: str, damage: Damage, hint: str = _HINT) -> Corrupt:
     return Corrupt(
-        f"segment {name} of the prediction log is damaged at byte {damage.offset}: {damage.problem}.", hint=_HINT
+        f"segment {name} of the prediction log is damaged at byte {damage.offset}: {damage.problem}.", hint=hint
     )
 
 

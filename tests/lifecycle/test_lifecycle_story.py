@@ -43,6 +43,17 @@ def test_the_log_answers_conditions_on_inputs_and_variants(site: Site, answers: 
     assert len(rows) == sum(expected)
 
 
+def test_the_log_is_a_frame_with_the_inputs_as_columns(site: Site, answers: PredictResult) -> None:
+    rows = site.workspace.log("flights", where="hour >= 10")
+    expected = site.data[site.data["hour"] >= 10]
+    frame = rows.to_frame()
+    assert len(rows) == len(frame) == len(expected)
+    assert frame["hour"].tolist()[::-1] == expected["hour"].tolist()
+    assert frame["label_number"].notna().all()
+    with pytest.raises(NotFound, match="Did you mean 'flights'"):
+        site.workspace.log("flight")
+
+
 def test_predictions_are_the_models_own(site: Site, answers: PredictResult) -> None:
     champion = np.array(answers.variant) == "champion"
     own = site.model.predict_proba(site.data)[:, 1]
@@ -66,6 +77,26 @@ def test_who_served_names_the_version_and_the_feedback(site: Site, answers: Pred
     assert found.model_version == answers.model_version[0]
     assert found.feedback[0]["number"] == site.target.iloc[0]
     assert found.event_time == APRIL
+
+
+def test_a_compaction_changes_nothing_of_what_is_seen(site: Site, answers: PredictResult) -> None:
+    def seen() -> tuple[pd.DataFrame, str, str, str]:
+        workspace = site.workspace
+        monitored = workspace.monitor("flights", since="2013-04-01", until="2013-04-10").to_json()
+        served = workspace.who_served(answers.prediction_ids[7]).to_json()
+        logged = workspace.logs("flights", since="2013-04-02", where="variant = 'challenger'").to_json()
+        return workspace.log("flights").to_frame(), monitored, served, logged
+
+    before = seen()
+    site.workspace.down(yes=True)  # which closes its segment
+    done = site.workspace.compact()
+    assert done.exit_code == 0
+    assert done.rows == 2 * len(site.data)
+    after = seen()
+    pd.testing.assert_frame_equal(after[0], before[0])
+    assert after[1:] == before[1:]
+    assert site.workspace.verify().exit_code == 0
+    site.workspace.up()
 
 
 def test_everything_that_was_written_verifies(site: Site, answers: PredictResult) -> None:

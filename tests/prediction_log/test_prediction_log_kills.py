@@ -1,0 +1,124 @@
+"""The compaction is killed at every step and at any moment, while a gateway writes: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mlprod_nb.prediction_log.catalogue import Selection
+from tests.prediction_log.batches import START
+from tests.prediction_log.compacting import Site, open_site
+
+ROOT = Path(__file__).parents[2]
+SEED = 20130401
+
+
+@contextmanager
+def compactor(site: Site) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that compacts when it is told to, and is killed in it."""
+    command = [sys.executable, "-m", "tests.prediction_log.compacting_process", str(site.folder.parent)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+@contextmanager
+def gateway(site: Site, ledger: Path) -> Iterator[None]:
+    """Run a process that writes predictions and enters each into a ledger when it is acknowledged."""
+    with ledger.open("ab") as output:
+        command = [sys.executable, "-m", "tests.prediction_log.writing_process", str(site.folder), "gateway"]
+        process = subprocess.Popen(command, stdout=output, cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 60
+        while ledger.stat().st_size < 2000:
+            assert time.monotonic() < deadline, "nothing was written"
+            time.sleep(0.005)
+        yield
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def tell(process: subprocess.Popen[str], line: str) -> str:
+    """Have a compaction begun and killed; return how it ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{line}\n")
+    return process.stdout.readline().strip()
+
+
+def check(site: Site, acknowledged: list[str]) -> None:
+    """Check that a reader sees each prediction that was acknowledged, and none twice."""
+    found = Counter(site.ids())
+    assert [prediction_id for prediction_id in acknowledged if prediction_id not in found] == []
+    assert [prediction_id for prediction_id, times in found.items() if times > 1] == []
+
+
+def check_clean(site: Site) -> None:
+    """Check that a run that is not killed leaves nothing that does not count."""
+    done = site.compact()
+    assert done.problems == ()
+    assert site.files() == sorted(file.path for file in site.catalogue.files(Selection()))
+    assert (site.partial(), site.segments()) == ([], [])
+    assert site.log.verify() == []
+
+
+def test_a_compaction_killed_behind_each_of_its_steps_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    site = open_site(tmp_path)
+    ids: list[str] = []
+    with compactor(site) as process:
+        ended = "killed"
+        step = 0
+        while ended == "killed":
+            step += 1
+            # One of each kind, and of two days: every run writes three files for two segments.
+            new = [f"{step}-first", f"{step}-second"]
+            site.add(*new, event_time=[START, START.replace(day=2)])
+            site.label(*new)
+            ids += new
+            ended = tell(process, f"step {step}")
+            check(site, ids)
+            labels = site.log.labelled(site.log.pin("flights"), only=["score"])["label"].to_pylist()
+            assert labels == ["1"] * len(ids)
+    assert ended == "done"
+    assert step > 15
+    check_clean(site)
+    check(site, ids)
+    site.store.close()
+
+
+def kill_at_random(root: Path, kills: int, seed: int) -> None:
+    site, ledger, chance = open_site(root), root / "ledger", random.Random(seed)
+    ended: Counter[str] = Counter()
+    with compactor(site) as process, gateway(site, ledger):
+        for _ in range(kills):
+            line = f"after {chance.randint(0, 120)}" if chance.random() < 0.5 else f"step {chance.randint(1, 20)}"
+            ended[tell(process, line)] += 1
+            check(site, ledger.read_text().rpartition("\n")[0].split())
+    assert ended["killed"] > kills / 4, ended
+    assert ended["failed"] == 0, ended
+    check_clean(site)
+    check(site, ledger.read_text().split())
+    assert site.catalogue.version() > 0
+    site.store.close()
+
+
+def test_a_compaction_killed_at_any_moment_while_a_gateway_writes_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    kill_at_random(tmp_path, 12, SEED)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(20))
+def test_two_hundred_and_forty_kills_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
+    kill_at_random(tmp_path, 12, seed)
