@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from mlprod_nb.prediction_log.reader import PredictionLog
@@ -73,14 +74,15 @@ class Clients:
 
 def kill(served: Served, chance: random.Random, number: int) -> str:
     """Kill a worker, or the supervisor with all it started; return which."""
+    workers = served.workers()
     if number % 3 < 2:
-        workers = served.workers()
         if workers:
             with suppress(ProcessLookupError):
                 os.kill(chance.choice(workers), signal.SIGKILL)
         return "worker"
     with suppress(ProcessLookupError):
         os.kill(served.record.pid, signal.SIGKILL)
+    until(lambda: not any(psutil.pid_exists(pid) for pid in workers))  # a dying worker would answer for the gateway
     served.record = local.start(served.shop.root)
     return "gateway"
 
