@@ -7,13 +7,10 @@ what compacting needs.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
-from mlprod_nb import settings
+from mlprod_nb import process_log, settings
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.prediction_log.sealing import sealed_segments
 
@@ -59,10 +56,7 @@ def _compact(root: Path) -> int:
 
 
 def _say(severity: str, body: str) -> None:
-    """Write one line to standard error, in the form of the gateway's own."""
-    timestamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = {"timestamp": timestamp, "severity": severity, "logger": __package__, "process": os.getpid(), "body": body}
-    sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stderr.write(process_log.line(severity, str(__package__), body) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlprod_nb import process_log
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.serving import process_log
 from mlprod_nb.serving.link import Link, Member
 from mlprod_nb.serving.listening import Certificate
 from mlprod_nb.settings import Layout, Settings

@@ -12,10 +12,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlprod_nb.errors import MlprodError
+from mlprod_nb.process_log import about
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.errors import DeadlinePassed, TooLarge
 from mlprod_nb.serving.identifiers import Identifiers
-from mlprod_nb.serving.process_log import about
 
 CLIENT_CLOSED = 499
 """The status under which a request is counted whose caller hung up before it was whole; nobody receives it."""

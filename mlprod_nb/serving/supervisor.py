@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlprod_nb.serving import process_log
+from mlprod_nb import process_log
 from mlprod_nb.serving.link import News
 
 HANG_SECONDS = 2.5

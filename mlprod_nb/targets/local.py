@@ -16,9 +16,8 @@ from typing import Any
 
 import psutil
 
-from mlprod_nb import settings
+from mlprod_nb import process_log, settings
 from mlprod_nb.errors import Unavailable
-from mlprod_nb.serving import process_log
 from mlprod_nb.settings import Layout
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.store.gateways import GatewayRecord

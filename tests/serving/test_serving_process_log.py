@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mlprod_nb.serving import process_log
+from mlprod_nb import process_log
 from tests.serving.oddity import Oddity
 from tests.serving.workshop import Workshop, body, gateway
 

@@ -1,4 +1,4 @@
-"""What the gateway's processes say of themselves: one JSON document a line, with the request's id where there is one.
+"""What processes that nobody watches say: one JSON document a line, with the request's id where there is one.
 
 The members follow OpenTelemetry's log data model where it has a name for them: ``timestamp``, ``severity``, ``body``.
 """
