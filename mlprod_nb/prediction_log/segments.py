@@ -30,6 +30,9 @@ _STAMP = "%Y%m%dT%H%M%S%fZ"
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 
+SEAL_SECONDS = 300.0
+"""How old a segment may become before it is sealed, and at most twice as old where no record comes."""
+
 
 Done = Callable[[Unavailable | None], None]
 
@@ -56,6 +59,7 @@ class SegmentWriter:
         clock: Gives the present moment, for names that sort by age.
         reserve: Space that is given back when the disk is full; may be shared with other writers.
         observe: Takes how long one group's write and sync took, seconds; called in the log's thread.
+        seal_seconds: A segment that is older is sealed, so that its rows come into files also where there are few.
 
     Raises:
         OSError: The first segment cannot be made.
@@ -70,12 +74,14 @@ class SegmentWriter:
         clock: Clock = utc_now,
         reserve: Reserve | None = None,
         observe: Callable[[float], None] = lambda _: None,
+        seal_seconds: float = SEAL_SECONDS,
     ) -> None:
         self._folder = folder
         self._storage = storage or DiskStorage()
         self._reserve = reserve or Reserve(folder, 0, storage=self._storage)
         self._observe = observe
         self._max_bytes = max_bytes
+        self._seal_seconds = seal_seconds
         self._clock = clock
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._next: _Waiting | None = None
@@ -83,6 +89,7 @@ class SegmentWriter:
         self._closed = False
         self._failed: BaseException | None = None
         self._size = 0
+        self._opened = 0.0
         self._newest = max(map(_moment, self._storage.names(folder)), default=_EARLIEST)
         self._file = self._open()
         self._thread = threading.Thread(target=self._run, name="mlprod-log", daemon=True)
@@ -128,7 +135,7 @@ class SegmentWriter:
 
     def _take(self) -> list[_Waiting]:
         """Wait for records; return those that fit into one segment, or none when the writer is closed and done."""
-        first = self._next or self._queue.get()
+        first = self._next or self._await_one()
         self._next = None
         if first is None:
             return []
@@ -140,6 +147,15 @@ class SegmentWriter:
                 break
             group.append(following)
         return group
+
+    def _await_one(self) -> _Waiting | None:
+        """Wait for a record or the end; seal an old segment before and meanwhile."""
+        while True:
+            if self._size > len(MAGIC) and time.monotonic() - self._opened > self._seal_seconds:
+                with contextlib.suppress(OSError):  # on a full disk the old one is as good as any
+                    self._change()
+            with contextlib.suppress(queue.Empty):
+                return self._queue.get(timeout=self._seal_seconds)
 
     def _at_once(self) -> _Waiting | None:
         """Return the next record where one waits already."""
@@ -203,6 +219,7 @@ class SegmentWriter:
                 self._storage.remove(path)
             raise
         self._size = len(MAGIC)
+        self._opened = time.monotonic()
         return file
 
 

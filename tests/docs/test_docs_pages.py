@@ -69,28 +69,23 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     open_workspace.context.store.close()
 
 
-@pytest.fixture(scope="module")
-def python_of(workspace: Path) -> dict[Path, list[str]]:
-    """Collect the Python blocks of each page that ran so far: the later ones build on them."""
-    return {}
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
-def test_a_block_runs(block: Block, workspace: Path, python_of: dict[Path, list[str]]) -> None:
-    if block.language == "bash":
-        run(["bash", "-euo", "pipefail", "-c", block.text], workspace, block)
-    elif block.language == "python":
-        known = python_of.setdefault(block.page, [])
-        known.append(block.text)
-        run([sys.executable, "-W", "ignore", "-c", "\n".join(known)], workspace, block)
-    elif block.language == "toml":
-        Settings.model_validate(tomllib.loads(block.text))
-    elif block.language == "json":
-        json.loads(block.text)
-    elif block.language == "yaml":
-        yaml.safe_load(block.text)
-    else:
-        assert block.language in SHOWN_ONLY, f"{block.name}: a block of a kind that no test runs"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_of_a_page_runs(page: Path, workspace: Path) -> None:
+    known: list[str] = []  # a later block of Python goes on where the one before ended
+    for block in blocks(page):
+        if block.language == "bash":
+            run(["bash", "-euo", "pipefail", "-c", block.text], workspace, block)
+        elif block.language == "python":
+            known.append(block.text)
+            run([sys.executable, "-W", "ignore", "-c", "\n".join(known)], workspace, block)
+        elif block.language == "toml":
+            Settings.model_validate(tomllib.loads(block.text))
+        elif block.language == "json":
+            json.loads(block.text)
+        elif block.language == "yaml":
+            yaml.safe_load(block.text)
+        else:
+            assert block.language in SHOWN_ONLY, f"{block.name}: a block of a kind that no test runs"
 
 
 def run(command: list[str], folder: Path, block: Block) -> None:
