@@ -14,9 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
+from mlprod_nb import Workspace
 from mlprod_nb.prediction_log import storage
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
+from mlprod_nb.results import Verdict
+from mlprod_nb.serving.shared_numbers import SharedNumbers
+from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.targets import local
 from tests.prediction_log.small_disk import fill, small_disk
 from tests.serving.test_serving_express import BY_THE_ROUTES, ask, running, split
@@ -169,17 +173,27 @@ def test_a_gateway_whose_whole_workspace_is_on_a_full_disk_outlives_its_worker_a
     tmp_path: Path, serving_bundles: dict[str, Bundle]
 ) -> None:
     with small_disk(tmp_path / "disk", 40) as disk:
-        shop = make_workshop(disk / "workspace", serving_bundles, "[log]\nreserve_mib = 1\n")
+        settings = "[log]\nreserve_mib = 1\n[endpoints.fligths]\ndurability = 'process'\n"
+        shop = make_workshop(disk / "workspace", serving_bundles, settings)
+        workspace = Workspace.open(shop.root)
         try:
             served = Served(shop)
+            stranger = "mlprod.toml: [endpoints.fligths] is about no endpoint that is deployed. Did you mean 'flights'?"
+            assert workspace.status().verdict == Verdict("warn", stranger)
             with httpx.Client(base_url=served.record.url, headers=served.headers, timeout=20) as client:
                 ledger = Ledger(client)
                 ballast = fill(disk)
+                assert ledger.ask("flights", {}).status_code == 200
+                in_use = "the disk is full: the log's reserve of 1 MiB is in use"
+                assert workspace.status().gateway.log == f"on_reserve: {in_use}"
+                assert workspace.status().verdict.status == "warn"
+                assert workspace.status().verdict.sentence.endswith(in_use)
                 until(lambda: ledger.ask("flights", {}).status_code == 503)
                 assert len(ledger.logged) > 5 * ROWS
                 found = local.condition(shop.root)
                 assert found.log == "failed: No space left on device"
                 assert found.problem == "the prediction log cannot be written: No space left on device"
+                assert workspace.status().verdict == Verdict("alarm", f"the gateway is not ready: {found.problem}")
             (worker,) = served.workers()
             os.kill(worker, signal.SIGKILL)
             with httpx.Client(base_url=served.record.url, headers=served.headers, timeout=20) as client:
@@ -193,3 +207,23 @@ def test_a_gateway_whose_whole_workspace_is_on_a_full_disk_outlives_its_worker_a
                 assert ledger.logged <= ledger.in_log(shop)
         finally:
             local.stop(shop.root)
+            workspace.context.store.close()
+
+
+def test_numbers_that_find_no_room_are_told_by_their_worker_and_written_when_there_is_some(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        workers = [Telemetry(SharedNumbers(disk / "metrics", slot)) for slot in range(2)]
+        for telemetry in workers:
+            telemetry.rows.labels("flights", "champion", "false").inc(3)
+            telemetry.share()
+        ballast = fill(disk)
+        workers[0].rows.labels("flights", "champion", "false").inc(4)
+        assert [counted(telemetry) for telemetry in workers] == [10, 6]
+        ballast.unlink()
+        workers[0].share()
+        assert [counted(telemetry) for telemetry in workers] == [10, 10]
+
+
+def counted(telemetry: Telemetry) -> float:
+    lines = telemetry.text().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("mlprod_predicted_rows_total{"))
