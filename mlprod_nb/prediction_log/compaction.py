@@ -26,7 +26,7 @@ from mlprod_nb.prediction_log import framing, lake
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
-from mlprod_nb.prediction_log.sealing import lease, sealed_segments
+from mlprod_nb.prediction_log.segment_files import lease, mapped, sealed_segments
 from mlprod_nb.prediction_log.segments import SUFFIX
 
 DAMAGED = "damaged"
@@ -260,7 +260,7 @@ def unknown_file(folder: Path, path: Path) -> str:
 def _read(path: Path) -> _Read:
     records: dict[tuple[RecordKind, str], list[tuple[str, Record]]] = {}
     damages: list[Damage] = []
-    for found in framing.scan(memoryview(path.read_bytes())):
+    for found in framing.scan(mapped(path)):
         if isinstance(found, Damage):
             damages.append(found)
         else:

@@ -20,7 +20,7 @@ from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogF
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
-from mlprod_nb.prediction_log.sealing import lease, sealed
+from mlprod_nb.prediction_log.segment_files import lease, sealed
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.store import Store
 from tests.prediction_log.batches import START, append, feedback, predictions, write

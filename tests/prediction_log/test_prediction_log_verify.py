@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mlprod_nb.prediction_log.sealing import lease
+from mlprod_nb.prediction_log.segment_files import lease
 from mlprod_nb.store import tables
 from tests.prediction_log.batches import START
 from tests.prediction_log.compacting import Site, open_site
