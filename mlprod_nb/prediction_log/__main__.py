@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlprod_nb import process_log, settings
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.prediction_log.sealing import sealed_segments
+from mlprod_nb.prediction_log.segment_files import sealed_segments
 
 
 def main() -> int:

@@ -11,9 +11,8 @@ processes that compact at once, against the lease, do not double a row either: o
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,8 +24,9 @@ from mlprod_nb.errors import Corrupt
 from mlprod_nb.prediction_log import framing, lake
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import decode_placed
+from mlprod_nb.prediction_log.files import DiskFiles, Files
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
-from mlprod_nb.prediction_log.sealing import lease, sealed_segments
+from mlprod_nb.prediction_log.segment_files import lease, mapped, sealed_segments
 from mlprod_nb.prediction_log.segments import SUFFIX
 
 DAMAGED = "damaged"
@@ -71,7 +71,7 @@ class Compactor:
         folder: The log's folder.
         catalogue: Its catalogue.
         clock: Gives the present moment.
-        step: Called after each step with its name, so that a test can end the process there.
+        files: The disk.
         batch_bytes: How many bytes of segments one transaction takes, which bounds the memory; a larger segment is
             taken alone.
     """
@@ -82,13 +82,13 @@ class Compactor:
         catalogue: Catalogue,
         *,
         clock: Clock = utc_now,
-        step: Callable[[str], None] = lambda _: None,
+        files: Files | None = None,
         batch_bytes: int = _BATCH_BYTES,
     ) -> None:
         self._folder = folder
         self._catalogue = catalogue
         self._clock = clock
-        self._step = step
+        self._files = files or DiskFiles()
         self._batch_bytes = batch_bytes
 
     def run(self) -> Compacted:
@@ -121,9 +121,8 @@ class Compactor:
             if not repeated(self._folder, self._catalogue, path):
                 problems.append(unknown_file(self._folder, path))
                 continue
-            path.unlink()
+            self._files.remove(path)
             removed += 1
-            self._step("orphan removed")
         compacted = self._catalogue.segments([path.name for path in self._folder.glob(f"*{SUFFIX}")])
         self._take_away([compacted[name] for name in sorted(compacted)])
         return Compacted(leftovers=removed + len(compacted), problems=tuple(problems))
@@ -156,7 +155,6 @@ class Compactor:
             raise Corrupt("the files of a compaction do not hold the rows of its segments; nothing was changed.")
         if segments:
             self._catalogue.add(files, segments, now=self._clock())
-            self._step("committed")
             self._take_away(segments)
         return Compacted(segments=len(segments), rows=rows, files=len(files), problems=tuple(problems))
 
@@ -175,12 +173,10 @@ class Compactor:
         folders: set[Path] = set()
         for file in files:
             path = self._folder / file.path
-            _partial(path).rename(path)
-            self._step("renamed")
+            self._files.rename(_partial(path), path)
             folders |= {path.parents[number] for number in range(len(Path(file.path).parents))}
         for folder in sorted(folders, reverse=True):
-            _sync_folder(folder)
-        self._step("folders synced")
+            self._files.sync(folder)
         return files
 
     def _write_file(self, kind: RecordKind, endpoint: str, rows: pa.Table, names: Sequence[str]) -> LogFile:
@@ -189,15 +185,7 @@ class Compactor:
         name = f"{names[0].partition('-')[0]}-{secrets.token_hex(6)}"
         place = lake.place_of(kind, endpoint, first_at.date(), name)
         content = lake.encode(rows, names)
-        path = _partial(self._folder / place)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as output:
-            output.write(content[: len(content) // 2])
-            self._step("half written")
-            output.write(content[len(content) // 2 :])
-            output.flush()
-            os.fsync(output.fileno())
-        self._step("file synced")
+        self._files.write(_partial(self._folder / place), content)
         return LogFile(
             path=place,
             kind=kind,
@@ -217,13 +205,12 @@ class Compactor:
         for segment in segments:
             path = self._folder / segment.name
             if segment.damaged_at is None:
-                path.unlink(missing_ok=True)
+                self._files.remove(path)
             elif path.is_file():
-                (self._folder / DAMAGED).mkdir(exist_ok=True)
-                path.rename(self._folder / DAMAGED / segment.name)
-                _sync_folder(self._folder / DAMAGED)
-            self._step("segment removed")
-        _sync_folder(self._folder)
+                self._files.rename(path, self._folder / DAMAGED / segment.name)
+                self._files.sync(self._folder / DAMAGED)
+        if segments:
+            self._files.sync(self._folder)
 
 
 def orphans(folder: Path, catalogue: Catalogue) -> list[Path]:
@@ -260,7 +247,7 @@ def unknown_file(folder: Path, path: Path) -> str:
 def _read(path: Path) -> _Read:
     records: dict[tuple[RecordKind, str], list[tuple[str, Record]]] = {}
     damages: list[Damage] = []
-    for found in framing.scan(memoryview(path.read_bytes())):
+    for found in framing.scan(mapped(path)):
         if isinstance(found, Damage):
             damages.append(found)
         else:
@@ -285,11 +272,3 @@ def _days(kind: RecordKind, tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
 def _partial(path: Path) -> Path:
     """Return the name under which a file is written; a dot hides it from tools that read the folder."""
     return path.with_name(f".{path.name}{lake.PARTIAL}")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -33,6 +33,9 @@ FEEDBACK_FIELDS = _arrow(schema.FEEDBACK_FIELDS)
 PLACE = pa.schema([("log_segment", pa.string()), ("log_offset", pa.int64()), ("log_row", pa.int32())])
 """Where a row was written: the segment, the offset of the first byte after its record, and its number in the record."""
 
+_PORTION_BYTES = 8 * 1024 * 1024
+"""How much is decoded at once: a record of one row is ten times as large as the row."""
+
 
 def decode(payloads: Iterable[memoryview], *, only: Sequence[str] = ()) -> list[pa.Table]:
     """Read records' payloads: one table for each schema among them, rows in the order of the payloads.
@@ -61,13 +64,32 @@ def decode_placed(records: Iterable[tuple[str, Record]], *, only: Sequence[str] 
     Raises:
         ValueError: A payload is no stream of one record batch.
     """
+    found: dict[pa.Schema, list[pa.Table]] = {}
+    portion: list[tuple[str, Record]] = []
+    size = 0
+    for segment, record in records:
+        portion.append((segment, record))
+        size += len(record.payload)
+        if size > _PORTION_BYTES:
+            _decode_portion(portion, only, found)
+            portion, size = [], 0
+    _decode_portion(portion, only, found)
+    return [pa.concat_tables(tables) for tables in found.values()]
+
+
+def _decode_portion(
+    records: Sequence[tuple[str, Record]], only: Sequence[str], found: dict[pa.Schema, list[pa.Table]]
+) -> None:
+    """Read some records and add their rows to those found."""
     streams: dict[bytes, list[bytes]] = {}
     places: dict[bytes, list[tuple[str, int]]] = {}
     for segment, record in records:
         head, batches = _split(record.payload)
         streams.setdefault(head, []).append(batches)
         places.setdefault(head, []).append((segment, record.end))
-    return [_placed(_read(head, batches, only), places[head]) for head, batches in streams.items()]
+    for head, some in streams.items():
+        table = _placed(_read(head, some, only), places[head])
+        found.setdefault(table.schema, []).append(table)
 
 
 def _placed(table: pa.Table, records: Sequence[tuple[str, int]]) -> pa.Table:

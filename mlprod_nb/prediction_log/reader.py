@@ -7,8 +7,7 @@ is still open. ``kill -9`` of writer or compactor at any moment changes nothing 
 
 from __future__ import annotations
 
-import mmap
-import os
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,6 +24,7 @@ from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogF
 from mlprod_nb.prediction_log.decoding import PLACE, decode, decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.ranges import LogRange, utc
+from mlprod_nb.prediction_log.segment_files import mapped
 from mlprod_nb.prediction_log.segments import SUFFIX
 
 _MOMENT = pa.timestamp("us", tz="UTC")
@@ -268,7 +268,10 @@ class PredictionLog:
         """Return what there is now, of all segments or of these."""
         paths = sorted(self.folder.glob(f"*{SUFFIX}")) if names is None else [self.folder / name for name in names]
         # The order matters: see the module's guarantee.
-        segments = {path.name: content for path in paths if (content := _map(path)) is not None}
+        segments: dict[str, memoryview] = {}
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):  # where it was compacted, the catalogue names it
+                segments[path.name] = mapped(path)
         if self.catalogue is None:
             return _Contents(segments, 0, {})
         version = self.catalogue.version()
@@ -289,17 +292,6 @@ def _damaged(name: str, damage: Damage, hint: str = _HINT) -> Corrupt:
     return Corrupt(
         f"segment {name} of the prediction log is damaged at byte {damage.offset}: {damage.problem}.", hint=hint
     )
-
-
-def _map(path: Path) -> memoryview | None:
-    """Return a file's bytes without reading them, or ``None`` where it is gone; an empty file cannot be mapped."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return None
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)) if size else memoryview(b"")
 
 
 def _whole_records(content: memoryview) -> Iterator[Record]:

@@ -14,7 +14,7 @@ from mlprod_nb.clock import iso
 from mlprod_nb.prediction_log import compaction, framing
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.framing import Damage
-from mlprod_nb.prediction_log.sealing import lease
+from mlprod_nb.prediction_log.segment_files import lease
 from mlprod_nb.prediction_log.segments import SUFFIX
 
 

@@ -13,6 +13,7 @@ from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
 from mlprod_nb.store import Store
 from tests.prediction_log.batches import feedback, predictions, write
+from tests.prediction_log.watched_files import WatchedFiles
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,10 @@ class Site:
         """Write one segment of one record of feedback."""
         return write(self.folder, encode_feedback(feedback(list(ids), **columns)))
 
-    def compact(self, step: Callable[[str], None] = lambda _: None, **options: Any) -> Compacted:
-        return Compactor(self.folder, self.catalogue, step=step, **options).run()
+    def compact(self, point: Callable[[str], None] | None = None, **options: Any) -> Compacted:
+        """Compact; the function is called at each step."""
+        files = WatchedFiles(point) if point else None
+        return Compactor(self.folder, self.catalogue, **{"files": files, **options}).run()
 
     def ids(self, endpoint: str = "flights") -> list[str]:
         found: list[str] = self.log.predictions(self.log.pin(endpoint), only=["prediction_id"])[

@@ -1,13 +1,12 @@
 """A process that compacts a log again and again and is killed in it; a test starts it.
 
-``python -m tests.prediction_log.compacting_process FOLDER`` reads lines: ``step N`` kills a compaction behind its Nth
-step, ``after MS`` after that many milliseconds. It answers each line with ``killed`` or ``done``. What compacting needs
-is loaded once, and each compaction is a fork.
+``python -m tests.prediction_log.compacting_process FOLDER`` reads lines: ``step N`` kills a compaction at its Nth step
+from 0, ``after MS`` after that many milliseconds. It answers each line with ``killed`` or ``done``. What compacting
+needs is loaded once, and each compaction is a fork.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 from tests.prediction_log.compacting import open_site
+from tests.prediction_log.watched_files import kill_at
 
 
 def main(root: Path) -> None:
@@ -32,14 +32,8 @@ def main(root: Path) -> None:
 
 
 def _compact(root: Path, dies_at: int | None) -> None:
-    steps = itertools.count(1)
-
-    def step(name: str) -> None:
-        if next(steps) == dies_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
     try:
-        open_site(root).compact(step, batch_bytes=300_000)
+        open_site(root).compact(None if dies_at is None else kill_at(dies_at), batch_bytes=300_000)
     except BaseException as error:  # noqa: BLE001 (the parent says that it failed)
         sys.stderr.write(f"{error!r}\n")
         os._exit(1)

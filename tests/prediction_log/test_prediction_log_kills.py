@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from mlprod_nb.prediction_log.catalogue import Selection
 from tests.prediction_log.batches import START
 from tests.prediction_log.compacting import Site, open_site
+from tests.prediction_log.watched_files import CrashFiles, PowerLoss
 
 ROOT = Path(__file__).parents[2]
 SEED = 20130401
@@ -74,28 +77,86 @@ def check_clean(site: Site) -> None:
     assert site.log.verify() == []
 
 
-def test_a_compaction_killed_behind_each_of_its_steps_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    site = open_site(tmp_path)
+def kill_at_steps(root: Path, steps: Iterable[int]) -> None:
+    site = open_site(root)
     ids: list[str] = []
     with compactor(site) as process:
-        ended = "killed"
-        step = 0
-        while ended == "killed":
-            step += 1
-            # One of each kind, and of two days: every run writes three files for two segments.
+        for step in steps:
             new = [f"{step}-first", f"{step}-second"]
-            site.add(*new, event_time=[START, START.replace(day=2)])
+            site.add(*new)
             site.label(*new)
             ids += new
             ended = tell(process, f"step {step}")
             check(site, ids)
             labels = site.log.labelled(site.log.pin("flights"), only=["score"])["label"].to_pylist()
             assert labels == ["1"] * len(ids)
+            if ended != "killed":
+                break
     assert ended == "done"
-    assert step > 15
+    assert step > 30
     check_clean(site)
     check(site, ids)
     site.store.close()
+
+
+def test_a_compaction_killed_at_any_step_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    kill_at_steps(tmp_path, count(0, 3))
+
+
+@pytest.mark.exhaustive
+def test_a_compaction_killed_at_each_step_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    kill_at_steps(tmp_path, count())
+
+
+def lose_power_at(root: Path, seed: int, steps: Iterable[int]) -> None:
+    template, chance = open_site(root / "template"), random.Random(seed)
+    template.add("a", "b", event_time=[START, START.replace(day=2)])
+    template.compact()
+    damaged = template.add("c")
+    damaged.write_bytes(damaged.read_bytes()[:-30] + b"\1" + damaged.read_bytes()[-29:])
+    template.add("d", "e", event_time=[START, START.replace(day=2)])
+    template.label("a", "b")
+    template.store.close()
+    ended = next(step for step in steps if not lose_power(root, step, chance))
+    assert ended > 40
+
+
+def lose_power(root: Path, step: int, chance: random.Random) -> bool:
+    """Let the power go at a step and check what is left; return whether the compaction came that far."""
+    before, after = root / f"{step}-before", root / f"{step}-after"
+    shutil.copytree(root / "template", before)
+    site = open_site(before)
+    files = CrashFiles(site.folder, dies_at=step)
+    try:
+        site.compact(files=files)
+    except PowerLoss:
+        pass
+    else:
+        return False
+    finally:
+        site.store.close()
+    after.mkdir()
+    files.after_power_loss(after / "log", chance)
+    shutil.copy(before / "state.db", after)  # its commits are synced
+    site = open_site(after)
+    site.compact()
+    assert sorted(site.ids()) == ["a", "b", "d", "e"], step
+    assert site.log.labelled(site.log.pin("flights"))["label"].null_count == 2, step
+    aside = sorted(path.name for path in (site.folder / "damaged").glob("*"))
+    assert [line.partition(" ")[0] for line in site.log.verify()] == [f"damaged/{name}" for name in aside], step
+    assert site.files() == sorted(file.path for file in site.catalogue.files(Selection()))
+    site.store.close()
+    return True
+
+
+def test_a_power_loss_at_any_step_of_a_compaction_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    lose_power_at(tmp_path, SEED, count(0, 4))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(20))
+def test_a_power_loss_at_each_step_whatever_it_leaves_loses_and_doubles_nothing(tmp_path: Path, seed: int) -> None:
+    lose_power_at(tmp_path, seed, count())
 
 
 def kill_at_random(root: Path, kills: int, seed: int) -> None:
@@ -103,7 +164,7 @@ def kill_at_random(root: Path, kills: int, seed: int) -> None:
     ended: Counter[str] = Counter()
     with compactor(site) as process, gateway(site, ledger):
         for _ in range(kills):
-            line = f"after {chance.randint(0, 120)}" if chance.random() < 0.5 else f"step {chance.randint(1, 20)}"
+            line = f"after {chance.randint(0, 120)}" if chance.random() < 0.5 else f"step {chance.randint(0, 30)}"
             ended[tell(process, line)] += 1
             check(site, ledger.read_text().rpartition("\n")[0].split())
     assert ended["killed"] > kills / 4, ended

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mlprod_nb.prediction_log.sealing import lease
+from mlprod_nb.prediction_log.segment_files import lease
 from mlprod_nb.store import tables
 from tests.prediction_log.batches import START
 from tests.prediction_log.compacting import Site, open_site
+from tests.prediction_log.watched_files import PowerLoss
 
 SEED = 20130401
 
@@ -31,17 +32,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.store.close()
 
 
-def kill_behind(site: Site, step: str) -> None:
-    """Let a compaction end behind a step as if it were killed: nothing of its own is cleaned up."""
+def kill_at(site: Site, name: str, times: int = 1) -> None:
+    """Let a compaction end where it comes to a step for the nth time, as if it were killed: it cleans nothing up."""
+    left = iter(range(times - 1, -1, -1))
 
-    class Killed(BaseException):
-        """Passes by what a failure is handled with."""
+    def end(step: str) -> None:
+        if step == name and next(left) == 0:
+            raise PowerLoss
 
-    def end(name: str) -> None:
-        if name == step:
-            raise Killed
-
-    with pytest.raises(Killed):
+    with pytest.raises(PowerLoss):
         site.compact(end)
 
 
@@ -62,12 +61,12 @@ def test_two_hundred_flipped_bits_are_each_found_and_placed(site: Site) -> None:
 
 
 @pytest.mark.exhaustive
-def test_every_flipped_bit_is_found(site: Site) -> None:
-    for path in [site.folder / name for name in site.files()[:1] + site.segments()]:
+def test_a_flipped_bit_in_every_byte_is_found(site: Site) -> None:
+    for path in [site.folder / name for name in site.files()[-1:] + site.segments()[:1]]:
         whole = path.read_bytes()
-        for bit in range(8 * len(whole)):
+        for at in range(len(whole)):
             flipped = bytearray(whole)
-            flipped[bit // 8] ^= 1 << bit % 8
+            flipped[at] ^= 1 << at % 8
             path.write_bytes(flipped)
             (problem,) = site.log.verify()
             assert problem.startswith(path.relative_to(site.folder).as_posix())
@@ -110,9 +109,13 @@ def test_rows_that_no_file_has_are_found(site: Site) -> None:
     assert any(problem.startswith(site.files()[0]) for problem in problems)
 
 
-@pytest.mark.parametrize(("step", "left"), [("half written", 1), ("file synced", 1), ("folders synced", 2)])
-def test_what_a_killed_compaction_left_is_named_and_the_next_removes_it(site: Site, step: str, left: int) -> None:
-    kill_behind(site, step)
+@pytest.mark.parametrize(
+    ("step", "times", "left"), [("half written", 1, 1), ("written", 2, 2), ("renamed", 1, 2), ("synced", 7, 2)]
+)
+def test_what_a_killed_compaction_left_is_named_and_the_next_removes_it(
+    site: Site, step: str, times: int, left: int
+) -> None:
+    kill_at(site, step, times)
     problems = site.log.verify()
     assert len(problems) == left
     assert all("a compaction that was killed left it. mlprod compact removes it." in problem for problem in problems)
@@ -121,7 +124,7 @@ def test_what_a_killed_compaction_left_is_named_and_the_next_removes_it(site: Si
 
 
 def test_segments_that_a_killed_compaction_left_do_not_count_and_are_named(site: Site) -> None:
-    kill_behind(site, "committed")
+    kill_at(site, "removing")  # the first that is removed is a segment, after the transaction
     assert sorted(site.ids()) == list("abcd")
     problems = site.log.verify()
     assert [problem.partition(":")[0] for problem in problems] == site.segments()

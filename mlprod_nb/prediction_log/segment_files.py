@@ -1,8 +1,9 @@
-"""Which segments nobody writes to any more, and which process may compact them."""
+"""Segments as files: their bytes, which of them nobody writes to any more, and which process may compact them."""
 
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import time
 from collections.abc import Iterator
@@ -16,6 +17,18 @@ from mlprod_nb.prediction_log.storage import DiskStorage
 _LEASE = "compaction.lock"
 _BEGUN_SECONDS = 3600.0
 """A file that has no header after an hour was left by a process that died in making it."""
+
+
+def mapped(path: Path) -> memoryview:
+    """Return a file's bytes as they are now, without reading them; they stay when the file is removed.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        # An empty file cannot be mapped.
+        return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)) if size else memoryview(b"")
 
 
 def sealed(path: Path) -> bool:
