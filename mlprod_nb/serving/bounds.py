@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.serving import errors
-from mlprod_nb.serving.errors import HeadTooLarge, MalformedRequest, TargetTooLong, TooLarge
+from mlprod_nb.serving.errors import HeadTooLarge, MalformedRequest, TargetTooLong, TooLarge, TooSlow
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.settings import GatewaySettings
 
@@ -84,6 +84,14 @@ class BoundedProtocol(HttpToolsProtocol):
         """Refuse what the parser could not read."""
         self._refuse(self._reason or MalformedRequest("the request is not HTTP/1.1."))
 
+    def end_late(self) -> None:
+        """End a connection that is late: a request that has begun is told so, and where none has, nobody listens."""
+        begun = (self._in_head and self._first > 0) or (self.cycle is not None and not self.cycle.response_complete)
+        if begun and not self._refused:
+            self._refuse(TooSlow("the request was not received in time."))
+        else:
+            self.transport.close()
+
     def _may_be_long(self) -> bool:
         # Whatever was read since the head began is at least as long as the head; mostly that is little enough.
         return self._first + self._read > MOST_HEAD_BYTES and _size(self.headers) > MOST_HEAD_BYTES
@@ -106,7 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._in_head:
                 cycle.keep_alive = False  # the earlier answer goes out, and the connection ends with it
                 return
-            if self.pipeline or getattr(cycle, "response_started", True):
+            if self.pipeline or getattr(cycle, "response_started", False):
                 self.transport.close()
                 return
             cycle.disconnected = True  # the application's own answer comes too late

@@ -48,6 +48,10 @@ class TooLarge(UsageError):
     """The body is larger than the gateway takes."""
 
 
+class TooSlow(UsageError):
+    """The head or the body did not come in time."""
+
+
 class TargetTooLong(UsageError):
     """The request line is longer than the gateway takes."""
 
@@ -94,6 +98,7 @@ STATUS: tuple[tuple[type[MlprodError], int], ...] = (
     (AccessDenied, 403),
     (NotFound, 404),
     (Refused, 409),
+    (TooSlow, 408),
     (TooLarge, 413),
     (TargetTooLong, 414),
     (UnsupportedMedia, 415),

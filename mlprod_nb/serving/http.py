@@ -227,7 +227,7 @@ class GatewayProtocol(BoundedProtocol):
         """End the connections that are late; look again as long as there are any."""
         now = self.loop.time()
         for connection in [each for each in self.open if each._late_at < now]:
-            connection.transport.close()
+            connection.end_late()
         if self.open:
             self.loop.call_later(LOOK_SECONDS, self._look)
 

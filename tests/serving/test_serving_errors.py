@@ -18,6 +18,7 @@ from mlprod_nb.serving import errors
         (errors.Unauthenticated("x"), 401),
         (core.AccessDenied("x"), 403),
         (core.Refused("x"), 409),
+        (errors.TooSlow("x"), 408),
         (errors.TooLarge("x"), 413),
         (errors.TargetTooLong("x"), 414),
         (errors.UnsupportedMedia("x"), 415),
