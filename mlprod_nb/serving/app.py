@@ -35,6 +35,7 @@ from mlprod_nb.serving.telemetry import CONTENT_TYPE, Telemetry
 from mlprod_nb.settings import GatewaySettings
 
 _JSON = invocations.JSON
+_HELD_BODIES = 8  # how many of the largest bodies one worker holds at once
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -100,6 +101,7 @@ def create_app(gateway: Gateway, lifespan: Lifespan | None = None) -> Starlette:
                 Limits,
                 seconds=gateway.settings.request_timeout_seconds,
                 max_body_bytes=gateway.settings.max_body_bytes,
+                max_held_bytes=_HELD_BODIES * gateway.settings.max_body_bytes,
             ),
         ],
         exception_handlers={HTTPException: _http_problem},

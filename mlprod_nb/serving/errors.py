@@ -113,7 +113,7 @@ STATUS: tuple[tuple[type[MlprodError], int], ...] = (
 )
 
 
-_CLOSING = frozenset((408, 413, 414, 431, 504))
+_CLOSING = frozenset((413, 504))
 _LONGEST_TEXT = 1000
 _UNTOLD = "The gateway could not answer; its log tells why under this request id."
 
@@ -128,10 +128,15 @@ def speaks_inference(path: str) -> bool:
     return path == "/v2" or path.startswith("/v2/")
 
 
+def is_told(error: MlprodError) -> bool:
+    """Return whether an error's words are the gateway's own, so that callers may read them."""
+    return type(error).__module__ == __name__
+
+
 def problem(error: MlprodError, request_id: str) -> dict[str, Any]:
     """Return an error as the members of a problem document."""
     status = status_of(error)
-    told = status < 500 or type(error).__module__ == __name__
+    told = status < 500 or is_told(error)
     document: dict[str, Any] = {
         "type": f"urn:mlprod:problem:{_kebab(type(error).__name__)}",
         "title": HTTPStatus(status).phrase,

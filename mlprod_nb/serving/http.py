@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from mlprod_nb.serving import errors
+from mlprod_nb.serving.bounds import BoundedProtocol
 from mlprod_nb.serving.express import ExpressLane
+from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.tracing import CHOSEN, Tracing
 from mlprod_nb.settings import GatewaySettings
 
@@ -20,6 +22,7 @@ LOOK_SECONDS = 1.0
 """How often connections are looked at, so how late a deadline may be kept."""
 
 _NEVER = float("inf")
+_LARGEST = 2**18  # a larger body goes to the routes, which bound what all bodies hold together
 _JSON = frozenset((b"application/json", b"application/json; charset=utf-8"))
 _ORDINARY_HEADERS = frozenset(
     (
@@ -92,7 +95,7 @@ class ExpressExchange:
             self._protocol.start_asgi(self)
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(BoundedProtocol):
     """One connection.
 
     uvicorn has no deadline for a request's head, starts a timer after every reply and a task for every request. Here
@@ -108,7 +111,8 @@ class GatewayProtocol(HttpToolsProtocol):
     @classmethod
     def bound(cls, lane: ExpressLane, settings: GatewaySettings, tracing: Tracing) -> type[GatewayProtocol]:
         """Return the protocol of one gateway: uvicorn makes its protocols without arguments of ours."""
-        return type(cls.__name__, (cls,), {"lane": lane, "settings": settings, "tracing": tracing, "open": set()})
+        parts = {"lane": lane, "settings": settings, "tracing": tracing, "identifiers": Identifiers(), "open": set()}
+        return type(cls.__name__, (cls,), parts)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -132,6 +136,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request; its head has a deadline, unless another one is still being answered."""
+        self.head_begins()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -140,6 +145,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the lane."""
+        self.head_ends()
         self._chosen = False
         self._express = self._ordinary()
         if self._express is None:
@@ -221,7 +227,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """End the connections that are late; look again as long as there are any."""
         now = self.loop.time()
         for connection in [each for each in self.open if each._late_at < now]:
-            connection.transport.close()
+            connection.end_late()
         if self.open:
             self.loop.call_later(LOOK_SECONDS, self._look)
 
@@ -238,7 +244,7 @@ class GatewayProtocol(HttpToolsProtocol):
             or not given.keys() <= _ORDINARY_HEADERS
             or given.get(b"content-type") not in _JSON
             or not length.isdigit()
-            or int(length) > self.settings.max_body_bytes
+            or int(length) > min(_LARGEST, self.settings.max_body_bytes)
         ):
             return None
         self._endpoint = self.lane.endpoint(self.url)

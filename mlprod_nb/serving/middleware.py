@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlprod_nb.errors import MlprodError
+from mlprod_nb.errors import MlprodError, Unavailable
 from mlprod_nb.process_log import about
 from mlprod_nb.serving import errors
-from mlprod_nb.serving.errors import DeadlinePassed, TooLarge
+from mlprod_nb.serving.errors import DeadlinePassed, TooLarge, TooManyRequests
 from mlprod_nb.serving.identifiers import Identifiers
 
 CLIENT_CLOSED = 499
@@ -32,12 +34,21 @@ class Problems:
         app: What is surrounded.
         identifiers: Makes the request ids.
         observe: Told each request's scope and status.
+        monotonic: Seconds that only grow.
     """
 
-    def __init__(self, app: ASGIApp, identifiers: Identifiers, observe: Observe) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        identifiers: Identifiers,
+        observe: Observe,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._app = app
         self._identifiers = identifiers
         self._observe = observe
+        self._monotonic = monotonic
+        self._noted: dict[type[Exception], float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -62,6 +73,7 @@ class Problems:
                 status = CLIENT_CLOSED
             except Exception as error:
                 document, headers = _describe(error, request_id)
+                self._note(error, document["status"])
                 if status:
                     raise
                 if errors.speaks_inference(scope["path"]):
@@ -70,20 +82,38 @@ class Problems:
             finally:
                 self._observe(scope, status)
 
+    def _note(self, error: Exception, status: int) -> None:
+        """Log what went wrong inside; of refusals that tell all themselves, as in an overload, one a second."""
+        if not isinstance(error, (MlprodError, HTTPException)):
+            logger.error("the request failed", exc_info=error)
+        if not isinstance(error, MlprodError) or status < 500:
+            return
+        now = self._monotonic()
+        if errors.is_told(error) and isinstance(error, Unavailable):
+            if now < self._noted.get(type(error), -math.inf) + 1:
+                return
+            self._noted[type(error)] = now
+        logger.error("%s", error)
+
 
 class Limits:
-    """Bounds what one request may take: the time to receive and answer it, and the size of its body.
+    """Bounds what one request may take, the time to receive and answer it and its body, and what all bodies hold.
+
+    Guarantee: bodies that are held at one moment have at most ``max_held_bytes`` together and one piece each.
 
     Args:
         app: What is surrounded.
         seconds: The deadline.
         max_body_bytes: The largest body.
+        max_held_bytes: The most that all bodies may hold at one moment; what goes beyond is to come again later.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, seconds: float, max_body_bytes: int, max_held_bytes: int) -> None:
         self._app = app
         self._seconds = seconds
         self._max_body_bytes = max_body_bytes
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -95,9 +125,13 @@ class Limits:
         async def receiving() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            received += size
+            self._held_bytes += size
             if received > self._max_body_bytes:
                 raise self._too_large()
+            if self._held_bytes > self._max_held_bytes:
+                raise TooManyRequests("too many large bodies are here at once.", hint="Try again in a moment.")
             return message
 
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
@@ -108,6 +142,8 @@ class Limits:
                 await self._app(scope, receiving, send)
         except TimeoutError:
             raise DeadlinePassed(f"the request was not received and answered within {self._seconds:g} s.") from None
+        finally:
+            self._held_bytes -= received
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is larger than {self._max_body_bytes} bytes.", hint="Send fewer rows in a request.")
@@ -118,12 +154,8 @@ def _describe(error: Exception, request_id: str) -> tuple[dict[str, Any], dict[s
         document = errors.status_problem(error.status_code, error.detail, request_id)
         return document, dict(error.headers or {})
     if not isinstance(error, MlprodError):
-        logger.error("the request failed", exc_info=error)
-        document = errors.status_problem(500, "The gateway's log tells why under this request id.", request_id)
-        return document, {}
+        return errors.status_problem(500, "The gateway's log tells why under this request id.", request_id), {}
     document = errors.problem(error, request_id)
-    if document["status"] >= 500:
-        logger.error("%s", error)
     return document, errors.headers_of(document["status"])
 
 

@@ -18,8 +18,13 @@ from mlprod_nb.serving import errors
         (errors.Unauthenticated("x"), 401),
         (core.AccessDenied("x"), 403),
         (core.Refused("x"), 409),
+        (errors.TooSlow("x"), 408),
         (errors.TooLarge("x"), 413),
+        (errors.TargetTooLong("x"), 414),
         (errors.UnsupportedMedia("x"), 415),
+        (errors.NotAvailable("x"), 422),
+        (errors.HeadTooLarge("x"), 431),
+        (errors.TooManyRequests("x"), 429),
         (errors.ModelFailed("x"), 500),
         (core.Corrupt("x"), 500),
         (errors.LogUnavailable("x"), 503),
@@ -52,7 +57,14 @@ def test_a_problem_names_the_column_the_row_and_the_nearest_name() -> None:
     assert errors.problem(core.NotFound("endpoint", "fligths", ["flights"]), "id")["nearest"] == "flights"
 
 
+def test_what_a_caller_wrote_is_repeated_in_part_where_it_is_long() -> None:
+    told = errors.problem(core.InvalidInput("x" * 5000, column="y" * 5000), "id")
+    assert (len(told["detail"]), len(told["column"])) == (1001, 1001)
+    malformed = errors.problem(errors.MalformedRequest("x", pointer="/a/0"), "id")
+    assert malformed["pointer"] == "/a/0"
+
+
 def test_a_status_carries_the_headers_it_asks_for() -> None:
     assert errors.headers_of(401)["WWW-Authenticate"].startswith("Bearer")
-    assert errors.headers_of(503) == {"Retry-After": "1"}
+    assert errors.headers_of(503) == errors.headers_of(429) == {"Retry-After": "1"}
     assert errors.headers_of(422) == {}

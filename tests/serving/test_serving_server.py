@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -42,7 +43,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     thread.join(20)
 
 
-def test_a_connection_that_trickles_its_head_is_closed(address: tuple[str, int]) -> None:
+def test_a_connection_that_trickles_its_head_is_told_so_and_closed(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=10) as slow:
         closed = threading.Event()
 
@@ -57,9 +58,9 @@ def test_a_connection_that_trickles_its_head_is_closed(address: tuple[str, int])
         thread = threading.Thread(target=trickle)
         thread.start()
         try:
-            assert slow.recv(100) == b""
-        except ConnectionResetError:
-            pass
+            assert slow.recv(1000).startswith(b"HTTP/1.1 408")
+            with suppress(ConnectionResetError):
+                assert slow.recv(1000) == b""
         finally:
             closed.set()
             thread.join()

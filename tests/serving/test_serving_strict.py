@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlprod_nb.registry.bundles import Column, Signature
@@ -86,6 +86,7 @@ TREES = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(TREES, st.sampled_from([None, 1]), st.booleans())
 def test_every_value_that_was_written_once_is_read_as_it_was_written(
     tree: Any, indent: int | None, plain: bool
@@ -93,6 +94,7 @@ def test_every_value_that_was_written_once_is_read_as_it_was_written(
     assert strict.loads(json.dumps(tree, indent=indent, ensure_ascii=plain).encode()) == tree
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", '"', ":", "c"]), TREES), max_size=5))
 def test_an_object_is_read_exactly_where_no_name_stands_in_it_twice(members: list[tuple[str, Any]]) -> None:
     text = "{" + ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in members) + "}"
