@@ -2,9 +2,9 @@
 
 ``python -m mlprod_nb.model_worker`` is a *nursery*: it imports what most models need, and never runs a model itself.
 Its standard input is a Unix socket. For each byte that comes with a descriptor it forks a model worker, which answers
-on that socket; so a worker that ended is replaced in the time of a fork. On its own socket it writes a line for each
-worker: ``forked PID`` and, in the end, ``ended PID CODE``. It hands on what models print, so much a second, and ends
-with its input; the workers end with it.
+on that socket; so a worker that ended is replaced in the time of a fork. On its own socket it writes ``ready`` and a
+line for each worker: ``forked PID`` and, in the end, ``ended PID CODE``. It hands on what models print, so much a
+second, and ends with its input; the workers end with it.
 
 A worker's messages are four bytes of length (big-endian) and as many bytes of JSON:
 
@@ -113,6 +113,7 @@ class Nursery:
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         self._selector.register(self._control, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
+        self._say("ready")
         while True:
             for key, _ in self._selector.select():
                 if isinstance(key.data, Printed):

@@ -38,6 +38,9 @@ class GatewaySettings(_Table):
         0.01, ge=0, le=1, description="Share of the requests traced whose caller is silent on it."
     )
     max_batch_rows: int = Field(512, ge=1, description="Most rows in one micro-batch.")
+    max_waiting_rows: int = Field(
+        32_768, ge=1, description="Most rows that wait for one variant's model; what comes then is refused at once."
+    )
 
 
 class StoreSettings(_Table):
@@ -61,6 +64,7 @@ class ReportSettings(_Table):
 class WorkerSettings(_Table):
     """``[model_worker]``: limits of the processes that serve what ONNX cannot express."""
 
+    processes: int = Field(1, ge=1, le=64, description="Model workers for each model and gateway worker.")
     memory_mib: int = Field(2048, ge=128, description="Address-space limit of one model worker, MiB.")
     start_timeout_seconds: float = Field(
         8.0, gt=0, description="Time a model has to load and to answer its warm-up rows."

@@ -235,9 +235,9 @@ class Control:
         self._shelf.sweep(self._book.table.digests() | kept)
 
     async def _load(self, revision: Revision, spec: EndpointSpec) -> LiveEndpoint:
-        models = [await self._model(variant) for variant in spec.variants]
-        shadows = [await self._model(variant) for variant in spec.shadows]
-        return live_endpoint(spec, revision.number, tuple(models), tuple(shadows))
+        models = tuple(await asyncio.gather(*map(self._model, (*spec.variants, *spec.shadows))))
+        count = len(spec.variants)
+        return live_endpoint(spec, revision.number, models[:count], models[count:])
 
     async def _model(self, variant: Variant) -> LoadedModel:
         try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,27 @@ from mlprod_nb.settings import WorkerSettings
 TOLERANCE = 2e-5
 """How far a score may lie from the original model's on the warm-up rows; relative for a regression."""
 
-_WAITING_BATCHES = 64
+
+class Lane:
+    """One way through a model: what runs it, and what joins the rows that wait for that.
+
+    Args:
+        runtime: What runs the model.
+        batcher: Joins the rows.
+    """
+
+    def __init__(self, runtime: Runtime, batcher: Batcher) -> None:
+        self.runtime = runtime
+        self.batcher = batcher
+        self.rows = 0
+
+    async def score(self, columns: Columns, rows: int) -> Scores:
+        """Return the scores of some rows, and count them while they are here."""
+        self.rows += rows
+        try:
+            return await self.batcher.score(columns, rows)
+        finally:
+            self.rows -= rows
 
 
 class LoadedModel:
@@ -33,15 +53,13 @@ class LoadedModel:
 
     Args:
         bundle: What it was loaded from.
-        runtime: What runs it.
-        batcher: What joins the rows that wait for it.
+        lanes: One for each process that runs it; one where the gateway runs it itself.
     """
 
-    def __init__(self, bundle: Bundle, runtime: Runtime, batcher: Batcher) -> None:
+    def __init__(self, bundle: Bundle, lanes: Sequence[Lane]) -> None:
         self.bundle = bundle
-        self.runtime = runtime
+        self.lanes = lanes
         self._names = bundle.signature.names
-        self._batcher = batcher
         self._leases = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -49,7 +67,7 @@ class LoadedModel:
     @property
     def waiting_rows(self) -> int:
         """How many rows wait for this model."""
-        return self._batcher.waiting_rows
+        return sum(lane.batcher.waiting_rows for lane in self.lanes)
 
     async def score(self, columns: Columns, rows: int) -> Scores:
         """Return the scores of some rows; columns that the model does not take are left out.
@@ -58,8 +76,17 @@ class LoadedModel:
             ModelUnavailable: The model cannot answer now, or would keep the caller waiting for too long.
             ModelFailed: The model fails on these rows.
         """
-        self.runtime.admit()
-        return await self._batcher.score(select(columns, self._names), rows)
+        return await self._freest().score(select(columns, self._names), rows)
+
+    def _freest(self) -> Lane:
+        """Return the lane with the fewest rows of those that let a caller in."""
+        lanes = sorted(self.lanes, key=lambda lane: lane.rows) if len(self.lanes) > 1 else self.lanes
+        for lane in lanes[:-1]:
+            with suppress(ModelUnavailable):
+                lane.runtime.admit()
+                return lane
+        lanes[-1].runtime.admit()
+        return lanes[-1]
 
     @contextmanager
     def lease(self) -> Iterator[None]:
@@ -76,7 +103,7 @@ class LoadedModel:
     async def close_when_idle(self) -> None:
         """Wait for the last request, then free what the model holds."""
         await self._idle.wait()
-        await self.runtime.close()
+        await asyncio.gather(*(lane.runtime.close() for lane in self.lanes))
 
 
 @dataclass(frozen=True)
@@ -88,6 +115,7 @@ class Workbench:
         threads: Where ONNX models run.
         worker: The limits of model workers.
         max_batch_rows: Most rows in one micro-batch.
+        max_waiting_rows: Most rows that wait for one process of a model.
         observe_batch: Told the number of rows of each micro-batch.
         nursery: Starts model workers.
     """
@@ -96,6 +124,7 @@ class Workbench:
     threads: Executor
     worker: WorkerSettings
     max_batch_rows: int
+    max_waiting_rows: int
     observe_batch: Callable[[int], None]
     nursery: Nursery = field(default_factory=Nursery)
 
@@ -105,28 +134,43 @@ class Workbench:
         Raises:
             MlprodError: The bundle is not there, is damaged, does not load, does not agree, or not in time.
         """
-        limit = self.worker.start_timeout_seconds
-        deadline = asyncio.get_running_loop().time() + limit
         bundle = await asyncio.to_thread(self.bundles.get, digest)
+        if bundle.manifest.runtime == "onnx":
+            return await self._open(bundle, 1)
+        async with self.nursery.ready():
+            return await self._open(bundle, self.worker.processes)
+
+    async def _open(self, bundle: Bundle, count: int) -> LoadedModel:
+        deadline = asyncio.get_running_loop().time() + self.worker.start_timeout_seconds
+        opening = [asyncio.ensure_future(self._open_lane(bundle, deadline)) for _ in range(count)]
+        try:
+            return LoadedModel(bundle, await asyncio.gather(*opening))
+        except BaseException:
+            for lane in opening:
+                lane.cancel()
+            for opened in await asyncio.gather(*opening, return_exceptions=True):
+                if isinstance(opened, Lane):
+                    await opened.runtime.close()
+            raise
+
+    async def _open_lane(self, bundle: Bundle, deadline: float) -> Lane:
         runtime = await open_runtime(bundle, self.threads, self.worker, self.nursery)
         try:
             async with asyncio.timeout_at(deadline):
                 await _warm(bundle, runtime)
-        except TimeoutError:
+        except BaseException as error:
             await runtime.close()
-            raise ModelUnavailable(
-                f"the model did not answer the warm-up rows within {limit:g} s of its start."
-            ) from None
-        except BaseException:
-            await runtime.close()
+            if isinstance(error, TimeoutError):
+                limit = self.worker.start_timeout_seconds
+                raise ModelUnavailable(f"it did not answer its warm-up rows within {limit:g} s of its start.") from None
             raise
         batcher = Batcher(
             runtime.score,
             max_rows=self.max_batch_rows,
-            max_waiting_rows=_WAITING_BATCHES * self.max_batch_rows,
+            max_waiting_rows=self.max_waiting_rows,
             observe=self.observe_batch,
         )
-        return LoadedModel(bundle, runtime, batcher)
+        return Lane(runtime, batcher)
 
 
 class Shelf:

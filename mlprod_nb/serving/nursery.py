@@ -11,7 +11,8 @@ import signal
 import socket
 import sys
 from collections import deque
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ _LENGTH_BYTES = 4
 _LARGEST_REPLY = 1 << 28
 _END_SECONDS = 2.0
 _TOLD_SECONDS = 1.0
+_START_SECONDS = 60.0
 
 
 class Garbled(Exception):
@@ -114,8 +116,23 @@ class Nursery:
         """The process id, or ``None`` where nothing runs."""
         return None if self._running is None else self._running.process.pid
 
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """Have the process run in the block, so that what is done there need not wait for its imports.
+
+        Raises:
+            ModelUnavailable: The process cannot be started.
+        """
+        self.need()
+        try:
+            async with self._starting:
+                await self._start()
+            yield
+        finally:
+            await self.leave()
+
     def need(self) -> None:
-        """Keep the process running until :meth:`leave`."""
+        """Keep the process, once it runs, until :meth:`leave`."""
         self._needed += 1
 
     async def leave(self) -> None:
@@ -133,9 +150,12 @@ class Nursery:
             ModelUnavailable: The process cannot be started, or ended.
         """
         async with self._starting:
-            if self._running is None or self._running.over:
-                self._running = await _Process.start()
-            return await self._running.fork()
+            return await (await self._start()).fork()
+
+    async def _start(self) -> _Process:
+        if self._running is None or self._running.over:
+            self._running = await _Process.start()
+        return self._running
 
 
 class _Process:
@@ -144,6 +164,7 @@ class _Process:
     def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
         self.process = process
         self.over = False
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._control = control
         self._asked: deque[asyncio.Future[int]] = deque()
         self._workers: dict[int, asyncio.Future[int]] = {}
@@ -155,7 +176,18 @@ class _Process:
         ours.setblocking(False)
         with theirs:
             process = await asyncio.create_subprocess_exec(*_COMMAND, stdin=theirs.fileno(), start_new_session=True)
-        return cls(process, ours)
+        started = cls(process, ours)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await started.ready
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await started.end()
+            if isinstance(error, TimeoutError):
+                raise ModelUnavailable(_OVER, hint="Try again in a moment.") from None
+            raise
+        return started
 
     async def fork(self) -> ModelWorker:
         ours, theirs = socket.socketpair()
@@ -191,13 +223,18 @@ class _Process:
         await self.process.wait()
         self.over = True
         self._control.close()
-        for asked in self._asked:
-            if not asked.done():
-                asked.set_exception(ModelUnavailable(_OVER, hint="Try again in a moment."))
+        awaited: list[asyncio.Future[Any]] = [self.ready, *self._asked]
+        for future in awaited:
+            if not future.done():
+                future.set_exception(ModelUnavailable(_OVER, hint="Try again in a moment."))
         for ended in self._workers.values():
             ended.set_result(-signal.SIGKILL)
 
-    def _hear(self, word: bytes, pid: bytes, code: bytes = b"") -> None:
+    def _hear(self, word: bytes, pid: bytes = b"", code: bytes = b"") -> None:
+        if word == b"ready":
+            if not self.ready.done():
+                self.ready.set_result(None)
+            return
         if word == b"ended":
             self._workers.pop(int(pid)).set_result(int(code))
             return

@@ -98,6 +98,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
         threads=threads,
         worker=settings.model_worker,
         max_batch_rows=settings.gateway.max_batch_rows,
+        max_waiting_rows=settings.gateway.max_waiting_rows,
         observe_batch=telemetry.batch_rows.observe,
     )
     shelf = Shelf(lambda digest: asyncio.ensure_future(workbench.load(digest)))

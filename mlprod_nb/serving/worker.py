@@ -164,24 +164,23 @@ class WorkerRuntime:
             "classes": manifest.classes,
             "memory_mib": self._settings.memory_mib,
         }
-        worker: ModelWorker | None = None
+        worker = await self._nursery.fork()
+        loaded = False
         try:
             async with asyncio.timeout(limit):
-                worker = await self._nursery.fork()
                 reply = await worker.call(orjson.dumps(hello))
-            if "error" not in reply:
-                loaded, worker = worker, None
-                return loaded
-            reason = f"cannot load the model: {reply['error']}"
+            loaded = "error" not in reply
+            reason = f"cannot load the model: {reply.get('error')}"
         except TimeoutError:
             reason = f"did not load the model within {limit:g} s"
         except GONE as error:
-            assert worker is not None
             reason = f"{await worker.fate(error)} while it loaded the model"
         finally:
-            if worker is not None:
+            if not loaded:
                 await worker.kill()
-        raise ModelUnavailable(f"the model worker {reason}.")
+        if not loaded:
+            raise ModelUnavailable(f"the model worker {reason}.")
+        return worker
 
 
 def _message(columns: Columns, rows: int, signature: Signature) -> bytes:

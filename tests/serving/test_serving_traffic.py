@@ -20,6 +20,7 @@ from mlprod_nb.serving.runtime import Runtime
 from tests.serving.oddity import Oddity
 from tests.serving.workshop import Workshop, make_workshop, on_a_socket, until
 
+CALLERS = 16
 LIMITS = "[model_worker]\ncall_timeout_seconds = 3\nmemory_mib = 4096\n"
 
 
@@ -32,12 +33,12 @@ class Site:
         self._client = httpx.Client(
             base_url=url, headers={"Authorization": f"Bearer {shop.token('operator')}"}, timeout=30
         )
-        self._pool = ThreadPoolExecutor(4)
+        self._pool = ThreadPoolExecutor(CALLERS)
 
     @property
     def runtime(self) -> Runtime:
         """What runs the model that ONNX cannot express."""
-        return self._book.table.endpoints["odd"].models[0].runtime
+        return self._book.table.endpoints["odd"].models[0].lanes[0].runtime
 
     def deploy(self, endpoint: str, *variants: Any, **options: Any) -> None:
         outcome = self.shop.outcome(self.shop.propose(endpoint, *variants, **options))
@@ -114,3 +115,34 @@ def test_a_shadow_that_hangs_leaves_the_replies_alone_and_its_queue_is_bounded(
     rows = log.predictions(log.pin("flights"), shadows=True)
     assert set(rows["variant"].to_pylist()) == {"champion"}
     assert rows.num_rows == 60
+
+
+def test_with_two_processes_a_model_answers_on_while_one_of_them_hangs(
+    tmp_path: Path, serving_bundles: dict[str, Bundle]
+) -> None:
+    shop = make_workshop(tmp_path / "workspace", serving_bundles, f"{LIMITS}processes = 2\n")
+    with on_a_socket(shop) as (url, app):
+        site = Site(shop, url, app.state.lane._book)
+        site.deploy("odd", shop.variant("python"))
+        assert len(model_workers()) == 2
+        hung = site.ask_meanwhile("odd", Oddity.HANGS)
+        until(lambda: not admits(site))
+        while not hung.done():
+            assert site.ask("odd", 1000.0).json()["predictions"] == [1]
+        assert hung.result().status_code == 503
+        site.close()
+    assert model_workers() == set()
+
+
+def test_rows_beyond_the_bound_of_a_variant_are_refused_at_once(
+    tmp_path: Path, serving_bundles: dict[str, Bundle]
+) -> None:
+    shop = make_workshop(tmp_path / "workspace", serving_bundles, f"{LIMITS}[gateway]\nmax_waiting_rows = 2\n")
+    with on_a_socket(shop) as (url, app):
+        site = Site(shop, url, app.state.lane._book)
+        site.deploy("odd", shop.variant("python"))
+        replies = [site.ask_meanwhile("odd", Oddity.DAWDLES) for _ in range(CALLERS)]
+        statuses = [reply.result().status_code for reply in replies]
+        assert set(statuses) == {200, 503}
+        assert all("too many rows wait" in r.result().text for r in replies if r.result().status_code == 503)
+        site.close()

@@ -227,7 +227,7 @@ class Crew:
     def _control(self, slot: int) -> Control:
         telemetry = Telemetry()
         pool = ThreadPoolExecutor(1)
-        bench = Workbench(BundleStore(self.shop.layout.bundles), pool, WorkerSettings(), 64, lambda _: None)
+        bench = Workbench(BundleStore(self.shop.layout.bundles), pool, WorkerSettings(), 64, 4096, lambda _: None)
 
         async def load(digest: str) -> LoadedModel:
             if slot == 1 and self.broken:
