@@ -16,7 +16,7 @@ from mlprod_nb.columns import Columns
 from mlprod_nb.errors import Unavailable
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving import app, http, models
+from mlprod_nb.serving import app, http
 from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.errors import ModelUnavailable
 from mlprod_nb.serving.express import ExpressLane
@@ -52,10 +52,10 @@ class Gate:
 
 
 @pytest.fixture
-def narrow(tmp_path: Path, serving_bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def narrow(tmp_path: Path, serving_bundles: dict[str, Bundle]) -> Workshop:
     """A workshop whose gateway lets ``CAPACITY`` rows wait for a model."""
-    monkeypatch.setattr(models, "_WAITING_BATCHES", 1)
-    return make_workshop(tmp_path / "narrow", serving_bundles, f"[gateway]\nmax_batch_rows = {CAPACITY}\n")
+    settings = f"[gateway]\nmax_batch_rows = {CAPACITY}\nmax_waiting_rows = {CAPACITY}\n"
+    return make_workshop(tmp_path / "narrow", serving_bundles, settings)
 
 
 def the_only_model(lane: ExpressLane) -> Any:
