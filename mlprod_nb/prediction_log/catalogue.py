@@ -1,18 +1,20 @@
 """The catalogue: which Parquet files hold the rows of which segments, in the state database.
 
 Guarantee: one transaction adds the files of a compaction and takes its segments out of the log, so that at any moment a
-row is either in a segment that the catalogue does not name or in one file that it does name. Versions count those
-transactions without a gap and in their order, so a version names the same files forever.
+row is either in a segment that the catalogue does not name or in one file that counts. Versions count those
+transactions without a gap and in their order, so a version names the same rows forever: also where files were merged,
+since every row says from which segment it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
 import sqlalchemy as sa
 
+from mlprod_nb.errors import Refused
 from mlprod_nb.prediction_log.framing import RecordKind
 from mlprod_nb.store import Store, tables
 
@@ -36,7 +38,8 @@ class LogFile:
         last_at: The latest.
         first_id: The smallest prediction id in it.
         last_id: The largest.
-        version: The version of the catalogue that brought it.
+        first_version: The version of the catalogue that brought its first rows.
+        version: The version that brought its last ones; the same, but in a file that others were merged into.
     """
 
     path: str
@@ -50,6 +53,7 @@ class LogFile:
     last_at: datetime
     first_id: str
     last_id: str
+    first_version: int = 0
     version: int = 0
 
 
@@ -79,8 +83,8 @@ class Selection:
     Attributes:
         endpoint: Of this endpoint.
         kind: Of this kind.
-        until_version: Brought by this version or one before.
-        versions: Brought by one of these.
+        until_version: With rows of this version or one before; there may be later rows in it, too.
+        versions: May have rows of one of these; at least one.
         ids: May hold a prediction id from the first to the second, both included.
         since: May hold this moment or a later one.
         until: May hold a moment before this.
@@ -115,10 +119,41 @@ class Catalogue:
         with self._store.write() as connection:
             version = (connection.scalar(sa.select(sa.func.max(tables.log_versions.c.version))) or 0) + 1
             connection.execute(sa.insert(tables.log_versions).values(version=version, at=now))
-            for table, rows in ((tables.log_files, files), (tables.log_segments, segments)):
-                if rows:
-                    connection.execute(sa.insert(table), [{**asdict(row), "version": version} for row in rows])
+            if files:
+                both = {"first_version": version, "version": version}
+                connection.execute(sa.insert(tables.log_files), [{**asdict(file), **both} for file in files])
+            if segments:
+                rows = [{**asdict(segment), "version": version} for segment in segments]
+                connection.execute(sa.insert(tables.log_segments), rows)
         return int(version)
+
+    def replace(self, files: Sequence[LogFile], merged: LogFile) -> None:
+        """Let one file count in the place of others.
+
+        Raises:
+            Refused: One of them does not count any more; nothing was changed.
+        """
+        table = tables.log_files
+        by = sa.and_(table.c.path.in_([file.path for file in files]), table.c.replaced_by.is_(None))
+        with self._store.write() as connection:
+            connection.execute(sa.insert(table).values(**asdict(merged)))
+            changed = connection.execute(sa.update(table).where(by).values(replaced_by=merged.path))
+            if changed.rowcount != len(files):
+                raise Refused("another process merged files of the prediction log meanwhile.")
+
+    def replaced(self) -> list[str]:
+        """Return the paths of files that do not count any more and were not forgotten."""
+        with self._store.read() as connection:
+            table = tables.log_files.c
+            return list(connection.scalars(sa.select(table.path).where(table.replaced_by.is_not(None))))
+
+    def forget(self, paths: Sequence[str]) -> None:
+        """Forget files that do not count any more and are gone."""
+        table = tables.log_files
+        with self._store.write() as connection:
+            for some in _portions(paths):
+                gone = sa.and_(table.c.path.in_(some), table.c.replaced_by.is_not(None))
+                connection.execute(sa.delete(table).where(gone))
 
     def version(self) -> int:
         """Return the newest version; 0 where there is none. What is read up to one version is one state."""
@@ -126,18 +161,21 @@ class Catalogue:
             return int(connection.scalar(sa.select(sa.func.max(tables.log_versions.c.version))) or 0)
 
     def files(self, wanted: Selection) -> list[LogFile]:
-        """Return the files that may hold what is wanted, by version and path."""
+        """Return the files that count and may hold what is wanted, by version and path."""
         with self._store.read() as connection:
             table = tables.log_files
-            query = sa.select(table).where(*_conditions(wanted)).order_by(table.c.version, table.c.path)
+            columns = [table.c[field.name] for field in fields(LogFile)]
+            query = sa.select(*columns).where(*_conditions(wanted)).order_by(table.c.version, table.c.path)
             return [LogFile(**row) for row in connection.execute(query).mappings()]
 
     def segments(
-        self, names: Collection[str] | None = None, *, until_version: int | None = None
+        self, names: Collection[str] | None = None, *, after_version: int = 0, until_version: int | None = None
     ) -> dict[str, CompactedSegment]:
-        """Return by name the segments, or those of these names, whose rows were in files at a version."""
+        """Return by name the segments, or those of these names, whose rows came into files with these versions."""
         table = tables.log_segments
-        at_version = sa.true() if until_version is None else table.c.version <= until_version
+        at_version = table.c.version > after_version
+        if until_version is not None:
+            at_version &= table.c.version <= until_version
         found: dict[str, CompactedSegment] = {}
         with self._store.read() as connection:
             for some in [None] if names is None else _portions(sorted(names)):
@@ -150,10 +188,12 @@ class Catalogue:
 def _conditions(wanted: Selection) -> list[sa.ColumnElement[bool]]:
     table = tables.log_files.c
     conditions: list[sa.ColumnElement[bool] | None] = [
+        table.replaced_by.is_(None),
         None if wanted.endpoint is None else table.endpoint == wanted.endpoint,
         None if wanted.kind is None else table.kind == wanted.kind,
-        None if wanted.until_version is None else table.version <= wanted.until_version,
-        None if wanted.versions is None else table.version.in_(sorted(wanted.versions)),
+        None if wanted.until_version is None else table.first_version <= wanted.until_version,
+        None if wanted.versions is None else table.version >= min(wanted.versions),
+        None if wanted.versions is None else table.first_version <= max(wanted.versions),
         None if wanted.ids is None else table.last_id >= wanted.ids[0],
         None if wanted.ids is None else table.first_id <= wanted.ids[1],
         None if wanted.since is None else table.last_at >= wanted.since,

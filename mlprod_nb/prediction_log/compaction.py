@@ -10,24 +10,22 @@ processes that compact at once, against the lease, do not double a row either: o
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mlprod_nb.clock import Clock, utc_now
 from mlprod_nb.errors import Corrupt
-from mlprod_nb.prediction_log import framing, lake
+from mlprod_nb.prediction_log import framing, lake, merging, writing
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import decode_placed
 from mlprod_nb.prediction_log.files import DiskFiles, Files
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.segment_files import lease, mapped, sealed_segments
 from mlprod_nb.prediction_log.segments import SUFFIX
+from mlprod_nb.prediction_log.writing import Part
 
 DAMAGED = "damaged"
 """Folder of the segments that were damaged; their whole records are in files."""
@@ -74,6 +72,7 @@ class Compactor:
         files: The disk.
         batch_bytes: How many bytes of segments one transaction takes, which bounds the memory; a larger segment is
             taken alone.
+        least_files: How many small files of a day are merged into one.
     """
 
     def __init__(
@@ -84,12 +83,14 @@ class Compactor:
         clock: Clock = utc_now,
         files: Files | None = None,
         batch_bytes: int = _BATCH_BYTES,
+        least_files: int = merging.LEAST_FILES,
     ) -> None:
         self._folder = folder
         self._catalogue = catalogue
         self._clock = clock
         self._files = files or DiskFiles()
         self._batch_bytes = batch_bytes
+        self._least_files = least_files
 
     def run(self) -> Compacted:
         """Remove what killed runs left and compact every sealed segment."""
@@ -112,11 +113,16 @@ class Compactor:
                     files=done.files + some.files,
                     problems=done.problems + some.problems,
                 )
+            try:
+                merging.merge(self._folder, self._catalogue, self._files, least_files=self._least_files)
+            except Exception:
+                self._clean()
+                raise
             return done
 
     def _clean(self) -> Compacted:
         """Remove the files and the segments that do not count."""
-        removed, problems = 0, []
+        removed, problems = merging.remove_replaced(self._folder, self._catalogue, self._files), []
         for path in orphans(self._folder, self._catalogue):
             if not repeated(self._folder, self._catalogue, path):
                 problems.append(unknown_file(self._folder, path))
@@ -160,45 +166,15 @@ class Compactor:
 
     def _write(self, read: Sequence[_Read]) -> list[LogFile]:
         """Write the rows of segments to files that are on the disk when this returns."""
-        tables: dict[tuple[RecordKind, str], list[pa.Table]] = {}
+        tables: dict[tuple[RecordKind, str, pa.Schema], list[pa.Table]] = {}
         for found in read:
-            for key, some in found.tables.items():
-                tables.setdefault(key, []).extend(some)
+            for (kind, endpoint), some in found.tables.items():
+                for table in some:
+                    tables.setdefault((kind, endpoint, table.schema), []).append(table)
+        parts = [Part(kind, endpoint, pa.concat_tables(some)) for (kind, endpoint, _), some in tables.items()]
         names = [found.segment.name for found in read]
-        files = [
-            self._write_file(kind, endpoint, rows, names)
-            for (kind, endpoint), some in sorted(tables.items())
-            for rows in _days(kind, some)
-        ]
-        folders: set[Path] = set()
-        for file in files:
-            path = self._folder / file.path
-            self._files.rename(_partial(path), path)
-            folders |= {path.parents[number] for number in range(len(Path(file.path).parents))}
-        for folder in sorted(folders, reverse=True):
-            self._files.sync(folder)
-        return files
-
-    def _write_file(self, kind: RecordKind, endpoint: str, rows: pa.Table, names: Sequence[str]) -> LogFile:
-        first_at, last_at, first_id, last_id = lake.bounds(kind, rows)
-        # Names sort by age, as those of segments do.
-        name = f"{names[0].partition('-')[0]}-{secrets.token_hex(6)}"
-        place = lake.place_of(kind, endpoint, first_at.date(), name)
-        content = lake.encode(rows, names)
-        self._files.write(_partial(self._folder / place), content)
-        return LogFile(
-            path=place,
-            kind=kind,
-            endpoint=endpoint,
-            rows=rows.num_rows,
-            shadows=pc.sum(rows["shadow"]).as_py() if kind == "predictions" else 0,
-            bytes=len(content),
-            digest=hashlib.sha256(content).hexdigest(),
-            first_at=first_at,
-            last_at=last_at,
-            first_id=first_id,
-            last_id=last_id,
-        )
+        age = names[0].partition("-")[0] if names else ""
+        return writing.write(self._folder, self._files, parts, age=age, sources=names)
 
     def _take_away(self, segments: Sequence[CompactedSegment]) -> None:
         """Remove segments whose rows are in files; put those that are damaged aside."""
@@ -221,19 +197,24 @@ def orphans(folder: Path, catalogue: Catalogue) -> list[Path]:
         for path in sorted((folder / kind).rglob("*"))
         if path.suffix in (lake.SUFFIX, lake.PARTIAL)
     ]
-    known = {file.path for file in catalogue.files(Selection())} if there else set()
+    known = {file.path for file in catalogue.files(Selection())} | set(catalogue.replaced()) if there else set()
     return [path for path in there if path.relative_to(folder).as_posix() not in known]
 
 
 def repeated(folder: Path, catalogue: Catalogue, path: Path) -> bool:
-    """Return whether every row of a file that the catalogue does not name is still in a segment that counts."""
+    """Return whether every row of a file that the catalogue does not name is still in what counts."""
     if path.suffix == lake.PARTIAL:
         return True
     try:
-        names = lake.segments_of(path)
+        sources = lake.sources_of(path)
     except Corrupt:
         return False
-    return not catalogue.segments(names) and all((folder / name).is_file() for name in names)
+    files = {file.path for file in catalogue.files(Selection())}
+    return not catalogue.segments(sources) and all(name in files or _is_segment(folder, name) for name in sources)
+
+
+def _is_segment(folder: Path, name: str) -> bool:
+    return name.endswith(SUFFIX) and (folder / name).is_file()
 
 
 def unknown_file(folder: Path, path: Path) -> str:
@@ -257,18 +238,3 @@ def _read(path: Path) -> _Read:
     if not damages:
         return _Read(CompactedSegment(path.name, rows), tables)
     return _Read(CompactedSegment(path.name, rows, damages[0].offset, damages[0].problem), tables)
-
-
-def _days(kind: RecordKind, tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the rows of each schema and day."""
-    by_schema: dict[pa.Schema, list[pa.Table]] = {}
-    for table in tables:
-        by_schema.setdefault(table.schema, []).append(table)
-    for some in by_schema.values():
-        for _, rows in lake.by_day(kind, pa.concat_tables(some)):
-            yield rows
-
-
-def _partial(path: Path) -> Path:
-    """Return the name under which a file is written; a dot hides it from tools that read the folder."""
-    return path.with_name(f".{path.name}{lake.PARTIAL}")

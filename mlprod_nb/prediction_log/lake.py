@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,14 +34,25 @@ MOMENT_OF: dict[RecordKind, str] = {"predictions": "event_time", "feedback": "re
 """By which moment the rows of a kind are in days and in order."""
 
 _INPUT = "input_"
-_SEGMENTS = b"mlprod.segments"
+_SOURCES = b"mlprod.sources"
 _DAY_US = 86_400_000_000
-_EPOCH = date(1970, 1, 1)
 # Small enough that one prediction is found without reading all of a day.
 _ROWS_OF_A_GROUP = 32_768
 
 
-def by_day(kind: RecordKind, table: pa.Table) -> Iterator[tuple[date, pa.Table]]:
+class Gone(Corrupt):
+    """A file is not there.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"file {path.name} of the prediction log is gone.", hint=_HINT)
+        self.path = path
+
+
+def by_day(kind: RecordKind, table: pa.Table) -> Iterator[pa.Table]:
     """Yield the rows of each day, in the order of their moments.
 
     Args:
@@ -53,7 +64,7 @@ def by_day(kind: RecordKind, table: pa.Table) -> Iterator[tuple[date, pa.Table]]
     days = rows[MOMENT_OF[kind]].cast(pa.int64()).to_numpy() // _DAY_US
     begins = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
     for begin, end in zip(begins, [*begins[1:], rows.num_rows], strict=True):
-        yield _EPOCH + timedelta(days=int(days[begin])), rows.slice(begin, end - begin)
+        yield rows.slice(begin, end - begin)
 
 
 def place_of(kind: RecordKind, endpoint: str, day: date, name: str) -> str:
@@ -64,14 +75,14 @@ def place_of(kind: RecordKind, endpoint: str, day: date, name: str) -> str:
     return f"{kind}/{folder}/day={day.isoformat()}/{name}{SUFFIX}"
 
 
-def encode(table: pa.Table, segments: Sequence[str]) -> bytes:
+def encode(table: pa.Table, sources: Sequence[str]) -> bytes:
     """Return a file's bytes.
 
     Args:
         table: Placed rows in their order.
-        segments: The segments whose compaction writes the file.
+        sources: What all its rows were in before: names of segments, or paths of files.
     """
-    flat = _flat(table).replace_schema_metadata({_SEGMENTS: json.dumps(sorted(segments)).encode()})
+    flat = _flat(table).replace_schema_metadata({_SOURCES: json.dumps(sorted(sources)).encode()})
     sink = pa.BufferOutputStream()
     pq.write_table(
         flat, sink, compression="zstd", row_group_size=_ROWS_OF_A_GROUP, write_page_index=True, write_page_checksum=True
@@ -88,7 +99,8 @@ def read(path: Path, *, only: Sequence[str] = (), where: pc.Expression | None = 
         where: The condition.
 
     Raises:
-        Corrupt: The file is gone or damaged.
+        Gone: The file is not there.
+        Corrupt: It is damaged.
     """
     options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     try:
@@ -98,20 +110,25 @@ def read(path: Path, *, only: Sequence[str] = (), where: pc.Expression | None = 
         columns = [*wanted, *(inputs if INPUTS in only else [])] if only else data.schema.names
         table = data.to_table(columns=columns, filter=where)
     except FileNotFoundError:
-        raise Corrupt(f"file {path.name} of the prediction log is gone.", hint=_HINT) from None
+        raise Gone(path) from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise Corrupt(f"file {path.name} of the prediction log is damaged: {_first_line(error)}.", hint=_HINT) from None
     return _nested(table.replace_schema_metadata(None), has_inputs=path.parts[-4] == "predictions", only=only)
 
 
-def segments_of(path: Path) -> list[str]:
-    """Return the names of the segments whose compaction wrote a file.
+def schema_of(content: bytes) -> pa.Schema:
+    """Return the schema of a file's bytes."""
+    return pq.read_schema(pa.BufferReader(content)).remove_metadata()
+
+
+def sources_of(path: Path) -> list[str]:
+    """Return what all rows of a file were in before: names of segments, or paths of files.
 
     Raises:
         Corrupt: The file is damaged or none of the log's.
     """
     try:
-        names = json.loads(pq.read_schema(path).metadata[_SEGMENTS])
+        names = json.loads(pq.read_schema(path).metadata[_SOURCES])
         return [str(name) for name in names]
     except (pa.ArrowInvalid, OSError, ValueError, KeyError, TypeError):
         raise Corrupt(f"{path.name} is no file of the prediction log.") from None

@@ -8,11 +8,11 @@ is still open. ``kill -9`` of writer or compactor at any moment changes nothing 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,9 @@ from mlprod_nb.prediction_log.ranges import LogRange, utc
 from mlprod_nb.prediction_log.segment_files import mapped
 from mlprod_nb.prediction_log.segments import SUFFIX
 
+T = TypeVar("T")
+
+_MOST_TRIES = 5
 _MOMENT = pa.timestamp("us", tz="UTC")
 
 
@@ -81,6 +84,9 @@ class PredictionLog:
         Raises:
             Corrupt: A segment is damaged that was not compacted yet.
         """
+        return self._steadily(lambda: self._pin(endpoint, since, until))
+
+    def _pin(self, endpoint: str, since: datetime | None, until: datetime | None) -> LogRange:
         contents = self._look()
         ends: dict[str, int] = {}
         payloads: list[memoryview] = []
@@ -93,7 +99,7 @@ class PredictionLog:
                     payloads += [found.payload] if found.kind == "predictions" else []
         since, until = (utc(since) if since else None), (utc(until) if until else None)
         files = self._files(Selection(endpoint=endpoint, until_version=contents.version))
-        version = max((file.version for file in files), default=0)
+        version = min(max((file.version for file in files), default=0), contents.version)
         everything = LogRange(endpoint, tuple(ends.items()), since, until, 0, version)
         rows = sum(_inside(table, everything).num_rows for table in decode(payloads, only=["shadow", "event_time"]))
         rows += sum(self._count(file, everything) for file in files if file.kind == "predictions")
@@ -114,7 +120,9 @@ class PredictionLog:
             Corrupt: A record in the range is damaged, or a segment or a file is gone.
         """
         read = list(dict.fromkeys([*only, "prediction_id", "event_time", "shadow"])) if only else []
-        found = [_inside(table, where, shadows=shadows) for table in self._rows(where, "predictions", read)]
+        found = self._steadily(
+            lambda: [_inside(table, where, shadows=shadows) for table in self._rows(where, "predictions", read)]
+        )
         rows = _together("predictions", found, read)
         rows = tables.ordered(rows, ("event_time", "ascending"), ("prediction_id", "ascending"))
         return tables.without_place(rows, only)
@@ -151,12 +159,16 @@ class PredictionLog:
 
     def find(self, prediction_id: str) -> FoundPrediction | None:
         """Return one prediction with all its feedback, or ``None``; what answered, where shadows were scored, too."""
+        return self._steadily(lambda: self._find(prediction_id))
+
+    def _find(self, prediction_id: str) -> FoundPrediction | None:
         contents = self._look()
         sought = prediction_id.encode()
         matches = pc.field("prediction_id") == prediction_id
         found: dict[RecordKind, list[pa.Table]] = {"predictions": [], "feedback": []}
         for file in self._files(Selection(ids=(prediction_id, prediction_id), until_version=contents.version)):
-            found[file.kind].append(lake.read(self.folder / file.path, where=matches))
+            known = self._until(file, contents.version)
+            found[file.kind].append(lake.read(self.folder / file.path, where=matches & known))
         for kind, some in found.items():
             records = (
                 (name, record)
@@ -204,17 +216,32 @@ class PredictionLog:
     def _count(self, file: LogFile, where: LogRange) -> int:
         """Return how many rows of a file that are no shadows are in a range of event times."""
         since, until = where.since, where.until
-        if (since is None or file.first_at >= since) and (until is None or file.last_at < until):
-            return file.rows - file.shadows
         if (since is not None and file.last_at < since) or (until is not None and file.first_at >= until):
             return 0
-        return int(_inside(lake.read(self.folder / file.path, only=["shadow", "event_time"]), where).num_rows)
+        all_in_time = (since is None or file.first_at >= since) and (until is None or file.last_at < until)
+        if all_in_time and file.version <= where.version:
+            return file.rows - file.shadows
+        known = self._until(file, where.version)
+        return int(
+            _inside(lake.read(self.folder / file.path, only=["shadow", "event_time"], where=known), where).num_rows
+        )
+
+    def _steadily(self, read: Callable[[], T]) -> T:
+        """Read, and again where a file was merged into another between the catalogue's word and the opening."""
+        for _ in range(_MOST_TRIES):
+            try:
+                return read()
+            except lake.Gone as gone:
+                path = gone.path.relative_to(self.folder).as_posix()
+                if any(file.path == path for file in self._files(Selection())):
+                    raise
+        return read()
 
     def _feedback(self, where: LogRange, ids: pa.ChunkedArray) -> pa.Table:
         """Return the range's feedback about predictions, latest first, one a prediction, kind, name and source."""
         about = pc.is_in(pc.field("prediction_id"), value_set=ids.combine_chunks())
-        found = self._rows(where, "feedback", (), ids=ids)
-        rows = _together("feedback", [table.filter(about) for table in found])
+        found = self._steadily(lambda: [table.filter(about) for table in self._rows(where, "feedback", (), ids=ids)])
+        rows = _together("feedback", found)
         # Places are in the order of arrival; of equal times the later one is the newer.
         rows = tables.without_place(tables.ordered(rows, ("received_at", "descending")))
         parts = (rows[name] for name in ("prediction_id", "kind", "name", "source"))
@@ -236,12 +263,24 @@ class PredictionLog:
         yield from decode_placed(self._records(where, kind, contents), only=only)
         wanted, condition = _wanted(where, kind, ids)
         for file in self._files(replace(wanted, until_version=where.version)):
-            yield lake.read(self.folder / file.path, only=only, where=condition)
+            yield lake.read(self.folder / file.path, only=only, where=condition & self._until(file, where.version))
         ends = {name: end for name, end in where.segments if name in contents.compacted}
         versions = {contents.compacted[name].version for name in ends}
         for file in self._files(replace(wanted, versions=versions)) if versions else ():
-            own = {name: end for name, end in ends.items() if contents.compacted[name].version == file.version}
-            yield lake.read(self.folder / file.path, only=only, where=_written_in(own) & condition)
+            own = {
+                name: end
+                for name, end in ends.items()
+                if file.first_version <= contents.compacted[name].version <= file.version
+            }
+            if own:
+                yield lake.read(self.folder / file.path, only=only, where=_written_in(own) & condition)
+
+    def _until(self, file: LogFile, version: int) -> pc.Expression:
+        """Return the condition on a file's rows that they came with a version or before."""
+        if file.version <= version or self.catalogue is None:
+            return pc.scalar(True)
+        later = self.catalogue.segments(after_version=version, until_version=file.version)
+        return ~pc.field("log_segment").isin(sorted(later))
 
     def _records(self, where: LogRange, kind: RecordKind, contents: _Contents) -> Iterator[tuple[str, Record]]:
         """Yield the records of a range's segments that are in no file, each with its segment's name."""

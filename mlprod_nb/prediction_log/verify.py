@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -38,8 +37,9 @@ def problems(folder: Path, catalogue: Catalogue | None) -> list[str]:
     return [
         *(line for name, lines in damaged.items() if name not in compacted for line in lines),
         *(line for segment in compacted.values() for line in _put_aside(folder, segment)),
-        *(line for file in files for line in _file(folder, file)),
-        *_counts(files, compacted.values()),
+        *(line for file in files for line in _file(folder, catalogue, file)),
+        # A file that was merged meanwhile may have rows of later segments, too.
+        *(_counts(files, compacted.values()) if all(file.version <= version for file in files) else ()),
         *_left_over(folder, catalogue),
     ]
 
@@ -66,11 +66,13 @@ def _put_aside(folder: Path, segment: CompactedSegment) -> Iterator[str]:
         )
 
 
-def _file(folder: Path, file: LogFile) -> Iterator[str]:
+def _file(folder: Path, catalogue: Catalogue, file: LogFile) -> Iterator[str]:
     what = f"{file.rows} rows of {file.endpoint!r} from {iso(file.first_at)} to {iso(file.last_at)}"
     try:
         content = (folder / file.path).read_bytes()
     except FileNotFoundError:
+        if file.path not in {one.path for one in catalogue.files(Selection())}:  # merged meanwhile
+            return
         yield f"{file.path}: it is gone, with {what}. Bring it back from a backup."
         return
     if len(content) != file.bytes or hashlib.sha256(content).hexdigest() != file.digest:
@@ -81,19 +83,13 @@ def _file(folder: Path, file: LogFile) -> Iterator[str]:
         yield f"{file.path}: it has {rows} rows, and the catalogue says {what}. Report this: it is a fault of mlprod."
 
 
-def _counts(files: list[LogFile], segments: Iterable[CompactedSegment]) -> Iterator[str]:
-    in_files: Counter[int] = Counter()
-    in_segments: Counter[int] = Counter()
-    for file in files:
-        in_files[file.version] += file.rows
-    for segment in segments:
-        in_segments[segment.version] += segment.rows
-    for version in sorted(in_files.keys() | in_segments.keys()):
-        if in_files[version] != in_segments[version]:
-            yield (
-                f"catalogue version {version}: its files have {in_files[version]} rows and its segments had "
-                f"{in_segments[version]}. Bring back the state database from a backup."
-            )
+def _counts(files: Iterable[LogFile], segments: Iterable[CompactedSegment]) -> Iterator[str]:
+    in_files, in_segments = sum(file.rows for file in files), sum(segment.rows for segment in segments)
+    if in_files != in_segments:
+        yield (
+            f"catalogue: its files have {in_files} rows and its segments had {in_segments}. "
+            "Bring back the state database from a backup."
+        )
 
 
 def _left_over(folder: Path, catalogue: Catalogue) -> Iterator[str]:
@@ -109,5 +105,7 @@ def _left_over(folder: Path, catalogue: Catalogue) -> Iterator[str]:
                 yield f"{place}: a compaction that was killed left it. mlprod compact removes it."
             else:
                 yield compaction.unknown_file(folder, path)
+        for place in catalogue.replaced():
+            yield f"{place}: a compaction that was killed left it; its rows are in another. mlprod compact removes it."
         for name in catalogue.segments([path.name for path in folder.glob(f"*{SUFFIX}")]):
             yield f"{name}: a compaction that was killed left it; its rows are in files. mlprod compact removes it."

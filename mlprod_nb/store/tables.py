@@ -185,6 +185,7 @@ log_files = sa.Table(
     "log_files",
     metadata,
     sa.Column("path", sa.String(500), primary_key=True),
+    sa.Column("first_version", sa.Integer, sa.ForeignKey("log_versions.version"), nullable=False, index=True),
     sa.Column("version", sa.Integer, sa.ForeignKey("log_versions.version"), nullable=False, index=True),
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("endpoint", sa.Text, nullable=False, index=True),
@@ -196,6 +197,7 @@ log_files = sa.Table(
     sa.Column("last_at", Moment, nullable=False),
     sa.Column("first_id", BYTEWISE, nullable=False),
     sa.Column("last_id", BYTEWISE, nullable=False),
+    sa.Column("replaced_by", sa.String(500), nullable=True),
 )
 log_segments = sa.Table(
     "log_segments",

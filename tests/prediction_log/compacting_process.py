@@ -33,7 +33,7 @@ def main(root: Path) -> None:
 
 def _compact(root: Path, dies_at: int | None) -> None:
     try:
-        open_site(root).compact(None if dies_at is None else kill_at(dies_at), batch_bytes=300_000)
+        open_site(root).compact(None if dies_at is None else kill_at(dies_at), batch_bytes=300_000, least_files=3)
     except BaseException as error:  # noqa: BLE001 (the parent says that it failed)
         sys.stderr.write(f"{error!r}\n")
         os._exit(1)
