@@ -259,6 +259,9 @@ def _frame(columns: list[dict[str, Any]]) -> Any:
     import numpy as np
     import pandas as pd
 
+    if all(column["type"] == "double" for column in columns):  # at once: thirty series cost more than many a model
+        matrix = np.array([column["values"] for column in columns], dtype=np.float64).T
+        return pd.DataFrame(matrix, columns=[column["name"] for column in columns])
     series = {}
     for column in columns:
         values, dtype = column["values"], _DTYPES[column["type"]]

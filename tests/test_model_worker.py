@@ -158,6 +158,14 @@ def test_missing_values_reach_the_model_as_nan() -> None:
     assert frame.isna().sum().tolist() == [1, 0, 1, 1, 0]
 
 
+def test_a_frame_of_numbers_is_made_at_once_and_is_the_same() -> None:
+    columns = [{"name": name, "type": "double", "values": [None, number]} for name, number in (("x", 1.0), ("y", 2))]
+    at_once = model_worker._frame(columns)
+    one_by_one = model_worker._frame([*columns, {"name": "n", "type": "long", "values": [1, 2]}])
+    assert at_once.equals(one_by_one[["x", "y"]])
+    assert [str(dtype) for dtype in at_once.dtypes] == ["float64", "float64"]
+
+
 async def ask(runtime: WorkerRuntime, *values: float) -> Any:
     return (await runtime.score({"distance": np.array(values)}, len(values))).predictions
 

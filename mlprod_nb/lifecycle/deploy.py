@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sqlalchemy.engine import Connection
 
-from mlprod_nb.errors import NotFound, Refused, UsageError
+from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError
 from mlprod_nb.lifecycle import aliases
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
@@ -177,12 +177,18 @@ def _variant(context: Context, name: str, version: str, *, weight: float) -> Var
 def _named_variant(context: Context, spec: EndpointSpec, name: str, weight: float) -> Variant:
     """Find what a share names: an alias of the model, a variant of today, or a version."""
     model = spec.variants[0].model
-    known = context.registry.aliases(model)
+    away = not context.registry.reachable()
+    known = {} if away else context.registry.aliases(model)
     if name in known:
         return _variant(context, name, f"{model}@{name}", weight=weight)
     today = next((variant for variant in (*spec.variants, *spec.shadows) if variant.name == name), None)
     if today is not None:
         return replace(today, weight=weight)
+    if away:
+        raise Unavailable(
+            f"{name!r} is no variant of today, and the MLflow registry, which may know it, is not there.",
+            hint="Check [registry] tracking_uri in mlprod.toml.",
+        )
     if "/" in name:
         return _variant(context, f"v{name.rsplit('/', 1)[1]}", name, weight=weight)
     raise NotFound("variant or alias", name, [*known, *(variant.name for variant in spec.variants)])

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from mlprod_nb import Workspace
+from mlprod_nb.errors import Unavailable
 from mlprod_nb.lifecycle.traffic import client
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.routing import assign
@@ -155,6 +156,9 @@ def test_a_rollback_needs_no_registry_and_owes_the_aliases(
         ("flights@champion", "flights/2", "flights/1")
     ]
     assert result.aliases == ()
+    assert alone.route(endpoint, "champion=100", unit="tailnum").unit == "tailnum"
+    with pytest.raises(Unavailable, match="'challenger' is no variant of today"):
+        alone.route(endpoint, "champion=50", "challenger=50")
     alone.context.store.close()
     assert f"mlprod rollback {endpoint} --to 1" in result.headline()
     if gone == "moved away":
