@@ -16,8 +16,8 @@ from mlprod_nb.columns import Columns
 from mlprod_nb.errors import Unavailable
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving import app, http, models
-from mlprod_nb.serving.batching import Scores
+from mlprod_nb.serving import app, http
+from mlprod_nb.serving.batching import Batcher, Scores
 from mlprod_nb.serving.errors import ModelUnavailable
 from mlprod_nb.serving.express import ExpressLane
 from mlprod_nb.serving.identifiers import Identifiers
@@ -32,12 +32,12 @@ CAPACITY = 8
 class Gate:
     """A model that answers no row before it is opened."""
 
-    def __init__(self, model: Any) -> None:
-        self._score = model._batcher._score_rows
+    def __init__(self, batcher: Any) -> None:
+        self._score = batcher._score_rows
         self._opened = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.asked = 0
-        model._batcher._score_rows = self.score
+        batcher._score_rows = self.score
 
     async def score(self, columns: Columns, rows: int) -> Scores:
         self._loop = asyncio.get_running_loop()
@@ -52,14 +52,14 @@ class Gate:
 
 
 @pytest.fixture
-def narrow(tmp_path: Path, serving_bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def narrow(tmp_path: Path, serving_bundles: dict[str, Bundle]) -> Workshop:
     """A workshop whose gateway lets ``CAPACITY`` rows wait for a model."""
-    monkeypatch.setattr(models, "_WAITING_BATCHES", 1)
-    return make_workshop(tmp_path / "narrow", serving_bundles, f"[gateway]\nmax_batch_rows = {CAPACITY}\n")
+    return make_workshop(tmp_path / "narrow", serving_bundles, f"[gateway]\nmax_waiting_rows = {CAPACITY}\n")
 
 
-def the_only_model(lane: ExpressLane) -> Any:
-    return lane._book.table.endpoints["flights"].models[0]
+def batcher(lane: ExpressLane) -> Batcher:
+    (found,) = lane._book.table.endpoints["flights"].models[0].lanes
+    return found.batcher
 
 
 def count_logged(shop: Workshop) -> int:
@@ -75,7 +75,7 @@ async def test_ten_times_what_can_wait_is_refused_at_once_and_what_was_taken_is_
         async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as client:
             assert (await client.post(PATH, json=body())).status_code == 200  # the token is known now
             before = count_logged(narrow)
-            gate = Gate(the_only_model(starlette.state.lane))
+            gate = Gate(batcher(starlette.state.lane))
             first = asyncio.ensure_future(client.post(PATH, json=body()))
             await asyncio.to_thread(until, lambda: gate.asked == 1)
             crowd = [asyncio.ensure_future(client.post(PATH, json=body())) for _ in range(10 * CAPACITY)]
