@@ -143,7 +143,7 @@ def test_a_worker_that_hangs_is_killed_and_replaced_while_the_other_answers(two:
     os.kill(victim, signal.SIGSTOP)
     for _ in range(10):
         assert two.call() == "flights/1"
-    until(lambda: victim not in two.workers() and len(two.workers()) == 2)
+    until(lambda: victim not in two.workers() and len(two.workers()) == 2, 60)
     two.deploy("challenger", 2)
     assert {two.call() for _ in range(20)} == {"flights/2"}
 
