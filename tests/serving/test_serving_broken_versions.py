@@ -24,7 +24,7 @@ from mlprod_nb.store import revisions
 from mlprod_nb.targets import local
 from tests.serving.workshop import GOOD_SOURCE, Workshop, forged, make_workshop, with_source
 
-LIMITS = "[model_worker]\nstart_timeout_seconds = 3\ncall_timeout_seconds = 2\nmemory_mib = 1536\n"
+LIMITS = "[model_worker]\nstart_timeout_seconds = 5\ncall_timeout_seconds = 2\nmemory_mib = 1536\n"
 COLUMNS: dict[str, list[Any]] = {"distance": [100.0, 2900.0], "carrier": ["AA", "UA"]}
 
 
@@ -47,8 +47,8 @@ PYTHON = {
     "import error": Broken("ImportError: cannot import name 'nothing'", "from json import nothing"),
     "missing package": Broken("No module named 'package_of_nobody'", "import package_of_nobody"),
     "not even Python": Broken("SyntaxError", "def :"),
-    "hang at load": Broken("did not load the model within 3 s", "import time; time.sleep(60)"),
-    "endless load": Broken("did not load the model within 3 s", "while True: pass"),
+    "hang at load": Broken("did not load the model within 5 s", "import time; time.sleep(60)"),
+    "endless load": Broken("did not load the model within 5 s", "while True: pass"),
     "crash at load": Broken("was ended by SIGSEGV while it loaded", "import os; os.kill(os.getpid(), 11)"),
     "exit at load": Broken("ended with exit code 1 while it loaded", "raise SystemExit('no')"),
     "out of memory at load": Broken("MemoryError", "model.weights = bytearray(1 << 31)"),
