@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb.prediction_log.catalogue import Selection
+from mlprod_nb.prediction_log.framing import MAGIC
 from tests.prediction_log.batches import START
 from tests.prediction_log.compacting import Site, open_site
 from tests.prediction_log.watched_files import CrashFiles, PowerLoss
@@ -73,7 +74,9 @@ def check_clean(site: Site) -> None:
     done = site.compact()
     assert done.problems == ()
     assert site.files() == sorted(file.path for file in site.catalogue.files(Selection()))
-    assert (site.partial(), site.segments()) == ([], [])
+    # A writer that is killed before its header is written leaves a file that may be a living writer's, for an hour.
+    begun = [name for name in site.segments() if (site.folder / name).stat().st_size >= len(MAGIC)]
+    assert (site.partial(), begun) == ([], [])
     assert site.log.verify() == []
 
 
