@@ -73,8 +73,8 @@ def site(tmp_path: Path, serving_bundles: dict[str, Bundle]) -> Iterator[Site]:
 
 def model_workers() -> set[int]:
     """Return the processes that were forked from a nursery of this process."""
-    family = psutil.Process().children(recursive=True)
-    return {each.pid for each in family if each.ppid() != psutil.Process().pid}
+    nurseries = [each for each in psutil.Process().children() if "mlprod_nb.model_worker" in each.cmdline()]
+    return {worker.pid for nursery in nurseries for worker in nursery.children()}
 
 
 def admits(site: Site) -> bool:
