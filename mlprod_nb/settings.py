@@ -37,7 +37,7 @@ class GatewaySettings(_Table):
     trace_share: float = Field(
         0.01, ge=0, le=1, description="Share of the requests traced whose caller is silent on it."
     )
-    max_batch_rows: int = Field(512, ge=1, description="Most rows in one micro-batch.")
+    max_batch_rows: int = Field(2048, ge=1, description="Most rows in one micro-batch.")
     max_waiting_rows: int = Field(
         32_768, ge=1, description="Most rows that wait for one variant's model; what comes then is refused at once."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from mlprod_nb.serving.identifiers import Identifiers, is_identifier, moment_of
@@ -25,6 +26,18 @@ def test_version_variant_and_moment_are_in_their_bits() -> None:
     assert made.version == 7
     assert made.variant == uuid.RFC_4122
     assert made.int >> 80 == 1_700_000_000_123
+
+
+def test_many_at_once_are_written_as_one_by_one() -> None:
+    clock_ns = 1_700_000_000_123_999_000  # so late in its millisecond that the next one begins among them
+    bits = bytes(range(256)) * 8
+
+    def one_after_the_other() -> Iterator[str]:
+        taken = iter(range(0, len(bits), 8))
+        identifiers = Identifiers(lambda: clock_ns, lambda count: bits[(at := next(taken)) : at + count])
+        yield from (identifiers.new() for _ in range(256))
+
+    assert Identifiers(lambda: clock_ns, lambda count: bits[:count]).take(256) == list(one_after_the_other())
 
 
 def test_identifiers_grow_while_the_clock_stands_still_or_steps_back() -> None:
