@@ -23,7 +23,7 @@ from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.serving.batching import Batcher
 from mlprod_nb.serving.errors import ModelFailed, ModelUnavailable
-from mlprod_nb.serving.models import Lane, LoadedModel
+from mlprod_nb.serving.models import LoadedModel, Station
 from mlprod_nb.serving.nursery import ModelWorker, Nursery
 from mlprod_nb.serving.worker import WorkerRuntime
 from mlprod_nb.settings import WorkerSettings
@@ -261,7 +261,7 @@ def admits(runtime: WorkerRuntime) -> bool:
 async def test_whoever_comes_while_a_worker_hangs_is_refused_at_once(odd: Bundle) -> None:
     runtime = await WorkerRuntime.start(odd, WorkerSettings(call_timeout_seconds=3.0), Nursery())
     model = LoadedModel(
-        odd, [Lane(runtime, Batcher(runtime.score, max_rows=8, max_waiting_rows=9, observe=lambda _: None))]
+        odd, [Station(runtime, Batcher(runtime.score, max_rows=8, max_waiting_rows=9, observe=lambda _: None))]
     )
     try:
         hung = asyncio.ensure_future(model.score({"distance": np.array([Oddity.HANGS])}, 1))

@@ -14,7 +14,7 @@ from mlprod_nb.prediction_log.reserve import Reserve
 from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.prediction_log.storage import DiskStorage, Storage
-from mlprod_nb.serving.log_lane import LogLane
+from mlprod_nb.serving.log_channel import LogChannel
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.settings import EndpointSettings, LogSettings
 
@@ -78,20 +78,20 @@ class LogAppender:
         self._reserve_words = f"the log's reserve of {log.reserve_mib} MiB"
         self._unlogged = frozenset(name for name, each in endpoints.items() if each.on_log_failure == "answer")
         unsynced = [name for name, each in endpoints.items() if each.durability == "process"]
-        self._synced = self._lane(self._storage, log)
-        self._unsynced = dict.fromkeys(unsynced, self._lane(open_storage(synced=False), log)) if unsynced else {}
-        self._lanes = [self._synced, *list(self._unsynced.values())[:1]]
+        self._synced = self._channel(self._storage, log)
+        self._unsynced = dict.fromkeys(unsynced, self._channel(open_storage(synced=False), log)) if unsynced else {}
+        self._channels = [self._synced, *list(self._unsynced.values())[:1]]
         self._told = LogCondition()
         self._keep_reserve()
-        telemetry.log_lag.set_function(lambda: max(lane.lag() for lane in self._lanes))
-        telemetry.log_queue.set_function(lambda: sum(lane.depth for lane in self._lanes))
+        telemetry.log_lag.set_function(lambda: max(channel.lag() for channel in self._channels))
+        telemetry.log_queue.set_function(lambda: sum(channel.depth for channel in self._channels))
         telemetry.log_state.set_function(lambda: _STATES.index(self.condition.state))
 
     @property
     def condition(self) -> LogCondition:
         """Whether the log can be written now."""
-        for lane in self._lanes:
-            if trouble := lane.trouble:
+        for channel in self._channels:
+            if trouble := channel.trouble:
                 return LogCondition("failed", trouble)
         if self._reserve.whole:
             return LogCondition()
@@ -126,28 +126,28 @@ class LogAppender:
 
     async def look(self) -> None:
         """Give up on a disk that does not answer, open a segment for one that failed, keep the reserve again."""
-        for lane in self._lanes:
-            lane.give_up()
+        for channel in self._channels:
+            channel.give_up()
         self._say()
-        broken = [lane for lane in self._lanes if lane.broken]
+        broken = [channel for channel in self._channels if channel.broken]
         if broken:
             room = await asyncio.to_thread(self._has_room)
-            for lane in broken if room else ():
-                await lane.reopen()
+            for channel in broken if room else ():
+                await channel.reopen()
         if not self._reserve.whole:
             await asyncio.to_thread(self._keep_reserve)
         self._say()
 
     def close(self) -> None:
         """Sync what waits, close the segments and free the reserve."""
-        for lane in self._lanes:
-            lane.close()
+        for channel in self._channels:
+            channel.close()
         try:
             self._reserve.close()
         except OSError as error:
             logger.warning("the log's reserve could not be removed: %s", error)
 
-    def _lane(self, storage: Storage, log: LogSettings) -> LogLane:
+    def _channel(self, storage: Storage, log: LogSettings) -> LogChannel:
         open_writer = partial(
             SegmentWriter,
             self._folder,
@@ -155,7 +155,7 @@ class LogAppender:
             reserve=self._reserve,
             observe=self._telemetry.log_sync.observe,
         )
-        return LogLane(open_writer, self._telemetry, max_bytes=log.max_waiting_mib * _MIB)
+        return LogChannel(open_writer, self._telemetry, max_bytes=log.max_waiting_mib * _MIB)
 
     def _has_room(self) -> bool:
         try:

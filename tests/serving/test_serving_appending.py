@@ -17,7 +17,7 @@ from mlprod_nb.prediction_log.framing import Record, scan
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import PredictionBatch
 from mlprod_nb.prediction_log.storage import DiskStorage
-from mlprod_nb.serving import log_lane
+from mlprod_nb.serving import log_channel
 from mlprod_nb.serving.appending import LogAppender, LogCondition
 from mlprod_nb.serving.errors import LogUnavailable
 from mlprod_nb.serving.identifiers import Identifiers
@@ -272,7 +272,7 @@ async def test_what_callers_gave_up_on_is_counted_until_it_is_written(tmp_path: 
 async def test_a_disk_that_does_not_answer_is_given_up_on_and_used_again_when_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_lane, "STALL_SECONDS", 0.0)
+    monkeypatch.setattr(log_channel, "STALL_SECONDS", 0.0)
     slow = Slow()
     telemetry = Telemetry()
     log = LogAppender(tmp_path, telemetry, NO_RESERVE, open_storage=slow)

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from mlprod_nb.errors import AccessDenied, ExecutionFailed, InvalidInput, NotFound, Unavailable
@@ -21,7 +20,7 @@ from mlprod_nb.serving.client import GatewayClient
 from mlprod_nb.store import revisions
 from mlprod_nb.targets import local
 from tests.serving.oddity import Oddity
-from tests.serving.workshop import Workshop, make_workshop, until
+from tests.serving.workshop import Workshop, make_workshop, running_below, until
 
 COLUMNS: dict[str, list[Any]] = {"distance": [100.0, 2900.0], "carrier": ["AA", "UA"]}
 
@@ -203,14 +202,7 @@ def answers(gateway: GatewayClient) -> bool:
 
 
 def workers(pid: int) -> list[int]:
-    found = []
-    for process in psutil.Process(pid).children(recursive=True):
-        try:
-            if "mlprod_nb.model_worker" in process.cmdline():
-                found.append(process.pid)
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-    return found
+    return running_below(pid, "mlprod_nb.model_worker")
 
 
 def test_a_gateway_that_is_asked_to_stop_answers_what_it_has_taken(served: Workshop) -> None:

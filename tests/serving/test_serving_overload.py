@@ -58,7 +58,7 @@ def narrow(tmp_path: Path, serving_bundles: dict[str, Bundle]) -> Workshop:
 
 
 def batcher(lane: ExpressLane) -> Batcher:
-    (found,) = lane._book.table.endpoints["flights"].models[0].lanes
+    (found,) = lane._book.table.endpoints["flights"].models[0].stations
     return found.batcher
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ from mlprod_nb.serving.errors import ModelUnavailable
 from mlprod_nb.serving.routes import RouteBook
 from mlprod_nb.serving.runtime import Runtime
 from tests.serving.oddity import Oddity
-from tests.serving.workshop import Workshop, make_workshop, on_a_socket, until
+from tests.serving.workshop import Workshop, make_workshop, on_a_socket, running_below, until
 
 CALLERS = 16
 LIMITS = "[model_worker]\ncall_timeout_seconds = 5\nmemory_mib = 4096\n"
@@ -38,7 +39,7 @@ class Site:
     @property
     def runtime(self) -> Runtime:
         """What runs the model that ONNX cannot express."""
-        return self._book.table.endpoints["odd"].models[0].lanes[0].runtime
+        return self._book.table.endpoints["odd"].models[0].stations[0].runtime
 
     def deploy(self, endpoint: str, *variants: Any, **options: Any) -> None:
         outcome = self.shop.outcome(self.shop.propose(endpoint, *variants, **options))
@@ -73,8 +74,8 @@ def site(tmp_path: Path, serving_bundles: dict[str, Bundle]) -> Iterator[Site]:
 
 def model_workers() -> set[int]:
     """Return the processes that were forked from a nursery of this process."""
-    nurseries = [each for each in psutil.Process().children() if "mlprod_nb.model_worker" in each.cmdline()]
-    return {worker.pid for nursery in nurseries for worker in nursery.children()}
+    family = running_below(os.getpid(), "mlprod_nb.model_worker")
+    return {pid for pid in family if psutil.Process(pid).ppid() in family}
 
 
 def admits(site: Site) -> bool:

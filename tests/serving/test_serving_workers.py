@@ -28,7 +28,7 @@ from mlprod_nb.settings import WorkerSettings
 from mlprod_nb.store import Revision, Store, gateways, revisions
 from mlprod_nb.store.gateways import GatewayRecord, WorkerRecord
 from mlprod_nb.targets import local
-from tests.serving.workshop import Workshop, body, make_workshop, until
+from tests.serving.workshop import Workshop, body, make_workshop, running_below, until
 
 PATH = "/endpoints/flights/invocations"
 
@@ -51,8 +51,7 @@ class Served:
             until(lambda: settled(store, revision, self.record.id))
 
     def workers(self) -> list[int]:
-        children = psutil.Process(self.record.pid).children()
-        return [child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return running_below(self.record.pid, "mlprod_nb.serving.gateway_worker")
 
     def call(self, client: httpx.Client | None = None) -> str:
         """Predict, by default on a connection of its own; return the version that answered."""

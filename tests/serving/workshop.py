@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pandas as pd
+import psutil
 import uvicorn
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -151,6 +152,16 @@ def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the state did not come"
         time.sleep(0.01)
+
+
+def running_below(pid: int, module: str) -> list[int]:
+    """Return the living processes below another one that run a module of ours."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # gone since they were listed
+            if module in process.cmdline():  # a zombie has none
+                found.append(process.pid)
+    return found
 
 
 @dataclass(frozen=True)

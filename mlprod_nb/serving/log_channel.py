@@ -46,7 +46,7 @@ class _Moments(NamedTuple):
     handed_over: float
 
 
-class LogLane:
+class LogChannel:
     """Appends rows to one segment after another, and returns when the segment's storage has them.
 
     While one group of rows is encoded and synced, the rows of the requests that arrive wait together for the next; a
