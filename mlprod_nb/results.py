@@ -185,6 +185,11 @@ color:inherit;vertical-align:top;white-space:normal}
 """.replace("\n", "")
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number with what it counts, in the plural where it is not one: ``"2 files"``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def format_value(value: Any) -> str:
     """Return one value as a reader wants it: numbers to four significant digits, lists joined by commas."""
     if value is None:

@@ -10,7 +10,7 @@ from mlprod_nb.clock import parse_moment
 from mlprod_nb.errors import MlprodError, NotFound, Refused
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import describe
-from mlprod_nb.results import Result, Section, Verdict
+from mlprod_nb.results import Result, Section, Verdict, counted
 from mlprod_nb.store import journal, revisions
 
 if TYPE_CHECKING:
@@ -296,9 +296,10 @@ def compact(context: Context) -> CompactResult:
     done = Compactor(context.layout.log, Catalogue(context.store), clock=context.clock).run()
     if done.busy:
         raise Refused("another process compacts the prediction log just now.", hint="Nothing else is to be done.")
-    verdict = Verdict("ok", f"{done.rows} rows of {done.segments} segments went into {done.files} Parquet files.")
+    rows, segments = counted(done.rows, "row"), counted(done.segments, "segment")
+    verdict = Verdict("ok", f"{rows} of {segments} went into {counted(done.files, 'Parquet file')}.")
     if done.problems:
-        verdict = Verdict("alarm", f"{len(done.problems)} problems found.", "%mlprod verify")
+        verdict = Verdict("alarm", f"{counted(len(done.problems), 'problem')} found.", "%mlprod verify")
     return CompactResult(verdict, done.segments, done.rows, done.files, done.leftovers, done.problems)
 
 

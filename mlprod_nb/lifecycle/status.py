@@ -47,7 +47,7 @@ class EndpointStatus:
         version: The model version behind it.
         share: Its share of the traffic, percent.
         runtime: ``onnx``, or ``python`` for a model worker.
-        note: Why it is not ONNX; empty where it is.
+        note: ``shadow`` where it is one, and why it is not ONNX; empty where there is nothing to note.
     """
 
     endpoint: str
@@ -157,11 +157,12 @@ def _endpoint(context: Context, revision: Revision) -> list[EndpointStatus]:
     assert revision.spec is not None
     shares = revision.spec.shares()
     rows = []
-    for variant in revision.spec.variants:
+    for variant in (*revision.spec.variants, *revision.spec.shadows):
         manifest = context.bundles.get(variant.bundle).manifest
-        share = round(100 * shares[variant.name], 2)
+        share = round(100 * shares.get(variant.name, 0.0), 2)
         names = (revision.endpoint, revision.number, variant.name, variant.model_version)
-        rows.append(EndpointStatus(*names, share, manifest.runtime, manifest.runtime_reason))
+        notes = ("shadow" if variant.name not in shares else "", manifest.runtime_reason)
+        rows.append(EndpointStatus(*names, share, manifest.runtime, "; ".join(filter(None, notes))))
     return rows
 
 

@@ -36,6 +36,7 @@ def _compact(root: Path) -> int:
         return 0
     from mlprod_nb.prediction_log.catalogue import Catalogue
     from mlprod_nb.prediction_log.compaction import Compactor
+    from mlprod_nb.results import counted
     from mlprod_nb.store import Store
 
     store = Store(settings.load(root).store.url or Store.sqlite_url(layout.database))
@@ -49,8 +50,8 @@ def _compact(root: Path) -> int:
     if done.segments or done.leftovers:
         _say(
             "INFO",
-            f"{done.rows} rows of {done.segments} segments are in {done.files} files now"
-            + (f"; {done.leftovers} leftovers were removed" if done.leftovers else ""),
+            f"{counted(done.rows, 'row')} of {counted(done.segments, 'segment')} went into {counted(done.files, 'file')}"
+            + (f"; {counted(done.leftovers, 'leftover')} removed" if done.leftovers else ""),
         )
     return 0
 

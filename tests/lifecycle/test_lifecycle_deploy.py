@@ -53,6 +53,10 @@ def test_a_shadow_is_named_beside_the_shares_and_never_answers(site: Site, endpo
         ("challenger", 0.0, True),
     ]
     assert set(site.ask(endpoint)) == {"flights/1"}
+    shown = {
+        row.variant: (row.share, row.note) for row in site.workspace.status().endpoints if row.endpoint == endpoint
+    }
+    assert shown == {"champion": (100, ""), "challenger": (0, "shadow")}
     assert "challenger flights/2 shadow" in site.workspace.route(endpoint, "challenger=100").before
     assert set(site.ask(endpoint)) == {"flights/2"}
 

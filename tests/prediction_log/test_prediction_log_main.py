@@ -37,7 +37,7 @@ def run(layout: Layout) -> list[dict[str, str]]:
 def test_it_compacts_what_is_sealed_and_says_so(layout: Layout) -> None:
     write(layout.log, encode_predictions(predictions(["a", "b"])))
     (line,) = run(layout)
-    assert (line["severity"], line["body"]) == ("INFO", "2 rows of 1 segments are in 1 files now")
+    assert (line["severity"], line["body"]) == ("INFO", "2 rows of 1 segment went into 1 file")
     assert list(layout.log.glob("*.seg")) == []
     store = Store(Store.sqlite_url(layout.database))
     log = PredictionLog(layout.log, Catalogue(store))
