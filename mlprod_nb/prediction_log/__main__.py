@@ -48,11 +48,13 @@ def _compact(root: Path) -> int:
     for problem in done.problems:
         _say("ERROR", problem)
     if done.segments or done.leftovers:
-        _say(
-            "INFO",
-            f"{counted(done.rows, 'row')} of {counted(done.segments, 'segment')} went into {counted(done.files, 'file')}"
-            + (f"; {counted(done.leftovers, 'leftover')} removed" if done.leftovers else ""),
+        rows, segments, files = (
+            counted(done.rows, "row"),
+            counted(done.segments, "segment"),
+            counted(done.files, "file"),
         )
+        removed = f"; {counted(done.leftovers, 'leftover')} removed" if done.leftovers else ""
+        _say("INFO", f"{rows} of {segments} went into {files}{removed}")
     return 0
 
 
