@@ -51,10 +51,9 @@ export function bars(variants) {
     }));
 }
 
-/** How a model runs, in a word, and why where it is not the fast way. */
+/** How a model runs, in a word, and what there is to note: that it is a shadow, or why it is not the fast way. */
 export function runtimeWord(variant) {
-  if (variant.runtime === "onnx") return { text: "ONNX", note: "" };
-  return { text: "model worker", note: variant.note ?? "" };
+  return { text: variant.runtime === "onnx" ? "ONNX" : "model worker", note: variant.note ?? "" };
 }
 
 /** One sentence for the gateway. */

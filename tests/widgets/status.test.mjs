@@ -47,8 +47,9 @@ test("the traffic bar is filled by the variants that get traffic", () => {
   assert.deepEqual(panel.bars([{ variant: "a", share: NaN }, { variant: "b", share: 3 }]).map((part) => part.width), [100]);
 });
 
-test("a model worker says why it is not ONNX", () => {
-  assert.deepEqual(panel.runtimeWord({ runtime: "onnx", note: "x" }), { text: "ONNX", note: "" });
+test("a model worker says why it is not ONNX, and a shadow that it is one", () => {
+  assert.deepEqual(panel.runtimeWord({ runtime: "onnx", note: "shadow" }), { text: "ONNX", note: "shadow" });
+  assert.deepEqual(panel.runtimeWord({ runtime: "onnx", note: "" }), { text: "ONNX", note: "" });
   assert.deepEqual(panel.runtimeWord({ runtime: "python", note: "no converter" }), { text: "model worker", note: "no converter" });
 });
 
