@@ -20,7 +20,6 @@ import pytest
 
 from mlprod_nb import model_worker
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.serving.batching import Batcher
 from mlprod_nb.serving.errors import ModelFailed, ModelUnavailable
 from mlprod_nb.serving.models import LoadedModel, Station
@@ -28,7 +27,7 @@ from mlprod_nb.serving.nursery import ModelWorker, Nursery
 from mlprod_nb.serving.worker import WorkerRuntime
 from mlprod_nb.settings import WorkerSettings
 from tests.serving.oddity import Oddity
-from tests.serving.workshop import GOOD_SOURCE, ROWS, training_frame, until, with_source
+from tests.serving.workshop import GOOD_SOURCE, make_odd_bundle, until, with_source
 
 # Inside the tests' own process: mlflow's imports warn of what they will change.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -36,9 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    frame = training_frame()[["distance"]]
-    prepared = prepare(Oddity().fit(frame, [0, 1] * (ROWS // 2)), frame)
-    return build_bundle(prepared, folder=tmp_path_factory.mktemp("odd") / "bundle", profile=b"{}")
+    return make_odd_bundle(tmp_path_factory.mktemp("odd") / "bundle")
 
 
 def message(**data: Any) -> bytes:

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -29,6 +28,7 @@ from mlprod_nb.serving.middleware import Limits, Problems
 from mlprod_nb.serving.mlflow_routes import MlflowRoutes
 from mlprod_nb.serving.protocols import feedback, invocations
 from mlprod_nb.serving.protocols.scoring import ScoringRequest
+from mlprod_nb.serving.replies import json_reply
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Call, read_rows
 from mlprod_nb.serving.telemetry import CONTENT_TYPE, Telemetry
@@ -139,20 +139,20 @@ class _Handlers:
             await self._gateway.plane.log.feedback(feedback.batch(live.name, rows, received_at=now))
         for row in rows:
             self._gateway.telemetry.feedback_rows.labels(live.name, row.kind).inc()
-        return _json({"accepted": len(rows)})
+        return json_reply({"accepted": len(rows)})
 
     async def endpoints(self, request: Request) -> Response:
         await self._require(request, "predict")
         table = self._gateway.book.table
         found = [_describe(live) for _, live in sorted(table.endpoints.items())]
-        return _json({"endpoints": found, "unavailable": dict(table.unavailable)})
+        return json_reply({"endpoints": found, "unavailable": dict(table.unavailable)})
 
     async def endpoint(self, request: Request) -> Response:
         await self._require(request, "predict")
-        return _json(_describe(await self._gateway.book.find(request.path_params["name"])))
+        return json_reply(_describe(await self._gateway.book.find(request.path_params["name"])))
 
     async def live(self, request: Request) -> Response:  # noqa: ARG002
-        return _json({"status": "live", "id": self._gateway.health.gateway_id})
+        return json_reply({"status": "live", "id": self._gateway.health.gateway_id})
 
     async def ready(self, request: Request) -> Response:  # noqa: ARG002
         status, reasons = _readiness(self._gateway)
@@ -160,7 +160,7 @@ class _Handlers:
         workers = {"running": health.workers, "restarts": health.restarts}
         document = {"status": status, "id": health.gateway_id, "reasons": reasons, "workers": workers}
         document["log"] = asdict(self._gateway.plane.log.condition)
-        return _json(document, 200 if status == "ready" else 503)
+        return json_reply(document, 200 if status == "ready" else 503)
 
     async def metrics(self, request: Request) -> Response:
         await self._require(request, "read_metrics")
@@ -171,7 +171,7 @@ class _Handlers:
         if request.headers.get("authorization"):  # what is deployed is told only to those who may call it
             await self._require(request, "predict")
             live = [endpoint for _, endpoint in sorted(self._gateway.book.table.endpoints.items())]
-        return _json(openapi.document(live))
+        return json_reply(openapi.document(live))
 
     async def docs(self, request: Request) -> Response:
         page, policy = docs_page.render(openapi.document(()), base_url=str(request.base_url).rstrip("/"))
@@ -200,7 +200,7 @@ class _Handlers:
             if scoring.explain:
                 columns = read_rows(live, scoring, call, answer.prediction_ids).columns
                 reply |= asdict(await explaining.explain(live, columns, answer))
-        return _json(reply)
+        return json_reply(reply)
 
 
 def _reply(request: ScoringRequest, answer: Answer) -> dict[str, Any]:
@@ -263,7 +263,3 @@ def _http_problem(request: Request, error: Exception) -> Response:
     if speaks_inference(request.url.path):
         document["error"] = document["detail"]
     return Response(encode(document), error.status_code, headers=error.headers, media_type="application/problem+json")
-
-
-def _json(data: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type=_JSON)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from importlib.metadata import version as version_of
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -24,6 +23,7 @@ from mlprod_nb.serving.protocols import open_inference
 from mlprod_nb.serving.protocols.invocations import media_type, with_options
 from mlprod_nb.serving.protocols.open_inference import BINARY, CLIENT_IDS, HEADER_LENGTH, JSON
 from mlprod_nb.serving.protocols.tensors import BYTES, Tensor
+from mlprod_nb.serving.replies import json_reply
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Call
 
@@ -67,25 +67,27 @@ class InferenceRoutes:
 
     async def server(self, request: Request) -> Response:  # noqa: ARG002
         """Tell what the server is."""
-        return _json({"name": "mlprod", "version": version_of("mlprod_nb"), "extensions": ["binary_tensor_data"]})
+        return json_reply({"name": "mlprod", "version": version_of("mlprod_nb"), "extensions": ["binary_tensor_data"]})
 
     async def server_live(self, request: Request) -> Response:  # noqa: ARG002
         """Tell that the process answers."""
-        return _json({"live": True})
+        return json_reply({"live": True})
 
     async def server_ready(self, request: Request) -> Response:  # noqa: ARG002
         """Tell whether everything is loaded and the log can be written."""
         ready = self._ready()
-        return _json({"ready": ready}, 200 if ready else 503)
+        return json_reply({"ready": ready}, 200 if ready else 503)
 
     async def model(self, request: Request) -> Response:
         """Tell what an endpoint takes and gives."""
         live = await self._find(request)
-        return _json(open_inference.metadata(live.name, live.spec.variants, live.signature, live.task, _classes(live)))
+        return json_reply(
+            open_inference.metadata(live.name, live.spec.variants, live.signature, live.task, _classes(live))
+        )
 
     async def model_ready(self, request: Request) -> Response:
         """Tell that an endpoint is loaded; the error of one that is not says why."""
-        return _json({"name": (await self._find(request)).name, "ready": True})
+        return json_reply({"name": (await self._find(request)).name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
         """Answer a request for predictions."""
@@ -154,7 +156,3 @@ def _outputs(live: LiveEndpoint, answer: Answer, client_ids: Sequence[Any] | Non
         Tensor("scores", "FP64", shape, answer.scores.tolist()),
         *(Tensor(name, BYTES, shape, values) for name, values in texts.items()),
     ]
-
-
-def _json(data: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(data), status, media_type=JSON)

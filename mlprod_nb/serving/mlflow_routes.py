@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from mlprod_nb.serving.admission import authorization
 from mlprod_nb.serving.auth import Gatekeeper
+from mlprod_nb.serving.replies import json_reply
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 
 
@@ -43,7 +43,7 @@ class MlflowRoutes:
     async def ping(self, request: Request) -> Response:  # noqa: ARG002
         """Tell whether everything is loaded and the log can be written, as ``/health/ready`` does at length."""
         ready = self._ready()
-        return _json({"ready": ready}, 200 if ready else 503)
+        return json_reply({"ready": ready}, 200 if ready else 503)
 
     async def version(self, request: Request) -> Response:  # noqa: ARG002
         """Tell the gateway's version."""
@@ -52,12 +52,12 @@ class MlflowRoutes:
     async def deployments(self, request: Request) -> Response:
         """List the endpoints as MLflow's deployments client reads them."""
         await self._gatekeeper.require(authorization(request.headers), "predict")
-        return _json({"endpoints": [_describe(live) for _, live in sorted(self._book.table.endpoints.items())]})
+        return json_reply({"endpoints": [_describe(live) for _, live in sorted(self._book.table.endpoints.items())]})
 
     async def deployment(self, request: Request) -> Response:
         """Describe one endpoint so."""
         await self._gatekeeper.require(authorization(request.headers), "predict")
-        return _json(_describe(await self._book.find(request.path_params["name"])))
+        return json_reply(_describe(await self._book.find(request.path_params["name"])))
 
 
 def _describe(live: LiveEndpoint) -> dict[str, Any]:
@@ -68,7 +68,3 @@ def _describe(live: LiveEndpoint) -> dict[str, Any]:
         "endpoint_url": f"/endpoints/{live.name}/invocations",
         "limit": None,
     }
-
-
-def _json(data: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(data), status, media_type="application/json")

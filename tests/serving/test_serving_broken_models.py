@@ -7,21 +7,17 @@ import pytest
 
 from mlprod_nb.errors import ExecutionFailed
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.columns import Columns
 from mlprod_nb.serving.models import _warm
-from tests.serving.oddity import Oddity
-from tests.serving.workshop import ROWS, training_frame
+from tests.serving.workshop import make_odd_bundle
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    frame = training_frame()[["distance"]]
-    prepared = prepare(Oddity().fit(frame, [0, 1] * (ROWS // 2)), frame)
-    return build_bundle(prepared, folder=tmp_path_factory.mktemp("odd") / "bundle", profile=b"{}")
+    return make_odd_bundle(tmp_path_factory.mktemp("odd") / "bundle")
 
 
 class Fixed:

@@ -138,6 +138,13 @@ def forged(like: Bundle, root: Path, files: dict[str, bytes]) -> Path:
     return folder.rename(root / hashlib.sha256(manifest).hexdigest())
 
 
+def make_odd_bundle(folder: Path) -> Bundle:
+    """Build the bundle of an :class:`Oddity`."""
+    frame = training_frame()[["distance"]]
+    prepared = prepare(Oddity().fit(frame, [0, 1] * (ROWS // 2)), frame)
+    return build_bundle(prepared, folder=folder, profile=b"{}")
+
+
 def row(distance: float = 1200.0, carrier: str = "AA") -> dict[str, Any]:
     return {"distance": distance, "carrier": carrier}
 
