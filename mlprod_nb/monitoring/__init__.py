@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mlprod_nb.monitoring.monitor import MonitorInput, run
 from mlprod_nb.monitoring.profile import Profile, build
-from mlprod_nb.monitoring.result import ColumnDrift, Finding, MetricRow, MonitorResult
+from mlprod_nb.monitoring.result import MonitorResult
+from mlprod_nb.monitoring.rows import ColumnDrift, Finding, MetricRow
 
 __all__ = ["ColumnDrift", "Finding", "MetricRow", "MonitorInput", "MonitorResult", "Profile", "build", "run"]

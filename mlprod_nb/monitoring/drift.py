@@ -13,7 +13,8 @@ from mlprod_nb.monitoring.budget import Budget, holm
 from mlprod_nb.monitoring.detectors import BUILT_IN, Comparison, Detector
 from mlprod_nb.monitoring.impact import weights
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile
-from mlprod_nb.monitoring.result import ColumnDrift, percent
+from mlprod_nb.monitoring.rows import ColumnDrift
+from mlprod_nb.monitoring.sections import percent
 
 
 @dataclass(frozen=True)

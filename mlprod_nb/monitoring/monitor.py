@@ -16,7 +16,8 @@ from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.detectors import choose
 from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.profile import Profile, count, outcome_values
-from mlprod_nb.monitoring.result import AlibiRow, ColumnDrift, Finding, MonitorResult
+from mlprod_nb.monitoring.result import MonitorResult
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding
 from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.monitoring.profile import ColumnProfile, Profile
-from mlprod_nb.monitoring.result import Finding
+from mlprod_nb.monitoring.rows import Finding
 
 TINY = 100
 _NOTABLE = 0.001

@@ -17,7 +17,7 @@ from mlprod_nb.monitoring.columns import Coded, Floats, to_numbers
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate, Labelled
 from mlprod_nb.monitoring.plots import Point
 from mlprod_nb.monitoring.profile import Profile
-from mlprod_nb.monitoring.result import MetricRow
+from mlprod_nb.monitoring.rows import MetricRow
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER
 from mlprod_nb.monitoring.quality import TINY
-from mlprod_nb.monitoring.result import AlibiRow, ColumnDrift, Finding, MetricRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, MetricRow
 from mlprod_nb.registry.bundles import SCORE_COLUMN
 from mlprod_nb.results import Verdict
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from mlprod_nb.monitoring import MonitorInput, run
 from mlprod_nb.monitoring.detectors import alibi
-from mlprod_nb.monitoring.result import AlibiRow
+from mlprod_nb.monitoring.rows import AlibiRow
 
 from . import samples
 

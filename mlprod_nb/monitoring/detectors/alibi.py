@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mlprod_nb.errors import MissingExtra
 from mlprod_nb.monitoring.budget import holm
 from mlprod_nb.monitoring.columns import Floats, to_numbers, to_texts
-from mlprod_nb.monitoring.result import AlibiRow
+from mlprod_nb.monitoring.rows import AlibiRow
 
 LICENCE = (
     "alibi-detect is under the Business Source License 1.1: use in production needs a licence from Seldon"

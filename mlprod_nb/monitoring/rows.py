@@ -1,0 +1,108 @@
+"""The rows that a look's result is made of: one frozen record a column, metric, finding or detector's word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """One column, or the model's score, prediction or label, in the window against the reference.
+
+    Attributes:
+        column: Its name.
+        kind: ``"number"`` or ``"category"``.
+        detector: The detector that speaks loudest; empty where nothing was tested.
+        statistic: Its statistic.
+        effect: The share of the rows that would have to change to undo the difference.
+        p_value: Its p-value.
+        p_value_corrected: The p-value after Holm's correction over every test of the look.
+        psi: The population stability index.
+        drifted: Significant at the look's alpha, and larger than the floor.
+        impact: ``effect`` times how much the model leans on the column, relative to the column it leans on most;
+            ``None`` where that was not measured.
+        statement: What happened, in words.
+    """
+
+    column: str
+    kind: str
+    detector: str
+    statistic: float | None
+    effect: float | None
+    p_value: float | None
+    p_value_corrected: float | None
+    psi: float | None
+    drifted: bool
+    impact: float | None
+    statement: str
+
+    @property
+    def tested(self) -> bool:
+        """Whether any detector could speak."""
+        return self.p_value is not None
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric of one part of the labelled rows.
+
+    Attributes:
+        metric: Its name.
+        scope: ``"all"``, ``"version flights/3"`` or ``"variant champion"``.
+        reference: Its value on the reference; ``None`` for another model version.
+        value: Its value in the window.
+        lower: Lower end of the value's 95 % interval.
+        upper: Upper end of the value's 95 % interval.
+        rows: Labelled rows it is made of.
+        worse: Significantly and materially worse than the reference.
+    """
+
+    metric: str
+    scope: str
+    reference: float | None
+    value: float
+    lower: float
+    upper: float
+    rows: int
+    worse: bool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about the quality of the data.
+
+    Attributes:
+        column: The column; empty for the window as a whole.
+        check: What was looked at, as ``"unseen categories"``.
+        severity: ``"info"``, ``"warn"`` or ``"alarm"``.
+        value: Its size, mostly a share of the rows.
+        statement: What was found, in words.
+    """
+
+    column: str
+    check: str
+    severity: Literal["info", "warn", "alarm"]
+    value: float
+    statement: str
+
+
+@dataclass(frozen=True)
+class AlibiRow:
+    """What one of alibi-detect's detectors says.
+
+    Attributes:
+        detector: Its name in alibi-detect.
+        column: The column; empty for a test of all columns together.
+        p_value: Its p-value; ``None`` where nothing was tested.
+        p_value_corrected: After Holm's correction over the rows of the same detector.
+        drifted: Significant at the look's alpha for drift.
+        statement: What was tested, on what, or why not.
+    """
+
+    detector: str
+    column: str
+    p_value: float | None
+    p_value_corrected: float | None
+    drifted: bool
+    statement: str

@@ -1,0 +1,90 @@
+"""The tables that a look's result is shown as, longest ones cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, MetricRow
+from mlprod_nb.results import Section
+
+#: How many rows of a table are shown.
+SHOWN = 30
+
+
+def day(moment: datetime | None) -> str:
+    """Return a moment as a reader wants it, and ``…`` for an open end."""
+    return moment.strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00") if moment else "…"
+
+
+def short(value: float | None, digits: int = 3) -> float | None:
+    """Return a number rounded to some significant digits."""
+    return None if value is None else float(f"{value:.{digits}g}")
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage to one place."""
+    return f"{100 * share:.1f} %"
+
+
+def drift(title: str, rows: Sequence[ColumnDrift]) -> Section:
+    """Return the table of columns, or of the score, the prediction and the label."""
+    shown = rows[:SHOWN]
+    weighed = any(row.impact is not None for row in rows)
+    table = tuple(
+        (
+            row.column.strip("_"),
+            ("✗ drifted" if row.drifted else "✓ stable") if row.tested else "not tested",
+            row.statement,
+            None if row.effect is None else percent(row.effect),
+            short(row.psi, 2),
+            short(row.p_value_corrected, 2),
+            *([short(row.impact, 2)] if weighed else []),
+        )
+        for row in shown
+    )
+    more = f" (first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
+    head = ("column", "drift", "what happened", "rows moved", "PSI", "p, corrected", *(["impact"] if weighed else []))
+    return Section(title + more, head, table)
+
+
+def performance(rows: Sequence[MetricRow]) -> Section:
+    """Return the table of metrics where there are labels."""
+    table = tuple(
+        (
+            row.metric.replace("_", " "),
+            row.scope,
+            "✗ worse" if row.worse else ("✓ holds" if row.reference is not None else ""),
+            short(row.reference, 4),
+            short(row.value, 4),
+            f"{row.lower:.4g} … {row.upper:.4g}",
+            row.rows,
+        )
+        for row in rows[:SHOWN]
+    )
+    return Section(
+        "performance", ("metric", "of", "judgement", "reference", "window", "95 % interval", "labelled rows"), table
+    )
+
+
+def quality(rows: Sequence[Finding]) -> Section:
+    """Return the table of findings about the data."""
+    marks = {"info": "·", "warn": "! look", "alarm": "✗ broken"}
+    table = tuple((row.column.strip("_"), marks[row.severity], row.statement) for row in rows[:SHOWN])
+    more = f" (first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
+    return Section("data quality" + more, ("column", "", "finding"), table)
+
+
+def alibi(rows: Sequence[AlibiRow]) -> Section:
+    """Return the table of alibi-detect's words."""
+    table = tuple(
+        (
+            row.detector,
+            row.column or "all columns together",
+            ("✗ drifted" if row.drifted else "✓ stable") if row.p_value is not None else "not tested",
+            short(row.p_value_corrected, 2),
+            row.statement,
+        )
+        for row in rows[:SHOWN]
+    )
+    return Section("alibi-detect", ("detector", "column", "drift", "p, corrected", "on what"), table)
