@@ -11,6 +11,7 @@ from mlprod_nb.errors import UsageError
 Clock = Callable[[], datetime]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_SPELT = re.compile(r"(\d)\s+([smhdw])(?:econd|inute|our|ay|eek)s?\b")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -48,6 +49,18 @@ def parse_moment(text: str, *, now: datetime) -> datetime:
                 hint="Write a date (2013-04-01), a time (2013-04-01T06:00) or an age (7d).",
             ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_deadline(text: str, *, now: datetime) -> datetime:
+    """Read a moment to come: an ISO 8601 date or time (UTC where no offset is given), or a duration from ``now`` on.
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    try:
+        return now + parse_duration(_SPELT.sub(r"\1\2", text))
+    except UsageError:
+        return parse_moment(text, now=now)
 
 
 def iso(moment: datetime) -> str:

@@ -27,6 +27,24 @@ _WORDS: dict[str, str] = {"ok": "OK", "warn": "WARNING", "alarm": "ALARM"}
 
 
 @dataclass(frozen=True)
+class Cause:
+    """One thing that was judged on the way to a verdict.
+
+    Attributes:
+        name: What it is, as ``performance`` or ``quality: hour``; the words before the colon are its family.
+        grade: ``"ok"``: its whole family was judged and nothing is wrong; otherwise how grave it is.
+    """
+
+    name: str
+    grade: Status
+
+    @property
+    def family(self) -> str:
+        """What kind of thing it is."""
+        return self.name.partition(":")[0]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a check, a monitor, a test or a report concludes.
 
@@ -34,11 +52,14 @@ class Verdict:
         status: ``"ok"``, ``"warn"`` or ``"alarm"``; only ``"alarm"`` means no.
         sentence: The conclusion in one sentence.
         action: The exact line to run next, or empty.
+        causes: What it rests on, for alerts to tell one trouble from another; a family that could not be judged is
+            not among them.
     """
 
     status: Status
     sentence: str
     action: str = ""
+    causes: tuple[Cause, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -55,7 +76,27 @@ class Verdict:
             f'<div class="mlprod-result mlprod-{self.status}"><style>{CSS}</style>'
             f'<p class="mlprod-head">{html.escape(str(self))}</p>{action}</div>'
         )
-        return {VERDICT_MIME: _plain(self), "text/html": page, "text/plain": str(self)}
+        facts = {name: value for name, value in _plain(self).items() if name != "causes" or value}
+        return {VERDICT_MIME: facts, "text/html": page, "text/plain": str(self)}
+
+
+@dataclass(frozen=True)
+class AlertChange:
+    """What a look means for one cause of an alert.
+
+    Attributes:
+        change: new, recovered, still open, acknowledged or snoozed.
+        cause: What is wrong, or was.
+        sentence: What was said when it was found.
+        since: When that was; ``None`` for what is new.
+        note: Who acknowledged or snoozed it, until when and why.
+    """
+
+    change: str
+    cause: str
+    sentence: str
+    since: datetime | None
+    note: str
 
 
 @dataclass(frozen=True)

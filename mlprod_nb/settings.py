@@ -18,6 +18,8 @@ from mlprod_nb.errors import NotFound, UsageError, nearest
 
 FILE_NAME = "mlprod.toml"
 _PREFIX = "MLPROD_"
+#: Set where the scheduler runs a job. Not MLPROD_…, which would be a setting.
+JOB = "_MLPROD_JOB"
 
 
 class _Table(BaseModel):
@@ -83,6 +85,12 @@ class LogSettings(_Table):
     )
 
 
+class MonitorSettings(_Table):
+    """``[endpoints.NAME.monitor]``: how an endpoint is watched, and what is done when something is wrong."""
+
+    alert_on: Literal["alarm", "warn"] = Field("alarm", description="From which grade on a cause raises an alert.")
+
+
 class EndpointSettings(_Table):
     """``[endpoints.NAME]``: what holds for one endpoint.
 
@@ -96,6 +104,7 @@ class EndpointSettings(_Table):
     on_log_failure: Literal["refuse", "answer"] = Field(
         "refuse", description="What is done where the log cannot be written: 503, or an answer that is not logged."
     )
+    monitor: MonitorSettings = MonitorSettings()
 
 
 class Settings(_Table):
@@ -110,6 +119,10 @@ class Settings(_Table):
     log: LogSettings = LogSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    def endpoint(self, name: str) -> EndpointSettings:
+        """Return what holds for an endpoint; the defaults where nothing is set."""
+        return self.endpoints.get(name, EndpointSettings())
 
     def strangers(self, endpoints: Collection[str]) -> list[str]:
         """Return a sentence on each table of an endpoint that does not exist, with the nearest that does."""
@@ -170,6 +183,11 @@ def notebook_path() -> str:
     return name if name.endswith(".ipynb") else ""
 
 
+def in_a_job() -> bool:
+    """Return whether the scheduler runs this process."""
+    return JOB in os.environ
+
+
 def load(root: Path) -> Settings:
     """Read a workspace's settings.
 
@@ -209,7 +227,8 @@ def _set(data: dict[str, Any], path: list[str], value: str) -> None:
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:
     table: Any = Settings
-    for part in location:
+    for depth, part in enumerate(location):
         # Below "endpoints" stands a name that is nobody's field.
-        table = EndpointSettings if location[0] == "endpoints" else table.model_fields[str(part)].annotation
+        named = depth == 1 and location[0] == "endpoints"
+        table = EndpointSettings if named else table.model_fields[str(part)].annotation
     return list(table.model_fields)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlprod_nb.abtest import ABTestResult, PlanResult
     from mlprod_nb.gates import GateReport
     from mlprod_nb.lifecycle.access import AuditResult, GrantResult, RevokeResult, TokensResult, VerifyResult
+    from mlprod_nb.lifecycle.alerts import AlertsResult, HoldResult
     from mlprod_nb.lifecycle.context import Caller, Context
     from mlprod_nb.lifecycle.deploy import RevisionResult, UndeployResult
     from mlprod_nb.lifecycle.experiment import ABTestStarted, ABTestStopped
@@ -396,9 +397,10 @@ class Workspace:
         Examples:
             mlprod monitor flights --since 2013-04-01 --until 2013-05-01
         """
-        from mlprod_nb.lifecycle import watch
+        from mlprod_nb.lifecycle import alerts, watch
 
-        return watch.monitor(self.context, watch.Window(endpoint, since, until, pinned), alibi=alibi)
+        window = watch.Window(endpoint, since, until, pinned)
+        return alerts.watched(self.context, window, watch.monitor(self.context, window, alibi=alibi))
 
     def abtest_plan(
         self, endpoint: str, *, effect: float, metric: str = "", power: float = 0.8, alpha: float = 0.05
@@ -494,6 +496,53 @@ class Workspace:
         from mlprod_nb.lifecycle import reporting
 
         return reporting.approve(self.context, digest, reason)
+
+    # -- alerts ---------------------------------------------------------------------------------------------------
+
+    def alerts_list(self, endpoint: str = "", *, every: bool = False) -> AlertsResult:
+        """List the alerts that are not over, newest first.
+
+        Args:
+            endpoint: An endpoint's name; empty for all.
+            every: Those that have recovered too.
+
+        Examples:
+            mlprod alerts list
+            mlprod alerts list flights --every
+        """
+        from mlprod_nb.lifecycle import alerts
+
+        return alerts.list_alerts(self.context, endpoint, every=every)
+
+    def alerts_acknowledge(self, alert: int, *, until: str = "", reason: str = "") -> HoldResult:
+        """Say that you see to an alert; later looks carry it.
+
+        Args:
+            alert: The alert's number.
+            until: Until when that holds: a date, a time, or a duration from now; as long as it is open where empty.
+            reason: Why; in a notebook the cell's body.
+
+        Examples:
+            mlprod alerts acknowledge 1 --reason "storms of June, as every year"
+        """
+        from mlprod_nb.lifecycle import alerts
+
+        return alerts.acknowledge(self.context, alert, until=until, reason=reason)
+
+    def alerts_snooze(self, alert: int, *, until: str, reason: str = "") -> HoldResult:
+        """Keep an alert silent for a while; if it is still open after that, it is sent again.
+
+        Args:
+            alert: The alert's number.
+            until: Until when: a date, a time, or a duration from now.
+            reason: Why; in a notebook the cell's body.
+
+        Examples:
+            mlprod alerts snooze 1 --until "3 days" --reason "new data on Monday"
+        """
+        from mlprod_nb.lifecycle import alerts
+
+        return alerts.snooze(self.context, alert, until=until, reason=reason)
 
     # -- schedule -------------------------------------------------------------------------------------------------
 

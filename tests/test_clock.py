@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mlprod_nb.clock import iso, parse_duration, parse_moment
+from mlprod_nb.clock import iso, parse_deadline, parse_duration, parse_moment
 from mlprod_nb.errors import UsageError
 
 NOW = datetime(2013, 7, 1, 12, tzinfo=UTC)
@@ -40,6 +40,16 @@ def test_a_moment_is_a_date_a_time_or_an_age() -> None:
 def test_what_is_no_moment_is_refused_with_examples() -> None:
     with pytest.raises(UsageError, match="2013-04-01"):
         parse_moment("last tuesdey", now=NOW)
+
+
+@pytest.mark.parametrize("text", ["3d", "3 days", "72 hours", "2d24h", "2013-07-04T12:00"])
+def test_a_deadline_is_a_moment_or_a_duration_from_now_on(text: str) -> None:
+    assert parse_deadline(text, now=NOW) == NOW + timedelta(days=3)
+
+
+def test_what_is_no_deadline_is_refused() -> None:
+    with pytest.raises(UsageError, match="not a moment"):
+        parse_deadline("some days", now=NOW)
 
 
 def test_a_moment_is_written_in_utc() -> None:

@@ -95,6 +95,10 @@ def test_no_verb_at_all_is_status() -> None:
     assert call("").verb.name == "status"
 
 
+def test_alerts_alone_lists_them() -> None:
+    assert call("alerts").verb.name == "alerts list"
+
+
 def test_help_of_the_program_shows_every_first_word() -> None:
     text = page("--help")
     assert all(f"\n  {name.split()[0]} " in text for name in commands.verbs())

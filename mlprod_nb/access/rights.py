@@ -7,7 +7,9 @@ from typing import Literal, get_args
 from mlprod_nb.errors import NotFound
 
 Role = Literal["viewer", "caller", "operator", "admin"]
-Action = Literal["predict", "feedback", "read_metrics", "read_reports", "deploy", "approve", "administer"]
+Action = Literal[
+    "predict", "feedback", "read_metrics", "read_reports", "deploy", "approve", "acknowledge", "administer"
+]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -18,6 +20,7 @@ RIGHTS: dict[Action, frozenset[Role]] = {
     "feedback": frozenset({"caller", "operator", "admin"}),
     "deploy": frozenset({"operator", "admin"}),
     "approve": frozenset({"operator", "admin"}),
+    "acknowledge": frozenset({"operator", "admin"}),
     "administer": frozenset({"admin"}),
 }
 

@@ -191,6 +191,8 @@ class _Noun(click.Group):
             return None
         if self._root:
             return Call(verbs()["status"], (), {})
+        if self.name == "alerts":
+            return Call(verbs()["alerts list"], (), {})
         known = ", ".join(f"{self.name} {name}" for name in self.commands)
         raise UsageError(f"{self.name} needs a verb after it.", hint=f"There is: {known}.")
 

@@ -14,6 +14,7 @@ from mlprod_nb.workspace import Workspace
 #: Nouns that hold several verbs, as ``abtest start``.
 NOUNS = {
     "abtest": "Plan, start, read and stop A/B tests.",
+    "alerts": "See what is wrong, and say who sees to it; alone, it lists.",
     "schedule": "Run command lines at set times.",
     "access": "Give and take rights to call and to operate.",
     "audit": "Read and verify who did what.",
@@ -25,6 +26,8 @@ BODY = {
     "promote": "reason",
     "rollback": "reason",
     "approve": "reason",
+    "alerts acknowledge": "reason",
+    "alerts snooze": "reason",
     "abtest start": "design",
     "abtest stop": "reason",
 }

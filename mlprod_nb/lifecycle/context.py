@@ -34,17 +34,19 @@ class Caller:
         command: The line as it was typed; empty for a call from Python.
         notebook: What the notebook door knows of its notebook.
         confirm: Asks a question and returns the answer; ``None`` where nobody can be asked.
+        job: Whether the scheduler calls.
     """
 
     actor: str
     command: str = ""
     notebook: NotebookContext | None = None
     confirm: Callable[[str], bool] | None = None
+    job: bool = False
 
     @classmethod
     def current(cls) -> Caller:
         """Return the operating system's user."""
-        return cls(actor=getpass.getuser())
+        return cls(actor=getpass.getuser(), job=settings.in_a_job())
 
 
 class Context:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlprod_nb.lifecycle import alerts
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, pin
@@ -52,7 +53,7 @@ def report(context: Context, window: Window, kind: str) -> ReportResult:
     found = reports.run_report(request, root=context.root, store=context.store, clock=context.clock)
     with context.store.write() as connection:
         context.audit(connection, "report", f"{window.endpoint} {kind}", f"{found.digest} {found.verdict.status}")
-    return found
+    return replace(found, since_last_report=alerts.settle(context, alerts.of_report(context, found)))
 
 
 def approve(context: Context, digest: str, reason: str) -> ApprovalResult:

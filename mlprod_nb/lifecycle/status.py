@@ -102,6 +102,29 @@ class JobStatus:
 
 
 @dataclass(frozen=True)
+class AlertStatus:
+    """One alert that is not over.
+
+    Attributes:
+        alert: Its number.
+        endpoint: The endpoint it is about.
+        status: alarm or warn.
+        state: open, acknowledged or snoozed.
+        sentence: Its verdict in words.
+        note: Who acknowledged or snoozed it, until when and why.
+        raised_at: When it was raised.
+    """
+
+    alert: int
+    endpoint: str
+    status: str
+    state: str
+    sentence: str
+    note: str
+    raised_at: datetime
+
+
+@dataclass(frozen=True)
 class StatusResult(Result):
     """The workspace at a glance.
 
@@ -112,6 +135,7 @@ class StatusResult(Result):
         endpoints: One row a variant.
         reports: The newest reports first.
         jobs: The scheduled jobs.
+        alerts: The alerts that are not over, newest first.
     """
 
     verdict: Verdict
@@ -120,6 +144,7 @@ class StatusResult(Result):
     endpoints: tuple[EndpointStatus, ...]
     reports: tuple[ReportRow, ...]
     jobs: tuple[JobStatus, ...]
+    alerts: tuple[AlertStatus, ...] = ()
 
     _frame_field = "endpoints"
 
@@ -130,7 +155,8 @@ def status(context: Context) -> StatusResult:
     deployed = active(context)
     endpoints = tuple(row for revision in deployed.values() for row in _endpoint(context, revision))
     reports = _reports(context)
-    verdict = _verdict(gateway, endpoints, reports)
+    waiting = _alerts(context)
+    verdict = _verdict(gateway, endpoints, reports, waiting)
     strangers = context.settings.strangers(deployed) if deployed else []
     return StatusResult(
         verdict=Verdict("warn", strangers[0]) if strangers and verdict.status == "ok" else verdict,
@@ -139,6 +165,7 @@ def status(context: Context) -> StatusResult:
         endpoints=endpoints,
         reports=reports,
         jobs=_jobs(context),
+        alerts=waiting,
     )
 
 
@@ -176,6 +203,15 @@ def _reports(context: Context) -> tuple[ReportRow, ...]:
     )
 
 
+def _alerts(context: Context) -> tuple[AlertStatus, ...]:
+    from mlprod_nb.lifecycle import alerts
+
+    return tuple(
+        AlertStatus(row.alert, row.endpoint, row.status, row.state, row.sentence, row.note, row.raised_at)
+        for row in alerts.list_alerts(context, "").alerts
+    )
+
+
 def _jobs(context: Context) -> tuple[JobStatus, ...]:
     from mlprod_nb import scheduler
 
@@ -184,7 +220,12 @@ def _jobs(context: Context) -> tuple[JobStatus, ...]:
     return tuple(JobStatus(job.job, job.cron, job.command, job.next_at, job.last) for job in listed.jobs)
 
 
-def _verdict(gateway: GatewayStatus, endpoints: tuple[EndpointStatus, ...], reports: tuple[ReportRow, ...]) -> Verdict:
+def _verdict(
+    gateway: GatewayStatus,
+    endpoints: tuple[EndpointStatus, ...],
+    reports: tuple[ReportRow, ...],
+    alerts: tuple[AlertStatus, ...],
+) -> Verdict:
     if endpoints and not gateway.running:
         return Verdict("alarm", "the gateway is not running, so no endpoint answers.", "%mlprod up")
     if gateway.problem and gateway.running:
@@ -196,10 +237,15 @@ def _verdict(gateway: GatewayStatus, endpoints: tuple[EndpointStatus, ...], repo
         where = f"the gateway is up at {gateway.url}; " if gateway.running else ""
         action = "%mlprod deploy MODEL@ALIAS" if gateway.running else "%mlprod up"
         return Verdict("ok", f"{where}nothing is deployed yet.", action)
+    waiting = next((alert for alert in alerts if alert.state == "open"), None)
+    if waiting:
+        sentence = f"alert {waiting.alert} of {waiting.endpoint!r} is open: {waiting.sentence}"
+        return Verdict("warn", sentence, f"%mlprod alerts acknowledge {waiting.alert}")
     latest: dict[tuple[str, str], ReportRow] = {}
     for report in reports:
         latest.setdefault((report.endpoint, report.kind), report)
-    alarms = [report for report in latest.values() if report.status == "alarm"]
+    seen_to = {alert.endpoint for alert in alerts}
+    alarms = [row for row in latest.values() if row.status == "alarm" and row.endpoint not in seen_to]
     if alarms:
         first = alarms[0]
         return Verdict("warn", f"the last {first.kind} report of {first.endpoint!r} says: {first.sentence}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlprod_nb.monitoring import drift, plots, quality, scoring, verdict
+from mlprod_nb.monitoring import causes, drift, plots, quality, scoring, verdict
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.detectors import choose
@@ -86,7 +86,7 @@ def run(given: MonitorInput) -> MonitorResult:
     seen = (columns, moved, performance, found, alibi)
     evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, given.model_version, given.in_report)
     return MonitorResult(
-        verdict=verdict.conclude(evidence),
+        verdict=causes.explained(verdict.conclude(evidence), evidence),
         endpoint=given.endpoint,
         model_version=given.model_version,
         since=given.since,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from mlprod_nb.monitoring import sections
 from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, MetricRow
-from mlprod_nb.results import Result, Section, Verdict
+from mlprod_nb.results import AlertChange, Result, Section, Verdict
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class MonitorResult(Result):
         alibi: What alibi-detect says, where it was asked.
         alpha: Chance of any false alarm in this look.
         method: How it was done, and with which packages.
+        since_last_report: What is new, gone or still open since the looks before.
         figures: The main metric over time, and the drifted columns that matter most; not part of ``to_dict``.
     """
 
@@ -49,6 +50,7 @@ class MonitorResult(Result):
     alibi: tuple[AlibiRow, ...]
     alpha: float
     method: dict[str, str] = field(default_factory=dict)
+    since_last_report: tuple[AlertChange, ...] = ()
     figures: tuple[Figure, ...] = ()
 
     _frame_field: ClassVar[str] = "columns"
@@ -71,6 +73,7 @@ class MonitorResult(Result):
         facts += [("window", window)] if window else []
         facts += [("predictions", self.rows), ("with a label", sections.percent(self.labelled_share))]
         tables = (
+            sections.since_last_report(self.since_last_report),
             sections.performance(self.performance),
             sections.drift("columns", self.columns),
             sections.drift("score, prediction and label", self.outcomes),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, MetricRow
-from mlprod_nb.results import Section
+from mlprod_nb.results import AlertChange, Section
 
 #: How many rows of a table are shown.
 SHOWN = 30
@@ -25,6 +25,12 @@ def short(value: float | None, digits: int = 3) -> float | None:
 def percent(share: float) -> str:
     """Return a share as a percentage to one place."""
     return f"{100 * share:.1f} %"
+
+
+def since_last_report(changes: Sequence[AlertChange]) -> Section:
+    """Return the table of what changed since the looks before."""
+    rows = tuple((row.change, row.cause, row.note, day(row.since) if row.since else "now") for row in changes)
+    return Section("since the last report", ("state", "cause", "note", "since"), rows)
 
 
 def drift(title: str, rows: Sequence[ColumnDrift]) -> Section:

@@ -23,7 +23,7 @@ from mlprod_nb.clock import Clock, iso, utc_now
 from mlprod_nb.errors import ExecutionFailed, NotFound, UsageError
 from mlprod_nb.notebooks.files import Notebook, write
 from mlprod_nb.reports import catalogue, verdicts
-from mlprod_nb.results import Result, Verdict
+from mlprod_nb.results import AlertChange, Result, Verdict
 from mlprod_nb.store import Store
 
 NOTEBOOK = "report.ipynb"
@@ -67,6 +67,7 @@ class ReportResult(Result):
         notebook: The executed notebook.
         verdict_file: ``verdict.json``.
         seconds: Wall-clock time of the whole.
+        since_last_report: What is new, gone or still open since the looks before.
     """
 
     verdict: Verdict
@@ -77,6 +78,7 @@ class ReportResult(Result):
     notebook: Path
     verdict_file: Path
     seconds: float
+    since_last_report: tuple[AlertChange, ...] = ()
 
 
 class ReportFailed(ExecutionFailed):
@@ -212,8 +214,8 @@ def _succeed(run: _Run, building: Path, executed: Notebook, verdict: Verdict, st
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-    files = {"page": folder / PAGE, "notebook": folder / NOTEBOOK, "verdict_file": folder / verdicts.FILE}
-    return ReportResult(verdict, request.kind, request.endpoint, digest, seconds=run.seconds, **files)
+    files = (folder / PAGE, folder / NOTEBOOK, folder / verdicts.FILE)
+    return ReportResult(verdict, request.kind, request.endpoint, digest, *files, seconds=run.seconds)
 
 
 def _fail(run: _Run, building: Path, reason: str, cell: int | None, error: str, message: str) -> ReportFailed:

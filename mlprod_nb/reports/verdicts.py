@@ -9,7 +9,7 @@ from typing import Any
 
 from mlprod_nb.errors import Corrupt, NotFound
 from mlprod_nb.notebooks.files import Notebook
-from mlprod_nb.results import VERDICT_MIME, Verdict
+from mlprod_nb.results import VERDICT_MIME, Cause, Verdict
 
 FILE = "verdict.json"
 _STATUSES = ("ok", "warn", "alarm")
@@ -52,7 +52,17 @@ def read(notebook: Notebook) -> Verdict:
         raise VerdictProblem("its verdict lacks a status or a sentence", index) from None
     if status not in _STATUSES or not isinstance(sentence, str) or not isinstance(action, str) or not sentence.strip():
         raise VerdictProblem(f"its verdict is malformed: status {status!r}, sentence {sentence!r}", index)
-    return Verdict(status, sentence, action)
+    return Verdict(status, sentence, action, _causes(data, index))
+
+
+def _causes(data: dict[str, Any], index: int) -> tuple[Cause, ...]:
+    try:
+        found = tuple(Cause(str(cause["name"]), cause["grade"]) for cause in data.get("causes", ()))
+    except (KeyError, TypeError):
+        raise VerdictProblem("its verdict's causes lack a name or a grade", index) from None
+    if any(cause.grade not in _STATUSES for cause in found):
+        raise VerdictProblem(f"its verdict's causes have other grades than {', '.join(_STATUSES)}", index)
+    return found
 
 
 def canonical(body: dict[str, Any]) -> bytes:

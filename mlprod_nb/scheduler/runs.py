@@ -20,6 +20,7 @@ from mlprod_nb.clock import Clock, utc_now
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.scheduler import jobs
 from mlprod_nb.scheduler.jobs import DueSlot
+from mlprod_nb.settings import JOB
 from mlprod_nb.store import Store
 
 #: The shell door. ``-P`` keeps the workspace's own files from standing in for Python's modules.
@@ -97,7 +98,13 @@ def _run(command: list[str], root: Path, due: DueSlot, stop: threading.Event) ->
     deadline = time.monotonic() + due.timeout_seconds
     with log_path.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 (a command line that our own grammar has parsed, as a list)
-            command, cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=root,
+            env={**os.environ, JOB: str(due.job)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             while process.poll() is None:

@@ -208,3 +208,44 @@ log_segments = sa.Table(
     sa.Column("damaged_at", sa.BigInteger, nullable=True),
     sa.Column("problem", sa.Text, nullable=False),
 )
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    _id(),
+    sa.Column("endpoint", sa.String(200), nullable=False, index=True),
+    sa.Column("kind", sa.String(80), nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("sentence", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("report", sa.String(64), nullable=False),
+    sa.Column("page", sa.Text, nullable=False),
+    sa.Column("raised_at", Moment, nullable=False),
+)
+alert_causes = sa.Table(
+    "alert_causes",
+    metadata,
+    sa.Column("alert_id", sa.Integer, sa.ForeignKey("alerts.id"), primary_key=True),
+    sa.Column("cause", sa.String(300), primary_key=True),
+    sa.Column("endpoint", sa.String(200), nullable=False),
+    sa.Column("recovered_at", Moment, nullable=True),
+)
+# Of any number of looks at one endpoint that find one cause, one raises the alert.
+sa.Index(
+    "alert_causes_open_once",
+    alert_causes.c.endpoint,
+    alert_causes.c.cause,
+    unique=True,
+    sqlite_where=alert_causes.c.recovered_at.is_(None),
+    postgresql_where=alert_causes.c.recovered_at.is_(None),
+)
+alert_holds = sa.Table(
+    "alert_holds",
+    metadata,
+    _id(),
+    sa.Column("alert_id", sa.Integer, sa.ForeignKey("alerts.id"), nullable=False, index=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("until", Moment, nullable=True),
+)
