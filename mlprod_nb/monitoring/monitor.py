@@ -13,9 +13,10 @@ import numpy as np
 from mlprod_nb.monitoring import causes, drift, plots, quality, scoring, verdict
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
+from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.detectors import choose
 from mlprod_nb.monitoring.plots import Figure
-from mlprod_nb.monitoring.profile import Profile, count, outcome_values
+from mlprod_nb.monitoring.profile import Profile, outcome_values
 from mlprod_nb.monitoring.result import MonitorResult
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding
 from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN

@@ -13,13 +13,14 @@ from mlprod_nb.errors import NotFound
 from mlprod_nb.monitoring import detectors
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import Budget, holm
+from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.detectors import BUILT_IN, Comparison, Detector
 from mlprod_nb.monitoring.detectors.chi_square import ChiSquare
 from mlprod_nb.monitoring.detectors.ks import KolmogorovSmirnov
 from mlprod_nb.monitoring.detectors.missing import MissingRate
 from mlprod_nb.monitoring.detectors.psi import StabilityIndex
 from mlprod_nb.monitoring.detectors.scale import Scale
-from mlprod_nb.monitoring.profile import Profile, build, count
+from mlprod_nb.monitoring.profile import Profile, build
 
 from . import samples
 

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.plots import Figure, Point, column_figure, over_time
-from mlprod_nb.monitoring.profile import count
 
 from . import samples
 

@@ -11,9 +11,10 @@ from scipy import stats
 
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.monitoring.bins import ColumnCounts
+from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.detectors.ks import KolmogorovSmirnov
 from mlprod_nb.monitoring.impact import weights, with_importance
-from mlprod_nb.monitoring.profile import Profile, build, count
+from mlprod_nb.monitoring.profile import Profile, build
 
 from . import samples
 
