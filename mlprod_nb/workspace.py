@@ -383,7 +383,14 @@ class Workspace:
     # -- evidence -------------------------------------------------------------------------------------------------
 
     def monitor(
-        self, endpoint: str, *, since: str = "", until: str = "", pinned: str = "", alibi: bool = False
+        self,
+        endpoint: str,
+        *,
+        since: str = "",
+        until: str = "",
+        pinned: str = "",
+        alibi: bool = False,
+        joint: bool = False,
     ) -> MonitorResult:
         """Compare live traffic with the reference: drift, data quality and accuracy.
 
@@ -393,14 +400,16 @@ class Workspace:
             until: Before this event time.
             pinned: A pinned log range, as a report passes it; excludes since and until.
             alibi: Run alibi-detect's detectors too.
+            joint: Test all columns together too, on a sample of the rows: takes some seconds more.
 
         Examples:
             mlprod monitor flights --since 2013-04-01 --until 2013-05-01
+            mlprod monitor flights --since 7d --joint
         """
         from mlprod_nb.lifecycle import alerts, watch
 
         window = watch.Window(endpoint, since, until, pinned)
-        return alerts.watched(self.context, window, watch.monitor(self.context, window, alibi=alibi))
+        return alerts.watched(self.context, window, watch.monitor(self.context, window, alibi=alibi, joint=joint))
 
     def abtest_plan(
         self, endpoint: str, *, effect: float, metric: str = "", power: float = 0.8, alpha: float = 0.05

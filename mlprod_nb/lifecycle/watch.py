@@ -58,7 +58,7 @@ def pin(context: Context, window: Window) -> LogRange:
     return context.log.pin(window.endpoint, since=since, until=until)
 
 
-def monitor(context: Context, window: Window, *, alibi: bool) -> MonitorResult:
+def monitor(context: Context, window: Window, *, alibi: bool, joint: bool = False) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
     from mlprod_nb.registry.bundles import PROFILE, REFERENCE
@@ -76,6 +76,7 @@ def monitor(context: Context, window: Window, *, alibi: bool) -> MonitorResult:
             since=pinned.since,
             until=pinned.until,
             alibi=alibi,
+            joint=joint,
             in_report=bool(window.pinned),
         )
     )

@@ -1,9 +1,9 @@
 """How often the monitor may cry wolf, and how large a difference must be to matter.
 
 A year's budget of false alarms is spent evenly over the planned looks: each look has ``yearly_alpha / looks`` (a union
-bound, so it holds however the looks depend on each other), half for drift and half for performance. Inside a look,
-Holm's step-down procedure (Holm 1979) keeps the chance of any false flag at that half, however the columns depend on
-each other. With the default of 5 % a year over 52 looks a look has 0.096 %.
+bound, so it holds however the looks depend on each other), two fifths for drift, two for performance, and one for
+tests that need rows. Inside a look, Holm's step-down procedure (Holm 1979) keeps the chance of any false flag at that
+part, however the columns depend on each other. With the default of 5 % a year over 52 looks a look has 0.096 %.
 
 A test of a million rows finds specks, so a difference must also be large. The effect of every detector is one
 quantity, the share of the rows that would have to change to undo the difference, and the floors are in that unit.
@@ -50,17 +50,23 @@ class Budget:
     @property
     def drift(self) -> float:
         """The part of a look's chance that tests of drift may spend."""
-        return self.per_look / 2
+        return 2 * self.per_look / 5
+
+    @property
+    def joint(self) -> float:
+        """The part of a look's chance that tests of rows may spend: of all columns together, online, alibi-detect."""
+        return self.per_look / 5
 
     @property
     def performance(self) -> float:
         """The part of a look's chance that tests of performance may spend."""
-        return self.per_look / 2
+        return 2 * self.per_look / 5
 
     def describe(self) -> str:
         """Return the budget in words."""
         year = f"{100 * self.yearly_alpha:.3g} % a year over {self.looks_per_year} looks"
-        return f"{self.per_look:.2g} in this look ({year}), half for drift, half for performance"
+        parts = "two fifths for drift, two for performance, one for tests of rows"
+        return f"{self.per_look:.2g} in this look ({year}), {parts}"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

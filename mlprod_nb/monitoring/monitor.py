@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlprod_nb.monitoring import causes, drift, plots, quality, scoring, verdict
+from mlprod_nb.monitoring import causes, drift, plots, quality, row_tests, scoring, verdict
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.counting import count
@@ -18,7 +18,7 @@ from mlprod_nb.monitoring.detectors import choose
 from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.profile import Profile, outcome_values
 from mlprod_nb.monitoring.result import MonitorResult
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding
+from mlprod_nb.monitoring.rows import ColumnDrift, Finding
 from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ class MonitorInput:
         profile: The reference profile of the version.
         window: Labelled predictions as ``PredictionLog.labelled`` gives them.
         reference: The reference sample: columns, an Arrow table or the path of ``reference.parquet``. Only
-            alibi-detect needs it, since the profile serves everything else.
+            what works on rows needs it, since the profile serves everything else.
         since: The window's beginning, for the record.
         until: The window's end, for the record.
         model_version: The version whose score and performance are judged, as ``flights/3``; every row where empty.
         alibi: Run alibi-detect's detectors too.
+        joint: Test all columns together too, on a sample of the rows.
         looks_per_year: How many looks are planned in a year.
         yearly_alpha: Chance of at least one false alarm in a year of looks at data that never change.
         in_report: Whether a report runs this look, so that running one is not what comes next.
@@ -55,6 +56,7 @@ class MonitorInput:
     until: datetime | None = None
     model_version: str = ""
     alibi: bool = False
+    joint: bool = False
     looks_per_year: int = 52
     yearly_alpha: float = 0.05
     in_report: bool = False
@@ -83,9 +85,10 @@ def run(given: MonitorInput) -> MonitorResult:
     columns, moved = drift.compare(given.profile, counted, given.budget, detectors)
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
     found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes))
-    alibi = _alibi(given) if given.alibi and given.window.num_rows else ()
-    seen = (columns, moved, performance, found, alibi)
-    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, given.model_version, given.in_report)
+    rows = row_tests.run(given, inputs(given.window))
+    seen = (columns, moved, performance, found, rows.alibi)
+    about = (given.model_version, given.in_report)
+    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, *about, joint=rows.joint)
     return MonitorResult(
         verdict=causes.explained(verdict.conclude(evidence), evidence),
         endpoint=given.endpoint,
@@ -98,7 +101,8 @@ def run(given: MonitorInput) -> MonitorResult:
         outcomes=moved,
         performance=performance,
         quality=found,
-        alibi=alibi,
+        alibi=rows.alibi,
+        joint=rows.joint,
         alpha=given.budget.per_look,
         method=_method(given, tuple(detector.name for detector in detectors)),
         figures=_figures(given, counted, columns, outcomes),
@@ -154,25 +158,6 @@ def _label_findings(given: MonitorInput, outcomes: scoring.Outcomes) -> list[Fin
             text = f"{int(strange.sum()):,} labels are none of the model's classes and were left out"
             found.append(Finding("", "labels", "warn", share, text))
     return found
-
-
-def _alibi(given: MonitorInput) -> tuple[AlibiRow, ...]:
-    from mlprod_nb.monitoring.detectors import alibi
-
-    if given.reference is None:
-        return (AlibiRow("TabularDrift", "", None, None, False, "not tested: there is no reference sample"),)
-    kinds = {column.name: column.kind for column in given.profile.columns}
-    return alibi.compare(kinds, _reference(given.reference), inputs(given.window), given.budget.drift)
-
-
-def _reference(reference: Mapping[str, Any] | pa.Table | Path) -> dict[str, Any]:
-    if isinstance(reference, Path):
-        import pyarrow.parquet as pq
-
-        reference = pq.read_table(reference)
-    if isinstance(reference, Mapping):
-        return dict(reference)
-    return {name: reference.column(name) for name in reference.column_names}
 
 
 def _method(given: MonitorInput, detectors: tuple[str, ...]) -> dict[str, str]:

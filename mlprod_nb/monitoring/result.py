@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mlprod_nb.monitoring import sections
 from mlprod_nb.monitoring.plots import Figure
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, MetricRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow
 from mlprod_nb.results import AlertChange, Result, Section, Verdict
 
 
@@ -33,6 +33,7 @@ class MonitorResult(Result):
         alpha: Chance of any false alarm in this look.
         method: How it was done, and with which packages.
         since_last_report: What is new, gone or still open since the looks before.
+        joint: What detectors of rows say of all columns together, where they were asked.
         figures: The main metric over time, and the drifted columns that matter most; not part of ``to_dict``.
     """
 
@@ -51,6 +52,7 @@ class MonitorResult(Result):
     alpha: float
     method: dict[str, str] = field(default_factory=dict)
     since_last_report: tuple[AlertChange, ...] = ()
+    joint: tuple[JointRow, ...] = ()
     figures: tuple[Figure, ...] = ()
 
     _frame_field: ClassVar[str] = "columns"
@@ -77,6 +79,7 @@ class MonitorResult(Result):
             sections.performance(self.performance),
             sections.drift("columns", self.columns),
             sections.drift("score, prediction and label", self.outcomes),
+            sections.joint(self.joint),
             sections.quality(self.quality),
             sections.alibi(self.alibi),
             Section("method", (), tuple(self.method.items())),

@@ -106,3 +106,28 @@ class AlibiRow:
     p_value_corrected: float | None
     drifted: bool
     statement: str
+
+
+@dataclass(frozen=True)
+class JointRow:
+    """What a detector says of all columns together.
+
+    Attributes:
+        detector: Its name.
+        statistic: Its statistic.
+        effect: At least this share of the rows would have to change to undo the difference.
+        p_value: Its p-value; ``None`` where nothing was tested.
+        p_value_corrected: After Holm's correction over the detectors of rows.
+        drifted: Significant at what the look may spend on them, and larger than the floor.
+        columns: Where it drifted, the columns that betray it, clearest first, as far as the detector can name any.
+        statement: What was compared and how, or why nothing was.
+    """
+
+    detector: str
+    statistic: float | None
+    effect: float | None
+    p_value: float | None
+    p_value_corrected: float | None
+    drifted: bool
+    columns: tuple[str, ...]
+    statement: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, MetricRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow
 from mlprod_nb.results import AlertChange, Section
 
 #: How many rows of a table are shown.
@@ -79,6 +79,23 @@ def quality(rows: Sequence[Finding]) -> Section:
     table = tuple((row.column.strip("_"), marks[row.severity], row.statement) for row in rows[:SHOWN])
     more = f" (first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
     return Section("data quality" + more, ("column", "", "finding"), table)
+
+
+def joint(rows: Sequence[JointRow]) -> Section:
+    """Return the table of the tests of all columns together."""
+    table = tuple(
+        (
+            row.detector.replace("_", " "),
+            ("✗ drifted" if row.drifted else "✓ stable") if row.p_value is not None else "not tested",
+            ", ".join(row.columns),
+            None if row.effect is None else percent(row.effect),
+            short(row.p_value_corrected, 2),
+            row.statement,
+        )
+        for row in rows[:SHOWN]
+    )
+    head = ("detector", "drift", "betrayed by", "rows moved, at least", "p, corrected", "on what")
+    return Section("all columns together", head, table)
 
 
 def alibi(rows: Sequence[AlibiRow]) -> Section:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER
 from mlprod_nb.monitoring.quality import TINY
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, MetricRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow
 from mlprod_nb.registry.bundles import SCORE_COLUMN
 from mlprod_nb.results import Verdict
 
@@ -32,6 +32,7 @@ class Evidence:
     alibi: tuple[AlibiRow, ...]
     model_version: str
     in_report: bool
+    joint: tuple[JointRow, ...] = ()
 
 
 def conclude(evidence: Evidence) -> Verdict:
@@ -57,12 +58,12 @@ def conclude(evidence: Evidence) -> Verdict:
         return Verdict("alarm", _sentence([*_broken(broken), *_drift(drifted, evidence), _holds(evidence)]), report)
     if _likely_harm(evidence, drifted, moved):
         return Verdict("alarm", _sentence([*_moved(moved), *_drift(drifted, evidence), _holds(evidence)]), report)
-    together = [row for row in evidence.alibi if row.drifted]
+    together = [*_joint(evidence.joint), *_alibi(evidence.alibi)]
     notable = [finding for finding in evidence.quality if finding.severity == "warn" and finding.check in _FACTS]
     if not any(row.tested for row in evidence.columns):
         return Verdict("warn", _sentence([_calm(evidence), _holds(evidence)]), report)
     if drifted or moved or together or notable:
-        parts = [*_drift(drifted, evidence), *_moved(moved), *_alibi(together if not drifted else [])]
+        parts = [*_drift(drifted, evidence), *_moved(moved), *(together[:1] if not drifted else [])]
         parts += [_find(notable[0])] if notable and not drifted else []
         return Verdict("warn", _sentence([*parts, _holds(evidence)]), report)
     return Verdict("ok", _sentence([_calm(evidence), _holds(evidence)]))
@@ -113,7 +114,18 @@ def _find(finding: Finding) -> str:
 
 def _alibi(rows: Sequence[AlibiRow]) -> list[str]:
     return [
-        f"alibi-detect's {row.detector} sees drift" + (f" in {row.column}" if row.column else "") for row in rows[:1]
+        f"alibi-detect's {row.detector} sees drift" + (f" in {row.column}" if row.column else "")
+        for row in rows
+        if row.drifted
+    ]
+
+
+def _joint(rows: Sequence[JointRow]) -> list[str]:
+    return [
+        f"the columns drifted together, as {row.detector.replace('_', ' ')} sees"
+        + (f" in {', '.join(row.columns)}" if row.columns else "")
+        for row in rows
+        if row.drifted
     ]
 
 

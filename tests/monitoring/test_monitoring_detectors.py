@@ -274,4 +274,4 @@ def test_holm_of_known_p_values() -> None:
 def test_the_looks_of_a_year_share_its_budget() -> None:
     budget = Budget(0.05, 52)
     assert budget.per_look * 52 == pytest.approx(0.05)
-    assert budget.drift + budget.performance == pytest.approx(budget.per_look)
+    assert budget.drift + budget.performance + budget.joint == pytest.approx(budget.per_look)

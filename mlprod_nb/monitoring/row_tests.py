@@ -1,0 +1,86 @@
+"""What a look does with rows where counts do not suffice: all columns together, and alibi-detect.
+
+None of it runs unless asked for, so that a look costs files rather than rows. Together they may spend what the budget
+sets aside for them; those that were asked for share it evenly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlprod_nb.monitoring.rows import AlibiRow, JointRow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlprod_nb.monitoring.monitor import MonitorInput
+
+_NO_REFERENCE = "there is no reference sample"
+
+
+@dataclass(frozen=True)
+class RowTests:
+    """What they say.
+
+    Attributes:
+        joint: Of all columns together.
+        alibi: What alibi-detect says.
+    """
+
+    joint: tuple[JointRow, ...] = ()
+    alibi: tuple[AlibiRow, ...] = ()
+
+
+def run(given: MonitorInput, columns: Mapping[str, Any]) -> RowTests:
+    """Run what was asked for.
+
+    Args:
+        given: The look.
+        columns: The window's input columns.
+
+    Raises:
+        MissingExtra: alibi-detect is asked for and not installed.
+    """
+    asked = given.joint + given.alibi
+    if not asked or not given.window.num_rows:
+        return RowTests()
+    alpha = given.budget.joint / asked
+    kinds = {column.name: column.kind for column in given.profile.columns}
+    reference = _reference(given.reference)
+    return RowTests(
+        joint=_joint(kinds, reference, columns, alpha) if given.joint else (),
+        alibi=_alibi(kinds, reference, columns, alpha) if given.alibi else (),
+    )
+
+
+def _joint(
+    kinds: Mapping[str, str], reference: Mapping[str, Any] | None, columns: Mapping[str, Any], alpha: float
+) -> tuple[JointRow, ...]:
+    from mlprod_nb.monitoring import joint
+
+    if reference is None:
+        return joint.untested(_NO_REFERENCE)
+    return joint.compare(kinds, reference, columns, alpha, detectors=joint.choose())
+
+
+def _alibi(
+    kinds: Mapping[str, str], reference: Mapping[str, Any] | None, columns: Mapping[str, Any], alpha: float
+) -> tuple[AlibiRow, ...]:
+    from mlprod_nb.monitoring.detectors import alibi
+
+    if reference is None:
+        return (AlibiRow("TabularDrift", "", None, None, False, f"not tested: {_NO_REFERENCE}"),)
+    return alibi.compare(kinds, reference, columns, alpha)
+
+
+def _reference(reference: Mapping[str, Any] | pa.Table | Path | None) -> Mapping[str, Any] | None:
+    if reference is None or isinstance(reference, Mapping):
+        return reference
+    if isinstance(reference, Path):
+        import pyarrow.parquet as pq
+
+        return _reference(pq.read_table(reference))
+    return {name: reference.column(name) for name in reference.column_names}
