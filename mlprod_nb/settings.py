@@ -104,6 +104,9 @@ class EndpointSettings(_Table):
     on_log_failure: Literal["refuse", "answer"] = Field(
         "refuse", description="What is done where the log cannot be written: 503, or an answer that is not logged."
     )
+    max_requests: int = Field(
+        0, ge=0, description="Most requests under way at once in each gateway worker; more get 429. 0: no such limit."
+    )
     monitor: MonitorSettings = MonitorSettings()
 
 

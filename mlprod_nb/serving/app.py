@@ -159,7 +159,7 @@ class _Handlers:
         health = self._gateway.health
         workers = {"running": health.workers, "restarts": health.restarts}
         document = {"status": status, "id": health.gateway_id, "reasons": reasons, "workers": workers}
-        document["log"] = asdict(self._gateway.plane.log.condition)
+        document["log"] = asdict(self._gateway.plane.log.condition_of_all())
         return json_reply(document, 200 if status == "ready" else 503)
 
     async def metrics(self, request: Request) -> Response:
@@ -241,8 +241,9 @@ def _readiness(gateway: Gateway) -> tuple[str, list[str]]:
     if gateway.health.status != "serving":
         return gateway.health.status, []
     reasons = [f"endpoint {name!r} could not be loaded" for name in sorted(gateway.book.table.unavailable)]
-    if gateway.plane.log.condition.state == "failed":
-        reasons.append(f"the prediction log cannot be written: {gateway.plane.log.condition.reason}")
+    log = gateway.plane.log.condition_of_all()
+    if log.state == "failed":
+        reasons.append(f"the prediction log cannot be written: {log.reason}")
     reasons.extend(gateway.health.troubles)
     return ("degraded" if reasons else "ready"), reasons
 

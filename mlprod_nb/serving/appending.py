@@ -23,7 +23,7 @@ LEAST_FREE = 1024 * 1024
 """A full disk with less room than this is not written again: the next record would fail, and leave a file behind."""
 
 _MIB = 1024 * 1024
-_STATES = ("ok", "on_reserve", "failed")
+_STATES: tuple[Literal["ok", "on_reserve", "failed"], ...] = ("ok", "on_reserve", "failed")
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +97,16 @@ class LogAppender:
             return LogCondition()
         why = "is in use" if self._reserve.given_back else "finds no room"
         return LogCondition("on_reserve", f"the disk is full: {self._reserve_words} {why}")
+
+    def condition_of_all(self) -> LogCondition:
+        """Return the worst condition of all workers of the gateway, the others' as of half a second ago."""
+        own = self.condition
+        others = self._telemetry.log_states()
+        slot = max(others, key=lambda slot: others[slot], default=None)
+        if slot is None or others[slot] <= _STATES.index(own.state):
+            return own
+        state = _STATES[int(others[slot])]
+        return LogCondition(state, f"worker {slot} {'cannot write it' if state == 'failed' else 'is on its reserve'}")
 
     def answers_unlogged(self, endpoint: str) -> bool:
         """Return whether an endpoint answers where its rows cannot be logged."""

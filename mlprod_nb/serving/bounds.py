@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.errors import HeadTooLarge, MalformedRequest, TargetTooLong, TooLarge, TooSlow
 from mlprod_nb.serving.identifiers import Identifiers
+from mlprod_nb.serving.middleware import REFUSED
+from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.settings import GatewaySettings
 
 MOST_TARGET_BYTES = 8 * 1024
@@ -32,6 +34,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     settings: ClassVar[GatewaySettings]
     identifiers: ClassVar[Identifiers]
+    telemetry: ClassVar[Telemetry]
 
     _in_head = True
     _refused = False
@@ -120,6 +123,10 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.disconnected = True  # the application's own answer comes too late
             cycle.message_event.set()
         document = errors.problem(error, self.identifiers.new())
+        if isinstance(cycle, RequestResponseCycle) and not cycle.response_complete:
+            cycle.scope[REFUSED] = document["status"]  # type: ignore[literal-required]  # counted where it ends
+        else:
+            self.telemetry.requests.labels("none", "", str(document["status"])).inc()
         body = errors.encode(document)
         parts = [STATUS_LINE[document["status"]]]
         for name, value in self.server_state.default_headers:

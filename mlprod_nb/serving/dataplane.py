@@ -28,6 +28,7 @@ from mlprod_nb.serving.routes import LiveEndpoint
 from mlprod_nb.serving.rows import Call, Rows, choose, read_rows
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.serving.tracing import NoTracing, Tracing
+from mlprod_nb.serving.turnstile import Turnstile
 
 _MOST_SHADOW_ROWS = 50_000
 
@@ -61,7 +62,6 @@ class Answer:
         scores, ids = self.scores.tolist(), list(self.prediction_ids)
         names, versions = list(_each(self.variants, "name")), list(_each(self.variants, "model_version"))
         start = 0
-        unlogged = {} if self.logged else {"logged": False}
         for count in counts:
             part = slice(start, start + count)
             document: dict[str, Any] = {
@@ -70,7 +70,6 @@ class Answer:
                 "prediction_ids": ids[part],
                 "variant": names[part],
                 "model_version": versions[part],
-                **unlogged,
             }
             yield document if self.logged else {**document, "logged": False}
             start += count
@@ -89,6 +88,7 @@ class DataPlane:
         identifiers: Makes the prediction ids.
         monotonic: Seconds that only grow.
         tracing: Told of the way of a request.
+        turnstile: Bounds how many requests are under way.
     """
 
     def __init__(
@@ -98,8 +98,10 @@ class DataPlane:
         identifiers: Identifiers,
         monotonic: Callable[[], float] = time.monotonic,
         tracing: Tracing | None = None,
+        turnstile: Turnstile | None = None,
     ) -> None:
         self.log = log
+        self.turnstile = turnstile or Turnstile()
         self.identifiers = identifiers
         self.monotonic = monotonic
         self._telemetry = telemetry
@@ -116,11 +118,13 @@ class DataPlane:
             ModelFailed: A variant's model fails on these rows.
             ModelUnavailable: A variant's model cannot answer now.
             LogUnavailable: The prediction cannot be logged.
+            TooManyRequests: As many requests of this endpoint are under way as may be.
         """
-        return await self.answer(live, read_rows(live, request, call, self.identifiers.take(request.rows)))
+        with self.turnstile.one(live.name):
+            return await self.answer(live, read_rows(live, request, call, self.identifiers.take(request.rows)))
 
     async def answer(self, live: LiveEndpoint, rows: Rows) -> Answer:
-        """Answer checked rows; the caller holds the endpoint's lease.
+        """Answer checked rows; the caller holds the endpoint's lease and has passed the turnstile.
 
         Raises:
             NotFound: The rows ask for a variant that is not there.
@@ -134,9 +138,7 @@ class DataPlane:
         variants = _variants(live, chosen, met)
         with self._tracing.span("append", **{"mlprod.rows": rows.count}):
             logged = await self._append(live, rows, self._batch(live, rows, variants, scores, shadow=False))
-        self._observe(live, rows, chosen, met)
-        if live.shadows:
-            self._begin_shadows(live, rows)
+        self._follow_up(live, rows, chosen, met)
         return Answer(scores.predictions, scores.scores, rows.ids, variants, logged)
 
     async def close(self) -> None:
@@ -219,6 +221,18 @@ class DataPlane:
             score=scores.scores,
             inputs=rows.columns,
         )
+
+    def _follow_up(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp], met: list[int]) -> None:
+        """Count an answer and begin its shadows.
+
+        The rows are in the log, so whatever fails here must not take the answer back: it would be asked for again.
+        """
+        try:
+            self._observe(live, rows, chosen, met)
+            if live.shadows:
+                self._begin_shadows(live, rows)
+        except Exception:
+            logger.exception("endpoint %s: what follows an answer failed", live.name)
 
     def _observe(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp], met: list[int]) -> None:
         seconds = self.monotonic() - rows.began

@@ -9,6 +9,7 @@ back to the routes, which answer it alone: so every rule and every error is writ
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import orjson
 
 from mlprod_nb.clock import Clock
 from mlprod_nb.columns import Block, Columns, Repeated, join
-from mlprod_nb.errors import MlprodError
+from mlprod_nb.errors import ExecutionFailed, MlprodError
 from mlprod_nb.registry.bundles import Signature
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.auth import Gatekeeper
@@ -32,6 +33,7 @@ from mlprod_nb.serving.protocols import strict
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Rows, read_units
 from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.turnstile import Visit, full
 
 JSON = b"application/json"
 _PREFIX, _SUFFIX = b"/endpoints/", b"/invocations"
@@ -40,6 +42,8 @@ _NESTED = frozenset((dict, list))
 _MOST_ROWS = 4096
 # JSONDecodeError is a ValueError.
 _NOT_ORDINARY = (MlprodError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+
+logger = logging.getLogger(__name__)
 
 
 class Exchange(Protocol):
@@ -106,43 +110,70 @@ class ExpressLane:
         for endpoint, exchanges in waiting.items():
             live = self._book.at_rest(endpoint)
             if live is None:
-                _hand_back(exchanges)
+                for exchange in exchanges:
+                    exchange.hand_back()
                 continue
+            visit = self._let_in(live, exchanges)
             lease = ExitStack()  # taken in this turn, so that a swap in the next one cannot close the models
             lease.enter_context(live.lease())
-            task = asyncio.get_running_loop().create_task(self._answer(live, exchanges, lease))
+            lease.callback(visit.end)
+            task = asyncio.get_running_loop().create_task(self._answer(live, exchanges[: visit.requests], lease, visit))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
-    async def _answer(self, live: LiveEndpoint, exchanges: list[Exchange], lease: ExitStack) -> None:
+    def _let_in(self, live: LiveEndpoint, exchanges: list[Exchange]) -> Visit:
+        """Let in as many of the requests as may be under way now; refuse the others."""
+        visit = self._plane.turnstile.let_in(live.name, len(exchanges))
+        kept_out = exchanges[visit.requests :]
+        if kept_out:
+            _refuse(kept_out, self._plane.identifiers.take(len(kept_out)), full(live.name))
+            self._count(live, "429", len(kept_out))
+        return visit
+
+    async def _answer(self, live: LiveEndpoint, exchanges: list[Exchange], lease: ExitStack, visit: Visit) -> None:
         began = self._plane.monotonic()
         with lease:
-            for part in _parts(self._read_all(live, exchanges)):
-                await self._answer_part(live, part, began)
+            for part in _parts(self._read_all(live, exchanges, visit)):
+                await self._answer_part(live, part, began, visit)
 
-    async def _answer_part(self, live: LiveEndpoint, requests: list[_Request], began: float) -> None:
-        columns = self._decode(live, requests)
+    async def _answer_part(self, live: LiveEndpoint, requests: list[_Request], began: float, visit: Visit) -> None:
+        columns = self._decode(live, requests, visit)
         if columns is None:
             return
+        exchanges = [request.exchange for request in requests]
         ids = self._plane.identifiers.take(len(requests))
         try:
             answer = await self._plane.answer(live, self._rows(requests, columns, ids, began))
         except (LogUnavailable, ModelUnavailable) as error:
             if isinstance(error, ModelUnavailable) and len(requests) > 1:  # one alone may have ended the model
-                _hand_back([request.exchange for request in requests])
+                _hand_back(exchanges, visit)
                 return
-            _refuse(requests, ids, error)
+            _refuse(exchanges, ids, error)
             self._count(live, "503", len(requests))
         except Exception:  # noqa: BLE001 (whatever it is, the routes meet it again, one request at a time, and say it)
-            _hand_back([request.exchange for request in requests])
+            _hand_back(exchanges, visit)
         else:
-            _send(requests, ids, answer)
-            self._count(live, "200", len(requests))
+            self._send(live, requests, ids, answer)
+
+    def _send(self, live: LiveEndpoint, requests: list[_Request], ids: list[str], answer: Answer) -> None:
+        """Reply to requests whose rows are in the log: what cannot be written down is refused, not asked anew."""
+        exchanges = [request.exchange for request in requests]
+        try:
+            documents = answer.documents(len(request.rows) for request in requests)
+            bodies = [orjson.dumps(document) for document in documents]
+        except Exception:
+            logger.exception("endpoint %s: answers that are in the log cannot be written down", live.name)
+            _refuse(exchanges, ids, ExecutionFailed("the answer cannot be written down."))
+            self._count(live, "500", len(requests))
+            return
+        for exchange, request_id, body in zip(exchanges, ids, bodies, strict=True):
+            exchange.reply(200, JSON, request_id, body)
+        self._count(live, "200", len(requests))
 
     def _count(self, live: LiveEndpoint, status: str, requests: int) -> None:
         self._telemetry.requests.labels("invoke", live.name, status).inc(requests)
 
-    def _read_all(self, live: LiveEndpoint, exchanges: list[Exchange]) -> list[_Request]:
+    def _read_all(self, live: LiveEndpoint, exchanges: list[Exchange], visit: Visit) -> list[_Request]:
         """Read requests; hand back those that are not of the ordinary form."""
         callers = {exchange.authorization for exchange in exchanges}
         may = {caller: self._gatekeeper.recall(caller, "predict") for caller in callers}
@@ -153,10 +184,10 @@ class ExpressLane:
                     raise ValueError
                 found.append(_read(exchange, live))
             except _NOT_ORDINARY:
-                exchange.hand_back()
+                _hand_back([exchange], visit)
         return found
 
-    def _decode(self, live: LiveEndpoint, requests: list[_Request]) -> Columns | None:
+    def _decode(self, live: LiveEndpoint, requests: list[_Request], visit: Visit) -> Columns | None:
         """Return the typed columns of requests; hand back, and leave out, those whose values do not fit."""
         try:
             return decode([row for request in requests for row in request.rows], live.signature)
@@ -168,7 +199,7 @@ class ExpressLane:
                 decode(request.rows, live.signature)
                 good.append(request)
             except _NOT_ORDINARY:
-                request.exchange.hand_back()
+                _hand_back([request.exchange], visit)
         requests[:] = good
         return decode([row for request in good for row in request.rows], live.signature) if good else None
 
@@ -311,18 +342,13 @@ def _parts(requests: list[_Request]) -> list[list[_Request]]:
     return parts
 
 
-def _send(requests: list[_Request], ids: list[str], answer: Answer) -> None:
-    documents = answer.documents(len(request.rows) for request in requests)
-    for request, request_id, document in zip(requests, ids, documents, strict=True):
-        request.exchange.reply(200, JSON, request_id, orjson.dumps(document))
-
-
-def _refuse(requests: list[_Request], ids: list[str], error: MlprodError) -> None:
-    for request, request_id in zip(requests, ids, strict=True):
+def _refuse(exchanges: Sequence[Exchange], ids: list[str], error: MlprodError) -> None:
+    for exchange, request_id in zip(exchanges, ids, strict=True):
         document = errors.problem(error, request_id)
-        request.exchange.reply(document["status"], errors.MEDIA_TYPE.encode(), request_id, errors.encode(document))
+        exchange.reply(document["status"], errors.MEDIA_TYPE.encode(), request_id, errors.encode(document))
 
 
-def _hand_back(exchanges: Sequence[Exchange]) -> None:
+def _hand_back(exchanges: Sequence[Exchange], visit: Visit) -> None:
+    visit.leave(len(exchanges))  # the routes count them anew
     for exchange in exchanges:
         exchange.hand_back()

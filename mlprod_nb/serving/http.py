@@ -11,6 +11,7 @@ from mlprod_nb.serving import errors
 from mlprod_nb.serving.bounds import BoundedProtocol
 from mlprod_nb.serving.express import ExpressLane
 from mlprod_nb.serving.identifiers import Identifiers
+from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.serving.tracing import CHOSEN, Tracing
 from mlprod_nb.settings import GatewaySettings
 
@@ -109,9 +110,18 @@ class GatewayProtocol(BoundedProtocol):
     url: bytes
 
     @classmethod
-    def bound(cls, lane: ExpressLane, settings: GatewaySettings, tracing: Tracing) -> type[GatewayProtocol]:
+    def bound(
+        cls, lane: ExpressLane, settings: GatewaySettings, tracing: Tracing, telemetry: Telemetry
+    ) -> type[GatewayProtocol]:
         """Return the protocol of one gateway: uvicorn makes its protocols without arguments of ours."""
-        parts = {"lane": lane, "settings": settings, "tracing": tracing, "identifiers": Identifiers(), "open": set()}
+        parts = {
+            "lane": lane,
+            "settings": settings,
+            "tracing": tracing,
+            "telemetry": telemetry,
+            "identifiers": Identifiers(),
+            "open": set(),
+        }
         return type(cls.__name__, (cls,), parts)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -22,6 +22,9 @@ from mlprod_nb.serving.identifiers import Identifiers
 CLIENT_CLOSED = 499
 """The status under which a request is counted whose caller hung up before it was whole; nobody receives it."""
 
+REFUSED = "mlprod.refused"
+"""Key of a request's scope: the status by which the connection has refused it while its body was awaited."""
+
 Observe = Callable[[Scope, int], None]
 
 logger = logging.getLogger(__name__)
@@ -70,7 +73,7 @@ class Problems:
             try:
                 await self._app(scope, receive, sending)
             except ClientDisconnect:
-                status = CLIENT_CLOSED
+                status = scope.get(REFUSED, CLIENT_CLOSED)
             except Exception as error:
                 document, headers = _describe(error, request_id)
                 self._note(error, document["status"])

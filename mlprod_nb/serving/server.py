@@ -33,6 +33,7 @@ from mlprod_nb.serving.routes import RouteBook
 from mlprod_nb.serving.shared_numbers import WRITE_SECONDS, SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.serving.tracing import OpenTelemetry, Traced, tracing
+from mlprod_nb.serving.turnstile import Turnstile
 from mlprod_nb.settings import Layout, Settings
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.store.gateways import GatewayRecord, WorkerRecord
@@ -71,7 +72,7 @@ def serve(process: Process, listener: socket.socket, url: str, files: Certificat
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=GatewayProtocol.bound(app.state.lane, process.settings.gateway, app.state.tracing),
+        http=GatewayProtocol.bound(app.state.lane, process.settings.gateway, app.state.tracing, app.state.telemetry),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -106,7 +107,8 @@ def create_gateway(process: Process, url: str) -> Starlette:
     telemetry.watch_queues(book.waiting_rows)
     traces = tracing(settings.gateway, process.gateway_id)
     log = LogAppender(layout.log, telemetry, settings.log, settings.endpoints, slot=member.slot if member else 0)
-    plane = DataPlane(log, telemetry, Identifiers(), tracing=traces)
+    limits = {name: each.max_requests for name, each in settings.endpoints.items() if each.max_requests}
+    plane = DataPlane(log, telemetry, Identifiers(), tracing=traces, turnstile=Turnstile(limits))
     gateway = Gateway(
         book=book,
         plane=plane,
@@ -147,7 +149,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
             store.close()
 
     app = create_app(gateway, lifespan)
-    app.state.lane, app.state.tracing = lane, traces
+    app.state.lane, app.state.tracing, app.state.telemetry = lane, traces, telemetry
     if isinstance(traces, OpenTelemetry):
         app.add_middleware(Traced, tracing=traces)
     return app

@@ -67,6 +67,15 @@ class SharedNumbers(Collector):
         else:
             self._unwritten = None
 
+    def others(self, name: str) -> dict[int, float]:
+        """Return the value of a number without labels in each other worker's file, by the worker's slot."""
+        found: dict[int, float] = {}
+        for file in self._folder.glob("*.json"):
+            if file != self._file:
+                _, _, samples = _read(file).get(name, ("", "", {}))
+                found |= {int(file.stem): value for value in samples.values()}
+        return found
+
     def collect(self) -> Iterator[Metric]:
         """Yield each metric of all workers."""
         families: dict[str, _Family] = {}

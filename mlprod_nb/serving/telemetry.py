@@ -120,6 +120,10 @@ class Telemetry:
         if self._shared is not None:
             self._shared.write(list(self._registry.collect()))
 
+    def log_states(self) -> dict[int, float]:
+        """Return what the other workers last told of ``mlprod_log_state``, by their places in the gateway."""
+        return {} if self._shared is None else self._shared.others("mlprod_log_state")
+
     def text(self) -> bytes:
         """Return every metric of all workers in Prometheus's text format."""
         if self._shared is None:

@@ -21,6 +21,7 @@ from mlprod_nb.serving import log_channel
 from mlprod_nb.serving.appending import LogAppender, LogCondition
 from mlprod_nb.serving.errors import LogUnavailable
 from mlprod_nb.serving.identifiers import Identifiers
+from mlprod_nb.serving.shared_numbers import SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.settings import EndpointSettings, LogSettings
 from tests.prediction_log.batches import feedback
@@ -111,6 +112,22 @@ class Disks:
     def __call__(self, *, synced: bool) -> CrashDisk:
         self.opened[synced] = CrashDisk(**self.options)
         return self.opened[synced]
+
+
+def test_the_worst_condition_of_all_workers_is_told_by_each(tmp_path: Path) -> None:
+    shared = [Telemetry(SharedNumbers(tmp_path / "numbers", slot)) for slot in range(2)]
+    small = Disks(room=10)  # enough for a segment's header, not for the reserve
+    good, full = LogAppender(tmp_path, shared[0], NO_RESERVE), LogAppender(tmp_path, shared[1], open_storage=small)
+    assert good.condition_of_all() == LogCondition()
+    shared[1].share()
+    assert full.condition.state == "on_reserve"
+    assert good.condition_of_all() == LogCondition("on_reserve", "worker 1 is on its reserve")
+    broken = LogAppender(tmp_path, shared[1], open_storage=Disks(fails_at=0))
+    shared[1].share()
+    assert good.condition_of_all() == LogCondition("failed", "worker 1 cannot write it")
+    assert broken.condition_of_all() == broken.condition
+    for log in (good, full, broken):
+        log.close()
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])

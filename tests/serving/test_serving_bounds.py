@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.serving import bounds
-from tests.serving.workshop import make_workshop, on_a_socket
+from tests.serving.workshop import make_workshop, on_a_socket, until
 
 PATH = "/endpoints/flights/invocations"
 BODY = b'{"inputs": {"distance": [1], "carrier": ["AA"]}}'
@@ -197,3 +198,28 @@ def test_large_bodies_and_many_requests_on_one_connection_are_within_the_bounds(
         headers = {"Authorization": f"Bearer {gateway[2]}", "Content-Type": "application/json"}
         for _ in range(200):
             assert client.post(PATH, content=BODY, headers=headers).status_code == 200
+
+
+def test_refusals_are_counted_once_each_with_their_status(
+    tmp_path: Path, serving_bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_PIECES", 1000)
+    shop = make_workshop(tmp_path / "workspace", serving_bundles, f"[gateway]\nmax_body_bytes = {MOST_BODY}\n")
+    with on_a_socket(shop) as (url, app):
+        address = httpx.URL(url)
+        gateway = (address.host, address.port or 0, shop.token("caller"))
+        assert exchange(gateway, b"GET / HTTP/1.1\r\nX-Long: ", *[b"a" * 100_000] * 10)[0] == 431
+        assert exchange(gateway, b"nonsense\r\n\r\n")[0] == 400
+        request = head(gateway[2], "Transfer-Encoding: chunked", length=None)
+        assert exchange(gateway, request, chunked(*[b" "] * 1001))[0] == 413
+
+        def counted() -> dict[str, float]:
+            (family,) = app.state.telemetry.requests.collect()
+            samples = [each for each in family.samples if each.name.endswith("_total")]
+            found = dict.fromkeys(("400", "413", "431", "499"), 0.0)
+            for sample in samples:
+                if sample.labels["status"] in found:
+                    found[sample.labels["status"]] += sample.value
+            return found
+
+        until(lambda: counted() == {"400": 1, "413": 1, "431": 1, "499": 0})

@@ -14,6 +14,7 @@ import pytest
 
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
+from mlprod_nb.serving.dataplane import Answer, DataPlane
 from mlprod_nb.serving.express import ExpressLane
 from tests.serving.workshop import Workshop, make_workshop, on_a_socket, row
 
@@ -240,3 +241,24 @@ def _reply(reader: Any) -> tuple[int, dict[str, Any]]:
             length = int(value)
     document: dict[str, Any] = orjson.loads(reader.read(length))
     return status, document
+
+
+@pytest.mark.parametrize(("part", "status"), [("_observe", 200), ("_begin_shadows", 200), ("documents", 500)])
+def test_what_fails_after_the_log_took_the_rows_is_neither_asked_nor_logged_again(
+    served: tuple[Workshop, httpx.Client, CountingLane], monkeypatch: pytest.MonkeyPatch, part: str, status: int
+) -> None:
+    shop, client, lane = served
+    shadows = (shop.variant("challenger", version=2),)
+    assert shop.outcome(shop.propose("flights", shop.variant("champion"), shadows=shadows)).outcome == "active"
+    body = split([1.0, "AA"])
+    assert ask(client, "flights", body).status_code == 200  # its token is known now
+    log = PredictionLog(shop.layout.log)
+    before = log.pin("flights").rows
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Answer if part == "documents" else DataPlane, part, fail)
+    assert ask(client, "flights", body).status_code == status
+    assert lane.answered == 1
+    assert log.pin("flights").rows == before + 1

@@ -19,6 +19,7 @@ from mlprod_nb.errors import Refused
 from mlprod_nb.serving import http, listening
 from mlprod_nb.serving.express import ExpressLane
 from mlprod_nb.serving.http import GatewayProtocol
+from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.serving.tracing import NoTracing
 from mlprod_nb.settings import GatewaySettings, Layout
 from tests.serving.workshop import until
@@ -32,7 +33,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     monkeypatch.setattr(http, "LOOK_SECONDS", 0.05)
     app = Starlette(routes=[Route("/", lambda request: PlainTextResponse("hello"))])
     lane = cast(ExpressLane, None)  # a GET never meets it
-    protocol = GatewayProtocol.bound(lane, GatewaySettings(), NoTracing())
+    protocol = GatewayProtocol.bound(lane, GatewaySettings(), NoTracing(), Telemetry())
     running = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", log_config=None, lifespan="off"))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],))

@@ -256,7 +256,7 @@ def on_a_socket(shop: Workshop) -> Iterator[tuple[str, Starlette]]:
     """Run a gateway in a thread of this process, on a port of the loopback; give its URL and its application."""
     settings = load(shop.root)
     app = create_gateway(Process(shop.layout, settings, uuid.uuid4().hex, utc_now), "http://gateway")
-    protocol = GatewayProtocol.bound(app.state.lane, settings.gateway, app.state.tracing)
+    protocol = GatewayProtocol.bound(app.state.lane, settings.gateway, app.state.tracing, app.state.telemetry)
     server = uvicorn.Server(uvicorn.Config(app, http=protocol, loop="uvloop", ws="none", log_config=None))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([listener],))

@@ -1,0 +1,82 @@
+"""How many requests of one endpoint may be under way at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from mlprod_nb.serving.errors import TooManyRequests
+
+
+class Visit:
+    """Requests of one endpoint that are under way together.
+
+    Args:
+        turnstile: Where they went in.
+        endpoint: Their endpoint.
+        requests: How many.
+    """
+
+    def __init__(self, turnstile: Turnstile, endpoint: str, requests: int) -> None:
+        self._turnstile = turnstile
+        self._endpoint = endpoint
+        self.requests = requests
+
+    def leave(self, requests: int) -> None:
+        """Let some of them out."""
+        self.requests -= requests
+        self._turnstile.let_out(self._endpoint, requests)
+
+    def end(self) -> None:
+        """Let out who is still there."""
+        self.leave(self.requests)
+
+
+class Turnstile:
+    """Counts the requests that are under way in one gateway worker, and keeps out who is too many.
+
+    Guarantee: no more requests of an endpoint are under way than its limit, by whichever lane they came; who is kept
+    out learns it at once.
+
+    Args:
+        limits: The most requests of endpoints that have a limit.
+    """
+
+    def __init__(self, limits: Mapping[str, int] | None = None) -> None:
+        self._limits = limits or {}
+        self._inside: Counter[str] = Counter()
+
+    def let_in(self, endpoint: str, requests: int) -> Visit:
+        """Let in as many of some requests as there is room for."""
+        if endpoint in self._limits:
+            requests = min(requests, self._limits[endpoint] - self._inside[endpoint])
+            self._inside[endpoint] += requests
+        return Visit(self, endpoint, requests)
+
+    def let_out(self, endpoint: str, requests: int) -> None:
+        """Let requests out; :class:`Visit` knows how many there are."""
+        if endpoint in self._limits:
+            self._inside[endpoint] -= requests
+
+    @contextmanager
+    def one(self, endpoint: str) -> Iterator[None]:
+        """Let one request in and, at the end, out.
+
+        Raises:
+            TooManyRequests: There is no room for it.
+        """
+        visit = self.let_in(endpoint, 1)
+        if not visit.requests:
+            raise full(endpoint)
+        try:
+            yield
+        finally:
+            visit.end()
+
+
+def full(endpoint: str) -> TooManyRequests:
+    """Return what a request is told that is kept out."""
+    return TooManyRequests(
+        f"as many requests of endpoint {endpoint!r} are under way as may be.", hint="Try again in a moment."
+    )
