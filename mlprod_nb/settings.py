@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from mlprod_nb.errors import NotFound, UsageError, nearest
 
@@ -85,6 +85,23 @@ class LogSettings(_Table):
     )
 
 
+class AlertSettings(_Table):
+    """``[alerts]``: whom alerts are sent to."""
+
+    urls: tuple[SecretStr, ...] = Field(
+        (),
+        description="apprise's addresses. They hold secrets: rather set MLPROD_ALERTS__URLS, with spaces between them,"
+        " or write them into .mlprod/secrets/alerts.urls, one a line.",
+    )
+    timeout_seconds: float = Field(10.0, gt=0, le=120, description="Time that a message has to arrive.")
+    pages: str = Field("", description="Address at which the workspace's directory is served, for links to reports.")
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return value.split() if isinstance(value, str) else value
+
+
 class MonitorSettings(_Table):
     """``[endpoints.NAME.monitor]``: how an endpoint is watched, and what is done when something is wrong."""
 
@@ -120,6 +137,7 @@ class Settings(_Table):
     reports: ReportSettings = ReportSettings()
     model_worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
+    alerts: AlertSettings = AlertSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         VerifyLogResult,
         WhoServedResult,
     )
+    from mlprod_nb.lifecycle.notifying import TestSent
     from mlprod_nb.lifecycle.register import ModelsResult, RegisterResult
     from mlprod_nb.lifecycle.reporting import ApprovalResult
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved
@@ -552,6 +553,16 @@ class Workspace:
         from mlprod_nb.lifecycle import alerts
 
         return alerts.snooze(self.context, alert, until=until, reason=reason)
+
+    def alerts_test(self) -> TestSent:
+        """Send a test message to every address that alerts go to, and say where it arrived.
+
+        Examples:
+            mlprod alerts test
+        """
+        from mlprod_nb.lifecycle import notifying
+
+        return notifying.test(self.context)
 
     # -- schedule -------------------------------------------------------------------------------------------------
 

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
+from sqlalchemy.engine import Connection
+
 from mlprod_nb.clock import parse_deadline
 from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.lifecycle import notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.watch import Window
 from mlprod_nb.results import AlertChange, Cause, Result, Verdict, counted
-from mlprod_nb.store import alerts
+from mlprod_nb.store import alerts, notices
 from mlprod_nb.store.alerts import Alert, Hold, HoldKind, NewAlert
 
 if TYPE_CHECKING:
@@ -73,7 +76,7 @@ class AlertRow:
         causes: What is wrong, or was.
         sentence: The verdict in words.
         raised_at: When it was raised.
-        note: Who acknowledged or snoozed it, until when and why; or when it recovered.
+        note: Who acknowledged or snoozed it, until when and why; when it recovered; where it could not be sent.
         next: The exact line to run next.
         report: The report's digest, its first characters.
     """
@@ -169,10 +172,14 @@ def settle(context: Context, look: Look) -> tuple[AlertChange, ...]:
         known = alerts.open_causes(connection, look.endpoint)
         gone = [cause for cause in known if look.gone(cause)]
         for number in alerts.recover(connection, look.endpoint, gone, now=context.clock()):
+            notices.add(connection, number, "recovered", now=context.clock(), detail=look.verdict.sentence)
             context.audit(connection, "alert recovered", f"alert {number}", look.verdict.sentence)
         raised = alerts.add(connection, said, look.wrong(_grades(context, look.endpoint)), now=context.clock())
         if raised is not None:
+            notices.add(connection, raised, "raised", now=context.clock())
             context.audit(connection, "alert", f"alert {raised}", f"{look.endpoint}: {look.verdict.sentence}")
+        _remind(connection, look.endpoint, context.clock())
+    notifying.deliver(context)
     return changes
 
 
@@ -195,7 +202,8 @@ def list_alerts(context: Context, endpoint: str, *, every: bool = False) -> Aler
     """List alerts: those that are not over, or every one."""
     with context.store.read() as connection:
         found = alerts.list_alerts(connection, endpoint=endpoint, only_open=not every)
-    return AlertsResult(tuple(_row(alert, context.clock()) for alert in found))
+    lost = notifying.unsent(context)
+    return AlertsResult(tuple(_row(alert, context.clock(), lost.get(alert.id, "")) for alert in found))
 
 
 def acknowledge(context: Context, alert: int, *, until: str, reason: str) -> HoldResult:
@@ -223,6 +231,14 @@ def _hold(context: Context, alert: int, kind: HoldKind, until: str, reason: str)
     return HoldResult(alert, found.said.endpoint, kind, given.actor, given.reason, end)
 
 
+def _remind(connection: Connection, endpoint: str, now: datetime) -> None:
+    """Tell once more of alerts whose snooze has ended."""
+    for alert in alerts.list_alerts(connection, endpoint=endpoint, only_open=True):
+        end = alert.hold.until if alert.hold and alert.hold.kind == "snoozed" else None
+        if end is not None and end <= now and not notices.told_since(connection, alert.id, "still open", end):
+            notices.add(connection, alert.id, "still open", now=now)
+
+
 def _grades(context: Context, endpoint: str) -> tuple[str, ...]:
     """Return the grades that raise an alert."""
     return _GRAVE[context.settings.endpoint(endpoint).monitor.alert_on]
@@ -232,10 +248,11 @@ def _next(look: Look) -> str:
     return look.verdict.action or f"%mlprod monitor {look.endpoint}"
 
 
-def _row(alert: Alert, now: datetime) -> AlertRow:
+def _row(alert: Alert, now: datetime, lost: str) -> AlertRow:
     said, state, over = alert.said, alert.state(now), alert.recovered_at
     causes = ", ".join(alert.open_causes or (cause for cause, _ in alert.causes))
     note = f"recovered at {over:%Y-%m-%d %H:%M}" if over else str(alert.hold) if state != "open" else ""
+    note = "; ".join(filter(None, (note, f"not sent: {lost}" if lost else "")))
     return AlertRow(
         alert.id,
         said.endpoint,

@@ -111,7 +111,7 @@ class AlertStatus:
         status: alarm or warn.
         state: open, acknowledged or snoozed.
         sentence: Its verdict in words.
-        note: Who acknowledged or snoozed it, until when and why.
+        note: Who acknowledged or snoozed it, until when and why; where it could not be sent.
         raised_at: When it was raised.
     """
 
@@ -240,6 +240,7 @@ def _verdict(
     waiting = next((alert for alert in alerts if alert.state == "open"), None)
     if waiting:
         sentence = f"alert {waiting.alert} of {waiting.endpoint!r} is open: {waiting.sentence}"
+        sentence += f" ({waiting.note})" if waiting.note else ""
         return Verdict("warn", sentence, f"%mlprod alerts acknowledge {waiting.alert}")
     latest: dict[tuple[str, str], ReportRow] = {}
     for report in reports:

@@ -249,3 +249,17 @@ alert_holds = sa.Table(
     sa.Column("at", Moment, nullable=False),
     sa.Column("until", Moment, nullable=True),
 )
+alert_notices = sa.Table(
+    "alert_notices",
+    metadata,
+    _id(),
+    sa.Column("alert_id", sa.Integer, sa.ForeignKey("alerts.id"), nullable=False, index=True),
+    sa.Column("event", sa.String(20), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("claimed_at", Moment, nullable=True),
+    sa.Column("arrived", sa.JSON, nullable=False),
+    sa.Column("problem", sa.Text, nullable=False),
+)
