@@ -1,10 +1,10 @@
-"""Columns that cost less than a list: one value in every row, and many columns of numbers in one array."""
+"""Columns that cost less than a list: one value in every row, texts of one length, many columns in one array."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,42 @@ class Repeated(Sequence[T]):
         if not -self._count <= at < self._count:
             raise IndexError(at)
         return self.value
+
+
+class Texts(Sequence[str]):
+    """Texts of one length that stand one after the other in one text.
+
+    Args:
+        text: All of them.
+        count: How many.
+    """
+
+    __slots__ = ("_count", "text", "width")
+
+    def __init__(self, text: str, count: int) -> None:
+        self.text = text
+        self.width = len(text) // count if count else 0
+        self._count = count
+
+    def __len__(self) -> int:
+        """Return how many."""
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield each."""
+        text, width = self.text, self.width
+        return iter([text[at : at + width] for at in range(0, len(text), width)] if width else [""] * self._count)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        """Return one, or some."""
+        if isinstance(at, slice):
+            return list(self)[at]
+        begin = range(self._count)[at] * self.width
+        return self.text[begin : begin + self.width]
 
 
 class Block(Mapping[str, NDArray[np.float64]]):
@@ -116,4 +152,6 @@ def join(parts: Sequence[Sequence[T]]) -> Sequence[T]:
         return first
     if isinstance(first, Repeated) and all(isinstance(part, Repeated) and part.value == first.value for part in parts):
         return Repeated(first.value, sum(map(len, parts)))
+    if isinstance(first, Texts) and all(isinstance(part, Texts) and part.width == first.width for part in parts):
+        return cast("Sequence[T]", Texts("".join(cast("Texts", part).text for part in parts), sum(map(len, parts))))
     return list(chain.from_iterable(parts))

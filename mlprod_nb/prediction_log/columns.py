@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.columns import Repeated
+from mlprod_nb.columns import Repeated, Texts
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.prediction_log.arrow_ipc import Buffer, Encoded, Kind, encode
 
@@ -58,6 +58,9 @@ def strings(values: Sequence[Any] | NDArray[Any]) -> Encoded:
     if isinstance(values, Repeated):
         make = _kept_text if len(values) <= _MOST_KEPT_ROWS else _repeated_text
         return make(values.value, len(values))
+    if isinstance(values, Texts) and values.text.isascii() and len(values.text) < _MOST_TEXT:
+        offsets = np.arange(len(values) + 1, dtype="<i4") * np.int32(values.width)
+        return _encoded("string", None, offsets, values.text.encode())
     texts = values.tolist() if isinstance(values, np.ndarray) else values
     missing = _nones(texts)
     if missing is not None:
@@ -65,10 +68,10 @@ def strings(values: Sequence[Any] | NDArray[Any]) -> Encoded:
     joined = "".join(texts)
     parts: Sequence[str | bytes] = texts if joined.isascii() else [text.encode() for text in texts]
     try:
-        offsets = array("i", accumulate(map(len, parts), initial=0))
+        ends = array("i", accumulate(map(len, parts), initial=0))
     except OverflowError:
         raise InvalidInput(_TOO_MUCH_TEXT) from None
-    return _encoded("string", missing, offsets, joined.encode())
+    return _encoded("string", missing, ends, joined.encode())
 
 
 def moments(values: Sequence[datetime]) -> Encoded:

@@ -217,7 +217,7 @@ class DataPlane:
             event_time=rows.event_time,
             received_at=Repeated(rows.received_at, count),
             latency_ms=Repeated(1000 * (self.monotonic() - rows.began), count),
-            prediction=Repeated(None, count) if labels is None else [str(label) for label in labels],
+            prediction=Repeated(None, count) if labels is None else _texts(labels),
             score=scores.scores,
             inputs=rows.columns,
         )
@@ -273,6 +273,14 @@ class DataPlane:
             logger.warning("endpoint %s: shadow %s: %s", live.name, variant.name, error)
         else:
             self._telemetry.rows.labels(live.name, variant.name, "true").inc(rows.count)
+
+
+def _texts(labels: Sequence[Any]) -> list[str]:
+    """Return labels as text."""
+    if len(set(map(type, labels))) > 1:  # equal ones may be written differently
+        return [str(label) for label in labels]
+    known = {label: str(label) for label in set(labels)}
+    return [known[label] for label in labels]
 
 
 def _variants(live: LiveEndpoint, chosen: NDArray[np.intp], met: list[int]) -> Sequence[Variant]:

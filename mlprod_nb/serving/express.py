@@ -10,26 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain
-from operator import itemgetter
 from typing import Any, Protocol
 
-import numpy as np
 import orjson
 
 from mlprod_nb.clock import Clock
-from mlprod_nb.columns import Block, Columns, Repeated, join
+from mlprod_nb.columns import Columns, Repeated, Texts, join
 from mlprod_nb.errors import ExecutionFailed, MlprodError
-from mlprod_nb.registry.bundles import Signature
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.auth import Gatekeeper
-from mlprod_nb.serving.columns import INEXACT, typed
 from mlprod_nb.serving.dataplane import Answer, DataPlane
 from mlprod_nb.serving.errors import LogUnavailable, ModelUnavailable
-from mlprod_nb.serving.protocols import strict
+from mlprod_nb.serving.ordinary import NOT_ORDINARY, Reader, Table
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Rows, read_units
 from mlprod_nb.serving.telemetry import Telemetry
@@ -37,11 +32,7 @@ from mlprod_nb.serving.turnstile import Visit, full
 
 JSON = b"application/json"
 _PREFIX, _SUFFIX = b"/endpoints/", b"/invocations"
-_NUMBERS = frozenset((float, int))
-_NESTED = frozenset((dict, list))
 _MOST_ROWS = 4096
-# JSONDecodeError is a ValueError.
-_NOT_ORDINARY = (MlprodError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +53,12 @@ class Exchange(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Request:
     exchange: Exchange
-    rows: Sequence[Sequence[Any]]
+    table: Table
     units: Sequence[str | None]
+
+    @property
+    def rows(self) -> Sequence[Sequence[Any]]:
+        return self.table.rows
 
 
 class ExpressLane:
@@ -85,6 +80,7 @@ class ExpressLane:
         self._gatekeeper = gatekeeper
         self._telemetry = telemetry
         self._clock = clock
+        self._readers: dict[str, Reader] = {}
         self._waiting: dict[str, list[Exchange]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -155,7 +151,7 @@ class ExpressLane:
         else:
             self._send(live, requests, ids, answer)
 
-    def _send(self, live: LiveEndpoint, requests: list[_Request], ids: list[str], answer: Answer) -> None:
+    def _send(self, live: LiveEndpoint, requests: list[_Request], ids: Sequence[str], answer: Answer) -> None:
         """Reply to requests whose rows are in the log: what cannot be written down is refused, not asked anew."""
         exchanges = [request.exchange for request in requests]
         try:
@@ -182,33 +178,41 @@ class ExpressLane:
             try:
                 if not may[exchange.authorization]:
                     raise ValueError
-                found.append(_read(exchange, live))
-            except _NOT_ORDINARY:
+                found.append(_read(exchange, live, self._reader(live)))
+            except NOT_ORDINARY:
                 _hand_back([exchange], visit)
         return found
 
+    def _reader(self, live: LiveEndpoint) -> Reader:
+        reader = self._readers.get(live.name)
+        if reader is None or reader.signature is not live.signature:
+            self._readers[live.name] = reader = Reader(live.signature)
+        return reader
+
     def _decode(self, live: LiveEndpoint, requests: list[_Request], visit: Visit) -> Columns | None:
         """Return the typed columns of requests; hand back, and leave out, those whose values do not fit."""
+        reader = self._reader(live)
         try:
-            return decode([row for request in requests for row in request.rows], live.signature)
-        except _NOT_ORDINARY:
+            return reader.decode([request.table for request in requests])
+        except NOT_ORDINARY:
             pass
         good = []
         for request in requests:
             try:
-                decode(request.rows, live.signature)
+                reader.decode([request.table])
                 good.append(request)
-            except _NOT_ORDINARY:
+            except NOT_ORDINARY:
                 _hand_back([request.exchange], visit)
         requests[:] = good
-        return decode([row for request in good for row in request.rows], live.signature) if good else None
+        return reader.decode([request.table for request in good]) if good else None
 
-    def _rows(self, requests: list[_Request], columns: Columns, ids: list[str], began: float) -> Rows:
+    def _rows(self, requests: list[_Request], columns: Columns, ids: Sequence[str], began: float) -> Rows:
         now = self._clock()
         count = sum(len(request.rows) for request in requests)
         request_ids: Sequence[str] = ids
         if count > len(requests):
-            request_ids = [name for name, request in zip(ids, requests, strict=True) for _ in request.rows]
+            each = (len(request.rows) * name for name, request in zip(ids, requests, strict=True))
+            request_ids = Texts("".join(each), count)
         return Rows(
             count=count,
             columns=columns,
@@ -221,112 +225,13 @@ class ExpressLane:
         )
 
 
-def _read(exchange: Exchange, live: LiveEndpoint) -> _Request:
-    rows, units = read_rows(exchange.body, live.signature)
+def _read(exchange: Exchange, live: LiveEndpoint, reader: Reader) -> _Request:
+    table = reader.read(exchange.body)
+    units = table.units
     if units is None and live.spec.unit in live.signature.names:
         place = live.signature.names.index(live.spec.unit)
-        units = [row[place] for row in rows]
-    return _Request(exchange, rows, read_units(units, len(rows)))
-
-
-def read_rows(body: bytes | bytearray, signature: Signature) -> tuple[Sequence[Sequence[Any]], Sequence[Any] | None]:
-    """Read an ordinary request.
-
-    Returns:
-        The rows, each with one value a column of the signature, in its order and not yet checked; and the units.
-
-    Raises:
-        JSONDecodeError: The body is not JSON.
-        ValueError: The request is not of the ordinary form.
-        KeyError: A column is missing.
-        TypeError: A part is of another type.
-    """
-    data = orjson.loads(body)
-    names = len(data)
-    units = data.pop("units", None)
-    ((key, content),) = data.items()
-    rows = _READERS[key](content, signature)
-    if not rows or (units is not None and (type(units) is not list or len(units) != len(rows))):
-        raise ValueError
-    if type(content) is dict:
-        names += len(content)
-    elif type(content[0]) is dict:
-        names += len(rows) * len(signature.names)
-    if not strict.plain(body, names):
-        raise ValueError
-    return rows, units
-
-
-def decode(rows: Sequence[Sequence[Any]], signature: Signature) -> Columns:
-    """Return the typed columns of rows; see :func:`mlprod_nb.serving.columns.typed`.
-
-    Raises:
-        InvalidInput: A value does not fit.
-    """
-    names = signature.names
-    if signature.only_numbers:
-        kinds = set(map(type, chain.from_iterable(rows)))
-        if kinds <= _NUMBERS:
-            matrix = np.array(rows, dtype=np.float64).T
-            if np.isfinite(matrix).all() and (int not in kinds or (np.abs(matrix) < INEXACT).all()):
-                return Block(names, np.ascontiguousarray(matrix))
-    return typed(dict(zip(names, zip(*rows, strict=True), strict=True)), len(rows), signature)
-
-
-def _split(content: Any, signature: Signature) -> Sequence[Sequence[Any]]:
-    rows, columns = content["data"], content["columns"]
-    if len(content) > 2 + ("index" in content) or not _NESTED.isdisjoint(map(type, content.get("index", ()))):
-        raise ValueError
-    if tuple(columns) == signature.names:
-        return _positional(rows, signature)
-    place = {name: number for number, name in enumerate(columns)}
-    if len(place) != len(signature.names) or len(columns) != len(place):
-        raise ValueError
-    order = [place[name] for name in signature.names]
-    return [[row[number] for number in order] for row in _of_width(rows, len(order))]
-
-
-def _positional(rows: Any, signature: Signature) -> Sequence[Sequence[Any]]:
-    return _of_width(rows, len(signature.names))
-
-
-def _of_width(rows: Any, width: int) -> Sequence[Sequence[Any]]:
-    if type(rows) is not list:
-        raise ValueError
-    for row in rows:
-        if type(row) is not list or len(row) != width:
-            raise ValueError
-    return rows
-
-
-def _records(rows: Any, signature: Signature) -> Sequence[Sequence[Any]]:
-    names = signature.names
-    if len(names) == 1 or type(rows) is not list or any(len(row) != len(names) for row in rows):
-        raise ValueError
-    return list(map(itemgetter(*names), rows))
-
-
-def _either(rows: Any, signature: Signature) -> Sequence[Sequence[Any]]:
-    return _records(rows, signature) if rows and type(rows[0]) is dict else _positional(rows, signature)
-
-
-def _columns(content: Any, signature: Signature) -> Sequence[Sequence[Any]]:
-    if type(content) is not dict:
-        return _positional(content, signature)
-    if len(content) != len(signature.names):
-        raise ValueError
-    columns = [content[name] for name in signature.names]
-    if any(type(values) is not list for values in columns):
-        raise ValueError
-    return list(zip(*columns, strict=True))
-
-
-_READERS: dict[str, Callable[[Any, Signature], Sequence[Sequence[Any]]]] = {
-    "dataframe_split": _split,
-    "dataframe_records": _records,
-    "instances": _either,
-    "inputs": _columns,
-}
+        units = [row[place] for row in table.rows]
+    return _Request(exchange, table, read_units(units, len(table.rows)))
 
 
 def _parts(requests: list[_Request]) -> list[list[_Request]]:
@@ -342,7 +247,7 @@ def _parts(requests: list[_Request]) -> list[list[_Request]]:
     return parts
 
 
-def _refuse(exchanges: Sequence[Exchange], ids: list[str], error: MlprodError) -> None:
+def _refuse(exchanges: Sequence[Exchange], ids: Sequence[str], error: MlprodError) -> None:
     for exchange, request_id in zip(exchanges, ids, strict=True):
         document = errors.problem(error, request_id)
         exchange.reply(document["status"], errors.MEDIA_TYPE.encode(), request_id, errors.encode(document))

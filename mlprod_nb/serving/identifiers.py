@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+
+from mlprod_nb.columns import Texts
 
 _HEX = "0123456789abcdef"
 _LENGTH = 36
@@ -43,7 +45,7 @@ class Identifiers:
         """Return one identifier."""
         return self.take(1)[0]
 
-    def take(self, count: int) -> list[str]:
+    def take(self, count: int) -> Sequence[str]:
         """Return ``count`` identifiers, each greater than every one before it."""
         first = self._reserve(count)
         random = self._random_bytes(8 * count)
@@ -93,7 +95,7 @@ def _few(first: int, count: int, random: bytes) -> list[str]:
     return made
 
 
-def _many(first: int, count: int, random: bytes) -> list[str]:
+def _many(first: int, count: int, random: bytes) -> Texts:
     """Do what :func:`_few` does, at 0.2 µs each instead of 0.6, for 15 µs more."""
     moments = np.arange(first, first + count, dtype=np.uint64)
     raw = np.empty((count, 2), dtype=">u8")
@@ -101,5 +103,4 @@ def _many(first: int, count: int, random: bytes) -> list[str]:
     raw[:, 1] = (np.frombuffer(random, dtype=">u8") & _U64((1 << 62) - 1)) | _U64(1 << 63)
     written = np.full((count, _LENGTH), ord("-"), dtype=np.uint8)
     written[:, _DIGITS] = np.frombuffer(raw.tobytes().hex().encode(), dtype=np.uint8).reshape(count, 32)
-    text = written.tobytes().decode()
-    return [text[at : at + _LENGTH] for at in range(0, _LENGTH * count, _LENGTH)]
+    return Texts(written.tobytes().decode(), count)

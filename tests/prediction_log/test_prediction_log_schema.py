@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlprod_nb.columns import Texts
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PREDICTION_FIELDS, decode
 from mlprod_nb.prediction_log.framing import MAGIC, Record, scan
@@ -180,3 +181,12 @@ def test_a_model_without_inputs_can_be_logged() -> None:
 def test_batches_have_the_columns_of_their_schemas() -> None:
     assert [*PREDICTION_FIELDS.names, "inputs"] == list(PredictionBatch.__dataclass_fields__)
     assert FEEDBACK_FIELDS.names == list(FeedbackBatch.__dataclass_fields__)
+
+
+def test_texts_of_one_length_are_kept_as_a_list_of_them_is() -> None:
+    for texts in (["ab", "cd", "ef"], ["", ""], ["é1", "ü2"]):
+        joined = Texts("".join(texts), len(texts))
+        assert list(joined) == texts
+        batch = predictions(["1"] * len(texts), request_id=texts)
+        same = replace(batch, request_id=joined)
+        assert encode_predictions(same) == encode_predictions(batch)

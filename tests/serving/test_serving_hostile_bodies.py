@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.registry.bundles import Column, Signature
-from mlprod_nb.serving import express
+from mlprod_nb.serving import ordinary
 from mlprod_nb.serving.columns import typed
 from mlprod_nb.serving.errors import status_of
 from mlprod_nb.serving.identifiers import Identifiers
@@ -100,10 +100,11 @@ def test_any_json_is_read_or_told_and_both_lanes_read_the_same(body: Any) -> Non
     except MlprodError as error:
         must_be_told(error)
         scoring = None
-    with suppress(*express._NOT_ORDINARY):
-        rows, units = express.read_rows(text, SIGNATURE)
-        columns = express.decode(rows, SIGNATURE)
-        read_units(units, len(rows))
+    reader = ordinary.Reader(SIGNATURE)
+    with suppress(*ordinary.NOT_ORDINARY):
+        table = reader.read(text)
+        columns = reader.decode([table])
+        read_units(table.units, len(table.rows))
         assert scoring is not None, "the express lane takes what the routes refuse"
         expected = typed(scoring.columns, scoring.rows, SIGNATURE)
         assert {name: repr(list(columns[name])) for name in columns} == {

@@ -37,7 +37,10 @@ def test_many_at_once_are_written_as_one_by_one() -> None:
         identifiers = Identifiers(lambda: clock_ns, lambda count: bits[(at := next(taken)) : at + count])
         yield from (identifiers.new() for _ in range(256))
 
-    assert Identifiers(lambda: clock_ns, lambda count: bits[:count]).take(256) == list(one_after_the_other())
+    made = Identifiers(lambda: clock_ns, lambda count: bits[:count]).take(256)
+    assert list(made) == list(one_after_the_other())
+    assert [made[at] for at in (0, 17, -1)] == [list(made)[at] for at in (0, 17, -1)]
+    assert made[3:5] == list(made)[3:5]
 
 
 def test_identifiers_grow_while_the_clock_stands_still_or_steps_back() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlprod_nb.registry.bundles import Column, Signature
 from mlprod_nb.serving.errors import MalformedRequest, problem
-from mlprod_nb.serving.express import read_rows
+from mlprod_nb.serving.ordinary import Reader
 from mlprod_nb.serving.protocols import strict
 
 SIGNATURE = Signature((Column("distance", "double", nullable=False), Column("carrier", "string", nullable=False)))
@@ -119,12 +119,12 @@ def test_the_express_lane_takes_nothing_that_the_strict_reader_refuses(text: str
     with pytest.raises(MalformedRequest):
         strict.loads(text.encode())
     with pytest.raises(ValueError, match=r"^$"):
-        read_rows(text.encode(), SIGNATURE)
+        Reader(SIGNATURE).read(text.encode())
 
 
 def test_the_express_lane_takes_texts_with_colons_and_long_fractions() -> None:
     text = orjson.dumps(
         {"units": ["a:b"], "dataframe_records": [{"distance": 0.00012345678901234567, "carrier": "A:"}]}
     )
-    rows, units = read_rows(text, SIGNATURE)
-    assert (list(rows), units) == ([(0.00012345678901234567, "A:")], ["a:b"])
+    table = Reader(SIGNATURE).read(text)
+    assert (list(table.rows), table.units) == ([(0.00012345678901234567, "A:")], ["a:b"])

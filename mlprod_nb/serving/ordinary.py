@@ -1,0 +1,191 @@
+"""Requests of the ordinary form: JSON in one of MLflow's formats, and at most units beside.
+
+Bodies of one client differ in their numbers only. So what is left of a body without the characters of numbers, its
+*skeleton*, is remembered once such a body was looked at value by value: one that has the same skeleton and the same
+texts in their places has no other texts, no ``true`` and no ``null``, and no name twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import orjson
+
+from mlprod_nb.columns import Block, Columns
+from mlprod_nb.errors import MlprodError
+from mlprod_nb.registry.bundles import Signature
+from mlprod_nb.serving.columns import INEXACT, typed
+from mlprod_nb.serving.protocols import strict
+
+# JSONDecodeError is a ValueError.
+NOT_ORDINARY = (MlprodError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+"""What reading raises where a request is not of the ordinary form, or does not fit."""
+
+_NUMBERS = frozenset((float, int))
+_NESTED = frozenset((dict, list))
+_VARIES = b"0123456789.,-+eE[] \t\r\n"
+_MOST_SKELETONS = 64
+_MOST_TRIES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What an ordinary request holds.
+
+    Attributes:
+        rows: One value a column of the signature, in its order and not yet checked.
+        units: The units, not yet checked; ``None`` where there are none.
+        body: The request's body.
+        names: How many names the objects of the body have.
+        only_numbers: Whether the body's skeleton shows that every value is a number; how large is not known yet.
+    """
+
+    rows: Sequence[Sequence[Any]]
+    units: Sequence[Any] | None
+    body: bytes | bytearray
+    names: int
+    only_numbers: bool
+
+
+class Reader:
+    """Reads the ordinary requests of one signature.
+
+    Args:
+        signature: What the endpoint takes.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self._columns = list(signature.names)
+        self._skeletons: set[bytes] = set()
+        self._tries = _MOST_TRIES if signature.only_numbers else 0
+
+    def read(self, body: bytes | bytearray) -> Table:
+        """Read a request.
+
+        Raises:
+            JSONDecodeError: The body is not JSON.
+            ValueError: The request is not of the ordinary form.
+            KeyError: A column is missing.
+            TypeError: A part is of another type.
+        """
+        data = orjson.loads(body)
+        names = len(data)
+        units = data.pop("units", None)
+        ((key, content),) = data.items()
+        rows = _READERS[key](content, self.signature)
+        if not rows or (units is not None and (type(units) is not list or len(units) != len(rows))):
+            raise ValueError
+        if type(content) is dict:
+            names += len(content)
+        elif type(content[0]) is dict:
+            names += len(rows) * len(self.signature.names)
+        texts = self._texts(names, content, rows)
+        skeleton = bytes(body.translate(None, _VARIES)) if texts else b""
+        if skeleton in self._skeletons:
+            return Table(rows, units, body, names, only_numbers=True)
+        if not strict.plain(body, names):
+            raise ValueError
+        only_numbers = bool(texts) and body.count(b'"') == 2 * texts and _kinds(rows) <= _NUMBERS
+        if only_numbers and len(self._skeletons) < _MOST_SKELETONS:
+            self._skeletons.add(skeleton)
+        return Table(rows, units, body, names, only_numbers)
+
+    def decode(self, tables: Sequence[Table]) -> Columns:
+        """Return the typed columns of tables, one after the other; see :func:`mlprod_nb.serving.columns.typed`.
+
+        Raises:
+            InvalidInput: A value does not fit.
+            ValueError: A table is not of the ordinary form.
+        """
+        rows = tables[0].rows if len(tables) == 1 else [row for table in tables for row in table.rows]
+        names = self.signature.names
+        if all(table.only_numbers for table in tables):
+            matrix = np.array(rows, dtype=np.float64)
+            # A number of so many digits that it was rounded is as large, too, and so is none that is not finite.
+            if matrix.ndim == 2 and (np.abs(matrix) < INEXACT).all():
+                return Block(names, np.ascontiguousarray(matrix.T))
+            if not all(strict.plain(table.body, table.names) for table in tables):
+                raise ValueError
+        if self.signature.only_numbers:
+            kinds = _kinds(rows)
+            if kinds <= _NUMBERS:
+                matrix = np.array(rows, dtype=np.float64)
+                if np.isfinite(matrix).all() and (int not in kinds or (np.abs(matrix) < INEXACT).all()):
+                    return Block(names, np.ascontiguousarray(matrix.T))
+        return typed(dict(zip(names, zip(*rows, strict=True), strict=True)), len(rows), self.signature)
+
+    def _texts(self, names: int, content: Any, rows: Sequence[Sequence[Any]]) -> int:
+        """Return how many texts a body has that may hold nothing but numbers beside; 0 where it may hold others."""
+        if not self._tries:
+            return 0
+        if names == 1 and content is rows:
+            return 1
+        if names == 3 and type(content) is dict and content.get("columns") == self._columns:
+            return 3 + len(self._columns)
+        return 0
+
+
+def _kinds(rows: Sequence[Sequence[Any]]) -> set[type]:
+    return set(map(type, chain.from_iterable(rows)))
+
+
+def _split(content: Any, signature: Signature) -> Sequence[Sequence[Any]]:
+    rows, columns = content["data"], content["columns"]
+    if len(content) > 2 + ("index" in content) or not _NESTED.isdisjoint(map(type, content.get("index", ()))):
+        raise ValueError
+    if tuple(columns) == signature.names:
+        return _positional(rows, signature)
+    place = {name: number for number, name in enumerate(columns)}
+    if len(place) != len(signature.names) or len(columns) != len(place):
+        raise ValueError
+    order = [place[name] for name in signature.names]
+    return [[row[number] for number in order] for row in _of_width(rows, len(order))]
+
+
+def _positional(rows: Any, signature: Signature) -> Sequence[Sequence[Any]]:
+    return _of_width(rows, len(signature.names))
+
+
+def _of_width(rows: Any, width: int) -> Sequence[Sequence[Any]]:
+    if type(rows) is not list:
+        raise ValueError
+    for row in rows:
+        if type(row) is not list or len(row) != width:
+            raise ValueError
+    return rows
+
+
+def _records(rows: Any, signature: Signature) -> Sequence[Sequence[Any]]:
+    names = signature.names
+    if len(names) == 1 or type(rows) is not list or any(len(row) != len(names) for row in rows):
+        raise ValueError
+    return list(map(itemgetter(*names), rows))
+
+
+def _either(rows: Any, signature: Signature) -> Sequence[Sequence[Any]]:
+    return _records(rows, signature) if rows and type(rows[0]) is dict else _positional(rows, signature)
+
+
+def _columns(content: Any, signature: Signature) -> Sequence[Sequence[Any]]:
+    if type(content) is not dict:
+        return _positional(content, signature)
+    if len(content) != len(signature.names):
+        raise ValueError
+    columns = [content[name] for name in signature.names]
+    if any(type(values) is not list for values in columns):
+        raise ValueError
+    return list(zip(*columns, strict=True))
+
+
+_READERS: dict[str, Callable[[Any, Signature], Sequence[Sequence[Any]]]] = {
+    "dataframe_split": _split,
+    "dataframe_records": _records,
+    "instances": _either,
+    "inputs": _columns,
+}
