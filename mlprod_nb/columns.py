@@ -15,6 +15,42 @@ Columns = Mapping[str, NDArray[Any]]
 """One array of shape ``(rows,)`` a column."""
 
 
+_WIDTHS = {
+    "double": "f8",
+    "float": "f4",
+    "halffloat": "f2",
+    **{f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+
+
+def arrow_values(array: Any) -> NDArray[Any]:
+    """Return the numbers, truth values or moments of an Arrow array; where one is missing, anything.
+
+    It is a view where it can be. ``to_numpy`` of pyarrow imports pandas, which takes longer than most of what is done
+    with the numbers.
+
+    Args:
+        array: Of one chunk, of fixed width.
+    """
+    kind, first, length = str(array.type), int(array.offset), len(array)
+    content = array.buffers()[1]
+    if content is None or not length:
+        return np.zeros(length, dtype=_WIDTHS.get(kind, "i8"))
+    if kind == "bool":
+        return np.unpackbits(np.frombuffer(content, dtype=np.uint8), bitorder="little")[first : first + length]
+    return np.frombuffer(content, dtype=_WIDTHS.get(kind, "i8"))[first : first + length]
+
+
+def arrow_present(array: Any) -> NDArray[np.bool_]:
+    """Return which values of an Arrow array, of one chunk, are not missing."""
+    content = array.buffers()[0] if array.null_count else None
+    if content is None:
+        return np.full(len(array), array.null_count == 0)
+    first = int(array.offset)
+    bits = np.unpackbits(np.frombuffer(content, dtype=np.uint8), bitorder="little")
+    return bits[first : first + len(array)].astype(bool)
+
+
 class Repeated(Sequence[T]):
     """One value in every row.
 

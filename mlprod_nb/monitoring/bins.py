@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: How many categories that the reference lacks are counted one by one.
-NEW_CATEGORIES = 50
+NEW_CATEGORIES = 1000
 _EXACT_VALUES = 499
 _LEVELS = 998
 
@@ -30,11 +30,12 @@ class ColumnCounts:
         above: Rows above the reference's maximum.
         infinite: Rows with an infinite value.
         unseen: Rows with a category that the reference does not list.
-        new: The commonest of them, at most 50, each with its rows; commonest first.
+        new: The commonest of them, at most 1,000, each with its rows; commonest first.
         minimum: Smallest finite value.
         maximum: Largest finite value.
         total: Sum of the finite values' differences from the reference's mean.
-        squares: Sum of the squares of these differences.
+        squares: Sum of the squares of these differences. Both are sums of whole multiples of one unit, so that they
+            do not depend on how the rows were divided.
         ordered: Whether the counts are of bins of numbers rather than of categories.
         problem: Why the column could not be counted; empty where it could.
     """

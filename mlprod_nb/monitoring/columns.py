@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlprod_nb.columns import arrow_present, arrow_values
+
 Floats = NDArray[np.float64]
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MISSING_TYPES = ("NAType", "NaTType")
@@ -81,8 +83,9 @@ def to_counts(column: Any) -> tuple[Counter[str], int]:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        pairs = pc.value_counts(column.cast(pa.string()))
-        counts: Counter[str] = Counter(dict(zip(pairs.field(0).to_pylist(), pairs.field(1).to_pylist(), strict=True)))
+        pairs = pc.value_counts(column if pa.types.is_dictionary(column.type) else column.cast(pa.string()))
+        names = pairs.field(0).cast(pa.string()).to_pylist()
+        counts: Counter[str] = Counter(dict(zip(names, pairs.field(1).to_pylist(), strict=True)))
     else:
         counts = Counter(to_texts(column))  # type: ignore[arg-type]
     missing = counts.pop(None, 0)  # type: ignore[call-overload]
@@ -103,7 +106,6 @@ def is_arrow(column: Any) -> bool:
 
 def _arrow_numbers(column: Any) -> Floats:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -111,10 +113,10 @@ def _arrow_numbers(column: Any) -> Floats:
         return np.full(len(column), np.nan)
     if pa.types.is_temporal(column.type):
         raise ValueError(f"holds {column.type}, not numbers")
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    numbers: Floats = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan")).to_numpy(zero_copy_only=False)
-    return numbers
+    if not (pa.types.is_boolean(column.type) or pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        column = column.cast(pa.float64(), safe=False)
+    numbers: Floats = arrow_values(column).astype(np.float64, copy=False)
+    return np.where(arrow_present(column), numbers, np.nan) if column.null_count else numbers
 
 
 def _numpy(column: Any) -> NDArray[Any]:

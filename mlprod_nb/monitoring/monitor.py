@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlprod_nb.monitoring import causes, drift, plots, quality, row_tests, scoring, verdict
+from mlprod_nb.columns import arrow_present, arrow_values
+from mlprod_nb.monitoring import causes, counting, drift, plots, quality, row_tests, scoring, verdict
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
-from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.detectors import choose
 from mlprod_nb.monitoring.plots import Figure
-from mlprod_nb.monitoring.profile import Profile, outcome_values
+from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.result import MonitorResult
 from mlprod_nb.monitoring.rows import ColumnDrift, Finding
-from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +33,8 @@ class MonitorInput:
     Attributes:
         endpoint: The endpoint's name.
         profile: The reference profile of the version.
-        window: Labelled predictions as ``PredictionLog.labelled`` gives them.
+        window: Labelled predictions as ``PredictionLog.labelled`` gives them; their inputs may be left out where
+            ``counts`` and ``rows`` are given.
         reference: The reference sample: columns, an Arrow table or the path of ``reference.parquet``. Only
             what works on rows needs it, since the profile serves everything else.
         since: The window's beginning, for the record.
@@ -46,6 +46,10 @@ class MonitorInput:
         yearly_alpha: Chance of at least one false alarm in a year of looks at data that never change.
         in_report: Whether a report runs this look, so that running one is not what comes next.
         detectors: Names of the detectors to run; the default ones and those of other packages where empty.
+        counts: The window counted, labels left out, as ``counting.count_predictions`` counts it; ``None``: it is
+            counted here.
+        rows: Reads the window's predictions with their inputs, or a sample of them, for what works on rows; ``None``:
+            ``window`` has them.
     """
 
     endpoint: str
@@ -61,6 +65,12 @@ class MonitorInput:
     yearly_alpha: float = 0.05
     in_report: bool = False
     detectors: tuple[str, ...] = ()
+    counts: WindowCounts | None = None
+    rows: Callable[[], pa.Table] | None = None
+
+    def inputs(self) -> dict[str, Any]:
+        """Return the input columns of the window's rows, or of a sample of them, as Arrow arrays by name."""
+        return counting.inputs(self.window if self.rows is None else self.rows())
 
     @property
     def budget(self) -> Budget:
@@ -81,11 +91,11 @@ def run(given: MonitorInput) -> MonitorResult:
     detectors = choose(given.detectors)
     outcomes = scoring.read(given.profile, given.window)
     own = outcomes.of(given.model_version)
-    counted = count(given.profile, {**inputs(given.window), **_outcome_columns(given, outcomes, own)})
+    counted = _counted(given, outcomes)
     columns, moved = drift.compare(given.profile, counted, given.budget, detectors)
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
     found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes))
-    rows = row_tests.run(given, inputs(given.window))
+    rows = row_tests.run(given)
     seen = (columns, moved, performance, found, rows.alibi)
     about = (given.model_version, given.in_report)
     evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, *about, joint=rows.joint)
@@ -109,12 +119,18 @@ def run(given: MonitorInput) -> MonitorResult:
     )
 
 
+def _counted(given: MonitorInput, outcomes: scoring.Outcomes) -> WindowCounts:
+    if given.counts is None:
+        return counting.count_predictions(given.profile, given.window, outcomes, given.model_version)
+    return counting.with_labels(given.counts, given.profile, outcomes, given.model_version)
+
+
 def _figures(
     given: MonitorInput, counted: WindowCounts, columns: Sequence[ColumnDrift], outcomes: scoring.Outcomes
 ) -> tuple[Figure, ...]:
     figures = []
     if "event_time" in given.window.column_names and given.window.num_rows:
-        moments = np.asarray(given.window.column("event_time").cast("int64").to_numpy()).astype("datetime64[us]")
+        moments = arrow_values(given.window.column("event_time").combine_chunks()).view("datetime64[us]")
         metric, points = scoring.series(given.profile, outcomes, given.model_version, moments)
         before = next((e.value for e in given.profile.performance if e.metric == metric), None)
         figures.append(plots.over_time(metric, points, before))
@@ -122,25 +138,6 @@ def _figures(
         column = given.profile.column(row.column)
         figures.append(plots.column_figure(column, counted.columns[row.column]) if column else None)
     return tuple(figure for figure in figures if figure is not None)
-
-
-def inputs(window: pa.Table) -> dict[str, Any]:
-    """Return the model's input columns of logged predictions, as Arrow arrays by name."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if "inputs" not in window.column_names or not pa.types.is_struct(window.schema.field("inputs").type):
-        return {}
-    column = window.column("inputs")
-    return {field.name: pc.struct_field(column, field.name) for field in column.type}
-
-
-def _outcome_columns(given: MonitorInput, outcomes: scoring.Outcomes, own: Any) -> dict[str, Any]:
-    rows, classes = outcomes.labelled.take(own), given.profile.classes
-    found = {SCORE_COLUMN: rows.scores, LABEL_COLUMN: rows.labels}
-    if given.profile.task == "classification":
-        found[PREDICTION_COLUMN] = rows.predictions
-    return {name: outcome_values(name, values, classes) for name, values in found.items()}
 
 
 def _label_findings(given: MonitorInput, outcomes: scoring.Outcomes) -> list[Finding]:
@@ -152,7 +149,7 @@ def _label_findings(given: MonitorInput, outcomes: scoring.Outcomes) -> list[Fin
     elif own.any() and not outcomes.known[own].any():
         found.append(Finding("", "labels", "info", 0.0, "no prediction has a label: performance was not tested"))
     if given.profile.task == "classification" and "label" in given.window.column_names:
-        strange = own & (outcomes.labelled.labels < 0) & np.asarray(given.window.column("label").is_valid())
+        strange = own & (outcomes.labelled.labels < 0) & arrow_present(given.window.column("label").combine_chunks())
         if strange.any():
             share = float(strange.mean())
             text = f"{int(strange.sum()):,} labels are none of the model's classes and were left out"

@@ -34,12 +34,8 @@ class RowTests:
     alibi: tuple[AlibiRow, ...] = ()
 
 
-def run(given: MonitorInput, columns: Mapping[str, Any]) -> RowTests:
+def run(given: MonitorInput) -> RowTests:
     """Run what was asked for.
-
-    Args:
-        given: The look.
-        columns: The window's input columns.
 
     Raises:
         MissingExtra: alibi-detect is asked for and not installed.
@@ -49,7 +45,7 @@ def run(given: MonitorInput, columns: Mapping[str, Any]) -> RowTests:
         return RowTests()
     alpha = given.budget.joint / asked
     kinds = {column.name: column.kind for column in given.profile.columns}
-    reference = _reference(given.reference)
+    reference, columns = _reference(given.reference), given.inputs()
     return RowTests(
         joint=_joint(kinds, reference, columns, alpha) if given.joint else (),
         alibi=_alibi(kinds, reference, columns, alpha) if given.alibi else (),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlprod_nb.columns import arrow_present, arrow_values
 from mlprod_nb.monitoring import performance
 from mlprod_nb.monitoring.budget import Budget, holm
 from mlprod_nb.monitoring.columns import Coded, Floats, to_numbers
@@ -193,5 +194,5 @@ def _encoded(window: pa.Table, name: str) -> Coded:
     import pyarrow as pa
 
     column = window.column(name).cast(pa.string()).combine_chunks().dictionary_encode()
-    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return Coded(codes, tuple(column.dictionary.to_pylist()))
+    codes = np.where(arrow_present(column.indices), arrow_values(column.indices), -1)
+    return Coded(codes.astype(np.int64), tuple(column.dictionary.to_pylist()))
