@@ -28,9 +28,16 @@ from typing import Any
 
 from mlprod_nb import process_log
 from mlprod_nb.serving.link import News
+from mlprod_nb.serving.starvation import Starvation
 
-HANG_SECONDS = 2.5
-"""How long an event loop may be silent. A loaded two-core machine stalls a loop for 1 s at times, never seen for 2."""
+HANG_SECONDS = 1.0
+"""How long an event loop may be silent, without the time for which the machine kept it waiting.
+
+With that time, a loaded two-core machine stalls a loop for 1 s at times.
+"""
+
+BLIND_HANG_SECONDS = 2.5
+"""The same where the system does not tell how long a process is kept waiting."""
 
 START_SECONDS = 60.0
 """How long a worker may take to its first beat: on a cold disk its imports alone have taken 15 s."""
@@ -44,7 +51,11 @@ DRAIN_SECONDS = 38.0
 """Longer than the workers' own limits on a request and on draining, shorter than ``mlprod down`` waits."""
 
 _TICK_SECONDS = 0.1
+_NOTICED_SECONDS = 0.4
+"""A silence of this length is looked into: a beat comes every 0.25 s."""
+
 _FIRST_PAUSE_SECONDS = 0.5
+_HANG_SECONDS = HANG_SECONDS if sys.platform == "linux" else BLIND_HANG_SECONDS
 _DEAD_KEPT = 64
 _COMPACT_NICE = 10
 _PR_SET_PDEATHSIG = 1
@@ -60,6 +71,7 @@ class _Slot:
     link: socket.socket | None = None
     beaten: bool = False
     silent_seconds: float = 0.0
+    starvation: Starvation | None = None
     started: float = 0.0
     failures: int = 0
     next_start: float = 0.0
@@ -140,7 +152,7 @@ class Supervisor:
         with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
             stdin.write(json.dumps(given).encode())
         slot.process, slot.link, slot.started = process, mine, now
-        slot.beaten, slot.silent_seconds, slot.informed = False, 0.0, False
+        slot.beaten, slot.silent_seconds, slot.starvation, slot.informed = False, 0.0, None, False
         self._selector.register(mine, selectors.EVENT_READ, slot)
 
     def _spawn(self, module: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
@@ -154,7 +166,7 @@ class Supervisor:
             assert isinstance(key.fileobj, socket.socket)
             with contextlib.suppress(OSError):
                 if key.fileobj.recv(4096) and key.data is not None:
-                    key.data.silent_seconds = 0.0
+                    key.data.silent_seconds, key.data.starvation = 0.0, None
                     key.data.beaten = self._ever_started = True
 
     def _check(self, elapsed: float) -> None:
@@ -166,8 +178,8 @@ class Supervisor:
             if code is not None:
                 self._ended(slot, code)
                 continue
-            slot.silent_seconds += elapsed
-            if self._stop_at is None and slot.silent_seconds > (HANG_SECONDS if slot.beaten else START_SECONDS):
+            slot.silent_seconds += elapsed - _kept_waiting(slot, elapsed)
+            if self._stop_at is None and slot.silent_seconds > (_HANG_SECONDS if slot.beaten else START_SECONDS):
                 slot.process.kill()
                 self._ended(slot, slot.process.wait(), f"was silent for {slot.silent_seconds:.1f} s and was killed")
         if not all(slot.informed for slot in self._slots if slot.process):
@@ -250,6 +262,14 @@ class Supervisor:
     def _say(self, text: str) -> None:
         sys.stderr.write(process_log.line("WARNING", __name__, text) + "\n")
         sys.stderr.flush()
+
+
+def _kept_waiting(slot: _Slot, elapsed: float) -> float:
+    """Return for how many of the last seconds the machine kept a silent worker waiting."""
+    if slot.process is None or slot.silent_seconds < _NOTICED_SECONDS:
+        return 0.0
+    slot.starvation = slot.starvation or Starvation(slot.process.pid)
+    return slot.starvation.since(elapsed)
 
 
 def _end_in_words(code: int) -> str:

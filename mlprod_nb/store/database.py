@@ -66,6 +66,13 @@ class Store:
         with self._connect() as connection:
             yield connection
 
+    def mark(self) -> object | None:
+        """Return what differs once somebody has written, for a look at two files; ``None``: the database is no file."""
+        database = self.engine.url.database
+        if self.engine.dialect.name != "sqlite" or not database:
+            return None
+        return tuple(_look(Path(f"{database}{suffix}")) for suffix in ("", "-wal"))
+
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
@@ -80,6 +87,14 @@ class Store:
             ) from None
         with connection:
             yield connection
+
+
+def _look(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _engine(url: str) -> Engine:
