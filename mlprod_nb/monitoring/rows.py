@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 
@@ -130,4 +131,27 @@ class JointRow:
     p_value_corrected: float | None
     drifted: bool
     columns: tuple[str, ...]
+    statement: str
+
+
+@dataclass(frozen=True)
+class OnlineRow:
+    """When an online detector fired on one stream of the window.
+
+    Attributes:
+        stream: What was watched: ``"score"``, ``"errors"``, a column, its missing values or its commonest category.
+        detector: The detector's name; empty where there was nothing to watch.
+        fired_after: Rows of the stream until it fired for the first time; ``None`` where it did not.
+        fired_at: The event time of that row.
+        times: How often it fired.
+        expected: Rows in which unchanged data would make it fire at most once, on average; ``None`` where not tested.
+        statement: This in words, or why nothing was tested.
+    """
+
+    stream: str
+    detector: str
+    fired_after: int | None
+    fired_at: datetime | None
+    times: int
+    expected: float | None
     statement: str
