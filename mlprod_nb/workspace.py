@@ -392,6 +392,7 @@ class Workspace:
         pinned: str = "",
         alibi: bool = False,
         joint: bool = False,
+        online: bool = False,
     ) -> MonitorResult:
         """Compare live traffic with the reference: drift, data quality and accuracy.
 
@@ -402,15 +403,17 @@ class Workspace:
             pinned: A pinned log range, as a report passes it; excludes since and until.
             alibi: Run alibi-detect's detectors too.
             joint: Test all columns together too, on a sample of the rows: takes some seconds more.
+            online: Watch the rows in the order of their event times too, to say when a change began.
 
         Examples:
             mlprod monitor flights --since 2013-04-01 --until 2013-05-01
-            mlprod monitor flights --since 7d --joint
+            mlprod monitor flights --since 7d --joint --online
         """
         from mlprod_nb.lifecycle import alerts, watch
 
         window = watch.Window(endpoint, since, until, pinned)
-        return alerts.watched(self.context, window, watch.monitor(self.context, window, alibi=alibi, joint=joint))
+        found = watch.monitor(self.context, window, alibi=alibi, joint=joint, online=online)
+        return alerts.watched(self.context, window, found)
 
     def abtest_plan(
         self, endpoint: str, *, effect: float, metric: str = "", power: float = 0.8, alpha: float = 0.05

@@ -58,7 +58,9 @@ def pin(context: Context, window: Window) -> LogRange:
     return context.log.pin(window.endpoint, since=since, until=until)
 
 
-def monitor(context: Context, window: Window, *, alibi: bool, joint: bool = False) -> MonitorResult:
+def monitor(
+    context: Context, window: Window, *, alibi: bool, joint: bool = False, online: bool = False
+) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
     from mlprod_nb.registry.bundles import PROFILE, REFERENCE
@@ -77,6 +79,7 @@ def monitor(context: Context, window: Window, *, alibi: bool, joint: bool = Fals
             until=pinned.until,
             alibi=alibi,
             joint=joint,
+            online=online,
             in_report=bool(window.pinned),
         )
     )

@@ -42,6 +42,7 @@ class MonitorInput:
         model_version: The version whose score and performance are judged, as ``flights/3``; every row where empty.
         alibi: Run alibi-detect's detectors too.
         joint: Test all columns together too, on a sample of the rows.
+        online: Watch the window row by row too, to say when a change began.
         looks_per_year: How many looks are planned in a year.
         yearly_alpha: Chance of at least one false alarm in a year of looks at data that never change.
         in_report: Whether a report runs this look, so that running one is not what comes next.
@@ -61,16 +62,13 @@ class MonitorInput:
     model_version: str = ""
     alibi: bool = False
     joint: bool = False
+    online: bool = False
     looks_per_year: int = 52
     yearly_alpha: float = 0.05
     in_report: bool = False
     detectors: tuple[str, ...] = ()
     counts: WindowCounts | None = None
     rows: Callable[[], pa.Table] | None = None
-
-    def inputs(self) -> dict[str, Any]:
-        """Return the input columns of the window's rows, or of a sample of them, as Arrow arrays by name."""
-        return counting.inputs(self.window if self.rows is None else self.rows())
 
     @property
     def budget(self) -> Budget:
@@ -95,10 +93,10 @@ def run(given: MonitorInput) -> MonitorResult:
     columns, moved = drift.compare(given.profile, counted, given.budget, detectors)
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
     found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes))
-    rows = row_tests.run(given)
+    rows = row_tests.run(given, outcomes)
     seen = (columns, moved, performance, found, rows.alibi)
-    about = (given.model_version, given.in_report)
-    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, *about, joint=rows.joint)
+    about = (given.model_version, given.in_report, rows.joint, rows.online)
+    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, *about)
     return MonitorResult(
         verdict=causes.explained(verdict.conclude(evidence), evidence),
         endpoint=given.endpoint,
@@ -113,6 +111,7 @@ def run(given: MonitorInput) -> MonitorResult:
         quality=found,
         alibi=rows.alibi,
         joint=rows.joint,
+        online=rows.online,
         alpha=given.budget.per_look,
         method=_method(given, tuple(detector.name for detector in detectors)),
         figures=_figures(given, counted, columns, outcomes),

@@ -39,7 +39,7 @@ class StreamReference:
 
     rows: int
     edges: tuple[float, ...] = ()
-    counts: tuple[int, ...] = ()
+    counts: tuple[int, ...] = (0,)
     rate: float | None = None
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mlprod_nb.monitoring import sections
 from mlprod_nb.monitoring.plots import Figure
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow
 from mlprod_nb.results import AlertChange, Result, Section, Verdict
 
 
@@ -34,6 +34,7 @@ class MonitorResult(Result):
         method: How it was done, and with which packages.
         since_last_report: What is new, gone or still open since the looks before.
         joint: What detectors of rows say of all columns together, where they were asked.
+        online: When each online detector fired for the first time, where they were asked.
         figures: The main metric over time, and the drifted columns that matter most; not part of ``to_dict``.
     """
 
@@ -53,6 +54,7 @@ class MonitorResult(Result):
     method: dict[str, str] = field(default_factory=dict)
     since_last_report: tuple[AlertChange, ...] = ()
     joint: tuple[JointRow, ...] = ()
+    online: tuple[OnlineRow, ...] = ()
     figures: tuple[Figure, ...] = ()
 
     _frame_field: ClassVar[str] = "columns"
@@ -80,6 +82,7 @@ class MonitorResult(Result):
             sections.drift("columns", self.columns),
             sections.drift("score, prediction and label", self.outcomes),
             sections.joint(self.joint),
+            sections.online(self.online),
             sections.quality(self.quality),
             sections.alibi(self.alibi),
             Section("method", (), tuple(self.method.items())),

@@ -1,7 +1,7 @@
-"""What a look does with rows where counts do not suffice: all columns together, and alibi-detect.
+"""What a look does with rows where counts do not suffice: all columns together, row by row, and alibi-detect.
 
 None of it runs unless asked for, so that a look costs files rather than rows. Together they may spend what the budget
-sets aside for them; those that were asked for share it evenly.
+sets aside for them; those that were asked for share it evenly. What runs row by row raises no alarm and spends nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb.monitoring.rows import AlibiRow, JointRow
+from mlprod_nb.monitoring import counting
+from mlprod_nb.monitoring.rows import AlibiRow, JointRow, OnlineRow
+from mlprod_nb.monitoring.scoring import Outcomes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,28 +29,50 @@ class RowTests:
 
     Attributes:
         joint: Of all columns together.
+        online: When each online detector fired.
         alibi: What alibi-detect says.
     """
 
     joint: tuple[JointRow, ...] = ()
+    online: tuple[OnlineRow, ...] = ()
     alibi: tuple[AlibiRow, ...] = ()
 
 
-def run(given: MonitorInput) -> RowTests:
+def run(given: MonitorInput, outcomes: Outcomes) -> RowTests:
     """Run what was asked for.
+
+    Args:
+        given: The look.
+        outcomes: The window's scores, predictions and labels.
 
     Raises:
         MissingExtra: alibi-detect is asked for and not installed.
     """
     asked = given.joint + given.alibi
-    if not asked or not given.window.num_rows:
+    if not (asked or given.online) or not given.window.num_rows:
         return RowTests()
-    alpha = given.budget.joint / asked
+    alpha = given.budget.joint / max(asked, 1)
     kinds = {column.name: column.kind for column in given.profile.columns}
-    reference, columns = _reference(given.reference), given.inputs()
+    table = given.window if given.rows is None else given.rows()
+    reference, columns = _reference(given.reference) if asked else None, counting.inputs(table)
     return RowTests(
+        online=_online(given, outcomes, table, columns) if given.online else (),
         joint=_joint(kinds, reference, columns, alpha) if given.joint else (),
         alibi=_alibi(kinds, reference, columns, alpha) if given.alibi else (),
+    )
+
+
+def _online(
+    given: MonitorInput, outcomes: Outcomes, table: pa.Table, columns: Mapping[str, Any]
+) -> tuple[OnlineRow, ...]:
+    from mlprod_nb.monitoring import streams
+
+    return streams.watch(
+        given.profile,
+        streams.Rows(outcomes, outcomes.of(given.model_version), streams.moments(given.window)),
+        columns,
+        streams.moments(table),
+        looks_per_year=given.looks_per_year,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow
 from mlprod_nb.results import AlertChange, Section
 
 #: How many rows of a table are shown.
@@ -96,6 +96,23 @@ def joint(rows: Sequence[JointRow]) -> Section:
     )
     head = ("detector", "drift", "betrayed by", "rows moved, at least", "p, corrected", "on what")
     return Section("all columns together", head, table)
+
+
+def online(rows: Sequence[OnlineRow]) -> Section:
+    """Return the table of when online detectors fired, those that did first, soonest first."""
+    fired = sorted((row for row in rows if row.fired_at is not None), key=lambda row: (row.fired_at, row.stream))
+    ranked = [*fired, *(row for row in rows if row.fired_at is None)]
+    table = tuple(
+        (
+            row.stream,
+            row.detector.replace("_", " ") or "–",
+            ("fired" if row.times else "silent") if row.expected is not None else "not tested",
+            row.statement,
+        )
+        for row in ranked[:SHOWN]
+    )
+    more = f" (first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
+    return Section("row by row" + more, ("stream", "detector", "", "when"), table)
 
 
 def alibi(rows: Sequence[AlibiRow]) -> Section:

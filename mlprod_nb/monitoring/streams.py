@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlprod_nb.columns import arrow_values
 from mlprod_nb.monitoring.columns import to_numbers, to_texts
 from mlprod_nb.monitoring.online import Firing, StreamReference, Watch
 from mlprod_nb.monitoring.profile import ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import OnlineRow
 from mlprod_nb.monitoring.scoring import Outcomes
 from mlprod_nb.registry.bundles import SCORE_COLUMN
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Moments = NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)
@@ -39,35 +45,53 @@ class Stream:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class Rows:
+    """A window's rows as the score and the errors are watched on.
+
+    Attributes:
+        outcomes: Their scores, predictions and labels.
+        own: Which of them the judged version predicted.
+        moments: Their event times, in UTC.
+    """
+
+    outcomes: Outcomes
+    own: NDArray[np.bool_]
+    moments: Moments
+
+
 def watch(
-    profile: Profile,
-    columns: Mapping[str, Any],
-    outcomes: Outcomes,
-    own: NDArray[np.bool_],
-    moments: NDArray[np.datetime64],
-    *,
-    looks_per_year: int,
+    profile: Profile, rows: Rows, columns: Mapping[str, Any], moments: Moments, *, looks_per_year: int
 ) -> tuple[OnlineRow, ...]:
     """Run the online detectors over a window in the order of its event times.
 
     Args:
         profile: The reference.
-        columns: The window's input columns.
-        outcomes: The window's scores, predictions and labels.
-        own: Which rows the judged version predicted.
-        moments: Each row's event time, in UTC.
+        rows: The window's rows.
+        columns: Its input columns, of all rows or of a sample of them.
+        moments: The event times of these.
         looks_per_year: Windows of this size in a year: without change, one detector fires once in a year of them.
     """
-    order = np.argsort(moments, kind="stable")
-    streams = [*_outcomes(profile, outcomes, own, order), *_columns(profile, columns, order)]
-    expected = float(max(len(moments), 1) * looks_per_year * max(len(streams), 1))
-    return tuple(row for stream in streams for row in _rows(stream, moments, expected))
+    inputs = list(_columns(profile, columns, np.argsort(moments, kind="stable")))
+    outcomes = list(_outcomes(profile, rows))
+    expected = float(max(len(rows.moments), 1) * looks_per_year * (len(outcomes) + len(inputs)))
+    found = [row for stream in outcomes for row in _rows(stream, rows.moments, expected)]
+    return (*found, *(row for stream in inputs for row in _rows(stream, moments, expected)))
 
 
-def _outcomes(
-    profile: Profile, outcomes: Outcomes, own: NDArray[np.bool_], order: NDArray[np.intp]
-) -> Iterator[Stream]:
-    mine = order[own[order]]
+def moments(window: pa.Table) -> Moments:
+    """Return each row's event time; none where the window has no event times."""
+    if "event_time" not in window.column_names:
+        return np.zeros(window.num_rows, dtype="datetime64[us]")
+    column = window.column("event_time").combine_chunks()
+    found: Moments = arrow_values(column).view("datetime64[us]")
+    return found
+
+
+def _outcomes(profile: Profile, rows: Rows) -> Iterator[Stream]:
+    outcomes = rows.outcomes
+    order = np.argsort(rows.moments, kind="stable")
+    mine = order[rows.own[order]]
     score = profile.column(SCORE_COLUMN)
     if score is not None:
         yield Stream("score", StreamReference.of_column(score), outcomes.labelled.scores[mine], mine)
@@ -121,7 +145,7 @@ def _commonest(
     yield Stream(name, StreamReference(known, rate=column.counts[0] / known), equal, order, ("fisher",))
 
 
-def _rows(stream: Stream, moments: NDArray[np.datetime64], expected: float) -> Iterator[OnlineRow]:
+def _rows(stream: Stream, moments: Moments, expected: float) -> Iterator[OnlineRow]:
     if stream.reference is None:
         yield OnlineRow(stream.name, "", None, None, 0, None, f"not tested: {stream.problem}")
         return

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER
 from mlprod_nb.monitoring.quality import TINY
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow
+from mlprod_nb.monitoring.sections import day
 from mlprod_nb.registry.bundles import SCORE_COLUMN
 from mlprod_nb.results import Verdict
 
@@ -33,6 +34,7 @@ class Evidence:
     model_version: str
     in_report: bool
     joint: tuple[JointRow, ...] = ()
+    online: tuple[OnlineRow, ...] = ()
 
 
 def conclude(evidence: Evidence) -> Verdict:
@@ -40,7 +42,8 @@ def conclude(evidence: Evidence) -> Verdict:
 
     Alarm: performance is significantly and materially worse; or a column that the model needs is gone, unreadable or
     empty; or there are no labels to judge by, and both the score and columns that the model leans on moved far.
-    Warning: any other drift, a grave finding, or an empty window. Otherwise all is well.
+    Warning: any other drift, a grave finding, or an empty window. Otherwise all is well. Online detectors say when what
+    was found began, and raise nothing by themselves.
     """
     report = "" if evidence.in_report else f"%mlprod report {evidence.endpoint} drift"
     model = evidence.model_version.split("/")[0] or evidence.endpoint
@@ -52,12 +55,16 @@ def conclude(evidence: Evidence) -> Verdict:
     drifted = [row for row in evidence.columns if row.drifted]
     moved = [row for row in evidence.outcomes if row.drifted]
     if worse:
-        causes = [*_broken(broken), *_moved(moved), *_drift(drifted, evidence)]
+        causes = [*_broken(broken), *_moved(moved), *_drift(drifted, evidence), *_began(drifted, evidence)]
         return Verdict("alarm", _sentence([_fell(worse[0]), *causes]), retrained)
     if broken:
         return Verdict("alarm", _sentence([*_broken(broken), *_drift(drifted, evidence), _holds(evidence)]), report)
     if _likely_harm(evidence, drifted, moved):
-        return Verdict("alarm", _sentence([*_moved(moved), *_drift(drifted, evidence), _holds(evidence)]), report)
+        return Verdict(
+            "alarm",
+            _sentence([*_moved(moved), *_drift(drifted, evidence), *_began(drifted, evidence), _holds(evidence)]),
+            report,
+        )
     together = [*_joint(evidence.joint), *_alibi(evidence.alibi)]
     notable = [finding for finding in evidence.quality if finding.severity == "warn" and finding.check in _FACTS]
     if not any(row.tested for row in evidence.columns):
@@ -65,6 +72,7 @@ def conclude(evidence: Evidence) -> Verdict:
     if drifted or moved or together or notable:
         parts = [*_drift(drifted, evidence), *_moved(moved), *(together[:1] if not drifted else [])]
         parts += [_find(notable[0])] if notable and not drifted else []
+        parts += _began(drifted, evidence)
         return Verdict("warn", _sentence([*parts, _holds(evidence)]), report)
     return Verdict("ok", _sentence([_calm(evidence), _holds(evidence)]))
 
@@ -118,6 +126,18 @@ def _alibi(rows: Sequence[AlibiRow]) -> list[str]:
         for row in rows
         if row.drifted
     ]
+
+
+def _began(drifted: Sequence[ColumnDrift], evidence: Evidence) -> list[str]:
+    """Say when an online detector fired first on the score, the errors or a column that drifted."""
+    named = ("score", "errors", *(row.column for row in drifted))
+    fired = [
+        (row.fired_at, row) for row in evidence.online if row.fired_at is not None and row.stream.split(" ")[0] in named
+    ]
+    if not fired:
+        return []
+    _, first = min(fired, key=lambda pair: pair[0])
+    return [f"the first to show in the order of rows was {first.stream}, at {day(first.fired_at)}"]
 
 
 def _joint(rows: Sequence[JointRow]) -> list[str]:

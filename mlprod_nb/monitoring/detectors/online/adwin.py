@@ -23,10 +23,10 @@ _SMALLEST = 2 * CLOCK
 class AdaptiveWindow:
     """The adaptive window of Bifet and Gavaldà (2007), which begins with the reference.
 
-    The window holds all rows since the last change, as sums over buckets of exponentially growing size. Every 32 rows it
-    is cut at each border between buckets; where the means of the two parts differ by more than a bound that they pass
-    with the stated chance (Bernstein's, theirs in section 4.1, over all cuts together), and by 0.03 or more, it fires and
-    drops the older part. As the bound is a sure one, it fires more seldom than stated.
+    The window holds all rows since the last change, as sums over buckets of exponentially growing size. Every 32 rows
+    it is cut at each border between buckets; where the means of the two parts differ by more than a bound that they
+    pass with the stated chance (Bernstein's, theirs in section 4.1, over all cuts together), and by 0.03 or more, it
+    fires and drops the older part. As the bound is a sure one, it fires much more seldom than stated.
 
     >>> basis, random = Basis(1000, None, 100_000), np.random.default_rng(0)
     >>> state, fired = AdaptiveWindow().update(basis, AdaptiveWindow().start(basis), random.random(5000))

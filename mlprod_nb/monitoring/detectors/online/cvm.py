@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,10 +16,10 @@ from mlprod_nb.monitoring.detectors.online.protocol import Basis, State, chance,
 class CramerVonMisesWindows:
     """The test of Cramér and von Mises on windows of 25, 50, … 800 rows, one after the other.
 
-    Small windows find large changes soon, large ones find small changes. The statistic of a window of ``w`` places against
-    a reference of ``n`` rows is ``1 + w/n`` times the one-sample statistic's limit (Anderson 1962); the threshold is the
-    point that it passes with the chance one window may spend, from the limit's moment generating function (Smirnov
-    1936) by the saddlepoint formula of Lugannani and Rice (1980).
+    Small windows find large changes soon, large ones find small changes. The statistic of a window of ``w`` places
+    against a reference of ``n`` rows is ``1 + w/n`` times the one-sample statistic's limit (Anderson 1962); the
+    threshold is the point that it passes with the chance one window may spend, from the limit's moment generating
+    function (Smirnov 1936) by the saddlepoint formula of Lugannani and Rice (1980).
 
     >>> basis, random = Basis(1000, None, 100_000), np.random.default_rng(0)
     >>> state, fired = CramerVonMisesWindows().update(basis, CramerVonMisesWindows().start(basis), random.random(5000))
@@ -55,7 +55,7 @@ def _statistic(rows: Floats) -> Floats:
     return statistic
 
 
-@cache
+@lru_cache(maxsize=1024)
 def threshold(chance: float) -> float:
     """Return the point that the limit of the statistic passes with a chance of at most a fifth."""
     from scipy.optimize import brentq

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from mlprod_nb.monitoring.detectors.online.protocol import Basis, State, chance,
 class FisherWindows:
     """Fisher's exact test (1935) on windows of 25, 50, … 800 rows, one after the other.
 
-    How many true rows a window may have follows from the hypergeometric law, two-sided by doubling the smaller tail: exact,
-    however rare they are, so an unchanged stream fires at most as often as stated.
+    How many true rows a window may have follows from the hypergeometric law, two-sided by doubling the smaller tail:
+    exact, however rare they are, so an unchanged stream fires at most as often as stated.
 
     >>> basis, random = Basis(1000, 0.1, 100_000), np.random.default_rng(0)
     >>> state, fired = FisherWindows().update(basis, FisherWindows().start(basis), random.random(5000) < 0.1)
@@ -48,7 +48,7 @@ class FisherWindows:
         return {"kept": kept.astype(int).tolist()}, tuple(sorted(fired))
 
 
-@cache
+@lru_cache(maxsize=1024)
 def bounds(basis: Basis, size: int) -> tuple[int, int]:
     """Return the fewest and the most true rows that a window of that size may have without firing."""
     from scipy.stats import hypergeom

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -49,7 +49,8 @@ class PageHinkley:
         """Add these rows to both sums; a sum that fired begins anew."""
         rate = 0.5 if basis.rate is None else basis.rate
         away = (np.asarray(values, dtype=np.float64) - rate) / _spread(basis)
-        after, fired = {}, set()
+        after: dict[str, float] = {}
+        fired: set[int] = set()
         for name, sign in (("up", 1.0), ("down", -1.0)):
             after[name], rows = _run(float(state[name]), sign * away - _allowance(basis), threshold(basis, sign))
             fired.update(rows)
@@ -58,7 +59,8 @@ class PageHinkley:
 
 def _run(total: float, steps: Floats, height: float) -> tuple[float, list[int]]:
     """Return the sum after the steps, and after how many of them it passed the height, where it began anew."""
-    fired, done = [], 0
+    fired: list[int] = []
+    done = 0
     while done < len(steps):
         path = total + np.cumsum(steps[done:])
         sums = path - np.minimum(np.minimum.accumulate(path), 0.0)
@@ -78,7 +80,7 @@ def _allowance(basis: Basis) -> float:
     return max(_ALLOWANCE, 4 / math.sqrt(basis.rows))
 
 
-@cache
+@lru_cache(maxsize=1024)
 def threshold(basis: Basis, sign: float) -> float:
     """Return the height in standard deviations at which one of the two directions has half of the alarms."""
     from scipy.optimize import brentq

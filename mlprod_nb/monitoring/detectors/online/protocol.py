@@ -1,8 +1,8 @@
 """What an online detector is: it takes a stream row by row and says after which row it fired.
 
-A stream is of *places* or of *truths*. A number's place is where it lies in the reference: uniform between 0 and 1 if nothing
-changed, whatever the column's distribution (the randomised probability integral transform), so one set of thresholds
-serves every column. Truths are zeros and ones, as errors are, with a rate in the reference.
+A stream is of *places* or of *truths*. A number's place is where it lies in the reference: uniform between 0 and 1 if
+nothing changed, whatever the column's distribution (the randomised probability integral transform), so one set of
+thresholds serves every column. Truths are zeros and ones, as errors are, with a rate in the reference.
 
 Each detector states an expected run time: unchanged and independent rows make it fire at most once in so many rows, on
 average. The thresholds follow from it by formula, so that a run time of many millions costs nothing.
@@ -77,8 +77,8 @@ def windows(basis: Basis) -> tuple[int, ...]:
 
 
 def chance(basis: Basis, size: int) -> float:
-    """Return what one comparison of a window of that size may spend: every size fires equally often, all of them once."""
-    return min(size / (basis.expected * max(len(windows(basis)), 1)), 0.5)
+    """Return the chance that one window of that size may spend: each size fires equally often, all together once."""
+    return min(size / (basis.expected * max(len(windows(basis)), 1)), 0.2)
 
 
 def complete(kept: Floats, values: Floats, sizes: tuple[int, ...]) -> tuple[Floats, list[tuple[int, Floats]]]:
