@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlprod_nb.columns import arrow_present, arrow_values
-from mlprod_nb.monitoring import causes, counting, drift, plots, quality, row_tests, scoring, verdict
+from mlprod_nb.monitoring import causes, counting, drift, plots, quality, row_tests, scoring, traffic, verdict
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.detectors import choose
+from mlprod_nb.monitoring.examination import Request, Subject, examine
 from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.result import MonitorResult
@@ -51,6 +52,7 @@ class MonitorInput:
             counted here.
         rows: Reads the window's predictions with their inputs, or a sample of them, for what works on rows; ``None``:
             ``window`` has them.
+        request: What is asked about the model beyond its metrics.
     """
 
     endpoint: str
@@ -69,6 +71,7 @@ class MonitorInput:
     detectors: tuple[str, ...] = ()
     counts: WindowCounts | None = None
     rows: Callable[[], pa.Table] | None = None
+    request: Request = field(default_factory=Request)
 
     @property
     def budget(self) -> Budget:
@@ -92,10 +95,11 @@ def run(given: MonitorInput) -> MonitorResult:
     counted = _counted(given, outcomes)
     columns, moved = drift.compare(given.profile, counted, given.budget, detectors)
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
-    found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes))
+    standing, remarks = examine(_subject(given, outcomes, counted, columns))
+    found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes), *remarks)
     rows = row_tests.run(given, outcomes)
     seen = (columns, moved, performance, found, rows.alibi)
-    about = (given.model_version, given.in_report, rows.joint, rows.online)
+    about = (given.model_version, given.in_report, rows.joint, rows.online, standing)
     evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, *about)
     return MonitorResult(
         verdict=causes.explained(verdict.conclude(evidence), evidence),
@@ -112,6 +116,7 @@ def run(given: MonitorInput) -> MonitorResult:
         alibi=rows.alibi,
         joint=rows.joint,
         online=rows.online,
+        standing=standing,
         alpha=given.budget.per_look,
         method=_method(given, tuple(detector.name for detector in detectors)),
         figures=_figures(given, counted, columns, outcomes),
@@ -122,6 +127,29 @@ def _counted(given: MonitorInput, outcomes: scoring.Outcomes) -> WindowCounts:
     if given.counts is None:
         return counting.count_predictions(given.profile, given.window, outcomes, given.model_version)
     return counting.with_labels(given.counts, given.profile, outcomes, given.model_version)
+
+
+def _subject(
+    given: MonitorInput, outcomes: scoring.Outcomes, counted: WindowCounts, columns: Sequence[ColumnDrift]
+) -> Subject:
+    def rows(table: pa.Table, outcomes: scoring.Outcomes) -> traffic.Traffic:
+        read = counting.inputs(table) if given.request.needs_columns else {}
+        columns = traffic.read_columns(given.profile.columns, read)
+        return traffic.of_version(outcomes, table, columns, given.model_version)
+
+    earlier, own = given.request.earlier, outcomes.of(given.model_version)
+    read = counting.inputs(given.window) if given.request.segments else {}
+    return Subject(
+        profile=given.profile,
+        request=given.request,
+        window=rows(given.window, outcomes),
+        inputs={name: column.filter(own) for name, column in read.items()},
+        counted=counted,
+        drifted=tuple(row for row in columns if row.drifted),
+        given_reference=given.reference,
+        earlier=None if earlier is None else rows(earlier, scoring.read(given.profile, earlier)),
+        alpha=given.budget.performance,
+    )
 
 
 def _figures(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.errors import InvalidInput
-from mlprod_nb.monitoring import performance
+from mlprod_nb.monitoring import calibration, performance
 from mlprod_nb.monitoring.bins import ColumnCounts, bin_counts, choose_edges
 from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_counts, to_numbers, to_texts
 from mlprod_nb.registry.bundles import (
@@ -105,6 +105,8 @@ class Profile:
         columns: The model's input columns.
         outcomes: Score, prediction and label, as far as they were given.
         performance: The metrics on the reference's labelled rows.
+        score_map: From a score to the share of the reference's rows that came true; ``None`` where there are too few
+            labels, and for a regression.
         format: Version of the stored form.
     """
 
@@ -114,6 +116,7 @@ class Profile:
     columns: tuple[ColumnProfile, ...]
     outcomes: tuple[ColumnProfile, ...] = ()
     performance: tuple[performance.Estimate, ...] = ()
+    score_map: calibration.ScoreMap | None = None
     format: int = FORMAT
 
     def column(self, name: str) -> ColumnProfile | None:
@@ -142,6 +145,7 @@ class Profile:
                 columns=tuple(_column_from(item) for item in data["columns"]),
                 outcomes=tuple(_column_from(item) for item in data["outcomes"]),
                 performance=tuple(performance.Estimate(**item) for item in data["performance"]),
+                score_map=calibration.ScoreMap.from_plain(data.get("score_map")),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a profile: {error}") from None
@@ -188,13 +192,15 @@ def build(
     wrong = next((name for name, values in outcomes.items() if len(values) != rows), None)
     if wrong:
         raise InvalidInput(f"{wrong} has {len(outcomes[wrong])} values for {rows} scores.", column=wrong)
+    labelled = _labelled(outcomes, task)
     return Profile(
         task=task,
         classes=classes,
         rows=rows,
         columns=tuple(profiled),
         outcomes=tuple(_outcome(name, values, task, classes) for name, values in outcomes.items()),
-        performance=_reference_performance(outcomes, task, classes),
+        performance=performance.evaluate(task, classes, labelled) if labelled is not None else (),
+        score_map=_score_map(labelled, task, classes) if labelled is not None else None,
     )
 
 
@@ -230,16 +236,21 @@ def _outcome(name: str, values: NDArray[Any], task: Task, classes: tuple[ClassLa
     return _profile(name, known, kind, len(known))
 
 
-def _reference_performance(
-    outcomes: Mapping[str, NDArray[Any]], task: Task, classes: tuple[ClassLabel, ...]
-) -> tuple[performance.Estimate, ...]:
+def _labelled(outcomes: Mapping[str, NDArray[Any]], task: Task) -> performance.Labelled | None:
+    """Return the rows whose label and score are known; ``None`` where there are no labels or no predictions."""
     labels = outcomes.get(LABEL_COLUMN)
     predictions = outcomes.get(PREDICTION_COLUMN, outcomes[SCORE_COLUMN] if task == "regression" else None)
     if labels is None or predictions is None:
-        return ()
+        return None
     rows = performance.Labelled(labels, predictions, outcomes[SCORE_COLUMN])
     known = np.isfinite(labels) if task == "regression" else labels >= 0
-    return performance.evaluate(task, classes, rows.take(known & np.isfinite(rows.scores)))
+    return rows.take(known & np.isfinite(rows.scores))
+
+
+def _score_map(rows: performance.Labelled, task: Task, classes: tuple[ClassLabel, ...]) -> calibration.ScoreMap | None:
+    if task == "regression":
+        return None
+    return calibration.fit(rows.scores, calibration.truths(len(classes), rows))
 
 
 def _values(column: Any) -> list[Any]:

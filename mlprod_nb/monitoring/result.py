@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from mlprod_nb.monitoring import sections
 from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow
+from mlprod_nb.monitoring.standing import Standing
 from mlprod_nb.results import AlertChange, Result, Section, Verdict
 
 
@@ -35,6 +36,7 @@ class MonitorResult(Result):
         since_last_report: What is new, gone or still open since the looks before.
         joint: What detectors of rows say of all columns together, where they were asked.
         online: When each online detector fired for the first time, where they were asked.
+        standing: How the model stands beyond its metrics: label delay, estimates without labels, calibration, segments.
         figures: The main metric over time, and the drifted columns that matter most; not part of ``to_dict``.
     """
 
@@ -55,6 +57,7 @@ class MonitorResult(Result):
     since_last_report: tuple[AlertChange, ...] = ()
     joint: tuple[JointRow, ...] = ()
     online: tuple[OnlineRow, ...] = ()
+    standing: Standing = field(default_factory=Standing)
     figures: tuple[Figure, ...] = ()
 
     _frame_field: ClassVar[str] = "columns"
@@ -83,6 +86,7 @@ class MonitorResult(Result):
             sections.drift("score, prediction and label", self.outcomes),
             sections.joint(self.joint),
             sections.online(self.online),
+            *self.standing.sections(),
             sections.quality(self.quality),
             sections.alibi(self.alibi),
             Section("method", (), tuple(self.method.items())),

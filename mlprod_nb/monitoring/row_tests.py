@@ -54,7 +54,7 @@ def run(given: MonitorInput, outcomes: Outcomes) -> RowTests:
     alpha = given.budget.joint / max(asked, 1)
     kinds = {column.name: column.kind for column in given.profile.columns}
     table = given.window if given.rows is None else given.rows()
-    reference, columns = _reference(given.reference) if asked else None, counting.inputs(table)
+    reference, columns = read_reference(given.reference) if asked else None, counting.inputs(table)
     return RowTests(
         online=_online(given, outcomes, table, columns) if given.online else (),
         joint=_joint(kinds, reference, columns, alpha) if given.joint else (),
@@ -96,11 +96,12 @@ def _alibi(
     return alibi.compare(kinds, reference, columns, alpha)
 
 
-def _reference(reference: Mapping[str, Any] | pa.Table | Path | None) -> Mapping[str, Any] | None:
+def read_reference(reference: Mapping[str, Any] | pa.Table | Path | None) -> Mapping[str, Any] | None:
+    """Return the reference sample's columns by name."""
     if reference is None or isinstance(reference, Mapping):
         return reference
     if isinstance(reference, Path):
         import pyarrow.parquet as pq
 
-        return _reference(pq.read_table(reference))
+        return read_reference(pq.read_table(reference))
     return {name: reference.column(name) for name in reference.column_names}

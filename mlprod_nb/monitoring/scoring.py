@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.columns import arrow_present, arrow_values
 from mlprod_nb.monitoring import performance
 from mlprod_nb.monitoring.budget import Budget, holm
 from mlprod_nb.monitoring.columns import Coded, Floats, to_numbers
@@ -19,10 +18,13 @@ from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate, Labelle
 from mlprod_nb.monitoring.plots import Point
 from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.rows import MetricRow
+from mlprod_nb.monitoring.traffic import coded
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: The part of what a look may spend on performance that realised metrics may; ``examination`` has the rest.
+REALISED = 0.5
 #: Fewer labelled rows than this are shown, and not judged.
 MIN_LABELLED = 50
 STRETCHES = 30
@@ -112,7 +114,7 @@ def series(
 def judge(reference: Sequence[Estimate], window: Sequence[Estimate], scope: str, budget: Budget) -> Iterator[MetricRow]:
     """Compare estimates: one-sided tests of the difference, both errors counted, Holm over the metrics.
 
-    A metric is worse if its test is significant at the look's alpha for performance and the loss is material.
+    A metric is worse if its test is significant at half of the look's alpha for performance and the loss is material.
     """
     from scipy.special import stdtr
 
@@ -127,7 +129,8 @@ def judge(reference: Sequence[Estimate], window: Sequence[Estimate], scope: str,
     corrected = dict(zip((estimate.metric for estimate in shared), holm(p_values), strict=True))
     for estimate in window:
         old = before[estimate.metric] if estimate.metric in corrected else None  # type: ignore[assignment]
-        worse = old is not None and corrected[estimate.metric] <= budget.performance and material(estimate, old)
+        beyond = corrected.get(estimate.metric, 1.0) <= REALISED * budget.performance
+        worse = old is not None and beyond and material(estimate, old)
         yield _row(estimate, scope, old.value if old is not None else None, worse)
 
 
@@ -191,8 +194,4 @@ def _versions(window: pa.Table) -> Coded:
 def _encoded(window: pa.Table, name: str) -> Coded:
     if name not in window.column_names:
         return Coded(np.full(window.num_rows, -1), ())
-    import pyarrow as pa
-
-    column = window.column(name).cast(pa.string()).combine_chunks().dictionary_encode()
-    codes = np.where(arrow_present(column.indices), arrow_values(column.indices), -1)
-    return Coded(codes.astype(np.int64), tuple(column.dictionary.to_pylist()))
+    return coded(window.column(name))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER
 from mlprod_nb.monitoring.quality import TINY
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow
 from mlprod_nb.monitoring.sections import day
+from mlprod_nb.monitoring.standing import Standing
 from mlprod_nb.registry.bundles import SCORE_COLUMN
 from mlprod_nb.results import Verdict
 
@@ -35,13 +36,15 @@ class Evidence:
     in_report: bool
     joint: tuple[JointRow, ...] = ()
     online: tuple[OnlineRow, ...] = ()
+    standing: Standing = field(default_factory=Standing)
 
 
 def conclude(evidence: Evidence) -> Verdict:
     """Return the verdict.
 
     Alarm: performance is significantly and materially worse; or a column that the model needs is gone, unreadable or
-    empty; or there are no labels to judge by, and both the score and columns that the model leans on moved far.
+    empty; or there are no labels to judge by, and both the score and columns that the model leans on moved far, or an
+    estimate that proved right on past labels is worse.
     Warning: any other drift, a grave finding, or an empty window. Otherwise all is well. Online detectors say when what
     was found began, and raise nothing by themselves.
     """
@@ -60,17 +63,15 @@ def conclude(evidence: Evidence) -> Verdict:
     if broken:
         return Verdict("alarm", _sentence([*_broken(broken), *_drift(drifted, evidence), _holds(evidence)]), report)
     if _likely_harm(evidence, drifted, moved):
-        return Verdict(
-            "alarm",
-            _sentence([*_moved(moved), *_drift(drifted, evidence), *_began(drifted, evidence), _holds(evidence)]),
-            report,
-        )
+        signs = [*evidence.standing.warnings(), *_moved(moved), *_drift(drifted, evidence)]
+        return Verdict("alarm", _sentence([*signs, *_began(drifted, evidence), _holds(evidence)]), report)
     together = [*_joint(evidence.joint), *_alibi(evidence.alibi)]
+    standing = evidence.standing.warnings()
     notable = [finding for finding in evidence.quality if finding.severity == "warn" and finding.check in _FACTS]
     if not any(row.tested for row in evidence.columns):
         return Verdict("warn", _sentence([_calm(evidence), _holds(evidence)]), report)
-    if drifted or moved or together or notable:
-        parts = [*_drift(drifted, evidence), *_moved(moved), *(together[:1] if not drifted else [])]
+    if drifted or moved or together or notable or standing:
+        parts = [*standing, *_drift(drifted, evidence), *_moved(moved), *(together[:1] if not drifted else [])]
         parts += [_find(notable[0])] if notable and not drifted else []
         parts += _began(drifted, evidence)
         return Verdict("warn", _sentence([*parts, _holds(evidence)]), report)
@@ -152,6 +153,8 @@ def _joint(rows: Sequence[JointRow]) -> list[str]:
 def _likely_harm(evidence: Evidence, drifted: Sequence[ColumnDrift], moved: Sequence[ColumnDrift]) -> bool:
     if any(row.reference is not None for row in evidence.performance):
         return False
+    if evidence.standing.likely_harm:
+        return True
     score = next((row for row in moved if row.column == SCORE_COLUMN), None)
     leaned_on = any(row.impact is None or row.impact >= IMPACT_ALARM for row in drifted)
     return score is not None and (score.effect or 0.0) >= SCORE_ALARM and leaned_on

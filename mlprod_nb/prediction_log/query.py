@@ -10,6 +10,15 @@ from mlprod_nb.errors import UsageError, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ALONE: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 2,
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+"""How a DuckDB is opened that reads no file, no variable of Python, and loads nothing."""
+
 _UNKNOWN = re.compile(r'(?:Referenced column|Could not find key|not have a column named) "([^"]+)"')
 
 _KIND_OF_ERROR = re.compile(r"^[A-Z][A-Za-z ]* Error: |[.!]$")
@@ -32,7 +41,7 @@ def select(rows: pa.Table, *, where: str, limit: int | None) -> pa.Table:
     inputs = [field.name for field in rows.schema.field("inputs").type]
     plain = _plain_names(rows.column_names, inputs)
     flattened = "".join(f", inputs.{_quoted(name)} AS {_quoted(name)}" for name in plain)
-    connection = duckdb.connect(config=_ALONE)
+    connection = duckdb.connect(config=ALONE)
     try:
         connection.register("log", _numbered(rows, keep_inputs=bool(inputs)))
         connection.execute("SET TimeZone = 'UTC'")
@@ -59,13 +68,6 @@ def flat(rows: pa.Table) -> pa.Table:
 
 
 _NUMBER = "__row"
-_ALONE: dict[str, str | bool | int | float | list[str]] = {
-    "threads": 2,
-    "enable_external_access": "false",
-    "python_enable_replacements": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-}
 _HINT = "Write it like: variant = 'challenger' and score > 0.9"
 
 

@@ -1,0 +1,67 @@
+"""A user's SQL expression over input columns, one value a row, in a DuckDB that can reach nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mlprod_nb.errors import UsageError, nearest
+from mlprod_nb.prediction_log.query import ALONE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_UNKNOWN = re.compile(r'Referenced column "([^"]+)"')
+_NUMBER, _VALUE = "__row", "__value"
+
+
+def evaluate(columns: Mapping[str, Any], expression: str) -> pa.ChunkedArray:
+    """Return the value of an expression in each row, in the rows' order.
+
+    Args:
+        columns: Arrow arrays of one length, by name.
+        expression: SQL, such as ``carrier`` or ``hour >= 18 and origin = 'JFK'``.
+
+    Raises:
+        UsageError: It is malformed, names no column, or is not one value a row.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    if not columns:
+        raise UsageError(f"the segment {expression!r} needs input columns, and there are none.")
+    table = pa.table(dict(columns))
+    rows = table.append_column(_NUMBER, pa.array(range(table.num_rows), pa.int64()))
+    connection = duckdb.connect(config=ALONE)
+    try:
+        connection.register("inputs", rows)
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET lock_configuration = true")
+        # Inside brackets an expression can end neither the brackets nor the statement: what it adds shows as columns.
+        found = connection.table("inputs").project(f'({expression}) AS "{_VALUE}", "{_NUMBER}"')
+        if found.columns != [_VALUE, _NUMBER]:
+            raise UsageError(f"the segment {expression!r} is more than one expression.", hint=_HINT)
+        values = found.order(_NUMBER).to_arrow_table()
+    except duckdb.Error as error:
+        raise _explained(expression, error, list(columns)) from None
+    finally:
+        connection.close()
+    if values.num_rows != table.num_rows:
+        raise UsageError(f"the segment {expression!r} is not one value a row.", hint=_HINT)
+    return values.column(_VALUE)
+
+
+_HINT = "Write it like: carrier, or: hour >= 18 and origin = 'JFK'"
+
+
+def _explained(expression: str, error: Exception, known: list[str]) -> UsageError:
+    unknown = _UNKNOWN.search(str(error))
+    if unknown:
+        near = nearest(unknown.group(1), known)
+        hint = f"Did you mean {near!r}?" if near else _HINT
+        return UsageError(
+            f"the segment {expression!r} names {unknown.group(1)!r}, which is no input column.", hint=hint
+        )
+    first = re.sub(r"^[A-Z][A-Za-z ]* Error: |[.!]$", "", str(error).splitlines()[0])
+    return UsageError(f"the segment {expression!r} cannot be evaluated: {first}.", hint=_HINT)

@@ -1,0 +1,69 @@
+"""How the model stands: what a look says beyond the metrics, part by part, each from a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mlprod_nb.monitoring import (
+    calibration,
+    fairness,
+    label_delay,
+    score_shift,
+    segments,
+    service,
+    trials,
+)
+from mlprod_nb.results import Section
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the model stands; what is absent has its reason in ``notes``.
+
+    Attributes:
+        labels: Which predictions have labels.
+        estimation: Performance without labels.
+        reliability: Whether probabilities mean what they say.
+        segments: The worst segments that a search found, and those that the user named.
+        fairness: Groups that the user named.
+        service: Response times.
+        shifts: What each drifted column alone does to the score.
+        notes: What was not measured and why, and how the rest was.
+    """
+
+    labels: label_delay.LabelDelay | None = None
+    estimation: trials.Estimation | None = None
+    reliability: calibration.Reliability | None = None
+    segments: tuple[segments.SegmentRow, ...] = ()
+    fairness: tuple[fairness.FairnessRow, ...] = ()
+    service: service.Service | None = None
+    shifts: score_shift.ScoreShifts | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def warnings(self) -> list[str]:
+        """Return what a verdict must not be silent about, each as a clause."""
+        found = [f"{row.statement}" for row in self.segments if row.fell][:1]
+        found += [self.estimation.warning] if self.estimation is not None and self.estimation.warning else []
+        return found + ([self.service.statement] if self.service is not None and self.service.slower else [])
+
+    @property
+    def likely_harm(self) -> bool:
+        """Whether a believed estimate says that the model is worse."""
+        return self.estimation is not None and bool(self.estimation.warning) and self.estimation.believed == "yes"
+
+    def sections(self) -> list[Section]:
+        """Return the tables, empty ones among them."""
+        found = tuple(row for row in self.segments if row.found)
+        named = tuple(row for row in self.segments if not row.found)
+        return [
+            score_shift.section(self.shifts),
+            label_delay.section(self.labels),
+            *trials.tables(self.estimation),
+            calibration.section(self.reliability),
+            segments.section(found, "worst segments"),
+            segments.section(named, "named segments"),
+            fairness.section(self.fairness),
+            service.section(self.service),
+            Section("on these measurements", (), tuple(self.notes.items())),
+        ]
