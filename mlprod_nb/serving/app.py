@@ -24,7 +24,7 @@ from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.dataplane import Answer, DataPlane
 from mlprod_nb.serving.errors import encode, speaks_inference, status_problem
 from mlprod_nb.serving.inference_routes import InferenceRoutes
-from mlprod_nb.serving.middleware import Limits, Problems
+from mlprod_nb.serving.middleware import CLIENT_CLOSED, Limits, Problems
 from mlprod_nb.serving.mlflow_routes import MlflowRoutes
 from mlprod_nb.serving.protocols import feedback, invocations
 from mlprod_nb.serving.protocols.scoring import ScoringRequest
@@ -35,6 +35,7 @@ from mlprod_nb.serving.telemetry import CONTENT_TYPE, Telemetry
 from mlprod_nb.settings import GatewaySettings
 
 _JSON = invocations.JSON
+_PREDICTING = frozenset(("invoke", "invoke_only", "infer"))
 _HELD_BODIES = 8  # how many of the largest bodies one worker holds at once
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -253,7 +254,12 @@ def _observer(gateway: Gateway) -> Callable[[Scope, int], None]:
         handler = scope.get("endpoint")
         name = scope.get("path_params", {}).get("name", "")
         endpoint = name if name in gateway.book.table.endpoints else ""
-        gateway.telemetry.requests.labels(getattr(handler, "__name__", "none"), endpoint, str(status)).inc()
+        route = getattr(handler, "__name__", "none")
+        gateway.telemetry.requests.labels(route, endpoint, str(status)).inc()
+        if status >= 400 and status != CLIENT_CLOSED and route in _PREDICTING:
+            deployed = [endpoint] if endpoint or route != "invoke_only" else list(gateway.book.table.endpoints)
+            if len(deployed) == 1 and deployed[0]:
+                gateway.telemetry.refused(deployed[0], scope.get("mlprod.problem", f"http-{status}"))
 
     return observe
 

@@ -29,6 +29,7 @@ from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.link import Member, News
 from mlprod_nb.serving.listening import BACKLOG, Certificate
 from mlprod_nb.serving.models import Shelf, Workbench
+from mlprod_nb.serving.refusals import Refusals
 from mlprod_nb.serving.routes import RouteBook
 from mlprod_nb.serving.shared_numbers import WRITE_SECONDS, SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
@@ -92,7 +93,9 @@ def create_gateway(process: Process, url: str) -> Starlette:
     settings, layout, member = process.settings, process.layout, process.member
     store = Store(settings.store.url or Store.sqlite_url(layout.database))
     store.migrate()
-    telemetry = Telemetry(SharedNumbers(layout.metrics, member.slot) if member else None)
+    slot = member.slot if member else 0
+    refusals = Refusals(layout.refusals, slot, process.clock)
+    telemetry = Telemetry(SharedNumbers(layout.metrics, slot) if member else None, refusals)
     threads = ThreadPoolExecutor(_MODEL_THREADS, thread_name_prefix="model")
     workbench = Workbench(
         bundles=BundleStore(layout.bundles),
@@ -106,7 +109,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
     book = RouteBook()
     telemetry.watch_queues(book.waiting_rows)
     traces = tracing(settings.gateway, process.gateway_id)
-    log = LogAppender(layout.log, telemetry, settings.log, settings.endpoints, slot=member.slot if member else 0)
+    log = LogAppender(layout.log, telemetry, settings.log, settings.endpoints, slot=slot)
     limits = {name: each.max_requests for name, each in settings.endpoints.items() if each.max_requests}
     plane = DataPlane(log, telemetry, Identifiers(), tracing=traces, turnstile=Turnstile(limits))
     gateway = Gateway(
@@ -143,7 +146,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
             await shelf.close()
             await asyncio.to_thread(plane.log.close)
             await asyncio.to_thread(_leave, store, process, peers)
-            telemetry.share()
+            telemetry.share(last=True)
             await asyncio.to_thread(traces.close)
             threads.shutdown()
             store.close()

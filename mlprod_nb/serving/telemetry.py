@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from mlprod_nb.serving.refusals import Refusals
 from mlprod_nb.serving.shared_numbers import SharedNumbers
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -25,10 +26,12 @@ class Telemetry:
 
     Args:
         shared: Where the workers of this gateway share their numbers; ``None`` where there is one.
+        refusals: Where refused requests are counted for good; nowhere where ``None``.
     """
 
-    def __init__(self, shared: SharedNumbers | None = None) -> None:
+    def __init__(self, shared: SharedNumbers | None = None, refusals: Refusals | None = None) -> None:
         self._shared = shared
+        self._refusals = refusals
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.requests = Counter(
@@ -115,8 +118,15 @@ class Telemetry:
         for endpoint, number in revisions.items():
             self.revision.labels(endpoint).set(number)
 
-    def share(self) -> None:
-        """Let the other workers know this one's numbers."""
+    def refused(self, endpoint: str, reason: str) -> None:
+        """Count a request that was refused, for the monitor."""
+        if self._refusals is not None:
+            self._refusals.note(endpoint, reason)
+
+    def share(self, *, last: bool = False) -> None:
+        """Let the other workers know this one's numbers, and the monitor what was refused."""
+        if self._refusals is not None:
+            self._refusals.write(last=last)
         if self._shared is not None:
             self._shared.write(list(self._registry.collect()))
 
