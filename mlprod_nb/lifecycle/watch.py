@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from mlprod_nb.prediction_log.ranges import LogRange
 
 
+_NARROW = ("event_time", "model", "version", "variant", "prediction", "score")
+_MOST_ROWS = 10_000
+"""How many rows those see that work on rows; each of them takes fewer."""
+
+
 @dataclass(frozen=True)
 class Window:
     """Which part of the log: by event times as users write them, or pinned by a report.
@@ -63,18 +68,23 @@ def monitor(
 ) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
+    from mlprod_nb.lifecycle.window_counts import WindowCounter
     from mlprod_nb.registry.bundles import PROFILE, REFERENCE
 
     pinned = pin(context, window)
     variant = main_variant(existing(context, window.endpoint).spec, window.endpoint)
     bundle = context.bundles.get(variant.bundle)
+    profile = monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes())
+    (counts,) = WindowCounter(context.log, profile, variant.model_version).counts(pinned)
     return monitoring.run(
         monitoring.MonitorInput(
             endpoint=window.endpoint,
             model_version=variant.model_version,
-            profile=monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes()),
+            profile=profile,
             reference=bundle.path / REFERENCE,
-            window=context.log.labelled(pinned),
+            window=context.log.labelled(pinned, only=_NARROW),
+            counts=counts,
+            rows=lambda: context.log.sample(pinned, _MOST_ROWS, only=["inputs"]),
             since=pinned.since,
             until=pinned.until,
             alibi=alibi,

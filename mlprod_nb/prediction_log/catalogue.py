@@ -8,6 +8,8 @@ since every row says from which segment it is.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -148,12 +150,41 @@ class Catalogue:
             return list(connection.scalars(sa.select(table.path).where(table.replaced_by.is_not(None))))
 
     def forget(self, paths: Sequence[str]) -> None:
-        """Forget files that do not count any more and are gone."""
+        """Forget files that do not count any more and are gone, and what was kept of them."""
         table = tables.log_files
         with self._store.write() as connection:
             for some in _portions(paths):
                 gone = sa.and_(table.c.path.in_(some), table.c.replaced_by.is_not(None))
+                digests = sa.select(table.c.digest).where(gone)
+                connection.execute(sa.delete(tables.log_counts).where(tables.log_counts.c.file.in_(digests)))
                 connection.execute(sa.delete(table).where(gone))
+
+    def kept(self, file: str, key: str) -> bytes | None:
+        """Return what :meth:`keep` kept of a file, or ``None``; what is torn or was moved is as if it were not there.
+
+        Args:
+            file: The file's digest.
+            key: What was said of it.
+        """
+        table = tables.log_counts.c
+        query = sa.select(table.content, table.digest).where(table.file == file, table.key == key)
+        with self._store.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return bytes(row.content) if row is not None and row.digest == _seal(file, key, row.content) else None
+
+    def keep(self, file: str, key: str, content: bytes) -> None:
+        """Keep what was said of a file, in the place of what was kept under this key before.
+
+        Args:
+            file: The file's digest.
+            key: What was said of it.
+            content: Any bytes.
+        """
+        table = tables.log_counts
+        row = {"file": file, "key": key, "content": content, "digest": _seal(file, key, content)}
+        with contextlib.suppress(sa.exc.IntegrityError), self._store.write() as connection:  # another process did
+            connection.execute(sa.delete(table).where(table.c.file == file, table.c.key == key))
+            connection.execute(sa.insert(table).values(**row))
 
     def version(self) -> int:
         """Return the newest version; 0 where there is none. What is read up to one version is one state."""
@@ -200,6 +231,10 @@ def _conditions(wanted: Selection) -> list[sa.ColumnElement[bool]]:
         None if wanted.until is None else table.first_at < wanted.until,
     ]
     return [condition for condition in conditions if condition is not None]
+
+
+def _seal(file: str, key: str, content: bytes) -> str:
+    return hashlib.sha256(f"{file}\0{key}\0".encode() + content).hexdigest()
 
 
 def _portions(names: Sequence[str]) -> list[Sequence[str]]:

@@ -19,7 +19,6 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from mlprod_nb.errors import Corrupt
@@ -102,18 +101,74 @@ def read(path: Path, *, only: Sequence[str] = (), where: pc.Expression | None = 
         Gone: The file is not there.
         Corrupt: It is damaged.
     """
+    import pyarrow.dataset as ds
+
     options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     try:
         data = ds.dataset(path, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
-        inputs = [name for name in data.schema.names if name.startswith(_INPUT)]
-        wanted = [*(name for name in only if name != INPUTS), *PLACE.names]
-        columns = [*wanted, *(inputs if INPUTS in only else [])] if only else data.schema.names
+        columns = _columns(data.schema, only) if only else data.schema.names
         table = data.to_table(columns=columns, filter=where)
     except FileNotFoundError:
         raise Gone(path) from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise Corrupt(f"file {path.name} of the prediction log is damaged: {_first_line(error)}.", hint=_HINT) from None
     return _nested(table.replace_schema_metadata(None), has_inputs=path.parts[-4] == "predictions", only=only)
+
+
+def blocks(
+    path: Path, *, only: Sequence[str], where: pc.Expression | None = None, coded: bool = False
+) -> Iterator[pa.Table]:
+    """Yield the rows of a file as :func:`read` gives them, group by group.
+
+    Without a condition it stays clear of ``pyarrow.dataset``, which imports pandas.
+
+    Args:
+        path: The file.
+        only: The columns to read, ``inputs`` for all inputs.
+        where: The condition; ``None``: every row.
+        coded: Give inputs that are texts as dictionaries, where every row is read.
+
+    Raises:
+        Gone: The file is not there.
+        Corrupt: It is damaged.
+    """
+    try:
+        for table in _groups(path, only, coded) if where is None else _groups_that(path, only, where):
+            rows = table.replace_schema_metadata(None)
+            yield _nested(rows, has_inputs=path.parts[-4] == "predictions", only=only)
+    except FileNotFoundError:
+        raise Gone(path) from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise Corrupt(f"file {path.name} of the prediction log is damaged: {_first_line(error)}.", hint=_HINT) from None
+
+
+def _groups(path: Path, only: Sequence[str], coded: bool) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+    columns = _columns(schema, only)
+    texts = [name for name in columns if coded and name.startswith(_INPUT) and schema.field(name).type == pa.string()]
+    with pq.ParquetFile(
+        path, metadata=metadata, read_dictionary=texts, page_checksum_verification=True, pre_buffer=False
+    ) as file:
+        for group in range(metadata.num_row_groups):
+            yield file.read_row_group(group, columns=columns)
+
+
+def _groups_that(path: Path, only: Sequence[str], where: pc.Expression) -> Iterator[pa.Table]:
+    import pyarrow.dataset as ds
+
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    data = ds.dataset(path, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
+    columns = _columns(data.schema, only)
+    for file in data.get_fragments():
+        for group in file.split_by_row_group(where, schema=data.schema):
+            yield group.to_table(schema=data.schema, columns=columns, filter=where)
+
+
+def _columns(schema: pa.Schema, only: Sequence[str]) -> list[str]:
+    """Return a file's columns: those named, those of the place, and the inputs where they are wanted."""
+    inputs = [name for name in schema.names if name.startswith(_INPUT)] if INPUTS in only else []
+    return [*(name for name in only if name != INPUTS), *PLACE.names, *inputs]
 
 
 def schema_of(content: bytes) -> pa.Schema:

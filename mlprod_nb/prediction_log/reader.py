@@ -7,30 +7,23 @@ is still open. ``kill -9`` of writer or compactor at any moment changes nothing 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlprod_nb.errors import Corrupt
-from mlprod_nb.prediction_log import framing, lake, query, tables
-from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
+from mlprod_nb.prediction_log import framing, lake, query, scanning, tables
+from mlprod_nb.prediction_log.catalogue import Catalogue, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import PLACE, decode, decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.ranges import LogRange, utc
-from mlprod_nb.prediction_log.segment_files import mapped
-from mlprod_nb.prediction_log.segments import SUFFIX
-
-T = TypeVar("T")
-
-_MOST_TRIES = 5
-_MOMENT = pa.timestamp("us", tz="UTC")
+from mlprod_nb.prediction_log.scanning import damaged, inside
 
 
 @dataclass(frozen=True)
@@ -46,21 +39,6 @@ class FoundPrediction:
     feedback: list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class _Contents:
-    """What the log held at one moment.
-
-    Attributes:
-        segments: The bytes of each segment that was in no file, the oldest first.
-        version: The catalogue's version.
-        compacted: The other segments.
-    """
-
-    segments: dict[str, memoryview]
-    version: int
-    compacted: dict[str, CompactedSegment]
-
-
 class PredictionLog:
     """The log of one workspace as readers see it, the live tail included.
 
@@ -72,6 +50,7 @@ class PredictionLog:
     def __init__(self, folder: Path, catalogue: Catalogue | None = None) -> None:
         self.folder = folder
         self.catalogue = catalogue
+        self._places = scanning.Places(folder, catalogue)
 
     def pin(self, endpoint: str, *, since: datetime | None = None, until: datetime | None = None) -> LogRange:
         """Return the range that holds an endpoint's rows as of now.
@@ -84,24 +63,24 @@ class PredictionLog:
         Raises:
             Corrupt: A segment is damaged that was not compacted yet.
         """
-        return self._steadily(lambda: self._pin(endpoint, since, until))
+        return self._places.steadily(lambda: self._pin(endpoint, since, until))
 
     def _pin(self, endpoint: str, since: datetime | None, until: datetime | None) -> LogRange:
-        contents = self._look()
+        contents = self._places.look()
         ends: dict[str, int] = {}
         payloads: list[memoryview] = []
         for name, content in contents.segments.items():
             for found in framing.scan(content):
                 if isinstance(found, Damage):  # whose records these were nobody can tell
-                    raise _damaged(name, found, _ASIDE)
+                    raise damaged(name, found, scanning.ASIDE)
                 if found.endpoint == endpoint:
                     ends[name] = found.end
                     payloads += [found.payload] if found.kind == "predictions" else []
         since, until = (utc(since) if since else None), (utc(until) if until else None)
-        files = self._files(Selection(endpoint=endpoint, until_version=contents.version))
+        files = self._places.files(Selection(endpoint=endpoint, until_version=contents.version))
         version = min(max((file.version for file in files), default=0), contents.version)
         everything = LogRange(endpoint, tuple(ends.items()), since, until, 0, version)
-        rows = sum(_inside(table, everything).num_rows for table in decode(payloads, only=["shadow", "event_time"]))
+        rows = sum(inside(table, everything).num_rows for table in decode(payloads, only=["shadow", "event_time"]))
         rows += sum(self._count(file, everything) for file in files if file.kind == "predictions")
         return replace(everything, rows=rows)
 
@@ -120,8 +99,8 @@ class PredictionLog:
             Corrupt: A record in the range is damaged, or a segment or a file is gone.
         """
         read = list(dict.fromkeys([*only, "prediction_id", "event_time", "shadow"])) if only else []
-        found = self._steadily(
-            lambda: [_inside(table, where, shadows=shadows) for table in self._rows(where, "predictions", read)]
+        found = self._places.steadily(
+            lambda: [inside(table, where, shadows=shadows) for table in self._places.rows(where, "predictions", read)]
         )
         rows = _together("predictions", found, read)
         rows = tables.ordered(rows, ("event_time", "ascending"), ("prediction_id", "ascending"))
@@ -157,17 +136,52 @@ class PredictionLog:
             rows = rows.append_column(name, labels[column].combine_chunks().take(at))
         return rows
 
+    def tally(
+        self, where: LogRange, key: str, tally: scanning.Tally, *, only: Sequence[str], times: scanning.Times = ()
+    ) -> list[list[bytes]]:
+        """Return what a function says of each part of a range's predictions; of whole files it is asked only once.
+
+        Args:
+            where: The range; shadows are left out.
+            key: Names what the function says; at most 64 characters.
+            tally: The function: what it says depends on nothing but the key and the rows.
+            only: The columns that it reads.
+            times: Of which event times, one result for each; those of the range where empty.
+
+        Raises:
+            Corrupt: As :meth:`predictions`.
+        """
+        windows = times or ((where.since, where.until),)
+        return self._places.steadily(lambda: self._places.tally(where, key, tally, only=only, times=windows))
+
+    def sample(self, where: LogRange, rows: int, *, only: Sequence[str]) -> pa.Table:
+        """Return some of a range's predictions by chance, by event time, then id: the same ones whenever it is asked.
+
+        Args:
+            where: The range; shadows are left out.
+            rows: How many at most.
+            only: The columns to read.
+
+        Raises:
+            Corrupt: As :meth:`predictions`.
+        """
+        found = self._places.steadily(lambda: self._places.sample(where, rows, only=only))
+        read = list(dict.fromkeys([*only, "prediction_id", "event_time"]))
+        together = _together("predictions", found, read)
+        ordered = tables.ordered(together, ("event_time", "ascending"), ("prediction_id", "ascending"))
+        return tables.without_place(ordered, only)
+
     def find(self, prediction_id: str) -> FoundPrediction | None:
         """Return one prediction with all its feedback, or ``None``; what answered, where shadows were scored, too."""
-        return self._steadily(lambda: self._find(prediction_id))
+        return self._places.steadily(lambda: self._find(prediction_id))
 
     def _find(self, prediction_id: str) -> FoundPrediction | None:
-        contents = self._look()
+        contents = self._places.look()
         sought = prediction_id.encode()
         matches = pc.field("prediction_id") == prediction_id
         found: dict[RecordKind, list[pa.Table]] = {"predictions": [], "feedback": []}
-        for file in self._files(Selection(ids=(prediction_id, prediction_id), until_version=contents.version)):
-            known = self._until(file, contents.version)
+        for file in self._places.files(Selection(ids=(prediction_id, prediction_id), until_version=contents.version)):
+            known = self._places.until(file, contents.version)
             found[file.kind].append(lake.read(self.folder / file.path, where=matches & known))
         for kind, some in found.items():
             records = (
@@ -221,154 +235,27 @@ class PredictionLog:
         all_in_time = (since is None or file.first_at >= since) and (until is None or file.last_at < until)
         if all_in_time and file.version <= where.version:
             return file.rows - file.shadows
-        known = self._until(file, where.version)
+        known = self._places.until(file, where.version)
         return int(
-            _inside(lake.read(self.folder / file.path, only=["shadow", "event_time"], where=known), where).num_rows
+            inside(lake.read(self.folder / file.path, only=["shadow", "event_time"], where=known), where).num_rows
         )
-
-    def _steadily(self, read: Callable[[], T]) -> T:
-        """Read, and again where a file was merged into another between the catalogue's word and the opening."""
-        for _ in range(_MOST_TRIES):
-            try:
-                return read()
-            except lake.Gone as gone:
-                path = gone.path.relative_to(self.folder).as_posix()
-                if any(file.path == path for file in self._files(Selection())):
-                    raise
-        return read()
 
     def _feedback(self, where: LogRange, ids: pa.ChunkedArray) -> pa.Table:
         """Return the range's feedback about predictions, latest first, one a prediction, kind, name and source."""
         about = pc.is_in(pc.field("prediction_id"), value_set=ids.combine_chunks())
-        found = self._steadily(lambda: [table.filter(about) for table in self._rows(where, "feedback", (), ids=ids)])
-        rows = _together("feedback", found)
+        read = partial(self._places.rows, where, "feedback", (), ids=ids)
+        found = self._places.steadily(lambda: [table.filter(about) for table in read()])
+        together = _together("feedback", found)
         # Places are in the order of arrival; of equal times the later one is the newer.
-        rows = tables.without_place(tables.ordered(rows, ("received_at", "descending")))
+        rows = tables.without_place(tables.ordered(together, ("received_at", "descending")))
         parts = (rows[name] for name in ("prediction_id", "kind", "name", "source"))
         keys = pc.binary_join_element_wise(*parts, "\0").combine_chunks()
         first = pc.index_in(keys, value_set=keys)
         return rows.filter(pc.equal(first, pa.array(np.arange(rows.num_rows), type=pa.int32())))
 
-    def _rows(
-        self, where: LogRange, kind: RecordKind, only: Sequence[str], *, ids: pa.ChunkedArray | None = None
-    ) -> Iterator[pa.Table]:
-        """Yield a range's rows of one kind, with their places; also some that are not of its event times or ids."""
-        contents = self._look([name for name, _ in where.segments])
-        if where.version > contents.version:
-            raise Corrupt(
-                f"the range has version {where.version} of the prediction log's catalogue, which ends at "
-                f"{contents.version}.",
-                hint="Bring back the state database that belongs to the log.",
-            )
-        yield from decode_placed(self._records(where, kind, contents), only=only)
-        wanted, condition = _wanted(where, kind, ids)
-        for file in self._files(replace(wanted, until_version=where.version)):
-            yield lake.read(self.folder / file.path, only=only, where=condition & self._until(file, where.version))
-        ends = {name: end for name, end in where.segments if name in contents.compacted}
-        versions = {contents.compacted[name].version for name in ends}
-        for file in self._files(replace(wanted, versions=versions)) if versions else ():
-            own = {
-                name: end
-                for name, end in ends.items()
-                if file.first_version <= contents.compacted[name].version <= file.version
-            }
-            if own:
-                yield lake.read(self.folder / file.path, only=only, where=_written_in(own) & condition)
-
-    def _until(self, file: LogFile, version: int) -> pc.Expression:
-        """Return the condition on a file's rows that they came with a version or before."""
-        if file.version <= version or self.catalogue is None:
-            return pc.scalar(True)
-        later = self.catalogue.segments(after_version=version, until_version=file.version)
-        return ~pc.field("log_segment").isin(sorted(later))
-
-    def _records(self, where: LogRange, kind: RecordKind, contents: _Contents) -> Iterator[tuple[str, Record]]:
-        """Yield the records of a range's segments that are in no file, each with its segment's name."""
-        for name, end in where.segments:
-            compacted = contents.compacted.get(name)
-            if compacted is not None:
-                if compacted.damaged_at is not None and compacted.damaged_at < end:
-                    raise _damaged(name, Damage(compacted.damaged_at, compacted.problem))
-                continue
-            content = contents.segments.get(name)
-            if content is None:
-                raise Corrupt(f"segment {name} of the prediction log is gone.", hint=_HINT)
-            if len(content) < end:
-                raise Corrupt(
-                    f"segment {name} of the prediction log was cut short: it ends before byte {end}.", hint=_HINT
-                )
-            for found in framing.scan(content[:end]):
-                if isinstance(found, Damage):
-                    raise _damaged(name, found)
-                if found.kind == kind and found.endpoint == where.endpoint:
-                    yield name, found
-
-    def _look(self, names: Collection[str] | None = None) -> _Contents:
-        """Return what there is now, of all segments or of these."""
-        paths = sorted(self.folder.glob(f"*{SUFFIX}")) if names is None else [self.folder / name for name in names]
-        # The order matters: see the module's guarantee.
-        segments: dict[str, memoryview] = {}
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError):  # where it was compacted, the catalogue names it
-                segments[path.name] = mapped(path)
-        if self.catalogue is None:
-            return _Contents(segments, 0, {})
-        version = self.catalogue.version()
-        compacted = self.catalogue.segments(segments if names is None else names, until_version=version)
-        return _Contents(
-            {name: content for name, content in segments.items() if name not in compacted}, version, compacted
-        )
-
-    def _files(self, wanted: Selection) -> list[LogFile]:
-        return [] if self.catalogue is None else self.catalogue.files(wanted)
-
-
-_HINT = "mlprod verify lists all damage."
-_ASIDE = "Once the segment is closed, mlprod compact puts it aside and goes on with its whole records."
-
-
-def _damaged(name: str, damage: Damage, hint: str = _HINT) -> Corrupt:
-    return Corrupt(
-        f"segment {name} of the prediction log is damaged at byte {damage.offset}: {damage.problem}.", hint=hint
-    )
-
 
 def _whole_records(content: memoryview) -> Iterator[Record]:
     return (found for found in framing.scan(content) if isinstance(found, Record))
-
-
-def _wanted(where: LogRange, kind: RecordKind, ids: pa.ChunkedArray | None) -> tuple[Selection, pc.Expression]:
-    """Return which files may have rows of a range, and a condition on the rows that Parquet's statistics can use."""
-    wanted, condition = Selection(endpoint=where.endpoint, kind=kind), pc.scalar(True)
-    if kind == "predictions":
-        wanted = replace(wanted, since=where.since, until=where.until)
-        if where.since is not None:
-            condition &= pc.field("event_time") >= pa.scalar(where.since, _MOMENT)
-        if where.until is not None:
-            condition &= pc.field("event_time") < pa.scalar(where.until, _MOMENT)
-    if ids is not None:
-        found = pc.min_max(ids).as_py()
-        first, last = found["min"] or "", found["max"] or ""
-        wanted = replace(wanted, ids=(first, last))
-        condition &= (pc.field("prediction_id") >= first) & (pc.field("prediction_id") <= last)
-    return wanted, condition
-
-
-def _written_in(ends: Mapping[str, int]) -> pc.Expression:
-    """Return the condition that a row was written to one of these segments before this end of it."""
-    condition = pc.scalar(False)
-    for name, end in ends.items():
-        condition |= (pc.field("log_segment") == name) & (pc.field("log_offset") <= end)
-    return condition
-
-
-def _inside(table: pa.Table, where: LogRange, *, shadows: bool = False) -> pa.Table:
-    """Return the rows within a range's event times."""
-    if where.since is not None:
-        table = table.filter(pc.field("event_time") >= pa.scalar(where.since, _MOMENT))
-    if where.until is not None:
-        table = table.filter(pc.field("event_time") < pa.scalar(where.until, _MOMENT))
-    return table if shadows else table.filter(~pc.field("shadow"))
 
 
 def _together(kind: RecordKind, found: Iterable[pa.Table], only: Sequence[str] = ()) -> pa.Table:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from mlprod_nb.errors import Unavailable
+from mlprod_nb.store import tables
 
 HEAD = "0001"
 
@@ -32,8 +33,9 @@ class Store:
         return f"sqlite:///{path}"
 
     def migrate(self) -> None:
-        """Bring the schema to the newest version; a database that is there already is left alone."""
+        """Bring the schema to the newest version; of a database that is there already, add only the tables it lacks."""
         if self.schema_version() == HEAD:
+            self._add_missing_tables()
             return
         from alembic import command
         from alembic.config import Config
@@ -43,6 +45,14 @@ class Store:
         with self.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def _add_missing_tables(self) -> None:
+        """Add what came into the first schema since the database was made; see its migration."""
+        with self.read() as connection:
+            if not set(tables.metadata.tables) - set(sa.inspect(connection).get_table_names()):
+                return
+        with self.write() as connection:
+            tables.metadata.create_all(connection)
 
     def schema_version(self) -> str | None:
         """Return the schema's version, or ``None`` for an empty database."""

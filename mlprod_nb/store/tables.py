@@ -199,6 +199,14 @@ log_files = sa.Table(
     sa.Column("last_id", BYTEWISE, nullable=False),
     sa.Column("replaced_by", sa.String(500), nullable=True),
 )
+log_counts = sa.Table(
+    "log_counts",
+    metadata,
+    sa.Column("file", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+)
 log_segments = sa.Table(
     "log_segments",
     metadata,

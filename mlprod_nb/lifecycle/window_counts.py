@@ -1,0 +1,82 @@
+"""A window's counts: what was kept of whole files of the log, and what is counted now at its edges and in its tail."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mlprod_nb.prediction_log.ranges import LogRange
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlprod_nb.monitoring.bins import WindowCounts
+    from mlprod_nb.monitoring.profile import Profile
+    from mlprod_nb.prediction_log.reader import PredictionLog
+
+MOST_EARLIER = 12
+"""How many windows before a window are looked at: with it a quarter of a year of weekly looks."""
+
+_READ = ("score", "prediction", "model", "version", "inputs")
+
+
+@dataclass(frozen=True)
+class WindowCounter:
+    """Counts windows of one log against one profile.
+
+    Attributes:
+        log: The log.
+        profile: The reference.
+        version: The version whose scores and predictions are counted, as ``flights/3``.
+    """
+
+    log: PredictionLog
+    profile: Profile
+    version: str
+
+    def counts(self, where: LogRange, earlier: int = 0, until: datetime | None = None) -> list[WindowCounts]:
+        """Return the counts of a range, labels left out, and of windows of the same length before it, newest first.
+
+        Windows before the first rows are left out.
+
+        Args:
+            where: The range.
+            earlier: How many windows before it.
+            until: Where the range ends, if it does not say so.
+        """
+        from mlprod_nb.monitoring import counting, stored_counts
+
+        times = _times(where, earlier, until or where.until)
+        said = self.log.tally(where, self.key, self._count, only=_READ, times=times)
+        found = [counting.add(self.profile, map(stored_counts.decode, parts)) for parts in said]
+        while len(found) > 1 and not found[-1].rows:
+            found.pop()
+        return found
+
+    @property
+    def key(self) -> str:
+        """What the counts of a file depend on beside the file, as a digest."""
+        from mlprod_nb.monitoring import stored_counts
+
+        facts = f"{stored_counts.FORMAT}\0{self.version}\0".encode() + self.profile.to_json()
+        return hashlib.sha256(facts).hexdigest()
+
+    def _count(self, tables: Iterable[pa.Table]) -> bytes:
+        from mlprod_nb.monitoring import counting, scoring, stored_counts
+
+        counted = (
+            counting.count_predictions(self.profile, table, scoring.read(self.profile, table), self.version)
+            for table in tables
+        )
+        return stored_counts.encode(counting.add(self.profile, counted))
+
+
+def _times(where: LogRange, earlier: int, until: datetime | None) -> list[tuple[datetime | None, datetime | None]]:
+    times: list[tuple[datetime | None, datetime | None]] = [(where.since, where.until)]
+    if where.since is not None and until is not None and until > where.since:
+        length = until - where.since
+        times += [(where.since - length * (n + 1), where.since - length * n) for n in range(earlier)]
+    return times

@@ -1,0 +1,316 @@
+"""Where a range's rows are: records of open segments, and Parquet files, whole or in part.
+
+What is said of a whole file stays true, since files are written once. So :meth:`Places.tally` keeps it in the
+catalogue, and whoever asks again about the same files reads only the rows that the range's edges cut off, and the tail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlprod_nb.errors import Corrupt
+from mlprod_nb.prediction_log import framing, lake
+from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
+from mlprod_nb.prediction_log.decoding import decode_placed
+from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
+from mlprod_nb.prediction_log.ranges import LogRange
+from mlprod_nb.prediction_log.segment_files import mapped
+from mlprod_nb.prediction_log.segments import SUFFIX
+
+T = TypeVar("T")
+Tally = Callable[[Iterable[pa.Table]], bytes]
+"""Says something of rows that come in some tables, one after the other."""
+
+Times = Sequence[tuple[datetime | None, datetime | None]]
+"""Windows: the first event time, and the one before which rows belong."""
+
+ASIDE = "Once the segment is closed, mlprod compact puts it aside and goes on with its whole records."
+_HINT = "mlprod verify lists all damage."
+_MOST_TRIES = 5
+_ENDING = 12
+"""How many characters at the end of an id are random: 48 of the 62 random bits of a UUIDv7."""
+
+_MOMENT = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the log held at one moment.
+
+    Attributes:
+        segments: The bytes of each segment that was in no file, the oldest first.
+        version: The catalogue's version.
+        compacted: The other segments.
+    """
+
+    segments: dict[str, memoryview]
+    version: int
+    compacted: dict[str, CompactedSegment]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file with rows of a range.
+
+    Attributes:
+        file: The file.
+        whole: Whether every row of it is in the range, shadows included.
+        condition: Gives the condition on those that are; also on some that are not of the range's event times or ids.
+    """
+
+    file: LogFile
+    whole: bool
+    condition: Callable[[], pc.Expression]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the rows of one log are.
+
+    Attributes:
+        folder: Where the segments and files are; it may not exist yet.
+        catalogue: Which files there are; ``None`` where nothing was ever compacted.
+    """
+
+    folder: Path
+    catalogue: Catalogue | None
+
+    def steadily(self, read: Callable[[], T]) -> T:
+        """Read, and again where a file was merged into another between the catalogue's word and the opening."""
+        for _ in range(_MOST_TRIES):
+            try:
+                return read()
+            except lake.Gone as gone:
+                path = gone.path.relative_to(self.folder).as_posix()
+                if any(file.path == path for file in self.files(Selection())):
+                    raise
+        return read()
+
+    def look(self, names: Collection[str] | None = None) -> Contents:
+        """Return what there is now, of all segments or of these."""
+        paths = sorted(self.folder.glob(f"*{SUFFIX}")) if names is None else [self.folder / name for name in names]
+        # The order matters: see the guarantee of the reader.
+        segments: dict[str, memoryview] = {}
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):  # where it was compacted, the catalogue names it
+                segments[path.name] = mapped(path)
+        if self.catalogue is None:
+            return Contents(segments, 0, {})
+        version = self.catalogue.version()
+        compacted = self.catalogue.segments(segments if names is None else names, until_version=version)
+        return Contents(
+            {name: content for name, content in segments.items() if name not in compacted}, version, compacted
+        )
+
+    def files(self, wanted: Selection) -> list[LogFile]:
+        """Return the files that may hold what is wanted."""
+        return [] if self.catalogue is None else self.catalogue.files(wanted)
+
+    def until(self, file: LogFile, version: int) -> pc.Expression:
+        """Return the condition on a file's rows that they came with a version or before."""
+        if file.version <= version or self.catalogue is None:
+            return pc.scalar(True)
+        later = self.catalogue.segments(after_version=version, until_version=file.version)
+        return ~pc.field("log_segment").isin(sorted(later))
+
+    def rows(
+        self, where: LogRange, kind: RecordKind, only: Sequence[str], *, ids: pa.ChunkedArray | None = None
+    ) -> Iterator[pa.Table]:
+        """Yield a range's rows of one kind, with their places; also some that are not of its event times or ids."""
+        contents = self._look_at(where)
+        yield from decode_placed(self._records(where, kind, contents), only=only)
+        for part in self._parts(where, kind, contents, ids):
+            yield lake.read(self.folder / part.file.path, only=only, where=part.condition())
+
+    def tally(self, where: LogRange, key: str, tally: Tally, *, only: Sequence[str], times: Times) -> list[list[bytes]]:
+        """Return what a function says of a range's predictions, of each file and of each sort of records apart.
+
+        Args:
+            where: The range; shadows are left out.
+            key: Names what the function says; at most 64 characters.
+            tally: The function: what it says depends on nothing but the key and the rows.
+            only: The columns that it reads.
+            times: Of which event times, in place of those of the range; one result for each.
+
+        Raises:
+            Corrupt: A record in the range is damaged, or a segment or a file is gone.
+        """
+        contents = self._look_at(where)
+        read = list(dict.fromkeys([*only, "event_time", "shadow"]))
+        tail = decode_placed(self._records(where, "predictions", contents), only=read)
+        found = []
+        for since, until in times:
+            window = replace(where, since=since, until=until)
+            said = [tally([inside(table, window)]) for table in tail]
+            for part in self._parts(window, "predictions", contents, None):
+                kept = self.catalogue.kept(part.file.digest, key) if part.whole and self.catalogue else None
+                said.append(self._tally_file(part, window, key, tally, read) if kept is None else kept)
+            found.append(said)
+        return found
+
+    def sample(self, where: LogRange, rows: int, *, only: Sequence[str]) -> list[pa.Table]:
+        """Return some of a range's predictions by chance, with their places: the same ones wherever they lie.
+
+        They are those whose ids end lowest: the end of an id is random. Memory is bounded by a file's group of rows.
+
+        Args:
+            where: The range; shadows are left out.
+            rows: How many at most.
+            only: The columns to read.
+
+        Raises:
+            Corrupt: As :meth:`tally`.
+        """
+        contents = self._look_at(where)
+        read = list(dict.fromkeys([*only, "prediction_id", "event_time", "shadow"]))
+        found: list[pa.Table] = []
+        for table in self._blocks(where, contents, read):
+            found.append(_lowest([inside(table, where)], rows)[0])
+            if sum(kept.num_rows for kept in found) > 4 * rows:
+                found = _lowest(found, rows)
+        return _lowest(found, rows)
+
+    def _blocks(self, where: LogRange, contents: Contents, read: Sequence[str]) -> Iterator[pa.Table]:
+        yield from decode_placed(self._records(where, "predictions", contents), only=read)
+        for part in self._parts(where, "predictions", contents, None):
+            condition = None if part.whole else part.condition()
+            yield from lake.blocks(self.folder / part.file.path, only=read, where=condition)
+
+    def _tally_file(self, part: Part, where: LogRange, key: str, tally: Tally, read: Sequence[str]) -> bytes:
+        condition = None if part.whole else part.condition()
+        tables = lake.blocks(self.folder / part.file.path, only=read, where=condition, coded=True)
+        times = replace(where, since=None, until=None) if part.whole else where
+        said = tally(inside(table, times, shadows=not part.file.shadows) for table in tables)
+        if part.whole and self.catalogue is not None:
+            self.catalogue.keep(part.file.digest, key, said)
+        return said
+
+    def _look_at(self, where: LogRange) -> Contents:
+        contents = self.look([name for name, _ in where.segments])
+        if where.version > contents.version:
+            raise Corrupt(
+                f"the range has version {where.version} of the prediction log's catalogue, which ends at "
+                f"{contents.version}.",
+                hint="Bring back the state database that belongs to the log.",
+            )
+        return contents
+
+    def _parts(
+        self, where: LogRange, kind: RecordKind, contents: Contents, ids: pa.ChunkedArray | None
+    ) -> Iterator[Part]:
+        wanted = _wanted(where, kind, ids)
+        narrow = partial(_condition, where, kind, wanted)
+        for file in self.files(replace(wanted, until_version=where.version)):
+            whole = ids is None and file.version <= where.version and _all_in_time(file, where)
+            yield Part(file, whole, partial(self._known_then, file, where.version, narrow))
+        ends = {name: end for name, end in where.segments if name in contents.compacted}
+        versions = {contents.compacted[name].version for name in ends}
+        for file in self.files(replace(wanted, versions=versions)) if versions else ():
+            own = {
+                name: end
+                for name, end in ends.items()
+                if file.first_version <= contents.compacted[name].version <= file.version
+            }
+            if own:
+                yield Part(file, False, partial(_written_in, own, narrow))
+
+    def _known_then(self, file: LogFile, version: int, narrow: Callable[[], pc.Expression]) -> pc.Expression:
+        return narrow() & self.until(file, version)
+
+    def _records(self, where: LogRange, kind: RecordKind, contents: Contents) -> Iterator[tuple[str, Record]]:
+        """Yield the records of a range's segments that are in no file, each with its segment's name."""
+        for name, end in where.segments:
+            compacted = contents.compacted.get(name)
+            if compacted is not None:
+                if compacted.damaged_at is not None and compacted.damaged_at < end:
+                    raise damaged(name, Damage(compacted.damaged_at, compacted.problem))
+                continue
+            content = contents.segments.get(name)
+            if content is None:
+                raise Corrupt(f"segment {name} of the prediction log is gone.", hint=_HINT)
+            if len(content) < end:
+                raise Corrupt(
+                    f"segment {name} of the prediction log was cut short: it ends before byte {end}.", hint=_HINT
+                )
+            for found in framing.scan(content[:end]):
+                if isinstance(found, Damage):
+                    raise damaged(name, found)
+                if found.kind == kind and found.endpoint == where.endpoint:
+                    yield name, found
+
+
+def inside(table: pa.Table, where: LogRange, *, shadows: bool = False) -> pa.Table:
+    """Return the rows within a range's event times."""
+    if where.since is not None:
+        table = table.filter(pc.field("event_time") >= pa.scalar(where.since, _MOMENT))
+    if where.until is not None:
+        table = table.filter(pc.field("event_time") < pa.scalar(where.until, _MOMENT))
+    return table if shadows else table.filter(pc.invert(table["shadow"]))
+
+
+def _lowest(tables: Sequence[pa.Table], rows: int) -> list[pa.Table]:
+    """Return the rows of some tables, in as many, whose ids end lowest."""
+    ids = pa.chunked_array([chunk for table in tables for chunk in table["prediction_id"].chunks], pa.string())
+    if len(ids) <= rows:
+        return list(tables)
+    keys = pa.table({"end": pc.utf8_slice_codeunits(ids, start=-_ENDING), "id": ids})
+    chosen = pc.select_k_unstable(keys, k=rows, sort_keys=[("end", "ascending"), ("id", "ascending")])
+    kept = pc.is_in(ids, value_set=ids.take(chosen).combine_chunks())
+    found, first = [], 0
+    for table in tables:
+        found.append(table.filter(kept[first : first + table.num_rows]))
+        first += table.num_rows
+    return found
+
+
+def damaged(name: str, damage: Damage, hint: str = _HINT) -> Corrupt:
+    """Return the error that says where a segment is damaged."""
+    return Corrupt(
+        f"segment {name} of the prediction log is damaged at byte {damage.offset}: {damage.problem}.", hint=hint
+    )
+
+
+def _all_in_time(file: LogFile, where: LogRange) -> bool:
+    since, until = where.since, where.until
+    return (since is None or file.first_at >= since) and (until is None or file.last_at < until)
+
+
+def _wanted(where: LogRange, kind: RecordKind, ids: pa.ChunkedArray | None) -> Selection:
+    """Return which files may have rows of a range."""
+    wanted = Selection(endpoint=where.endpoint, kind=kind)
+    if kind == "predictions":
+        wanted = replace(wanted, since=where.since, until=where.until)
+    if ids is not None:
+        found = pc.min_max(ids).as_py()
+        wanted = replace(wanted, ids=(found["min"] or "", found["max"] or ""))
+    return wanted
+
+
+def _condition(where: LogRange, kind: RecordKind, wanted: Selection) -> pc.Expression:
+    """Return a condition on the rows of a range that Parquet's statistics can use."""
+    condition = pc.scalar(True)
+    if kind == "predictions":
+        if where.since is not None:
+            condition &= pc.field("event_time") >= pa.scalar(where.since, _MOMENT)
+        if where.until is not None:
+            condition &= pc.field("event_time") < pa.scalar(where.until, _MOMENT)
+    if wanted.ids is not None:
+        condition &= (pc.field("prediction_id") >= wanted.ids[0]) & (pc.field("prediction_id") <= wanted.ids[1])
+    return condition
+
+
+def _written_in(ends: Mapping[str, int], narrow: Callable[[], pc.Expression]) -> pc.Expression:
+    """Return the condition that a row was written to one of these segments before this end of it."""
+    condition = pc.scalar(False)
+    for name, end in ends.items():
+        condition |= (pc.field("log_segment") == name) & (pc.field("log_offset") <= end)
+    return condition & narrow()
