@@ -105,6 +105,15 @@ class AlertSettings(_Table):
 class MonitorSettings(_Table):
     """``[endpoints.NAME.monitor]``: how an endpoint is watched, and what is done when something is wrong."""
 
+    yearly_alpha: float = Field(
+        0.05, gt=0, lt=1, description="Chance of at least one false alarm in a year of looks at data that never change."
+    )
+    looks_per_year: int = Field(
+        52,
+        ge=1,
+        le=1_000_000,
+        description="How many looks a year are planned; each spends an equal part of the year's.",
+    )
     alert_on: Literal["alarm", "warn"] = Field("alarm", description="From which grade on a cause raises an alert.")
 
 

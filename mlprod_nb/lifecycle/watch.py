@@ -68,14 +68,15 @@ def monitor(
 ) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
-    from mlprod_nb.lifecycle.window_counts import WindowCounter
+    from mlprod_nb.lifecycle.window_counts import MOST_EARLIER, WindowCounter
     from mlprod_nb.registry.bundles import PROFILE, REFERENCE
 
     pinned = pin(context, window)
     variant = main_variant(existing(context, window.endpoint).spec, window.endpoint)
     bundle = context.bundles.get(variant.bundle)
     profile = monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes())
-    (counts,) = WindowCounter(context.log, profile, variant.model_version).counts(pinned)
+    counts, *earlier = WindowCounter(context.log, profile, variant.model_version).counts(pinned, MOST_EARLIER)
+    settings = context.settings.endpoint(window.endpoint).monitor
     return monitoring.run(
         monitoring.MonitorInput(
             endpoint=window.endpoint,
@@ -90,6 +91,9 @@ def monitor(
             alibi=alibi,
             joint=joint,
             online=online,
+            yearly_alpha=settings.yearly_alpha,
+            looks_per_year=settings.looks_per_year,
+            earlier=tuple(earlier),
             in_report=bool(window.pinned),
         )
     )

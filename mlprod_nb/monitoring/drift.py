@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
+from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import Budget, holm
 from mlprod_nb.monitoring.detectors import BUILT_IN, Comparison, Detector
 from mlprod_nb.monitoring.impact import weights
+from mlprod_nb.monitoring.pooling import Pool
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import ColumnDrift
 from mlprod_nb.monitoring.sections import percent
@@ -23,55 +24,89 @@ class Tested:
 
     detector: Detector
     comparison: Comparison
+    looks: int
     corrected: float | None
     drifted: bool
 
 
+@dataclass(frozen=True)
+class _Test:
+    """One detector on one column of one pooled window; it may only speak where the drift is not over."""
+
+    column: ColumnProfile
+    detector: Detector
+    looks: int
+    comparison: Comparison
+    lasting: bool
+
+
 def compare(
-    profile: Profile, window: WindowCounts, budget: Budget, detectors: Sequence[Detector]
+    profile: Profile, windows: Sequence[Pool], budget: Budget, detectors: Sequence[Detector]
 ) -> tuple[tuple[ColumnDrift, ...], tuple[ColumnDrift, ...]]:
-    """Compare a window with the reference.
+    """Compare a look's window, and the pooled ones, with the reference.
+
+    A drift that only a pooled window shows counts where the look's own window is as far off as the detector's floor:
+    what is over is not reported.
+
+    Args:
+        profile: The reference.
+        windows: This look's window, then the pooled ones, as :func:`mlprod_nb.monitoring.pooling.pools` gives them.
+        budget: How many false alarms are allowed.
+        detectors: Which detectors to run.
 
     Returns:
         The input columns, drifted ones first and by impact, and the score, prediction and label.
     """
     every = (*profile.columns, *profile.outcomes)
-    found = [
-        (column.name, detector, detector.compare(column.as_counts(), window.columns[column.name]))
-        for column in every
-        for detector in detectors
-        if column.kind in detector.kinds and not window.columns[column.name].problem
-    ]
-    tested = [comparison.p_value for _, _, comparison in found if comparison.p_value is not None]
-    corrected = iter(holm(tested))
+    found = [test for column in every for detector in detectors for test in _tests(column, detector, windows)]
+    corrected = iter(holm([test.comparison.p_value for test in found if test.comparison.p_value is not None]))
     by_column: dict[str, list[Tested]] = {column.name: [] for column in every}
-    for name, detector, comparison in found:
-        p_value = next(corrected) if comparison.p_value is not None else None
-        drifted = p_value is not None and p_value <= budget.drift and (comparison.effect or 0.0) >= detector.floor
-        by_column[name].append(Tested(detector, comparison, p_value, drifted))
+    for test in found:
+        p_value = next(corrected) if test.comparison.p_value is not None else None
+        large = test.lasting and (test.comparison.effect or 0.0) >= test.detector.floor
+        drifted = p_value is not None and p_value <= budget.drift and large
+        by_column[test.column.name].append(Tested(test.detector, test.comparison, test.looks, p_value, drifted))
     weight = weights(profile)
-    rows = {
-        column.name: _row(column, window.columns[column.name], by_column[column.name], weight.get(column.name))
-        for column in every
-    }
+    rows = {column.name: _row(column, windows, by_column[column.name], weight.get(column.name)) for column in every}
     inputs = sorted((rows[column.name] for column in profile.columns), key=_rank)
-    return tuple(inputs), tuple(rows[column.name] for column in profile.outcomes if window.columns[column.name].rows)
+    now = windows[0].counts.columns
+    return tuple(inputs), tuple(rows[column.name] for column in profile.outcomes if now[column.name].rows)
+
+
+def _tests(column: ColumnProfile, detector: Detector, windows: Sequence[Pool]) -> Iterator[_Test]:
+    if column.kind not in detector.kinds:
+        return
+    reference, lasting = column.as_counts(), False
+    for pool in windows:
+        counts = pool.counts.columns[column.name]
+        # Labels come late: earlier windows may not have counted any, and then add nothing.
+        if counts.problem or (pool.looks > 1 and counts.rows == windows[0].counts.columns[column.name].rows):
+            continue
+        comparison = detector.compare(reference, counts)
+        if pool.looks == 1:
+            lasting = (comparison.effect or 0.0) >= detector.floor
+        yield _Test(column, detector, pool.looks, comparison, lasting)
 
 
 def _rank(row: ColumnDrift) -> tuple[bool, float, float, str]:
     return not row.drifted, -(row.impact or 0.0), -(row.effect or 0.0), row.column
 
 
-def _row(column: ColumnProfile, window: ColumnCounts, tests: Sequence[Tested], weight: float | None) -> ColumnDrift:
+def _row(column: ColumnProfile, windows: Sequence[Pool], tests: Sequence[Tested], weight: float | None) -> ColumnDrift:
+    now = windows[0].counts.columns[column.name]
     done = [test for test in tests if test.corrected is not None]
-    loudest = min(done, key=lambda t: (not t.drifted, t.corrected, t.comparison.p_value or 0.0), default=None)
-    psi = None if window.problem else BUILT_IN["psi"].compare(column.as_counts(), window).statistic
+    loudest = min(done, key=lambda t: (not t.drifted, t.corrected, t.comparison.p_value or 0.0, t.looks), default=None)
+    psi = None if now.problem else BUILT_IN["psi"].compare(column.as_counts(), now).statistic
     if loudest is None:
         return ColumnDrift(
-            column.name, column.kind, "", None, None, None, None, psi, False, None, _untested(window, tests)
+            column.name, column.kind, "", None, None, None, None, psi, False, None, _untested(now, tests)
         )
     comparison = loudest.comparison
     effect = comparison.effect or 0.0
+    # What lies within chance is told of the look's own window.
+    looks = loudest.looks if loudest.drifted else 1
+    told = next(pool.counts.columns[column.name] for pool in windows if pool.looks == looks)
+    statement = _tell(column, told, [test for test in tests if test.looks == looks])
     return ColumnDrift(
         column=column.name,
         kind=column.kind,
@@ -83,7 +118,8 @@ def _row(column: ColumnProfile, window: ColumnCounts, tests: Sequence[Tested], w
         psi=psi,
         drifted=loudest.drifted,
         impact=None if weight is None else effect * weight,
-        statement=_tell(column, window, tests),
+        statement=statement if looks == 1 else f"over the last {looks} looks {statement}",
+        looks=loudest.looks,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlprod_nb.columns import arrow_present, arrow_values
-from mlprod_nb.monitoring import causes, counting, drift, plots, quality, row_tests, scoring, traffic, verdict
+from mlprod_nb.monitoring import causes, counting, drift, plots, pooling, quality, row_tests, scoring, traffic, verdict
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.detectors import choose
@@ -53,6 +53,7 @@ class MonitorInput:
         rows: Reads the window's predictions with their inputs, or a sample of them, for what works on rows; ``None``:
             ``window`` has them.
         request: What is asked about the model beyond its metrics.
+        earlier: Up to 12 windows of the same length before this one, newest first, counted like it.
     """
 
     endpoint: str
@@ -72,6 +73,7 @@ class MonitorInput:
     counts: WindowCounts | None = None
     rows: Callable[[], pa.Table] | None = None
     request: Request = field(default_factory=Request)
+    earlier: tuple[WindowCounts, ...] = ()
 
     @property
     def budget(self) -> Budget:
@@ -93,7 +95,8 @@ def run(given: MonitorInput) -> MonitorResult:
     outcomes = scoring.read(given.profile, given.window)
     own = outcomes.of(given.model_version)
     counted = _counted(given, outcomes)
-    columns, moved = drift.compare(given.profile, counted, given.budget, detectors)
+    windows = pooling.pools(given.profile, counted, given.earlier)
+    columns, moved = drift.compare(given.profile, windows, given.budget, detectors)
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
     standing, remarks = examine(_subject(given, outcomes, counted, columns))
     found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes), *remarks)
@@ -118,7 +121,7 @@ def run(given: MonitorInput) -> MonitorResult:
         online=rows.online,
         standing=standing,
         alpha=given.budget.per_look,
-        method=_method(given, tuple(detector.name for detector in detectors)),
+        method=_method(given, tuple(detector.name for detector in detectors), windows),
         figures=_figures(given, counted, columns, outcomes),
     )
 
@@ -184,7 +187,7 @@ def _label_findings(given: MonitorInput, outcomes: scoring.Outcomes) -> list[Fin
     return found
 
 
-def _method(given: MonitorInput, detectors: tuple[str, ...]) -> dict[str, str]:
+def _method(given: MonitorInput, detectors: tuple[str, ...], windows: Sequence[pooling.Pool]) -> dict[str, str]:
     import pyarrow as pa
     import scipy
 
@@ -196,6 +199,7 @@ def _method(given: MonitorInput, detectors: tuple[str, ...]) -> dict[str, str]:
     method = {
         "chance of a false alarm": given.budget.describe(),
         "tests": ", ".join(detectors) + "; Holm's correction over all of them; a drift moves 3 % of the rows or more",
+        "windows": pooling.describe(windows),
         "reference": f"{given.profile.rows:,} rows",
     }
     if given.alibi:

@@ -24,6 +24,7 @@ class ColumnDrift:
         impact: ``effect`` times how much the model leans on the column, relative to the column it leans on most;
             ``None`` where that was not measured.
         statement: What happened, in words.
+        looks: Over how many looks, this one the last, the numbers are.
     """
 
     column: str
@@ -37,6 +38,7 @@ class ColumnDrift:
     drifted: bool
     impact: float | None
     statement: str
+    looks: int = 1
 
     @property
     def tested(self) -> bool:

@@ -14,9 +14,10 @@ from mlprod_nb.monitoring import detectors
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import Budget, holm
 from mlprod_nb.monitoring.counting import count
-from mlprod_nb.monitoring.detectors import BUILT_IN, Comparison, Detector
+from mlprod_nb.monitoring.detectors import BUILT_IN, Comparison, Detector, ranks
 from mlprod_nb.monitoring.detectors.chi_square import ChiSquare
 from mlprod_nb.monitoring.detectors.ks import KolmogorovSmirnov
+from mlprod_nb.monitoring.detectors.location import Location
 from mlprod_nb.monitoring.detectors.missing import MissingRate
 from mlprod_nb.monitoring.detectors.psi import StabilityIndex
 from mlprod_nb.monitoring.detectors.scale import Scale
@@ -78,6 +79,7 @@ def test_unchanged_data_are_flagged_no_more_often_than_stated(
 
 SHIFTS: dict[str, Any] = {
     "ks": ("amount", lambda c: {**c, "amount": c["amount"] + 0.3}),
+    "location": ("amount", lambda c: {**c, "amount": c["amount"] + 0.25}),
     "scale": ("amount", lambda c: {**c, "amount": c["amount"] * 1.5}),
     "chi_square": ("group", lambda c: {**c, "group": np.where(c["amount"] > 1, "c", c["group"])}),
     "missing": ("gaps", lambda c: {**c, "gaps": np.where(c["amount"] > 1.5, np.nan, c["gaps"])}),
@@ -218,12 +220,44 @@ def test_a_million_rows_do_not_slow_the_missing_rate_or_break_it() -> None:
 
 def test_scale_agrees_with_mood_where_there_are_no_ties() -> None:
     random = np.random.default_rng(16)
-    before, after = random.normal(size=300), random.normal(scale=1.3, size=200)
+    before, after = random.normal(size=300), random.normal(scale=1.3, size=300)
     every = np.sort(np.concatenate([before, after]))
     found = Scale().compare(counts(*np.isin(every, before)), counts(*np.isin(every, after)))
     expected = stats.mood(after, before)
     assert found.statistic == pytest.approx(expected.statistic, rel=1e-9)
     assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+def test_location_agrees_with_the_rank_sum_test_with_and_without_ties() -> None:
+    random = np.random.default_rng(17)
+    for after in (random.normal(0.2, size=300), random.normal(size=300).round()):
+        before = random.normal(size=300) if len(np.unique(after)) == 300 else random.normal(size=300).round()
+        cells = np.unique(np.concatenate([before, after]))
+        binned = [np.bincount(np.searchsorted(cells, side), minlength=len(cells)) for side in (before, after)]
+        found = Location().compare(counts(*binned[0]), counts(*binned[1]))
+        expected = stats.mannwhitneyu(after, before, method="asymptotic", use_continuity=False)
+        assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+def test_a_column_of_two_values_has_the_exact_hypergeometric_tail() -> None:
+    found = Location().compare(counts(9950, 50), counts(984, 16))
+    assert found.p_value == pytest.approx(2 * stats.hypergeom(11_000, 66, 1000).sf(15), rel=1e-9)
+    assert Scale().compare(counts(9950, 50), counts(984, 16)).p_value == found.p_value
+
+
+def test_a_rare_large_value_has_the_longer_tail_of_its_law() -> None:
+    random = np.random.default_rng(18)
+    cells = np.array([10_840, 40, 30, 20, 20, 20, 10, 10, 10])
+    drawn = random.multivariate_hypergeometric(cells, 1000, size=200_000)
+    scores = ranks.midranks(cells) ** 2
+    sums = drawn @ scores
+    most = drawn[np.argsort(sums)[-20]]
+    found = ranks.moments(cells, most, scores)
+    assert found is not None
+    assert found.skewness == pytest.approx(stats.skew(sums), abs=0.02)
+    lower, upper = stats.beta.interval(1 - 1e-6, 20, 200_000 - 20)
+    assert lower < found.p_value / 2 < upper
+    assert stats.norm.sf(found.deviate) < found.p_value / 2
 
 
 def test_the_stability_index_of_a_known_table() -> None:
@@ -232,7 +266,7 @@ def test_the_stability_index_of_a_known_table() -> None:
     assert found.statistic == pytest.approx(((q - p) * np.log(q / p)).sum(), abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["ks", "scale", "chi_square", "missing", "psi"])
+@pytest.mark.parametrize("name", list(BUILT_IN))
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     found = doctest.testmod(importlib.import_module(f"mlprod_nb.monitoring.detectors.{name}"))
     assert found.attempted > 1

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from mlprod_nb.errors import NotFound
 from mlprod_nb.monitoring.detectors.chi_square import ChiSquare
 from mlprod_nb.monitoring.detectors.ks import KolmogorovSmirnov
+from mlprod_nb.monitoring.detectors.location import Location
 from mlprod_nb.monitoring.detectors.missing import MissingRate
 from mlprod_nb.monitoring.detectors.protocol import Comparison, Detector
 from mlprod_nb.monitoring.detectors.psi import StabilityIndex
@@ -22,10 +23,11 @@ __all__ = ["BUILT_IN", "DEFAULT", "GROUP", "Comparison", "Detector", "choose", "
 
 GROUP = "mlprod_nb.detectors"
 BUILT_IN: dict[str, Detector] = {
-    detector.name: detector for detector in (KolmogorovSmirnov(), Scale(), ChiSquare(), MissingRate(), StabilityIndex())
+    detector.name: detector
+    for detector in (KolmogorovSmirnov(), Location(), Scale(), ChiSquare(), MissingRate(), StabilityIndex())
 }
 #: What a look runs unless told otherwise; PSI is shown beside them and tested only where it is named.
-DEFAULT = ("ks", "scale", "chi_square", "missing")
+DEFAULT = ("ks", "location", "scale", "chi_square", "missing")
 
 
 def known() -> dict[str, Detector]:
