@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from mlprod_nb.prediction_log.ranges import LogRange
 
 
-_NARROW = ("event_time", "model", "version", "variant", "prediction", "score")
+NARROW = ("event_time", "model", "version", "variant", "prediction", "score", "latency_ms")
+"""What a look reads of every row; the inputs only where something asks for them row by row."""
+
 _MOST_ROWS = 10_000
 """How many rows those see that work on rows; each of them takes fewer."""
 
@@ -83,9 +85,9 @@ def monitor(
             model_version=variant.model_version,
             profile=profile,
             reference=bundle.path / REFERENCE,
-            window=context.log.labelled(pinned, only=_NARROW),
+            window=context.log.labelled(pinned, only=NARROW),
             counts=counts,
-            rows=lambda: context.log.sample(pinned, _MOST_ROWS, only=["inputs"]),
+            rows=lambda: context.log.sample(pinned, _MOST_ROWS, only=["event_time", "inputs"]),
             since=pinned.since,
             until=pinned.until,
             alibi=alibi,
