@@ -97,7 +97,7 @@ class InferenceRoutes:
         began, received_at = self._plane.monotonic(), self._clock()
         live = await self._book.find(request.path_params["name"])
         with live.lease():
-            asked = open_inference.read(body, request.headers.get(HEADER_LENGTH), live.signature)
+            asked = open_inference.read(body, request.headers.get(HEADER_LENGTH), live.signature, live.name)
             asked = replace(asked, scoring=with_options(asked.scoring, request.headers))
             if asked.scoring.explain:
                 raise NotAvailable("explain is not available over this protocol.", hint="Ask /invocations for it.")

@@ -155,6 +155,7 @@ _INFER_REQUEST = members(
     {"inputs": array(reference("InputTensor"))},
     {
         "id": text("Echoed."),
+        "model_name": text("The model that the path names, or left out."),
         "parameters": {"type": "object", "description": "binary_data_output: true wants every output as bytes."},
         "outputs": array(_WANTED_OUTPUT, f"Which outputs are wanted; all where left out: {', '.join(OUTPUTS)}."),
     },

@@ -14,6 +14,8 @@ from mlprod_nb.errors import Unavailable
 from mlprod_nb.store import tables
 
 HEAD = "0001"
+_WRITERS = 0x6D6C70726F64
+"""Postgres's lock of whoever writes, by a number of our own: "mlprod" in ASCII."""
 
 
 class Store:
@@ -108,7 +110,17 @@ def _look(file: Path) -> tuple[int, int, int] | None:
 
 
 def _engine(url: str) -> Engine:
-    engine = sa.create_engine(url)
+    made = sa.make_url(url)
+    if made.drivername == "postgresql":
+        made = made.set(drivername="postgresql+psycopg")
+    try:
+        engine = sa.create_engine(made)
+    except ModuleNotFoundError as error:
+        raise Unavailable(
+            f"the state database needs the package {error.name!r}.", hint="pip install 'mlprod_nb[postgres]'"
+        ) from None
+    if engine.dialect.name == "postgresql":
+        sa.event.listen(engine, "begin", _begin_on_postgres)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _configure_sqlite)
         sa.event.listen(engine, "begin", _begin_immediate)
@@ -122,6 +134,14 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin_on_postgres(connection: Connection) -> None:
+    """Let one transaction write at a time, as SQLite does; let one that reads see one moment."""
+    if connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
+    else:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -35,9 +35,10 @@ def tensor(name: str, datatype: str, shape: list[int], data: Any = None, size: i
 
 def read(*inputs: Any, tail: bytes = b"", **members: Any) -> open_inference.InferRequest:
     text = orjson.dumps({"inputs": list(inputs), **members})
-    return open_inference.read(text + tail, str(len(text)) if tail else None, SIGNATURE)
+    return open_inference.read(text + tail, str(len(text)) if tail else None, SIGNATURE, MODEL)
 
 
+MODEL = "flights"
 PAIR = tensor("x", "FP64", [2], [1, 3]), tensor("y", "FP64", [2], [2, 4])
 
 
@@ -116,6 +117,7 @@ def test_a_tensor_that_is_none_is_told_what_is_wrong(inputs: Any, tail: bytes, w
     ("members", "words"),
     [
         ({"output": []}, "unknown key 'output'"),
+        ({"model_name": "delay"}, "another than the path's, which is 'flights'"),
         ({"id": 3}, "id must be a text"),
         ({"parameters": []}, "parameters an object"),
         ({"parameters": {"sequence_id": 1}}, "keeps no sequences"),
@@ -130,6 +132,10 @@ def test_a_tensor_that_is_none_is_told_what_is_wrong(inputs: Any, tail: bytes, w
 def test_a_request_that_is_not_of_the_protocol_is_told_what_is_wrong(members: dict[str, Any], words: str) -> None:
     with pytest.raises(MalformedRequest, match=words):
         read(*PAIR, **members)
+
+
+def test_the_model_may_be_named_in_the_body_as_kserves_client_does() -> None:
+    assert read(*PAIR, model_name=MODEL).scoring == read(*PAIR).scoring
 
 
 @pytest.mark.parametrize("length", ["", "-1", "1e3", "99999", "٣", "9" * 20])

@@ -29,6 +29,9 @@ OUTPUTS = ("predictions", "scores", "prediction_ids", "variant", "model_version"
 CLIENT_IDS = "client_ids"
 """Sent where the request has client ids, or asks for them by name: then a row without one has an empty text."""
 _KEYS = ("id", "parameters", "inputs", "outputs")
+_MODEL = "model_name"
+"""The path names the model. KServe's client names it in the body, too, which the protocol does not know."""
+
 _OUTPUT_KEYS = ("name", "parameters")
 _STATEFUL = ("sequence_id", "sequence_start", "sequence_end")
 
@@ -50,19 +53,22 @@ class InferRequest:
     binary: bool
 
 
-def read(body: bytes, header_length: str | None, signature: Signature) -> InferRequest:
+def read(body: bytes, header_length: str | None, signature: Signature, model: str = "") -> InferRequest:
     """Read a request.
 
     Args:
         body: The request's body: JSON, and binary data after it.
         header_length: How many bytes of it are JSON, as the request's header says; ``None`` for all.
         signature: What the endpoint takes.
+        model: The model that the path names.
 
     Raises:
         MalformedRequest: It is not of this protocol.
     """
     text, tail = _divide(body, header_length)
     data = read_object(text)
+    if data.pop(_MODEL, model) != model:
+        raise MalformedRequest(f"{_MODEL} is another than the path's, which is {model!r}.")
     for key in data:
         if key not in _KEYS:
             raise MalformedRequest(f"the request has the unknown key {key!r}.", hint=f"There is: {', '.join(_KEYS)}.")
