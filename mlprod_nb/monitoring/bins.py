@@ -89,11 +89,13 @@ class WindowCounts:
         rows: Rows of the window.
         columns: Each profiled column's counts, by name.
         extra: Columns of the window that the reference does not have.
+        pairs: Sums of the profile's pairs of columns, as ``joint_counts`` has them; ``None`` where not counted.
     """
 
     rows: int
     columns: dict[str, ColumnCounts]
     extra: tuple[str, ...] = ()
+    pairs: NDArray[np.int64] | None = None
 
     def __add__(self, other: WindowCounts) -> WindowCounts:
         shared = {name: counts + other.columns[name] for name, counts in self.columns.items() if name in other.columns}
@@ -101,6 +103,7 @@ class WindowCounts:
             rows=self.rows + other.rows,
             columns={**self.columns, **other.columns, **shared},
             extra=tuple(sorted({*self.extra, *other.extra})),
+            pairs=self.pairs + other.pairs if self.pairs is not None and other.pairs is not None else None,
         )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlprod_nb.monitoring import scoring
+from mlprod_nb.monitoring import joint_counts, scoring
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts, bin_counts, commonest
 from mlprod_nb.monitoring.columns import Floats, single, to_counts, to_numbers
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile, outcome_values
@@ -49,7 +49,7 @@ def count(profile: Profile, columns: Mapping[str, Any]) -> WindowCounts:
         for name, column in known.items()
     }
     extra = tuple(sorted(name for name in columns if name not in known and name not in OUTCOMES))
-    return WindowCounts(rows, counted, extra)
+    return WindowCounts(rows, counted, extra, joint_counts.count(profile.columns, profile.pairs, columns))
 
 
 def count_predictions(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mlprod_nb.monitoring import joint_counts
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import Budget, holm
 from mlprod_nb.monitoring.detectors import BUILT_IN, Comparison, Detector
 from mlprod_nb.monitoring.impact import weights
 from mlprod_nb.monitoring.pooling import Pool
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile
-from mlprod_nb.monitoring.rows import ColumnDrift
+from mlprod_nb.monitoring.rows import ColumnDrift, PairDrift
 from mlprod_nb.monitoring.sections import percent
 
 
@@ -30,6 +31,23 @@ class Tested:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """What all tests of a look say.
+
+    Attributes:
+        columns: The input columns, drifted ones first and by impact.
+        outcomes: The score, prediction and label.
+        pairs: The pairs of columns whose correlation was tested, drifted ones first and by the change's size.
+        tests: How many tests the correction is over.
+    """
+
+    columns: tuple[ColumnDrift, ...]
+    outcomes: tuple[ColumnDrift, ...]
+    pairs: tuple[PairDrift, ...]
+    tests: int
+
+
+@dataclass(frozen=True)
 class _Test:
     """One detector on one column of one pooled window; it may only speak where the drift is not over."""
 
@@ -41,8 +59,8 @@ class _Test:
 
 
 def compare(
-    profile: Profile, windows: Sequence[Pool], budget: Budget, detectors: Sequence[Detector]
-) -> tuple[tuple[ColumnDrift, ...], tuple[ColumnDrift, ...]]:
+    profile: Profile, windows: Sequence[Pool], budget: Budget, detectors: Sequence[Detector], *, pairs: bool = True
+) -> Drift:
     """Compare a look's window, and the pooled ones, with the reference.
 
     A drift that only a pooled window shows counts where the look's own window is as far off as the detector's floor:
@@ -53,13 +71,13 @@ def compare(
         windows: This look's window, then the pooled ones, as :func:`mlprod_nb.monitoring.pooling.pools` gives them.
         budget: How many false alarms are allowed.
         detectors: Which detectors to run.
-
-    Returns:
-        The input columns, drifted ones first and by impact, and the score, prediction and label.
+        pairs: Whether to test the rank correlations too.
     """
     every = (*profile.columns, *profile.outcomes)
     found = [test for column in every for detector in detectors for test in _tests(column, detector, windows)]
-    corrected = iter(holm([test.comparison.p_value for test in found if test.comparison.p_value is not None]))
+    together = list(_pair_tests(profile, windows)) if pairs else []
+    p_values = [test.comparison.p_value for test in found if test.comparison.p_value is not None]
+    corrected = iter(holm([*p_values, *(test.p_value for test in together)]))
     by_column: dict[str, list[Tested]] = {column.name: [] for column in every}
     for test in found:
         p_value = next(corrected) if test.comparison.p_value is not None else None
@@ -70,7 +88,43 @@ def compare(
     rows = {column.name: _row(column, windows, by_column[column.name], weight.get(column.name)) for column in every}
     inputs = sorted((rows[column.name] for column in profile.columns), key=_rank)
     now = windows[0].counts.columns
-    return tuple(inputs), tuple(rows[column.name] for column in profile.outcomes if now[column.name].rows)
+    return Drift(
+        columns=tuple(inputs),
+        outcomes=tuple(rows[column.name] for column in profile.outcomes if now[column.name].rows),
+        pairs=_pair_rows(together, list(corrected), budget.drift),
+        tests=len(p_values) + len(together),
+    )
+
+
+def _pair_tests(profile: Profile, windows: Sequence[Pool]) -> Iterator[PairDrift]:
+    """Compare the correlations of each window; ``drifted`` says only that the change is large, and not over."""
+    lasting: list[bool] = []
+    for pool in windows:
+        if not profile.pairs or pool.counts.pairs is None:
+            continue
+        found = joint_counts.compare(profile.columns, profile.pairs, pool.counts.pairs)
+        large = [abs(pair.after - pair.before) >= joint_counts.FLOOR for pair in found]
+        lasting = large if pool.looks == 1 else lasting
+        for pair, one, far, kept in zip(profile.pairs, found, large, lasting or large, strict=True):
+            if one.p_value is not None:
+                yield PairDrift(
+                    pair.first, pair.second, one.before, one.after, one.p_value, 1.0, far and kept, pool.looks
+                )
+
+
+def _pair_rows(tests: Sequence[PairDrift], corrected: Sequence[float], alpha: float) -> tuple[PairDrift, ...]:
+    """Return each pair once, as the window that speaks loudest has it; drifted ones first."""
+    loudest: dict[tuple[str, str], PairDrift] = {}
+    for test, p_value in zip(tests, corrected, strict=True):
+        row = replace(test, p_value_corrected=p_value, drifted=test.drifted and p_value <= alpha)
+        known = loudest.setdefault((row.first, row.second), row)
+        if (not row.drifted, row.p_value_corrected, row.p_value) < (
+            not known.drifted,
+            known.p_value_corrected,
+            known.p_value,
+        ):
+            loudest[row.first, row.second] = row
+    return tuple(sorted(loudest.values(), key=lambda row: (not row.drifted, -abs(row.after - row.before), row.first)))
 
 
 def _tests(column: ColumnProfile, detector: Detector, windows: Sequence[Pool]) -> Iterator[_Test]:

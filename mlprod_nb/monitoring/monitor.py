@@ -96,14 +96,14 @@ def run(given: MonitorInput) -> MonitorResult:
     own = outcomes.of(given.model_version)
     counted = _counted(given, outcomes)
     windows = pooling.pools(given.profile, counted, given.earlier)
-    columns, moved = drift.compare(given.profile, windows, given.budget, detectors)
+    moved = drift.compare(given.profile, windows, given.budget, detectors, pairs=not given.detectors)
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
-    standing, remarks = examine(_subject(given, outcomes, counted, columns))
+    standing, remarks = examine(_subject(given, outcomes, counted, moved.columns))
     found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes), *remarks)
     rows = row_tests.run(given, outcomes)
-    seen = (columns, moved, performance, found, rows.alibi)
+    seen = (moved.columns, moved.outcomes, performance, found, rows.alibi)
     about = (given.model_version, given.in_report, rows.joint, rows.online, standing)
-    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, *about)
+    evidence = verdict.Evidence(given.endpoint, given.window.num_rows, *seen, *about, pairs=moved.pairs)
     return MonitorResult(
         verdict=causes.explained(verdict.conclude(evidence), evidence),
         endpoint=given.endpoint,
@@ -112,8 +112,9 @@ def run(given: MonitorInput) -> MonitorResult:
         until=given.until,
         rows=given.window.num_rows,
         labelled_share=float(outcomes.known[own].mean()) if own.any() else 0.0,
-        columns=columns,
-        outcomes=moved,
+        columns=moved.columns,
+        outcomes=moved.outcomes,
+        pairs=moved.pairs,
         performance=performance,
         quality=found,
         alibi=rows.alibi,
@@ -122,7 +123,7 @@ def run(given: MonitorInput) -> MonitorResult:
         standing=standing,
         alpha=given.budget.per_look,
         method=_method(given, tuple(detector.name for detector in detectors), windows),
-        figures=_figures(given, counted, columns, outcomes),
+        figures=_figures(given, counted, moved.columns, outcomes),
     )
 
 

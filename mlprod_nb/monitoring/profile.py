@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.errors import InvalidInput
-from mlprod_nb.monitoring import calibration, performance
+from mlprod_nb.monitoring import calibration, joint_counts, performance
 from mlprod_nb.monitoring.bins import ColumnCounts, bin_counts, choose_edges
 from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_counts, to_numbers, to_texts
 from mlprod_nb.registry.bundles import (
@@ -107,6 +107,7 @@ class Profile:
         performance: The metrics on the reference's labelled rows.
         score_map: From a score to the share of the reference's rows that came true; ``None`` where there are too few
             labels, and for a regression.
+        pairs: The pairs of columns whose rank correlation is watched.
         format: Version of the stored form.
     """
 
@@ -117,6 +118,7 @@ class Profile:
     outcomes: tuple[ColumnProfile, ...] = ()
     performance: tuple[performance.Estimate, ...] = ()
     score_map: calibration.ScoreMap | None = None
+    pairs: tuple[joint_counts.Pair, ...] = ()
     format: int = FORMAT
 
     def column(self, name: str) -> ColumnProfile | None:
@@ -146,6 +148,9 @@ class Profile:
                 outcomes=tuple(_column_from(item) for item in data["outcomes"]),
                 performance=tuple(performance.Estimate(**item) for item in data["performance"]),
                 score_map=calibration.ScoreMap.from_plain(data.get("score_map")),
+                pairs=tuple(
+                    joint_counts.Pair(p["first"], p["second"], tuple(p["moments"])) for p in data.get("pairs", ())
+                ),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a profile: {error}") from None
@@ -201,6 +206,7 @@ def build(
         outcomes=tuple(_outcome(name, values, task, classes) for name, values in outcomes.items()),
         performance=performance.evaluate(task, classes, labelled) if labelled is not None else (),
         score_map=_score_map(labelled, task, classes) if labelled is not None else None,
+        pairs=joint_counts.choose(profiled, columns),
     )
 
 

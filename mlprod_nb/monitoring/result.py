@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mlprod_nb.monitoring import sections
 from mlprod_nb.monitoring.plots import Figure
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
 from mlprod_nb.monitoring.standing import Standing
 from mlprod_nb.results import AlertChange, Result, Section, Verdict
 
@@ -34,6 +34,7 @@ class MonitorResult(Result):
         alpha: Chance of any false alarm in this look.
         method: How it was done, and with which packages.
         since_last_report: What is new, gone or still open since the looks before.
+        pairs: Rank correlations of pairs of columns, those that changed first.
         joint: What detectors of rows say of all columns together, where they were asked.
         online: When each online detector fired for the first time, where they were asked.
         standing: How the model stands beyond its metrics: label delay, estimates without labels, calibration, segments.
@@ -55,6 +56,7 @@ class MonitorResult(Result):
     alpha: float
     method: dict[str, str] = field(default_factory=dict)
     since_last_report: tuple[AlertChange, ...] = ()
+    pairs: tuple[PairDrift, ...] = ()
     joint: tuple[JointRow, ...] = ()
     online: tuple[OnlineRow, ...] = ()
     standing: Standing = field(default_factory=Standing)
@@ -84,6 +86,7 @@ class MonitorResult(Result):
             sections.performance(self.performance),
             sections.drift("columns", self.columns),
             sections.drift("score, prediction and label", self.outcomes),
+            sections.pairs(self.pairs),
             sections.joint(self.joint),
             sections.online(self.online),
             *self.standing.sections(),

@@ -47,6 +47,31 @@ class ColumnDrift:
 
 
 @dataclass(frozen=True)
+class PairDrift:
+    """How two columns move together in the window against the reference.
+
+    Attributes:
+        first: One column.
+        second: The other.
+        before: Their rank correlation in the reference.
+        after: In the window.
+        p_value: Chance of a change at least as large if nothing changed.
+        p_value_corrected: The p-value after Holm's correction over every test of the look.
+        drifted: Significant at the look's alpha, and a change of at least 0.1.
+        looks: Over how many looks, this one the last, the numbers are.
+    """
+
+    first: str
+    second: str
+    before: float
+    after: float
+    p_value: float
+    p_value_corrected: float
+    drifted: bool
+    looks: int = 1
+
+
+@dataclass(frozen=True)
 class MetricRow:
     """One metric of one part of the labelled rows.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
 from mlprod_nb.results import AlertChange, Section
 
 #: How many rows of a table are shown.
 SHOWN = 30
+#: How many pairs of columns are shown where fewer drifted.
+SHOWN_PAIRS = 5
 
 
 def day(moment: datetime | None) -> str:
@@ -79,6 +81,23 @@ def quality(rows: Sequence[Finding]) -> Section:
     table = tuple((row.column.strip("_"), marks[row.severity], row.statement) for row in rows[:SHOWN])
     more = f" (first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
     return Section("data quality" + more, ("column", "", "finding"), table)
+
+
+def pairs(rows: Sequence[PairDrift]) -> Section:
+    """Return the table of the correlations that changed, or of the few that differ most."""
+    drifted = sum(row.drifted for row in rows)
+    shown = rows[: min(max(drifted, SHOWN_PAIRS), SHOWN)]
+    table = tuple(
+        (
+            f"{row.first}, {row.second}",
+            "✗ drifted" if row.drifted else "✓ stable",
+            f"{row.before:+.2f} → {row.after:+.2f}" + (f" over the last {row.looks} looks" if row.looks > 1 else ""),
+            short(row.p_value_corrected, 2),
+        )
+        for row in shown
+    )
+    more = f" (first {len(shown)} of {len(rows)})" if len(rows) > len(shown) else ""
+    return Section("pairs of columns" + more, ("columns", "drift", "rank correlation", "p, corrected"), table)
 
 
 def joint(rows: Sequence[JointRow]) -> Section:

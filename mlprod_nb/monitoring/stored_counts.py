@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from dataclasses import fields
@@ -13,7 +14,7 @@ import numpy as np
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.registry.bundles import canonical_json
 
-FORMAT = 1
+FORMAT = 2
 """What the bytes mean, and how rows are counted: another number where either changes."""
 
 _LENGTH = struct.Struct("<I")
@@ -31,10 +32,12 @@ def encode(counted: WindowCounts) -> bytes:
             "extra": list(counted.extra),
             "names": names,
             "columns": [_plain(counted.columns[name]) for name in names],
+            "pairs": None if counted.pairs is None else list(counted.pairs.shape),
         }
     )
     bins = b"".join(counted.columns[name].counts.astype("<i8").tobytes() for name in names)
-    return zlib.compress(_LENGTH.pack(len(head)) + head + bins, _LEVEL)
+    pairs = b"" if counted.pairs is None else counted.pairs.astype("<i8").tobytes()
+    return zlib.compress(_LENGTH.pack(len(head)) + head + bins + pairs, _LEVEL)
 
 
 def decode(content: bytes) -> WindowCounts:
@@ -51,11 +54,13 @@ def decode(content: bytes) -> WindowCounts:
             raise ValueError(f"format {head['format']!r} of counts is not {FORMAT}")
         bins = np.frombuffer(plain, dtype="<i8", offset=_LENGTH.size + length).astype(np.int64)
         ends = np.cumsum([column["bins"] for column in head["columns"]])
-        if int(ends[-1] if ends.size else 0) != bins.size:
+        end, shape = int(ends[-1] if ends.size else 0), head["pairs"]
+        if end + (math.prod(shape) if shape else 0) != bins.size:
             raise ValueError("the bins of counts are cut short")
-        parts = np.split(bins, ends[:-1]) if ends.size else []
+        parts = np.split(bins[:end], ends[:-1]) if ends.size else []
+        pairs = bins[end:].reshape(shape) if shape is not None else None
         columns = [_column(column, part) for column, part in zip(head["columns"], parts, strict=True)]
-        return WindowCounts(head["rows"], dict(zip(head["names"], columns, strict=True)), tuple(head["extra"]))
+        return WindowCounts(head["rows"], dict(zip(head["names"], columns, strict=True)), tuple(head["extra"]), pairs)
     except (zlib.error, struct.error, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no counts: {error}") from None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER
 from mlprod_nb.monitoring.quality import TINY
-from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow
+from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
 from mlprod_nb.monitoring.sections import day
 from mlprod_nb.monitoring.standing import Standing
 from mlprod_nb.registry.bundles import SCORE_COLUMN
@@ -37,6 +37,7 @@ class Evidence:
     joint: tuple[JointRow, ...] = ()
     online: tuple[OnlineRow, ...] = ()
     standing: Standing = field(default_factory=Standing)
+    pairs: tuple[PairDrift, ...] = ()
 
 
 def conclude(evidence: Evidence) -> Verdict:
@@ -65,7 +66,7 @@ def conclude(evidence: Evidence) -> Verdict:
     if _likely_harm(evidence, drifted, moved):
         signs = [*evidence.standing.warnings(), *_moved(moved), *_drift(drifted, evidence)]
         return Verdict("alarm", _sentence([*signs, *_began(drifted, evidence), _holds(evidence)]), report)
-    together = [*_joint(evidence.joint), *_alibi(evidence.alibi)]
+    together = [*_pairs(evidence.pairs), *_joint(evidence.joint), *_alibi(evidence.alibi)]
     standing = evidence.standing.warnings()
     notable = [finding for finding in evidence.quality if finding.severity == "warn" and finding.check in _FACTS]
     if not any(row.tested for row in evidence.columns):
@@ -139,6 +140,14 @@ def _began(drifted: Sequence[ColumnDrift], evidence: Evidence) -> list[str]:
         return []
     _, first = min(fired, key=lambda pair: pair[0])
     return [f"the first to show in the order of rows was {first.stream}, at {day(first.fired_at)}"]
+
+
+def _pairs(rows: Sequence[PairDrift]) -> list[str]:
+    changed = [f"{row.first} and {row.second} ({row.before:+.2f} → {row.after:+.2f})" for row in rows if row.drifted]
+    if not changed:
+        return []
+    more = f", and {len(changed) - _CAUSES} pairs more" if len(changed) > _CAUSES else ""
+    return [f"columns move together otherwise than before, by rank correlation: {', '.join(changed[:_CAUSES])}{more}"]
 
 
 def _joint(rows: Sequence[JointRow]) -> list[str]:

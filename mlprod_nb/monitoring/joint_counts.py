@@ -1,0 +1,230 @@
+"""Rank correlations from counts: did two columns begin to move together, or cease to, while each stayed as it was?
+
+Each column becomes one bounded number a row: where the value lies in the reference's distribution (the middle of its
+bin, as a share of the rows), and for categories whether it is the commonest one. Of each pair of columns the sums of
+the products of powers are kept, up to the fourth: they can be added, and they give the correlation and its error.
+
+Guarantee: the numbers are whole, so how rows are divided changes nothing. Of a part of more than 20,000 rows every
+second, third … row is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_numbers, to_texts
+
+if TYPE_CHECKING:
+    from mlprod_nb.monitoring.profile import ColumnProfile
+
+Moments = NDArray[np.int64]
+#: Of which powers of the two numbers of a row sums are kept.
+POWERS = tuple((i, order - i) for order in range(5) for i in range(order + 1))
+#: Pairs of columns that are watched: all of 25 columns, of more the most correlated ones.
+MAX_PAIRS = 300
+MAX_ROWS = 20_000
+REFERENCE_ROWS = 200_000
+#: A change of a rank correlation by less is ordinary life.
+FLOOR = 0.1
+#: Rows in which neither column has its commonest value, expected in the smaller sample, without which the law of the
+#: correlation is too far from the normal one in its tails.
+MIN_ROWS = 100
+_UNIT = 512
+_COMMONEST = 0.95
+_LARGEST = 0.9999
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two columns of the reference.
+
+    Attributes:
+        first: One column's name.
+        second: The other's.
+        moments: The sum of the products of their powers, as ``POWERS`` has them; the first is the number of rows.
+    """
+
+    first: str
+    second: str
+    moments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A pair's correlation in the reference and in a window.
+
+    Attributes:
+        before: In the reference.
+        after: In the window.
+        p_value: Chance of a change at least as large if nothing changed; ``None`` where nothing was tested.
+    """
+
+    before: float
+    after: float
+    p_value: float | None
+
+
+def choose(columns: Sequence[ColumnProfile], values: Mapping[str, Any]) -> tuple[Pair, ...]:
+    """Choose which pairs of the reference's columns are watched, and sum them up.
+
+    Args:
+        columns: The profiled columns; one whose commonest value has more than 95 % of the rows is left out.
+        values: Their values.
+    """
+    usable = [column for column in columns if _spread(column) >= 1 - _COMMONEST]
+    names = list(combinations([column.name for column in usable], 2))
+    if not names:
+        return ()
+    sums = _sum(usable, names, values, REFERENCE_ROWS)
+    strength = np.nan_to_num(np.abs(correlations(sums)))
+    kept = np.sort(np.argsort(-strength, kind="stable")[:MAX_PAIRS])
+    return tuple(
+        Pair(names[place][0], names[place][1], tuple(int(value) for value in sums[place])) for place in kept.tolist()
+    )
+
+
+def count(columns: Sequence[ColumnProfile], pairs: Sequence[Pair], values: Mapping[str, Any]) -> Moments | None:
+    """Sum up a window's pairs, shape ``(pairs, powers)``; ``None`` where the reference has no pairs.
+
+    Args:
+        columns: The profiled columns.
+        pairs: The reference's pairs.
+        values: The window's columns; one that is absent or unreadable has no rows in its pairs.
+    """
+    if not pairs:
+        return None
+    named = {name for pair in pairs for name in (pair.first, pair.second)}
+    some = [column for column in columns if column.name in named]
+    return _sum(some, [(pair.first, pair.second) for pair in pairs], values, MAX_ROWS)
+
+
+def correlations(sums: Moments) -> Floats:
+    """Return the correlation of each pair; NaN where a column is constant."""
+    central = _central(sums)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Floats = central[1, 1] / np.sqrt(central[2, 0] * central[0, 2])
+    return found
+
+
+def compare(columns: Sequence[ColumnProfile], pairs: Sequence[Pair], window: Moments) -> list[Compared]:
+    """Compare the correlations of a window with the reference's.
+
+    The difference of Fisher's transforms, over its standard error from the correlation's influence function (Devlin,
+    Gnanadesikan and Kettenring 1975) in both samples together: no normal law of the columns is assumed.
+
+    Args:
+        columns: The profiled columns.
+        pairs: The reference's pairs.
+        window: The window's sums.
+    """
+    from scipy.special import ndtr
+
+    reference = np.array([pair.moments for pair in pairs], dtype=np.int64)
+    before, after = correlations(reference), correlations(window)
+    n, m = reference[:, 0], window[:, 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        both, variance = _influence(reference + window)
+        gap = np.arctanh(after.clip(-_LARGEST, _LARGEST)) - np.arctanh(before.clip(-_LARGEST, _LARGEST))
+        error = np.sqrt(variance * (1 / n + 1 / m)) / (1 - both.clip(-_LARGEST, _LARGEST) ** 2)
+        deviate = gap / error
+    spread = {column.name: _spread(column) for column in columns}
+    apart = np.array([spread[pair.first] * spread[pair.second] for pair in pairs])
+    tested = (np.minimum(n, m) * apart >= MIN_ROWS) & np.isfinite(deviate)
+    p_values = 2 * ndtr(-np.abs(deviate))
+    return [
+        Compared(float(r), float(s), float(p) if fit else None)
+        for r, s, p, fit in zip(before, after, p_values, tested, strict=True)
+    ]
+
+
+def _influence(sums: Moments) -> tuple[Floats, Floats]:
+    """Return each correlation and the variance of its influence function, ``ab - r (a² + b²) / 2``, standardised."""
+    central = _central(sums)
+    u, v = np.sqrt(central[2, 0]), np.sqrt(central[0, 2])
+    r = central[1, 1] / (u * v)
+    mixed = central[2, 2] / (u * v) ** 2
+    skewed = central[3, 1] / (u**3 * v) + central[1, 3] / (u * v**3)
+    flat = central[4, 0] / u**4 + central[0, 4] / v**4
+    return r, np.maximum(mixed - r * skewed + r**2 / 4 * (flat + 2 * mixed), 0.0)
+
+
+def _central(sums: Moments) -> dict[tuple[int, int], Floats]:
+    """Return the central moments of each pair, from the sums about zero by the binomial theorem."""
+    from math import comb
+
+    rows = np.maximum(sums[:, 0], 1)
+    raw = {power: sums[:, place] / rows for place, power in enumerate(POWERS)}
+    u, v = raw[1, 0], raw[0, 1]
+    return {
+        (i, j): sum(
+            (comb(i, k) * comb(j, h) * (-u) ** (i - k) * (-v) ** (j - h) * raw[k, h])
+            for k in range(i + 1)
+            for h in range(j + 1)
+        )
+        for i, j in POWERS
+    }
+
+
+def _sum(
+    columns: Sequence[ColumnProfile], names: Sequence[tuple[str, str]], values: Mapping[str, Any], most: int
+) -> Moments:
+    rows = max((len(values[column.name]) for column in columns if column.name in values), default=0)
+    step = max(1, -(-rows // most))
+    places = {column.name: place for place, column in enumerate(columns)}
+    scores = [_scores(column, values.get(column.name), step) for column in columns]
+    taken = -(-rows // step)
+    known = np.array([np.zeros(taken) if score is None else ~np.isnan(score) for score in scores], dtype=np.float64)
+    number = np.array([np.zeros(taken) if score is None else np.nan_to_num(score) for score in scores])
+    powers = np.array([known * number**power for power in range(5)])
+    first = [places[one] for one, _ in names]
+    second = [places[other] for _, other in names]
+    sums = [(powers[i] @ powers[j].T)[first, second] for i, j in POWERS]
+    rounded: Moments = np.rint(np.array(sums).T).astype(np.int64)
+    return rounded
+
+
+def _scores(column: ColumnProfile, values: Any, step: int) -> Floats | None:
+    """Return a whole number from -256 to 256 for each row taken, NaN where missing; ``None`` where unreadable."""
+    if values is None:
+        return None
+    some = _every(values, step)
+    if column.kind == "category":
+        return _commonest(column.categories[0], some)
+    try:
+        numbers = to_numbers(some)
+    except ValueError:
+        return None
+    counts = np.array(column.counts, dtype=np.float64)
+    middles = np.rint(((np.cumsum(counts) - counts / 2) / counts.sum() - 0.5) * _UNIT)
+    edges = np.array(column.edges, dtype=np.float32)
+    found: Floats = np.where(np.isnan(numbers), np.nan, middles[np.searchsorted(edges, single(numbers))])
+    return found
+
+
+def _commonest(category: str, values: Any) -> Floats:
+    if isinstance(values, Coded):
+        return np.where(values.codes < 0, np.nan, values.equals(category) * float(_UNIT // 2))
+    texts = to_texts(values)
+    return np.array([np.nan if text is None else (text == category) * _UNIT // 2 for text in texts], dtype=np.float64)
+
+
+def _every(values: Any, step: int) -> Any:
+    if step == 1:
+        return values
+    if isinstance(values, Coded):
+        return Coded(values.codes[::step], values.names)
+    if is_arrow(values):
+        return values.take(np.arange(0, len(values), step))
+    return (values.to_numpy() if hasattr(values, "to_numpy") else values)[::step]
+
+
+def _spread(column: ColumnProfile) -> float:
+    """Return the share of the values that are not the commonest one, or not in the fullest bin."""
+    total = sum(column.counts)
+    return 1 - max(column.counts) / total if total else 0.0

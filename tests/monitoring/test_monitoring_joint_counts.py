@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, build, joint_counts, run, stored_counts
+from mlprod_nb.monitoring.counting import add, count
+from mlprod_nb.monitoring.pooling import Pool
+from mlprod_nb.registry.bundles import Column, Signature
+
+from . import samples
+
+TYPES = samples.signature(x="double", y="double", gaps="double", group="string")
+
+
+def draw(random: np.random.Generator, rows: int, rho: float = 0.5) -> dict[str, Any]:
+    x, other = random.normal(size=(2, rows))
+    y = rho * x + np.sqrt(1 - rho**2) * other
+    return {
+        "x": x,
+        "y": np.exp(y),
+        "gaps": np.where(random.random(rows) < 0.1, np.nan, random.exponential(size=rows)),
+        "group": np.where(y + random.normal(size=rows) > 0.3, "b", "a").astype(object),
+    }
+
+
+def profiled(columns: dict[str, Any]) -> Profile:
+    rows = len(columns["x"])
+    return build(columns, TYPES, scores=np.zeros(rows), labels=None, task="regression")
+
+
+@pytest.fixture(scope="module")
+def reference() -> Profile:
+    return profiled(draw(np.random.default_rng(1), 10_000))
+
+
+def look(profile: Profile, columns: dict[str, Any], **more: Any) -> MonitorResult:
+    table = pa.table({"score": np.zeros(len(next(iter(columns.values())))), "inputs": samples.struct(columns)})
+    return run(MonitorInput("pairs", profile, table, **more))
+
+
+def compared(profile: Profile, columns: dict[str, Any]) -> dict[tuple[str, str], joint_counts.Compared]:
+    counted = count(profile, columns).pairs
+    assert counted is not None
+    found = joint_counts.compare(profile.columns, profile.pairs, counted)
+    return {(pair.first, pair.second): one for pair, one in zip(profile.pairs, found, strict=True)}
+
+
+def test_the_correlation_is_spearmans_where_the_reference_is_the_window() -> None:
+    columns = draw(np.random.default_rng(2), 5000)
+    found = compared(profiled(columns), columns)["x", "y"]
+    expected = stats.spearmanr(columns["x"], columns["y"]).statistic
+    assert found.before == pytest.approx(expected, abs=2e-3)
+    assert found.after == pytest.approx(found.before, abs=1e-12)
+    assert found.p_value == 1.0
+
+
+def test_missing_values_are_left_out_pair_by_pair(reference: Profile) -> None:
+    columns = draw(np.random.default_rng(3), 2000)
+    counted = count(reference, columns).pairs
+    assert counted is not None
+    rows = {(pair.first, pair.second): sums[0] for pair, sums in zip(reference.pairs, counted, strict=True)}
+    assert rows["x", "y"] == 2000
+    assert rows["x", "gaps"] == 2000 - np.isnan(columns["gaps"]).sum()
+
+
+def test_the_error_of_the_correlation_is_that_of_repeated_samples() -> None:
+    random = np.random.default_rng(4)
+    found = [compared(profiled(draw(random, 600)), draw(random, 400)) for _ in range(150)]
+    lower, upper = stats.chi2.interval(1 - 1e-4, 150)
+    for pair in (("x", "y"), ("y", "group"), ("x", "gaps")):
+        deviates = stats.norm.isf(np.array([one[pair].p_value for one in found], dtype=float) / 2)
+        assert lower < (deviates**2).sum() < upper
+
+
+def test_a_correlation_that_flips_is_found_though_every_column_stays_as_it_was(reference: Profile) -> None:
+    result = look(reference, {**draw(np.random.default_rng(5), 1000, -0.5)})
+    assert not any(row.drifted for row in result.columns if row.column != "group")
+    first = result.pairs[0]
+    assert (first.first, first.second, first.drifted) == ("x", "y", True)
+    assert result.verdict.status == "warn"
+    assert "x and y (+0.5" in result.verdict.sentence
+    assert "✗ drifted" in result._repr_markdown_()
+
+
+def test_a_small_change_of_a_correlation_on_many_rows_is_no_drift() -> None:
+    random = np.random.default_rng(6)
+    profile = profiled(draw(random, 60_000))
+    moved = compared(profile, draw(random, 20_000, 0.45))["x", "y"]
+    assert moved.p_value is not None
+    assert moved.p_value < 1e-6
+    assert not any(row.drifted for row in look(profile, draw(random, 20_000, 0.45)).pairs)
+
+
+def test_however_rows_are_divided_the_sums_are_the_same_and_survive_storing(reference: Profile) -> None:
+    columns = draw(np.random.default_rng(7), 3000)
+    cuts = [0, 10, 900, 901, 3000]
+    parts = [count(reference, {name: values[a:b] for name, values in columns.items()}) for a, b in pairwise(cuts)]
+    kept = add(reference, [stored_counts.decode(stored_counts.encode(part)) for part in parts]).pairs
+    whole = count(reference, columns).pairs
+    assert whole is not None
+    assert kept is not None
+    assert np.array_equal(kept, whole)
+    assert count(Profile.from_json(reference.to_json()), columns).pairs is not None
+    assert Profile.from_json(reference.to_json()) == reference
+
+
+def test_a_large_window_is_read_in_part_whatever_holds_it(reference: Profile) -> None:
+    columns = draw(np.random.default_rng(8), 50_000)
+    counted = count(reference, columns).pairs
+    arrow = count(reference, {name: pa.array(values, from_pandas=True) for name, values in columns.items()}).pairs
+    assert counted is not None
+    assert arrow is not None
+    assert np.array_equal(counted, arrow)
+    assert counted[0, 0] <= joint_counts.MAX_ROWS
+
+
+def test_columns_that_are_gone_unreadable_or_constant_are_not_tested(reference: Profile) -> None:
+    columns = draw(np.random.default_rng(9), 1000)
+    columns["x"] = np.array(["a"] * 1000, dtype=object)
+    del columns["gaps"]
+    columns["group"] = np.array(["a"] * 1000, dtype=object)
+    assert all(one.p_value is None for one in compared(reference, columns).values())
+    assert look(reference, columns).pairs == ()
+
+
+def test_few_rows_and_columns_of_almost_one_value_are_not_tested(reference: Profile) -> None:
+    assert all(one.p_value is None for one in compared(reference, draw(np.random.default_rng(10), 90)).values())
+    columns = draw(np.random.default_rng(11), 1000)
+    columns["gaps"] = np.where(np.arange(1000) < 990, 0.0, columns["x"])
+    assert {name for pair in profiled(columns).pairs for name in (pair.first, pair.second)} == {"x", "y", "group"}
+
+
+def test_of_many_columns_the_most_correlated_pairs_are_watched() -> None:
+    random = np.random.default_rng(12)
+    values = random.normal(size=(40, 500))
+    values[39] = values[0] + random.normal(size=500)
+    columns: dict[str, Any] = {f"c{i}": row for i, row in enumerate(values)}
+    types = Signature(tuple(Column(name, "double", True) for name in columns))
+    profile = build(columns, types, scores=np.zeros(500), labels=None, task="regression")
+    assert len(profile.pairs) == joint_counts.MAX_PAIRS
+    assert ("c0", "c39") in {(pair.first, pair.second) for pair in profile.pairs}
+
+
+def test_a_reference_without_pairs_tests_none(reference: Profile) -> None:
+    import dataclasses
+
+    old = dataclasses.replace(reference, pairs=())
+    assert count(old, draw(np.random.default_rng(13), 500)).pairs is None
+    assert look(old, draw(np.random.default_rng(13), 500)).pairs == ()
+    assert Pool(1, count(old, {})).counts.pairs is None
