@@ -10,9 +10,9 @@ import os
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from mlprod_nb.errors import NotFound, UsageError, nearest
 
@@ -20,6 +20,8 @@ FILE_NAME = "mlprod.toml"
 _PREFIX = "MLPROD_"
 #: Set where the scheduler runs a job. Not MLPROD_…, which would be a setting.
 JOB = "_MLPROD_JOB"
+#: The mark of the notebook's execution that started this process.
+EXECUTION = "_MLPROD_EXECUTION"
 
 
 class _Table(BaseModel):
@@ -102,6 +104,16 @@ class AlertSettings(_Table):
         return value.split() if isinstance(value, str) else value
 
 
+class RetrainingSettings(_Table):
+    """``[retraining]``: how new versions are trained."""
+
+    notebook: str = Field(
+        "", description="The training notebook; empty: the one that registered the version, or notebooks/retrain.ipynb."
+    )
+    window: str = Field("28d", description="How long the recent window is.")
+    timeout_seconds: float = Field(3600.0, gt=0, description="Wall-clock limit of one training notebook.")
+
+
 class MonitorSettings(_Table):
     """``[endpoints.NAME.monitor]``: how an endpoint is watched, and what is done when something is wrong."""
 
@@ -115,6 +127,21 @@ class MonitorSettings(_Table):
         description="How many looks a year are planned; each spends an equal part of the year's.",
     )
     alert_on: Literal["alarm", "warn"] = Field("alarm", description="From which grade on a cause raises an alert.")
+    on_drift: Literal["alert", "retrain", "fallback", "rollback"] = Field(
+        "alert",
+        description="What is done about an alert: telling people; besides, training a challenger, serving a robust"
+        " version, or going back to the revision before.",
+    )
+    fallback: str = Field("", description="The robust version, as flights/2 or flights@robust.")
+    retrain_mode: Literal["recent", "full", "weighted"] = Field(
+        "recent", description="What a retraining trains on: the recent window, all history, or that weighted by it."
+    )
+
+    @model_validator(mode="after")
+    def _names_its_fallback(self) -> Self:
+        if self.on_drift == "fallback" and not self.fallback:
+            raise ValueError('on_drift = "fallback" needs fallback = "MODEL/VERSION"')
+        return self
 
 
 class EndpointSettings(_Table):
@@ -147,6 +174,7 @@ class Settings(_Table):
     model_worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     alerts: AlertSettings = AlertSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -217,6 +245,11 @@ def notebook_path() -> str:
 def in_a_job() -> bool:
     """Return whether the scheduler runs this process."""
     return JOB in os.environ
+
+
+def execution() -> str:
+    """Return the mark of the notebook's execution that this process belongs to; empty where there is none."""
+    return os.environ.get(EXECUTION, "")
 
 
 def load(root: Path) -> Settings:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlprod_nb.abtest import ABTestResult, PlanResult
     from mlprod_nb.gates import GateReport
     from mlprod_nb.lifecycle.access import AuditResult, GrantResult, RevokeResult, TokensResult, VerifyResult
+    from mlprod_nb.lifecycle.adapting import ActResult
     from mlprod_nb.lifecycle.alerts import AlertsResult, HoldResult
     from mlprod_nb.lifecycle.context import Caller, Context
     from mlprod_nb.lifecycle.deploy import RevisionResult, UndeployResult
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.notifying import TestSent
     from mlprod_nb.lifecycle.register import ModelsResult, RegisterResult
     from mlprod_nb.lifecycle.reporting import ApprovalResult
+    from mlprod_nb.lifecycle.retraining import RetrainResult
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved
     from mlprod_nb.lifecycle.status import StatusResult
     from mlprod_nb.lifecycle.traffic import FeedbackResult, PredictResult
+    from mlprod_nb.lifecycle.training import TrainingReader
     from mlprod_nb.monitoring import MonitorResult
     from mlprod_nb.reports import ReportResult
     from mlprod_nb.scheduler import JobList
@@ -80,6 +83,13 @@ class Workspace:
         from mlprod_nb.lifecycle.history import LogReader
 
         return LogReader(self.context)
+
+    @cached_property
+    def training(self) -> TrainingReader:
+        """Labelled rows to train on: ``ws.training("flights", since="28d").fit()``."""
+        from mlprod_nb.lifecycle.training import TrainingReader
+
+        return TrainingReader(self.context)
 
     # -- set up ---------------------------------------------------------------------------------------------------
 
@@ -557,6 +567,20 @@ class Workspace:
 
         return alerts.snooze(self.context, alert, until=until, reason=reason)
 
+    def alerts_act(self, alert: int, *, dry_run: bool = False) -> ActResult:
+        """Do now what the endpoint's on_drift wants done about an alert; done once, it is not done again.
+
+        Args:
+            alert: The alert's number.
+            dry_run: Show what would change and change nothing.
+
+        Examples:
+            mlprod alerts act 1 --dry-run
+        """
+        from mlprod_nb.lifecycle import adapting
+
+        return adapting.act(self.context, alert, dry_run=dry_run)
+
     def alerts_test(self) -> TestSent:
         """Send a test message to every address that alerts go to, and say where it arrived.
 
@@ -566,6 +590,35 @@ class Workspace:
         from mlprod_nb.lifecycle import notifying
 
         return notifying.test(self.context)
+
+    def retrain(
+        self,
+        endpoint: str,
+        *,
+        mode: str = "recent",
+        since: str = "",
+        until: str = "",
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> RetrainResult:
+        """Train a challenger on an endpoint's log, by the training notebook; what serves goes on serving.
+
+        Args:
+            endpoint: The endpoint's name.
+            mode: recent: the window; full: all history; weighted: all history, weighted by how it resembles the window.
+            since: Where the window begins: a date, a time, or an age such as 7d; 28 days before its end where empty.
+            until: Where it ends; with the newest prediction where empty.
+            reason: Why, for note and journal; in a notebook the cell's body.
+            dry_run: Show what would be trained and change nothing.
+
+        Examples:
+            mlprod retrain flights
+            mlprod retrain flights --mode weighted --since 2013-06-01 --until 2013-07-01 --dry-run
+        """
+        from mlprod_nb.lifecycle import retraining
+
+        wanted = retraining.Retraining(endpoint, mode, since, until, reason=reason, dry_run=dry_run)
+        return retraining.retrain(self.context, wanted)
 
     # -- schedule -------------------------------------------------------------------------------------------------
 

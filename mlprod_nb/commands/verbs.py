@@ -28,6 +28,7 @@ BODY = {
     "approve": "reason",
     "alerts acknowledge": "reason",
     "alerts snooze": "reason",
+    "retrain": "reason",
     "abtest start": "design",
     "abtest stop": "reason",
 }

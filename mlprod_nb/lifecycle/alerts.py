@@ -15,11 +15,11 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.clock import parse_deadline
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.lifecycle import notifying
+from mlprod_nb.lifecycle import adapting, notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.watch import Window
 from mlprod_nb.results import AlertChange, Cause, Result, Verdict, counted
-from mlprod_nb.store import alerts, notices
+from mlprod_nb.store import actions, alerts, notices
 from mlprod_nb.store.alerts import Alert, Hold, HoldKind, NewAlert
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class AlertRow:
         causes: What is wrong, or was.
         sentence: The verdict in words.
         raised_at: When it was raised.
-        note: Who acknowledged or snoozed it, until when and why; when it recovered; where it could not be sent.
+        note: Who acknowledged or snoozed it, until when and why; when it recovered; what was done; what was not sent.
         next: The exact line to run next.
         report: The report's digest, its first characters.
     """
@@ -177,8 +177,11 @@ def settle(context: Context, look: Look) -> tuple[AlertChange, ...]:
         raised = alerts.add(connection, said, look.wrong(_grades(context, look.endpoint)), now=context.clock())
         if raised is not None:
             notices.add(connection, raised, "raised", now=context.clock())
+            adapting.plan(context, connection, raised, look.endpoint)
             context.audit(connection, "alert", f"alert {raised}", f"{look.endpoint}: {look.verdict.sentence}")
         _remind(connection, look.endpoint, context.clock())
+    notifying.deliver(context)
+    adapting.carry_out(context, look.endpoint)
     notifying.deliver(context)
     return changes
 
@@ -202,8 +205,10 @@ def list_alerts(context: Context, endpoint: str, *, every: bool = False) -> Aler
     """List alerts: those that are not over, or every one."""
     with context.store.read() as connection:
         found = alerts.list_alerts(connection, endpoint=endpoint, only_open=not every)
-    lost = notifying.unsent(context)
-    return AlertsResult(tuple(_row(alert, context.clock(), lost.get(alert.id, "")) for alert in found))
+        done = actions.of(connection, [alert.id for alert in found])
+    lost = {alert: f"not sent: {problem}" for alert, problem in notifying.unsent(context).items()}
+    more = {alert.id: (str(done.get(alert.id, "")), lost.get(alert.id, "")) for alert in found}
+    return AlertsResult(tuple(_row(alert, context.clock(), more[alert.id]) for alert in found))
 
 
 def acknowledge(context: Context, alert: int, *, until: str, reason: str) -> HoldResult:
@@ -248,11 +253,11 @@ def _next(look: Look) -> str:
     return look.verdict.action or f"%mlprod monitor {look.endpoint}"
 
 
-def _row(alert: Alert, now: datetime, lost: str) -> AlertRow:
+def _row(alert: Alert, now: datetime, more: tuple[str, ...]) -> AlertRow:
     said, state, over = alert.said, alert.state(now), alert.recovered_at
     causes = ", ".join(alert.open_causes or (cause for cause, _ in alert.causes))
     note = f"recovered at {over:%Y-%m-%d %H:%M}" if over else str(alert.hold) if state != "open" else ""
-    note = "; ".join(filter(None, (note, f"not sent: {lost}" if lost else "")))
+    note = "; ".join(filter(None, (note, *more)))
     return AlertRow(
         alert.id,
         said.endpoint,

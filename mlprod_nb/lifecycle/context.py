@@ -35,6 +35,7 @@ class Caller:
         notebook: What the notebook door knows of its notebook.
         confirm: Asks a question and returns the answer; ``None`` where nobody can be asked.
         job: Whether the scheduler calls.
+        execution: The mark of the notebook's execution that calls; empty where a person does.
     """
 
     actor: str
@@ -42,11 +43,12 @@ class Caller:
     notebook: NotebookContext | None = None
     confirm: Callable[[str], bool] | None = None
     job: bool = False
+    execution: str = ""
 
     @classmethod
     def current(cls) -> Caller:
         """Return the operating system's user."""
-        return cls(actor=getpass.getuser(), job=settings.in_a_job())
+        return cls(actor=getpass.getuser(), job=settings.in_a_job(), execution=settings.execution())
 
 
 class Context:

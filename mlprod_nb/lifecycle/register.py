@@ -134,6 +134,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
             author=context.caller.actor,
             metrics=metrics,
             lineage=origin,
+            execution=context.caller.execution,
         )
         version = context.registry.register(candidate)
     _name_it(context, version, submission)

@@ -205,6 +205,11 @@ def _await_workers(context: Context, revision: Revision, gateway_id: str) -> Non
     )
 
 
+def outcome(context: Context, revision: Revision) -> Outcome:
+    """Return how a revision is decided that a process proposed and did not wait for."""
+    return _outcome(context, revision) or _await_outcome(context, revision)
+
+
 def _outcome(context: Context, revision: Revision) -> Outcome | None:
     with context.store.read() as connection:
         found = revisions.get(connection, revision.id)

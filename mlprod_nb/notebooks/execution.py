@@ -24,14 +24,14 @@ from mlprod_nb.errors import ExecutionFailed, UsageError
 from mlprod_nb.notebooks import files
 from mlprod_nb.notebooks.files import Notebook
 from mlprod_nb.notebooks.parameters import check, declared
+from mlprod_nb.settings import EXECUTION
 
 Reason = Literal["error", "timeout", "output", "died", "start"]
 
+MARK = EXECUTION
 #: Characters of an executed notebook, beyond which it is stopped.
 LARGEST_NOTEBOOK = 32 * 2**20
 
-#: Not MLPROD_…, which would be a setting.
-MARK = "_MLPROD_EXECUTION"
 _GRACE_SECONDS = 5.0
 _MARKER_TAG = "papermill-error-cell-tag"
 _HINTS: dict[Reason, str] = {
@@ -101,7 +101,7 @@ class NotebookFailed(ExecutionFailed):
 
 
 def execute(
-    source: Path, output: Path, parameters: Mapping[str, Any], *, timeout_seconds: float, cwd: Path
+    source: Path, output: Path, parameters: Mapping[str, Any], *, timeout_seconds: float, cwd: Path, mark: str = ""
 ) -> Execution:
     """Execute a notebook in a fresh kernel of this interpreter.
 
@@ -111,6 +111,7 @@ def execute(
         parameters: Values for the notebook's parameters cell.
         timeout_seconds: Wall-clock limit for the whole run, the kernel's start included.
         cwd: The directory in which the notebook runs.
+        mark: What the execution is known by, in what it starts and registers; a new one where empty.
 
     Raises:
         NotFound: The notebook, or a parameter, does not exist.
@@ -124,7 +125,7 @@ def execute(
     check(parameters, declared(notebook))
     digest = files.sha256(source)
     with tempfile.TemporaryDirectory(prefix="mlprod-execution-") as folder:
-        work, mark = Path(folder), uuid.uuid4().hex
+        work, mark = Path(folder), mark or uuid.uuid4().hex
         (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
         spec = {"parameters": dict(parameters), "cwd": str(cwd.resolve()), "mark": mark}
         (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")

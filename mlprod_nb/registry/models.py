@@ -32,6 +32,7 @@ AUTHOR_TAG = "mlprod.author"
 RUNTIME_TAG = "mlprod.runtime"
 REASON_TAG = "mlprod.runtime_reason"
 METRICS_TAG = "mlprod.metrics"
+EXECUTION_TAG = "mlprod.execution"
 BUNDLE_ARTIFACT = "bundle"
 LINEAGE_ARTIFACT = "lineage.json"
 
@@ -55,6 +56,7 @@ class ModelVersion:
         metrics: Its performance on the reference data.
         runtime: ``"onnx"``, ``"python"``, or empty for a version that was not registered here.
         runtime_reason: Why it is not ONNX; empty where it is.
+        execution: The mark of the notebook's execution that registered it; empty where a person did.
     """
 
     model: str
@@ -68,6 +70,7 @@ class ModelVersion:
     metrics: dict[str, float]
     runtime: str
     runtime_reason: str
+    execution: str = ""
 
     @property
     def ref(self) -> str:
@@ -87,6 +90,7 @@ class Candidate:
         author: Who registers it.
         metrics: Its performance on the reference data.
         lineage: Where it comes from.
+        execution: The mark of the notebook's execution that registers it.
     """
 
     name: str
@@ -96,6 +100,7 @@ class Candidate:
     author: str
     metrics: dict[str, float]
     lineage: Lineage
+    execution: str = ""
 
 
 def check_name(name: str, kind: str = "model") -> None:
@@ -299,6 +304,27 @@ class Registry:
         except (ValueError, KeyError, TypeError) as error:
             raise Corrupt(f"the lineage of {version.ref} cannot be read: {error}.") from None
 
+    def load(self, version: ModelVersion) -> Any:
+        """Return a version's model itself; this runs code from it.
+
+        Raises:
+            Corrupt: It cannot be fetched or loaded.
+        """
+        from mlprod_nb.registry import python_runner
+
+        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch, self._mlflow():
+            import mlflow.artifacts
+            from mlflow.exceptions import MlflowException
+
+            source = self.client.get_model_version(version.model, str(version.version)).source
+            try:
+                path = mlflow.artifacts.download_artifacts(
+                    artifact_uri=source, dst_path=scratch, tracking_uri=self.tracking_uri
+                )
+            except (MlflowException, OSError) as error:
+                raise Corrupt(f"{version.ref} cannot be fetched from the registry: {_one_line(error)}") from None
+            return python_runner.load_model(Path(path))
+
     def _download(self, version: ModelVersion, artifact: str, folder: str) -> Path:
         with self._mlflow():
             from mlflow.exceptions import MlflowException
@@ -356,6 +382,7 @@ def _version(entity: Any, aliases: dict[str, int]) -> ModelVersion:
         metrics=json.loads(tags.get(METRICS_TAG, "{}")),
         runtime=tags.get(RUNTIME_TAG, ""),
         runtime_reason=tags.get(REASON_TAG, ""),
+        execution=tags.get(EXECUTION_TAG, ""),
     )
 
 

@@ -163,6 +163,7 @@ def _version_tags(candidate: Candidate) -> dict[str, str]:
         models.RUNTIME_TAG: manifest.runtime,
         models.REASON_TAG: manifest.runtime_reason[:_TAG_LENGTH],
         models.METRICS_TAG: canonical_json(metrics).decode(),
+        **({models.EXECUTION_TAG: candidate.execution} if candidate.execution else {}),
     }
 
 

@@ -271,3 +271,16 @@ alert_notices = sa.Table(
     sa.Column("arrived", sa.JSON, nullable=False),
     sa.Column("problem", sa.Text, nullable=False),
 )
+alert_actions = sa.Table(
+    "alert_actions",
+    metadata,
+    sa.Column("alert_id", sa.Integer, sa.ForeignKey("alerts.id"), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("wants", sa.String(200), nullable=False),
+    sa.Column("mark", sa.String(40), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("before", sa.Integer, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+)
