@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mlprod_nb import Workspace, notebooks
-from mlprod_nb.errors import MlprodError, Refused, UsageError
+from mlprod_nb import Workspace
+from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle import adapting, alerts, revise
 from mlprod_nb.lifecycle.history import Move
 from mlprod_nb.store import actions
@@ -55,7 +57,7 @@ def own_notebook(root: Path, source: str) -> None:
 @pytest.fixture
 def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
     """An endpoint of this test's own, at revision 2: it serves the challenger, and did serve the champion."""
-    name = "e-" + str(abs(hash(request.node.name)))[:12]
+    name = f"e-{zlib.crc32(request.node.name.encode()):x}"
     site.workspace.deploy("flights@champion", endpoint=name)
     site.workspace.deploy("flights/2", endpoint=name)
     return name
@@ -242,8 +244,21 @@ def killed(workspace: Workspace, endpoint: str, step: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-@pytest.mark.parametrize("step", ["planned", "begun", "proposed", "active", "moved", "told"])
-@pytest.mark.parametrize("what", ["fallback", "rollback"])
+def every(case: tuple[str, str], sample: bool) -> Any:
+    return pytest.param(*case, marks=() if sample else pytest.mark.exhaustive)
+
+
+KILLS = ["planned", "begun", "proposed", "active", "moved", "told"]
+
+
+@pytest.mark.parametrize(
+    ("what", "step"),
+    [
+        every((what, step), what == "fallback" or step == "active")
+        for what in ("fallback", "rollback")
+        for step in KILLS
+    ],
+)
 def test_traffic_moves_once_though_the_job_is_killed(
     site: Site, opened: Opener, endpoint: str, what: str, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +276,14 @@ def test_traffic_moves_once_though_the_job_is_killed(
     assert workspace.audit_verify().exit_code == 0
 
 
-@pytest.mark.parametrize("step", ["executing", "registered", "journal written", "moved"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "step",
+    [
+        "registered",
+        *(pytest.param(step, marks=pytest.mark.exhaustive) for step in ("executing", "journal written", "moved")),
+    ],
+)
 def test_one_challenger_is_trained_though_the_job_is_killed(
     site: Site, opened: Opener, endpoint: str, step: str
 ) -> None:
@@ -339,7 +361,3 @@ def test_a_monitor_raises_alerts_in_a_job_and_not_by_hand(site: Site, opened: Op
 def test_a_fallback_without_a_version_is_refused_when_the_settings_are_read(opened: Opener) -> None:
     with pytest.raises(UsageError, match='on_drift = "fallback" needs fallback'):
         opened("fallback").status()
-
-
-def test_errors_are_of_ours() -> None:
-    assert issubclass(notebooks.NotebookFailed, MlprodError)
