@@ -128,7 +128,7 @@ class TrainingReader:
         import pyarrow as pa
 
         from mlprod_nb.monitoring import Profile, scoring
-        from mlprod_nb.monitoring.monitor import inputs
+        from mlprod_nb.monitoring.counting import inputs
         from mlprod_nb.registry.bundles import PROFILE
 
         bundle = self._context.bundles.get(digest)
