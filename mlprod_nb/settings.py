@@ -213,6 +213,7 @@ class Layout:
         self.run = self.state / "run"
         self.gateway_lock = self.run / "supervisor.lock"
         self.metrics = self.run / "metrics"
+        self.loading = self.run / "loading"
         self.refusals = self.state / "refusals"
         self.reports = root / "reports"
 

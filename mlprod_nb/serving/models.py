@@ -7,7 +7,7 @@ import ctypes
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from mlprod_nb.registry.onnx_runner import largest_difference
 from mlprod_nb.serving.batching import Batcher, Scores
 from mlprod_nb.serving.columns import Columns, typed
 from mlprod_nb.serving.errors import ModelFailed, ModelUnavailable
+from mlprod_nb.serving.loading import LoadingNotes
 from mlprod_nb.serving.nursery import Nursery
 from mlprod_nb.serving.runtime import Runtime, open_runtime
 from mlprod_nb.settings import WorkerSettings
@@ -119,6 +120,7 @@ class Workbench:
         max_waiting_rows: Most rows that wait for one process of a model.
         observe_batch: Told the number of rows of each micro-batch.
         nursery: Starts model workers.
+        notes: Of what is being loaded in this process; ``None``: none are kept.
     """
 
     bundles: BundleStore
@@ -128,6 +130,7 @@ class Workbench:
     max_waiting_rows: int
     observe_batch: Callable[[int], None]
     nursery: Nursery = field(default_factory=Nursery)
+    notes: LoadingNotes | None = None
 
     async def load(self, digest: str) -> LoadedModel:
         """Read and verify a bundle, load its model and compare it with the original's scores.
@@ -137,7 +140,8 @@ class Workbench:
         """
         bundle = await asyncio.to_thread(self.bundles.get, digest)
         if bundle.manifest.runtime == "onnx":
-            loaded = await self._open(bundle, 1)
+            async with self.notes.note(bundle, self.worker.start_timeout_seconds) if self.notes else nullcontext():
+                loaded = await self._open(bundle, 1)
             await asyncio.to_thread(_give_back_memory)
             return loaded
         async with self.nursery.ready():

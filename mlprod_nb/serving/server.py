@@ -28,6 +28,7 @@ from mlprod_nb.serving.http import GatewayProtocol
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.link import Member, News
 from mlprod_nb.serving.listening import BACKLOG, Certificate
+from mlprod_nb.serving.loading import LoadingNotes
 from mlprod_nb.serving.models import Shelf, Workbench
 from mlprod_nb.serving.refusals import Refusals
 from mlprod_nb.serving.routes import RouteBook
@@ -104,6 +105,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
         max_batch_rows=settings.gateway.max_batch_rows,
         max_waiting_rows=settings.gateway.max_waiting_rows,
         observe_batch=telemetry.batch_rows.observe,
+        notes=LoadingNotes(layout.loading, member.id if member else uuid.uuid4().hex),
     )
     shelf = Shelf(lambda digest: asyncio.ensure_future(workbench.load(digest)))
     book = RouteBook()
