@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from mlprod_nb.abtest import fixed, metrics, srm
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import UnitSums
+from mlprod_nb.abtest.intervals import Arms, comparable
 from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
-from mlprod_nb.abtest.reading import comparable, read
+from mlprod_nb.abtest.outcome import Statistic
+from mlprod_nb.abtest.reading import Question, read
 from mlprod_nb.abtest.results import ABTestResult
-from mlprod_nb.abtest.scan import Facts, open_scan
+from mlprod_nb.abtest.scan import Facts, Scan, open_scan
 from mlprod_nb.abtest.verdict import Evidence, decide
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ def analyse(
     with open_scan(table, outcome) as scan:
         facts = scan.facts()
         sums = scan.sums({**chosen, labelled.name: labelled})
-        reading = read(scan, design, chosen, sums)
+        arms = _arms(scan, design, chosen, sums)
+        reading = read(Question(scan, design, chosen, _share(design, shares)), arms)
     ratio = srm.check(
         shares,
         {name: found.units for name, found in facts.variants.items()},
@@ -91,8 +94,26 @@ def analyse(
     )
 
 
+def _arms(
+    scan: Scan, design: Design, chosen: Mapping[str, Metric], sums: Mapping[str, Mapping[str, UnitSums]]
+) -> dict[str, Arms]:
+    found: dict[str, Arms] = {}
+    for name, metric in chosen.items():
+        if isinstance(metric, Statistic):
+            (found[name],) = scan.measures(metric, (design.control, design.treatment))
+        else:
+            found[name] = {variant: part.arm() for variant, part in sums[name].items()}
+    return found
+
+
+def _share(design: Design, shares: Mapping[str, float]) -> float:
+    """Return the treatment's share of the units of both variants; a half where the split gives one of them nothing."""
+    control, treatment = (shares.get(name, 0.0) for name in (design.control, design.treatment))
+    return treatment / (control + treatment) if control > 0 and treatment > 0 else 0.5
+
+
 def _feedback_differs(design: Design, sums: Mapping[str, UnitSums]) -> bool:
-    difference = comparable(design, sums)
+    difference = comparable(design, {name: part.arm() for name, part in sums.items()})
     return difference is not None and fixed.welch(difference, alpha=0.05).p_value < _FEEDBACK_ALARM_BELOW
 
 

@@ -81,7 +81,7 @@ class Design:
         for name in ("alpha", "power"):
             _within(name, getattr(self, name), 0, 1, open_ends=True)
         _within("minimal_effect", self.minimal_effect, 0, None)
-        _within("looks", self.looks, 1, 100)
+        _within("looks", self.looks, 1, 1_000)
         _within("expected_rows", self.expected_rows, 10, None)
         if self.method not in METHODS:
             raise NotFound("method", self.method, METHODS)

@@ -35,6 +35,19 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Arm:
+    """One metric in one variant, with what decides how it is read.
+
+    Attributes:
+        sample: The metric's mean and variances.
+        hits: Units that succeeded, where the metric is a proportion of units that came once; ``None`` elsewhere.
+    """
+
+    sample: Sample
+    hits: int | None = None
+
+
+@dataclass(frozen=True)
 class UnitSums:
     """Sums over the units of one variant, as the scan gives them: rows per unit ``n``, sum of values per unit ``s``.
 
@@ -55,6 +68,12 @@ class UnitSums:
     variance_total: float
     variance_rows: float
     covariance: float
+
+    def arm(self) -> Arm:
+        """Return the sample, and the hits where every unit came once and its value was 0 or 1."""
+        # v * v = v only for 0 and 1; elsewhere the two sums agree, and are whole, by no accident that rounding leaves.
+        once = self.units == self.rows and self.squares == self.total and float(self.total).is_integer()
+        return Arm(self.sample(), int(self.total) if once and 0 <= self.total <= self.rows else None)
 
     def sample(self) -> Sample:
         """Return the mean and its variances; needs at least one row."""

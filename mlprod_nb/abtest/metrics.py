@@ -18,65 +18,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
 
-from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.abtest.estimators import Auc, Quantile, RootMeanSquare
+from mlprod_nb.abtest.outcome import (
+    Better,
+    Metric,
+    Outcome,
+    Task,
+    default_metric,
+    is_positive,
+    literal,
+    require,
+    require_two_classes,
+)
+from mlprod_nb.errors import NotFound
 
-Better = Literal["higher", "lower", "same"]
-Task = Literal["classification", "regression"]
+__all__ = [
+    "BUILT_IN",
+    "ENTRY_POINTS",
+    "AbsoluteError",
+    "Accuracy",
+    "Better",
+    "Brier",
+    "CalibrationBias",
+    "Capped",
+    "Expression",
+    "Latency",
+    "LogLoss",
+    "Metric",
+    "Outcome",
+    "PositiveRate",
+    "Task",
+    "available",
+    "default_metric",
+    "find",
+    "literal",
+]
+
 ENTRY_POINTS = "mlprod_nb.metrics"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an endpoint predicts.
-
-    Attributes:
-        task: ``"classification"`` or ``"regression"``.
-        classes: The classes as text, in the model's order; empty for regression.
-    """
-
-    task: Task
-    classes: tuple[str, ...] = ()
-
-    @property
-    def positive(self) -> str:
-        """The class whose probability the score is: the last one."""
-        return self.classes[-1]
-
-
-@runtime_checkable
-class Metric(Protocol):
-    """One number per prediction, compared between variants as a ratio of sums over units.
-
-    Implementations are stateless. Register one in :data:`BUILT_IN`, or from another package under the entry point
-    group ``mlprod_nb.metrics``; the conformance suite in ``tests/abtest/test_abtest_metrics.py`` applies to both.
-    """
-
-    @property
-    def name(self) -> str:
-        """How users write it; the unit of measurement is a part of it, as in ``latency_ms``."""
-
-    @property
-    def better(self) -> Better:
-        """Which way is better; ``"same"`` where any change is unwanted (a guardrail only)."""
-
-    @property
-    def needs_labels(self) -> bool:
-        """Whether it waits for feedback."""
-
-    @property
-    def tolerance(self) -> float:
-        """As a guardrail: by how much it may get worse, in its own units, where the design does not say."""
-
-    def value(self, outcome: Outcome) -> str:
-        """Return the SQL expression of one prediction's value, a number or a truth value.
-
-        It is null where the prediction does not count.
-
-        Raises:
-            UsageError: The metric does not fit what the endpoint predicts.
-        """
 
 
 @dataclass(frozen=True)
@@ -90,7 +69,7 @@ class Accuracy:
 
     def value(self, outcome: Outcome) -> str:
         """Return 1 for a right prediction and 0 for a wrong one."""
-        _require(self.name, outcome, "classification")
+        require(self.name, outcome, "classification")
         return "prediction = label_class"
 
 
@@ -105,13 +84,109 @@ class Brier:
 
     def value(self, outcome: Outcome) -> str:
         """Return the squared distance."""
-        _require(self.name, outcome, "classification")
-        if len(outcome.classes) != 2:
-            raise UsageError(
-                f"metric 'brier' needs two classes; this endpoint has {len(outcome.classes)}.", hint="Take 'accuracy'."
-            )
-        distance = f"(score - (label_class = {literal(outcome.positive)})::DOUBLE)"
+        require_two_classes(self.name, outcome)
+        distance = f"(score - {is_positive(outcome)})"
         return f"CASE WHEN isfinite(score) THEN {distance} * {distance} END"
+
+
+@dataclass(frozen=True)
+class LogLoss:
+    """The mean negative logarithm of the probability that the true class was given; two classes only.
+
+    Probabilities are held 1e-15 away from 0 and 1, as scikit-learn did, so that one sure error does not count for all.
+    """
+
+    name: str = "log_loss"
+    better: Better = "lower"
+    needs_labels: bool = True
+    tolerance: float = 0.0
+
+    def value(self, outcome: Outcome) -> str:
+        """Return the negative logarithm."""
+        require_two_classes(self.name, outcome)
+        held = "least(1 - 1e-15, greatest(1e-15, score))"
+        given = f"CASE WHEN label_class = {literal(outcome.positive)} THEN {held} ELSE 1 - {held} END"
+        return f"CASE WHEN isfinite(score) THEN -ln({given}) END"
+
+
+@dataclass(frozen=True)
+class CalibrationBias:
+    """The mean probability minus the share of the last class: above 0 where the model promises too much."""
+
+    name: str = "calibration_bias"
+    better: Better = "same"
+    needs_labels: bool = True
+    tolerance: float = 0.02
+
+    def value(self, outcome: Outcome) -> str:
+        """Return the probability minus the truth."""
+        require_two_classes(self.name, outcome)
+        return f"CASE WHEN isfinite(score) THEN score - {is_positive(outcome)} END"
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A metric of the user's own: a SQL expression over the columns of a prediction row (see the module).
+
+    Attributes:
+        name: How users write it.
+        sql: The expression; null where a prediction does not count. It runs in an in-memory database that holds the
+            rows of the test alone.
+        better: Which way is better.
+        needs_labels: Whether it waits for feedback.
+        tolerance: As a guardrail: by how much it may get worse.
+    """
+
+    name: str
+    sql: str
+    better: Better
+    needs_labels: bool = True
+    tolerance: float = 0.0
+
+    def value(self, outcome: Outcome) -> str:  # noqa: ARG002 (fits every task)
+        """Return the expression."""
+        return self.sql
+
+
+@dataclass(frozen=True)
+class Capped:
+    """A metric whose values are cut at a limit, so that a few extreme ones do not make its mean noisy.
+
+    The limit is a quantile of the first rows of both variants together, fixed by the design (winsorising: Tukey 1962,
+    "The future of data analysis", Annals of Mathematical Statistics 33).
+
+    Attributes:
+        metric: The metric.
+        limit: No value above this.
+    """
+
+    metric: Metric
+    limit: float
+
+    @property
+    def name(self) -> str:
+        """The metric's own name."""
+        return self.metric.name
+
+    @property
+    def better(self) -> Better:
+        """As the metric."""
+        return self.metric.better
+
+    @property
+    def needs_labels(self) -> bool:
+        """As the metric."""
+        return self.metric.needs_labels
+
+    @property
+    def tolerance(self) -> float:
+        """As the metric."""
+        return self.metric.tolerance
+
+    def value(self, outcome: Outcome) -> str:
+        """Return the value or the limit, whichever is less."""
+        value = f"({self.metric.value(outcome)})::DOUBLE"
+        return f"CASE WHEN {value} IS NOT NULL THEN least({value}, {self.limit!r}) END"
 
 
 @dataclass(frozen=True)
@@ -125,7 +200,7 @@ class AbsoluteError:
 
     def value(self, outcome: Outcome) -> str:
         """Return the distance."""
-        _require(self.name, outcome, "regression")
+        require(self.name, outcome, "regression")
         return "CASE WHEN isfinite(score) AND isfinite(label_number) THEN abs(score - label_number) END"
 
 
@@ -140,7 +215,7 @@ class PositiveRate:
 
     def value(self, outcome: Outcome) -> str:
         """Return 1 for the last class and 0 for another."""
-        _require(self.name, outcome, "classification")
+        require(self.name, outcome, "classification")
         return f"prediction = {literal(outcome.positive)}"
 
 
@@ -159,7 +234,19 @@ class Latency:
 
 
 BUILT_IN: Mapping[str, Metric] = {
-    metric.name: metric for metric in (Accuracy(), Brier(), AbsoluteError(), PositiveRate(), Latency())
+    metric.name: metric
+    for metric in (
+        Accuracy(),
+        Brier(),
+        LogLoss(),
+        Auc(),
+        CalibrationBias(),
+        AbsoluteError(),
+        RootMeanSquare(),
+        PositiveRate(),
+        Latency(),
+        Quantile(),
+    )
 }
 
 
@@ -181,21 +268,3 @@ def find(name: str) -> Metric:
     if name not in known:
         raise NotFound("metric", name, known)
     return known[name]
-
-
-def default_metric(task: Task) -> str:
-    """Return the name of the metric that a task is judged by where the design names none."""
-    return "accuracy" if task == "classification" else "absolute_error"
-
-
-def literal(text: str) -> str:
-    """Return a text as a SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _require(name: str, outcome: Outcome, task: Task) -> None:
-    if outcome.task != task:
-        fitting = default_metric(outcome.task)
-        raise UsageError(
-            f"metric {name!r} is for {task}; this endpoint does {outcome.task}.", hint=f"Take {fitting!r}."
-        )

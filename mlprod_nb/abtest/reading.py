@@ -7,23 +7,20 @@ made of the first ``k / K`` of the expected predictions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlprod_nb.abtest import fixed, planned, sequential
+from mlprod_nb.abtest import intervals, planned
 from mlprod_nb.abtest.design import Design
-from mlprod_nb.abtest.estimate import Difference, Interval, UnitSums
-from mlprod_nb.abtest.metrics import Metric
+from mlprod_nb.abtest.futility import conditional_power
+from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read, comparable
+from mlprod_nb.abtest.outcome import Metric, Statistic
 from mlprod_nb.abtest.results import LookPoint, MetricLift
 from mlprod_nb.abtest.scan import Scan
 
-#: Fewer units than this in a variant and no interval is shown: the methods are asymptotic.
-LEAST_UNITS = 30
 #: Points of the sequence over time.
 PATH_POINTS = 20
-
-Sums = Mapping[str, UnitSums]
 
 
 @dataclass(frozen=True)
@@ -35,27 +32,62 @@ class Reading:
         path: The primary metric's interval over time.
         look: The planned look that is read, from 1; 0 before the first, or where looks are not planned.
         obstacle: Why the primary metric has no interval, or empty.
+        conditional_power: The chance that the plan still finds the minimal effect, were it there; ``None`` where no
+            effect or no plan was named.
     """
 
     lifts: tuple[MetricLift, ...]
     path: tuple[LookPoint, ...]
     look: int
     obstacle: str
+    conditional_power: float | None = None
 
 
-def read(scan: Scan, design: Design, metrics: Mapping[str, Metric], sums: Mapping[str, Sums]) -> Reading:
-    """Read the scan as the design says.
+@dataclass(frozen=True)
+class Question:
+    """What is read.
 
-    Args:
+    Attributes:
         scan: The open scan.
         design: The design.
         metrics: The primary metric first, then the guardrails, by name.
-        sums: Each metric's sums per variant over all rows.
+        share: The treatment's share of the units of both variants.
     """
-    obstacle = _obstacle(design, metrics[design.primary], sums[design.primary])
-    if design.method == "always-valid":
-        return _always_valid(scan, design, metrics, sums, obstacle)
-    return _at_looks(scan, design, metrics, sums, obstacle)
+
+    scan: Scan
+    design: Design
+    metrics: Mapping[str, Metric]
+    share: float
+
+    @property
+    def primary(self) -> Metric:
+        """The metric that decides."""
+        return self.metrics[self.design.primary]
+
+    @property
+    def variants(self) -> tuple[str, str]:
+        """The control and the treatment."""
+        return self.design.control, self.design.treatment
+
+    def path(self, metric: Metric, moments: Sequence[datetime]) -> list[Arms]:
+        """Return a metric per variant over the rows up to each moment."""
+        if isinstance(metric, Statistic):
+            return list(self.scan.measures(metric, self.variants, moments))
+        sums = self.scan.path(metric, self.variants, moments)
+        return [{name: part.arm() for name, part in at.items()} for at in sums]
+
+
+def read(question: Question, arms: Mapping[str, Arms]) -> Reading:
+    """Read the scan as the design says.
+
+    Args:
+        question: What is read.
+        arms: Each metric per variant over all rows.
+    """
+    obstacle = _obstacle(question.design, question.primary, arms[question.design.primary])
+    if question.design.method == "always-valid":
+        return _always_valid(question, arms, obstacle)
+    return _at_looks(question, arms, obstacle)
 
 
 def alphas(design: Design) -> dict[str, float]:
@@ -64,110 +96,100 @@ def alphas(design: Design) -> dict[str, float]:
     return {design.primary: design.alpha, **shared}
 
 
-def _always_valid(
-    scan: Scan, design: Design, metrics: Mapping[str, Metric], sums: Mapping[str, Sums], obstacle: str
-) -> Reading:
-    levels = alphas(design)
-    intervals = {name: _sequence(design, sums[name], levels[name]) for name in metrics}
-    lifts = tuple(_lift(design, metric, sums[name], intervals[name]) for name, metric in metrics.items())
-    primary = metrics[design.primary]
+def _always_valid(question: Question, arms: Mapping[str, Arms], obstacle: str) -> Reading:
+    design, levels = question.design, alphas(question.design)
+    lifts = []
+    for name, metric in question.metrics.items():
+        found = intervals.always_valid(design, arms[name], alpha=levels[name], share=question.share)
+        lifts.append(lift(design, metric, arms[name], found))
     fractions = [(k + 1) / PATH_POINTS for k in range(PATH_POINTS)]
-    variants = (design.control, design.treatment)
-    moments = scan.moments(primary, variants, fractions)
+    moments = question.scan.moments(question.primary, question.variants, fractions)
     points = []
-    for moment, part in zip(moments, scan.path(primary, variants, moments), strict=True):
-        interval = _sequence(design, part, design.alpha)
-        if interval is not None:
-            points.append(_point(moment, design, part, interval))
-    return Reading(lifts, tuple(points), 0, obstacle)
+    for moment, part in zip(moments, question.path(question.primary, moments), strict=True):
+        now = intervals.always_valid(design, part, alpha=design.alpha, share=question.share)
+        if now is not None:
+            points.append(_point(moment, design, part, now))
+    return Reading(tuple(lifts), tuple(points), 0, obstacle)
 
 
-def _sequence(design: Design, sums: Sums, alpha: float) -> Interval | None:
-    difference = comparable(design, sums)
-    if difference is None:
-        return None
-    return sequential.sequence(difference, alpha=alpha, tightest_at=design.expected_rows)
-
-
-def _at_looks(
-    scan: Scan, design: Design, metrics: Mapping[str, Metric], sums: Mapping[str, Sums], obstacle: str
-) -> Reading:
-    primary = metrics[design.primary]
-    variants = (design.control, design.treatment)
-    moments = _look_moments(scan, design, primary, sums[design.primary])
+def _at_looks(question: Question, arms: Mapping[str, Arms], obstacle: str) -> Reading:
+    design = question.design
+    moments = _look_moments(question, arms[design.primary])
     if not moments:
-        unread = tuple(_lift(design, metric, sums[name], None) for name, metric in metrics.items())
+        unread = tuple(lift(design, metric, arms[name], None) for name, metric in question.metrics.items())
         return Reading(unread, (), 0, obstacle)
-    parts = scan.path(primary, variants, moments)
-    intervals = _look_intervals(design, parts, design.alpha)
-    crossed = (at for at, interval in enumerate(intervals) if interval is not None and interval.excludes_zero)
+    parts = question.path(question.primary, moments)
+    found = _look_reads(design, parts, design.alpha)
+    crossed = (at for at, now in enumerate(found) if now is not None and now.interval.excludes_zero)
     at = next(crossed, len(moments) - 1)
-    lifts = [_lift(design, primary, parts[at], intervals[at])]
+    lifts = [lift(design, question.primary, parts[at], found[at])]
     for name, level in list(alphas(design).items())[1:]:
-        guard_parts = scan.path(metrics[name], variants, moments[: at + 1])
-        lifts.append(_lift(design, metrics[name], guard_parts[at], _look_intervals(design, guard_parts, level)[at]))
+        guard_parts = question.path(question.metrics[name], moments[: at + 1])
+        guard = _look_reads(design, guard_parts, level)[at]
+        lifts.append(lift(design, question.metrics[name], guard_parts[at], guard))
     points = [
-        _point(moment, design, part, interval)
-        for moment, part, interval in zip(moments, parts, intervals, strict=True)
-        if interval is not None
+        _point(moment, design, part, now)
+        for moment, part, now in zip(moments, parts, found, strict=True)
+        if now is not None
     ]
-    return Reading(tuple(lifts), tuple(points), at + 1, obstacle)
+    return Reading(tuple(lifts), tuple(points), at + 1, obstacle, _conditional_power(question, parts[at]))
 
 
-def _look_moments(scan: Scan, design: Design, primary: Metric, sums: Sums) -> list[datetime]:
+def _look_moments(question: Question, arms: Arms) -> list[datetime]:
+    design = question.design
     looks = design.looks if design.method == "planned" else 1
-    rows = sum(sums[name].rows for name in (design.control, design.treatment) if name in sums)
+    rows = sum(arms[name].sample.rows for name in question.variants if name in arms)
     wanted = [design.expected_rows * (k + 1) / looks for k in range(looks)]
     fractions = [count / rows for count in wanted if count <= rows]
-    return scan.moments(primary, (design.control, design.treatment), fractions) if fractions else []
+    return question.scan.moments(question.primary, question.variants, fractions) if fractions else []
 
 
-def _look_intervals(design: Design, parts: list[dict[str, UnitSums]], alpha: float) -> list[Interval | None]:
-    differences = [comparable(design, part) for part in parts]
+def _look_reads(design: Design, parts: Sequence[Arms], alpha: float) -> list[Read | None]:
     if design.method == "fixed":
-        return [None if d is None else fixed.welch(d, alpha=alpha).interval for d in differences]
-    done = [min(1.0, sum(part[name].rows for name in part) / design.expected_rows) for part in parts]
-    usable = [at for at, difference in enumerate(differences) if difference is not None]
-    found: list[Interval | None] = [None] * len(parts)
-    errors = [d.standard_error for d in differences if d is not None]
-    limits = planned.boundaries([done[at] for at in usable], alpha, [1 / error**2 for error in errors])
-    for at, limit, error in zip(usable, limits, errors, strict=True):
-        difference = differences[at]
-        assert difference is not None
-        found[at] = Interval(difference.value - limit * error, difference.value + limit * error)
-    return found
+        return [intervals.once(design, part, alpha=alpha) for part in parts]
+    return intervals.at_looks(design, parts, alpha=alpha)
 
 
-def comparable(design: Design, sums: Sums) -> Difference | None:
-    """Return the difference, or ``None`` where there are too few units or nothing varies."""
-    if design.control not in sums or design.treatment not in sums:
+def _conditional_power(question: Question, arms: Arms) -> float | None:
+    """Return the chance that the rest of the plan finds the minimal effect in the better direction."""
+    design, difference = question.design, comparable(question.design, arms)
+    if design.method != "planned" or design.minimal_effect <= 0 or difference is None:
         return None
-    difference = Difference(sums[design.control].sample(), sums[design.treatment].sample())
-    enough = min(difference.control.units, difference.treatment.units) >= LEAST_UNITS
-    return difference if enough and difference.standard_error > 0 else None
+    done = min(1.0, (difference.control.rows + difference.treatment.rows) / design.expected_rows)
+    fractions = [(k + 1) / design.looks for k in range(design.looks)]
+    last = planned.boundaries(fractions, design.alpha)[-1]
+    sign = -1.0 if question.primary.better == "lower" else 1.0
+    return conditional_power(
+        sign * difference.value / difference.standard_error,
+        done,
+        drift=design.minimal_effect / difference.standard_error / done**0.5,
+        limit=last,
+    )
 
 
-def _obstacle(design: Design, metric: Metric, sums: Sums) -> str:
-    missing = [name for name in (design.control, design.treatment) if name not in sums]
+def _obstacle(design: Design, metric: Metric, arms: Arms) -> str:
+    missing = [name for name in (design.control, design.treatment) if name not in arms]
     waiting = "feedback" if metric.needs_labels else "traffic"
     if len(missing) == 2:
         return f"no {waiting} has come in, so {metric.name} cannot be computed"
     if missing:
         return f"variant {missing[0]!r} has no {waiting} yet"
-    units = {name: sums[name].units for name in (design.control, design.treatment)}
+    units = {name: arms[name].sample.units for name in (design.control, design.treatment)}
     few = min(units, key=lambda name: units[name])
     if units[few] < LEAST_UNITS:
         noun = "unit" if units[few] == 1 else "units"
         return f"variant {few!r} has {units[few]} {noun} with a value of {metric.name}; {LEAST_UNITS} are needed"
-    if comparable(design, sums) is None:
+    if comparable(design, arms) is None:
         return f"{metric.name} is the same for every unit, so there is no variance to judge a difference by"
     return ""
 
 
-def _lift(design: Design, metric: Metric, sums: Sums, interval: Interval | None) -> MetricLift:
-    control, treatment = sums.get(design.control), sums.get(design.treatment)
-    means = [None if part is None else part.sample().mean for part in (control, treatment)]
+def lift(design: Design, metric: Metric, arms: Arms, found: Read | None) -> MetricLift:
+    """Return a metric's line of the result."""
+    control, treatment = arms.get(design.control), arms.get(design.treatment)
+    means = [None if arm is None else arm.sample.mean for arm in (control, treatment)]
     difference = None if means[0] is None or means[1] is None else means[1] - means[0]
+    interval = None if found is None else found.interval
     return MetricLift(
         metric=metric.name,
         role="primary" if metric.name == design.primary else "guardrail",
@@ -179,13 +201,15 @@ def _lift(design: Design, metric: Metric, sums: Sums, interval: Interval | None)
         difference_upper=None if interval is None else interval.upper,
         confidence=1 - alphas(design)[metric.name],
         significant=interval is not None and interval.excludes_zero,
-        units_control=control.units if control else 0,
-        units_treatment=treatment.units if treatment else 0,
-        rows_control=control.rows if control else 0,
-        rows_treatment=treatment.rows if treatment else 0,
+        units_control=control.sample.units if control else 0,
+        units_treatment=treatment.sample.units if treatment else 0,
+        rows_control=control.sample.rows if control else 0,
+        rows_treatment=treatment.sample.rows if treatment else 0,
+        p_value=None if found is None else found.p_value,
+        read_by="" if found is None else found.method,
     )
 
 
-def _point(moment: datetime, design: Design, sums: Sums, interval: Interval) -> LookPoint:
-    difference = sums[design.treatment].sample().mean - sums[design.control].sample().mean
-    return LookPoint(moment, difference, interval.lower, interval.upper)
+def _point(moment: datetime, design: Design, arms: Arms, found: Read) -> LookPoint:
+    difference = arms[design.treatment].sample.mean - arms[design.control].sample.mean
+    return LookPoint(moment, difference, found.interval.lower, found.interval.upper)

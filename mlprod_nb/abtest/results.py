@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from mlprod_nb.abtest.metrics import Better
+from mlprod_nb.abtest.outcome import Better
 from mlprod_nb.abtest.srm import SampleRatioCheck
 from mlprod_nb.results import Result, Section, Verdict, format_value
 
@@ -33,6 +33,8 @@ class MetricLift:
         units_treatment: Units in the treatment that count.
         rows_control: Predictions in the control that count.
         rows_treatment: Predictions in the treatment that count.
+        p_value: Of no difference, valid as the interval is; ``None`` where the method has none, as at planned looks.
+        read_by: By which method the interval was made, in words.
     """
 
     metric: str
@@ -49,6 +51,8 @@ class MetricLift:
     units_treatment: int
     rows_control: int
     rows_treatment: int
+    p_value: float | None = None
+    read_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,17 @@ class ABTestResult(Result):
     def sections(self) -> Sequence[Section]:
         """Show the metrics as a reader compares them; ``to_frame`` and ``to_dict`` have every number."""
         facts, *tables = super().sections()
-        columns = ("metric", "better", "control", "treatment", "difference", "interval", "units", "predictions")
+        columns = (
+            "metric",
+            "better",
+            "control",
+            "treatment",
+            "difference",
+            "interval",
+            "read by",
+            "units",
+            "rows",
+        )
         rows = tuple(_row(lift) for lift in self.metrics)
         shown = [table for table in tables if table.title != "metrics"]
         return [facts, Section("metrics", columns, rows), *shown]
@@ -123,6 +137,7 @@ def _row(lift: MetricLift) -> tuple[object, ...]:
         lift.treatment,
         "–" if lift.difference is None else f"{lift.difference:+.4g}",
         interval,
+        lift.read_by or "–",
         f"{format_value(lift.units_control)} / {format_value(lift.units_treatment)}",
         f"{format_value(lift.rows_control)} / {format_value(lift.rows_treatment)}",
     )

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlprod_nb.abtest.estimate import UnitSums
-from mlprod_nb.abtest.metrics import Metric, Outcome, literal
+from mlprod_nb.abtest import estimators
+from mlprod_nb.abtest.estimate import Arm, UnitSums
+from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, literal
 from mlprod_nb.errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
@@ -176,6 +177,46 @@ class Scan:
                 if sums is not None:
                     series[at][variant] = sums
         return series
+
+    def measures(
+        self, metric: Statistic, variants: Sequence[str], moments: Sequence[datetime] | None = None
+    ) -> list[dict[str, Arm]]:
+        """Return a statistic per variant over the rows up to each moment, or over all rows.
+
+        Args:
+            metric: The statistic.
+            variants: The variants to follow.
+            moments: Growing; ``None`` for one entry over all rows.
+        """
+        columns = [self._value(metric), *(f"({sql})::DOUBLE" for sql in metric.others(self._outcome))]
+        known = " AND ".join(f"v{i} IS NOT NULL" for i in range(len(columns)))
+        values = ", ".join(f"{sql} AS v{i}" for i, sql in enumerate(columns))
+        data = self._connection.sql(
+            "SELECT variant, dense_rank() OVER (ORDER BY unit) AS unit, event_us, "  # noqa: S608
+            f"{', '.join(f'v{i}' for i in range(len(columns)))} FROM (SELECT variant, unit, event_us, {values} "
+            f"FROM scored WHERE variant IN ({_in(variants)})) WHERE {known}"
+        ).fetchnumpy()
+        edges = [None] if moments is None else [_micros(moment) for moment in moments]
+        series: list[dict[str, Arm]] = []
+        for edge in edges:
+            now = np.ones(len(data["unit"]), bool) if edge is None else data["event_us"] <= edge
+            found: dict[str, Arm] = {}
+            for variant in variants:
+                mine = now & (data["variant"] == variant)
+                parts = [np.asarray(data[f"v{i}"][mine], float) for i in range(len(columns))]
+                measured = metric.measure(*parts) if mine.any() else None
+                if measured is not None:
+                    found[variant] = estimators.arm(measured, data["unit"][mine])
+            series.append(found)
+        return series
+
+    def cap(self, metric: Metric, variants: Sequence[str], share: float, rows: int) -> float | None:
+        """Return the quantile of the metric's first rows by event time, all variants together."""
+        (found,) = self._connection.execute(
+            f"SELECT quantile_cont(v, {float(share)!r}) FROM (SELECT {self._value(metric)} AS v FROM scored "  # noqa: S608
+            f"WHERE variant IN ({_in(variants)}) AND v IS NOT NULL ORDER BY event_us, v LIMIT {int(rows)})"
+        ).fetchone()
+        return None if found is None else float(found)
 
     def _value(self, metric: Metric) -> str:
         value = f"({metric.value(self._outcome)})::DOUBLE"

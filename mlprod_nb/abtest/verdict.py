@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlprod_nb.abtest.design import Design
+from mlprod_nb.abtest.futility import LEAST_CONDITIONAL_POWER
 from mlprod_nb.abtest.reading import Reading
 from mlprod_nb.abtest.results import Decision, MetricLift
 from mlprod_nb.abtest.scan import Facts
@@ -48,6 +49,13 @@ def decide(evidence: Evidence) -> tuple[Decision, Verdict]:
         return "keep going", Verdict("warn", f"keep going: {evidence.reading.obstacle}.")
     if primary.significant:
         return "ship", _ship(evidence)
+    chance = evidence.reading.conditional_power
+    if chance is not None and chance < LEAST_CONDITIONAL_POWER and evidence.reading.look < design.looks:
+        sentence = (
+            f"stop for futility: were the {design.minimal_effect:g} in {primary.metric} there, the plan would still "
+            f"find it with a chance of {chance:.1%} ({_interval(primary)}); {design.control} may stay."
+        )
+        return "stop", Verdict("ok", sentence, f"%mlprod abtest stop {design.endpoint}")
     if _futile(design, primary):
         sentence = (
             f"stop: any difference in {primary.metric} is smaller than the {design.minimal_effect:g} that would matter "

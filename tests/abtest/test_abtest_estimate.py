@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlprod_nb.abtest import fixed, sequential
+from mlprod_nb.abtest import fixed, mixture, sequential
 from mlprod_nb.abtest.estimate import Difference, Sample
 from mlprod_nb.abtest.metrics import Outcome, find
 from mlprod_nb.abtest.scan import open_scan
@@ -86,24 +86,33 @@ def test_a_variant_without_variance_borrows_the_pooled_one() -> None:
     assert found.guarded_error == pytest.approx(math.sqrt(0.0099 / 900 + 0.9 * 0.0099 / 100))
 
 
-def test_the_sequence_has_the_papers_half_width() -> None:
-    alpha, t, tightest = 0.05, 1_000, 5_000
+@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.001])
+@pytest.mark.parametrize("time", [0.01, 1.0, 300.0])
+def test_the_boundary_is_where_the_mixture_reaches_one_over_alpha(alpha: float, time: float) -> None:
+    limit = mixture.factor(time, alpha)
+    sizes, weights = mixture.effects()
+    scaled = sizes * math.sqrt(time)
+    by_hand = (weights * (np.exp(scaled * limit - scaled**2 / 2) + np.exp(-scaled * limit - scaled**2 / 2)) / 2).sum()
+    assert by_hand == pytest.approx(1 / alpha, rel=1e-9)
+    # A likelihood ratio has expectation 1 where there is no effect.
+    grid = np.linspace(-80, 80, 40_001)
+    density = np.exp(mixture.log_evidence(grid, np.ones_like(grid)) - grid**2 / 2) / math.sqrt(2 * math.pi)
+    assert density.sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_sequence_is_narrower_than_the_normal_mixture_and_within_reach_of_a_fixed_test() -> None:
+    alpha, x = 0.05, 8.117  # x - log(1 + x) = -2 log(alpha): the normal mixture's best
+    normal = math.sqrt((x + 1) / x * math.log((x + 1) / alpha**2))
+    assert mixture.factor(1.0, alpha) < 0.97 * normal
+    assert all(mixture.factor(time, alpha) < 1.6 * 1.96 for time in (0.4, 1.0, 2.0, 4.0))
+
+
+def test_the_sequences_half_width_is_the_boundary_in_guarded_errors() -> None:
     sample = Sample(units=500, rows=500, mean=0.3, row_variance=0.21, unit_variance=0.21)
-    found = sequential.sequence(Difference(sample, sample), alpha=alpha, tightest_at=tightest)
-    rho2 = sequential.mixture_variance(alpha, tightest)
-    sigma = math.sqrt(t * 2 * 0.21 / 500)
-    half = sigma * math.sqrt(2 * (t * rho2 + 1) / (t**2 * rho2) * math.log(math.sqrt(t * rho2 + 1) / alpha))
-    assert (found.lower, found.upper) == pytest.approx((-half, half), rel=1e-12)
-
-
-@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.01, 0.001])
-def test_the_mixture_is_tuned_by_lamberts_function(alpha: float) -> None:
-    from scipy.special import lambertw
-
-    exact = -lambertw(-(alpha**2) / math.e, -1).real - 1
-    assert sequential.mixture_variance(alpha, 1.0) == pytest.approx(exact, rel=1e-10)
-    at = [sequential.factor(1_000, alpha=alpha, tightest_at=tuned) for tuned in (900, 1_000, 1_100)]
-    assert at[1] == min(at)
+    pair = Difference(sample, sample)
+    found = sequential.sequence(pair, alpha=0.05, tightest_at=5_000)
+    assert found.upper == pytest.approx(pair.guarded_error * mixture.factor(pair.effective_rows / 5_000, 0.05))
+    assert found.lower == -found.upper
 
 
 def test_results_do_not_depend_on_row_order_or_chunks() -> None:

@@ -1,0 +1,109 @@
+"""Which interval is valid for a metric under the design's method, and in which words it says so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlprod_nb.abtest import eprocess, fixed, mixture, planned, proportions, sequential
+from mlprod_nb.abtest.design import Design
+from mlprod_nb.abtest.estimate import Arm, Difference, Interval
+
+#: Fewer units than this in a variant and no interval is shown.
+LEAST_UNITS = 30
+Arms = Mapping[str, Arm]
+
+
+@dataclass(frozen=True)
+class Read:
+    """One metric as it stands at one look.
+
+    Attributes:
+        interval: The interval of the difference, treatment minus control.
+        p_value: Of no difference, valid in the same sense as the interval; ``None`` for planned looks, whose boundary
+            depends on the plan.
+        method: In words, by which method.
+    """
+
+    interval: Interval
+    p_value: float | None
+    method: str
+
+
+def comparable(design: Design, arms: Arms) -> Difference | None:
+    """Return the difference, or ``None`` where there are too few units or nothing varies."""
+    if design.control not in arms or design.treatment not in arms:
+        return None
+    difference = Difference(arms[design.control].sample, arms[design.treatment].sample)
+    enough = min(difference.control.units, difference.treatment.units) >= LEAST_UNITS
+    return difference if enough and difference.standard_error > 0 else None
+
+
+def always_valid(design: Design, arms: Arms, *, alpha: float, share: float) -> Read | None:
+    """Read a metric at any time.
+
+    A proportion of units that came once has an exact test and interval; all else the asymptotic confidence sequence.
+
+    Args:
+        design: The design.
+        arms: The metric per variant.
+        alpha: The metric's type I error.
+        share: The treatment's share of the units of both variants.
+    """
+    difference = comparable(design, arms)
+    if difference is None:
+        return None
+    counts = _counts(design, arms)
+    if counts is not None:
+        tuning = eprocess.Tuning(alpha, share, design.expected_rows)
+        evidence = float(eprocess.p_value(counts, tuning)[0])
+        return Read(eprocess.sequence(counts, tuning), evidence, "exact e-process, valid at every look")
+    interval = sequential.sequence(difference, alpha=alpha, tightest_at=design.expected_rows)
+    statistic = np.array([difference.value / difference.guarded_error])
+    time = np.array([difference.effective_rows / design.expected_rows])
+    p_value = math.exp(-max(0.0, float(mixture.log_evidence(statistic, time)[0])))
+    return Read(interval, p_value, "confidence sequence, valid at every look")
+
+
+def once(design: Design, arms: Arms, *, alpha: float) -> Read | None:
+    """Read a metric at the one look that the design fixed: proportions by the score interval, all else by Welch."""
+    difference = comparable(design, arms)
+    if difference is None:
+        return None
+    counts = _counts(design, arms)
+    if counts is not None:
+        p_value = float(proportions.p_value(counts)[0])
+        return Read(proportions.interval(counts, alpha=alpha), p_value, "score interval, read once")
+    test = fixed.welch(difference, alpha=alpha)
+    return Read(test.interval, test.p_value, "Welch's t interval, read once")
+
+
+def at_looks(design: Design, looks: Sequence[Arms], *, alpha: float) -> list[Read | None]:
+    """Read a metric at each planned look so far."""
+    differences = [comparable(design, arms) for arms in looks]
+    done = [min(1.0, sum(arm.sample.rows for arm in arms.values()) / design.expected_rows) for arms in looks]
+    usable = [at for at, difference in enumerate(differences) if difference is not None]
+    found: list[Read | None] = [None] * len(looks)
+    errors = [difference.standard_error for difference in differences if difference is not None]
+    information = [1 / error**2 for error in errors]
+    limits = planned.boundaries([done[at] for at in usable], alpha, information, planned=design.looks)
+    for at, limit, error in zip(usable, limits, errors, strict=True):
+        difference = differences[at]
+        assert difference is not None
+        counts = _counts(design, looks[at])
+        if counts is not None:
+            interval = proportions.at_limit(counts, limit)
+        else:
+            interval = Interval(difference.value - limit * error, difference.value + limit * error)
+        found[at] = Read(interval, None, f"alpha spending, look {at + 1} of {design.looks}")
+    return found
+
+
+def _counts(design: Design, arms: Arms) -> eprocess.Counts | None:
+    control, treatment = arms[design.control], arms[design.treatment]
+    if control.hits is None or treatment.hits is None:
+        return None
+    return eprocess.Counts.of(control.hits, control.sample.units, treatment.hits, treatment.sample.units)
