@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class ColumnCounts:
             do not depend on how the rows were divided.
         ordered: Whether the counts are of bins of numbers rather than of categories.
         problem: Why the column could not be counted; empty where it could.
+        edges: Upper edges of the bins, where these are the reference's own counts of numbers.
     """
 
     counts: NDArray[np.int64]
@@ -54,6 +55,7 @@ class ColumnCounts:
     squares: float = 0.0
     ordered: bool = False
     problem: str = ""
+    edges: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @property
     def present(self) -> int:
@@ -78,6 +80,7 @@ class ColumnCounts:
             squares=self.squares + other.squares,
             ordered=self.ordered,
             problem=self.problem or other.problem,
+            edges=self.edges,
         )
 
 

@@ -91,6 +91,7 @@ class ColumnProfile:
             total=0.0,
             squares=(self.sd or 0.0) ** 2 * max(present - 1, 0),
             ordered=self.kind == "number",
+            edges=np.array(self.edges, dtype=np.float32).astype(np.float64),
         )
 
 

@@ -19,7 +19,7 @@ FORMAT = 2
 
 _LENGTH = struct.Struct("<I")
 _LEVEL = 6
-_PLAIN = tuple(field.name for field in fields(ColumnCounts) if field.name not in ("counts", "new"))
+_PLAIN = tuple(field.name for field in fields(ColumnCounts) if field.name not in ("counts", "new", "edges"))
 
 
 def encode(counted: WindowCounts) -> bytes:

@@ -11,22 +11,45 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 from mlprod_nb.errors import NotFound
+from mlprod_nb.monitoring.detectors.anderson_darling import AndersonDarling
 from mlprod_nb.monitoring.detectors.chi_square import ChiSquare
+from mlprod_nb.monitoring.detectors.cramer_von_mises import CramerVonMises
+from mlprod_nb.monitoring.detectors.fisher import FisherExact
+from mlprod_nb.monitoring.detectors.g_test import GTest
+from mlprod_nb.monitoring.detectors.hellinger import Hellinger
+from mlprod_nb.monitoring.detectors.jensen_shannon import JensenShannon
 from mlprod_nb.monitoring.detectors.ks import KolmogorovSmirnov
 from mlprod_nb.monitoring.detectors.location import Location
 from mlprod_nb.monitoring.detectors.missing import MissingRate
 from mlprod_nb.monitoring.detectors.protocol import Comparison, Detector
 from mlprod_nb.monitoring.detectors.psi import StabilityIndex
 from mlprod_nb.monitoring.detectors.scale import Scale
+from mlprod_nb.monitoring.detectors.total_variation import TotalVariation
+from mlprod_nb.monitoring.detectors.wasserstein import Wasserstein
 
 __all__ = ["BUILT_IN", "DEFAULT", "GROUP", "Comparison", "Detector", "choose", "known"]
 
 GROUP = "mlprod_nb.detectors"
 BUILT_IN: dict[str, Detector] = {
     detector.name: detector
-    for detector in (KolmogorovSmirnov(), Location(), Scale(), ChiSquare(), MissingRate(), StabilityIndex())
+    for detector in (
+        KolmogorovSmirnov(),
+        Location(),
+        Scale(),
+        CramerVonMises(),
+        AndersonDarling(),
+        Wasserstein(),
+        ChiSquare(),
+        GTest(),
+        FisherExact(),
+        TotalVariation(),
+        JensenShannon(),
+        Hellinger(),
+        MissingRate(),
+        StabilityIndex(),
+    )
 }
-#: What a look runs unless told otherwise; PSI is shown beside them and tested only where it is named.
+#: What a look runs unless told otherwise; the others test only where they are named, PSI is shown beside them.
 DEFAULT = ("ks", "location", "scale", "chi_square", "missing")
 
 

@@ -39,18 +39,30 @@ class ChiSquare:
         """Compare two columns of categories; fewer than two categories that expect ten rows are not tested."""
         from scipy.special import chdtrc
 
-        if not min(reference.counts.sum(), window.counts.sum()):
-            return Comparison(reason="no values")
-        if np.count_nonzero(reference.counts + window.counts) < 2:
-            return Comparison(reason="the column is constant in both")
         before, after = pool(reference, window)
-        if len(before) < 2:
-            return Comparison(reason=f"the values make no two groups of {MIN_EXPECTED} or more rows")
+        if reason := untested(reference, window, before):
+            return Comparison(reason=reason)
         n, m = int(before.sum()), int(after.sum())
         pooled = (before + after) / (n + m)
         gaps = after / m - before / n
         statistic = float((gaps**2 / pooled).sum()) * n * m / (n + m)
         return Comparison(statistic, float(np.abs(gaps).sum()) / 2, float(chdtrc(len(before) - 1, statistic)))
+
+
+def untested(reference: ColumnCounts, window: ColumnCounts, groups: NDArray[np.int64]) -> str:
+    """Return why two columns in these groups cannot be compared; empty where they can."""
+    if not min(reference.counts.sum(), window.counts.sum()):
+        return "no values"
+    if np.count_nonzero(reference.counts + window.counts) < 2:
+        return "the column is constant in both"
+    return "" if len(groups) > 1 else f"the values make no two groups of {MIN_EXPECTED} or more rows"
+
+
+def table(reference: ColumnCounts, window: ColumnCounts) -> Cells:
+    """Return every category by itself, the window's new ones too; last, in both, all others."""
+    news = np.array([size for _, size in window.new], dtype=np.int64)
+    before = np.concatenate([reference.counts[:-1], np.zeros(len(news), dtype=np.int64), reference.counts[-1:]])
+    return before, np.concatenate([window.counts[:-1], news, [window.counts[-1] - news.sum()]])
 
 
 def pool(reference: ColumnCounts, window: ColumnCounts) -> Cells:
@@ -59,10 +71,7 @@ def pool(reference: ColumnCounts, window: ColumnCounts) -> Cells:
     Which categories stand alone depends on both samples together only. So those that the reference lacks are no group
     as such (the reference has none of them by definition): a common one stands alone, rare ones join the rare.
     """
-    news = np.array([size for _, size in window.new], dtype=np.int64)
-    others = window.counts[-1] - news.sum()
-    before = np.concatenate([reference.counts[:-1], np.zeros(len(news), dtype=np.int64), reference.counts[-1:]])
-    after = np.concatenate([window.counts[:-1], news, [others]])
+    before, after = table(reference, window)
     n, m = int(before.sum()), int(after.sum())
     least = MIN_EXPECTED * (n + m) / max(min(n, m), 1)
     if reference.counts[-1]:  # the list of categories was cut by the reference's counts: stay well clear of the cut

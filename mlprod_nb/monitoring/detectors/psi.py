@@ -8,7 +8,7 @@ import numpy as np
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
-from mlprod_nb.monitoring.detectors.chi_square import MIN_EXPECTED, Cells, merge, pool
+from mlprod_nb.monitoring.detectors.chi_square import MIN_EXPECTED, Cells, merge, pool, untested
 from mlprod_nb.monitoring.detectors.protocol import Comparison
 
 GROUPS = 10
@@ -39,23 +39,23 @@ class StabilityIndex:
         """Compare two columns; fewer than two groups that expect ten rows are not tested."""
         from scipy.special import chdtrc
 
-        if not min(reference.counts.sum(), window.counts.sum()):
-            return Comparison(reason="no values")
-        before, after = _groups(reference, window)
-        if len(before) < 2:
-            return Comparison(reason=f"the values make no two groups of {MIN_EXPECTED} or more rows")
-        n, m, groups = int(before.sum()), int(after.sum()), len(before)
-        p, q = (before + 0.5) / (n + 0.5 * groups), (after + 0.5) / (m + 0.5 * groups)
+        before, after = groups(reference, window)
+        if reason := untested(reference, window, before):
+            return Comparison(reason=reason)
+        n, m, cells = int(before.sum()), int(after.sum()), len(before)
+        p, q = (before + 0.5) / (n + 0.5 * cells), (after + 0.5) / (m + 0.5 * cells)
         index = float(((q - p) * np.log(q / p)).sum())
         effect = float(np.abs(after / m - before / n).sum()) / 2
-        return Comparison(index, effect, float(chdtrc(groups - 1, index / (1 / n + 1 / m))))
+        return Comparison(index, effect, float(chdtrc(cells - 1, index / (1 / n + 1 / m))))
 
 
-def _groups(reference: ColumnCounts, window: ColumnCounts) -> Cells:
+def groups(reference: ColumnCounts, window: ColumnCounts) -> Cells:
     """Merge neighbouring bins of numbers into ten groups of the reference, and rare categories into one."""
     if not reference.ordered:
         return pool(reference, window)
     n, m = int(reference.counts.sum()), int(window.counts.sum())
+    if not min(n, m):
+        return reference.counts[:1], window.counts[:1]
     reached = np.cumsum(reference.counts) - reference.counts
     group = np.minimum(reached * GROUPS // n, GROUPS - 1)
     before = np.bincount(group, reference.counts, GROUPS + 1).astype(np.int64)

@@ -1,0 +1,69 @@
+"""The law of a weighted sum of squared differences of two cumulative shares, ties and bins included.
+
+If nothing changed, the differences are a Brownian bridge at the pooled cumulative shares, so the sum is a sum of
+chi-squares, each weighted by an eigenvalue of the bridge's covariance (Choulakian, Lockhart and Stephens 1994). The
+inverse of that covariance is tridiagonal, which gives a thousand eigenvalues in some milliseconds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlprod_nb.monitoring.bins import ColumnCounts
+from mlprod_nb.monitoring.columns import Floats
+
+MIN_ROWS = 20
+
+
+def untested(reference: ColumnCounts, window: ColumnCounts) -> str:
+    """Return why two columns of numbers cannot be compared; empty where they can."""
+    fewest = int(min(reference.counts.sum(), window.counts.sum()))
+    if fewest < MIN_ROWS:
+        return f"{fewest} values are too few; it takes {MIN_ROWS}"
+    constant = np.count_nonzero(reference.counts + window.counts) < 2
+    return "the column is constant in both" if constant else ""
+
+
+def spectrum(pooled: NDArray[np.int64], weights: Floats) -> Floats:
+    """Return the weights of the chi-squares.
+
+    Args:
+        pooled: Rows of both samples in each bin, none empty, shape ``(bins,)``.
+        weights: What the squared difference at the end of each bin but the last counts, shape ``(bins - 1,)``.
+    """
+    from scipy.linalg import eigvalsh_tridiagonal
+
+    total = int(pooled.sum())
+    steps = pooled / total
+    inner = (1 / steps[:-1] + 1 / steps[1:]) / weights
+    outer = -1 / steps[1:-1] / np.sqrt(weights[:-1] * weights[1:])
+    precisions: Floats = eigvalsh_tridiagonal(inner, outer)
+    return total / (total - 1) / precisions
+
+
+def exceeds(statistic: float, weights: Floats) -> float:
+    """Return the chance that a sum of weighted chi-squares of one degree of freedom is above a value.
+
+    The saddlepoint of Kuonen (1999), whose relative error stays at some percent far into the tail.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import ndtr
+
+    if statistic <= 0:
+        return 1.0
+    mean, variance = float(weights.sum()), 2 * float((weights**2).sum())
+    if abs(statistic - mean) < 1e-3 * math.sqrt(variance):
+        skewness = 8 * float((weights**3).sum()) / variance**1.5
+        return 0.5 - skewness / (6 * math.sqrt(2 * math.pi))
+    lowest, highest = -len(weights) / (2 * statistic), 1 / (2 * weights.max()) - 1 / (2 * statistic)
+    if highest - lowest > 1e-12 * abs(highest):
+        point = brentq(lambda z: float((weights / (1 - 2 * z * weights)).sum()) - statistic, lowest, highest)
+    else:
+        point = highest
+    cumulant = -0.5 * float(np.log1p(-2 * point * weights).sum())
+    curvature = 2 * float(((weights / (1 - 2 * point * weights)) ** 2).sum())
+    root = math.copysign(math.sqrt(max(2 * (point * statistic - cumulant), 0.0)), point)
+    return float(ndtr(-(root + math.log(point * math.sqrt(curvature) / root) / root)))
