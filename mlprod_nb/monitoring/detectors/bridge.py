@@ -40,7 +40,7 @@ def spectrum(pooled: NDArray[np.int64], weights: Floats) -> Floats:
     steps = pooled / total
     inner = (1 / steps[:-1] + 1 / steps[1:]) / weights
     outer = -1 / steps[1:-1] / np.sqrt(weights[:-1] * weights[1:])
-    precisions: Floats = eigvalsh_tridiagonal(inner, outer)
+    precisions: Floats = eigvalsh_tridiagonal(inner, outer, lapack_driver="sterf")
     return total / (total - 1) / precisions
 
 
@@ -57,12 +57,10 @@ def exceeds(statistic: float, weights: Floats) -> float:
     mean, variance = float(weights.sum()), 2 * float((weights**2).sum())
     if abs(statistic - mean) < 1e-3 * math.sqrt(variance):
         skewness = 8 * float((weights**3).sum()) / variance**1.5
-        return 0.5 - skewness / (6 * math.sqrt(2 * math.pi))
-    lowest, highest = -len(weights) / (2 * statistic), 1 / (2 * weights.max()) - 1 / (2 * statistic)
-    if highest - lowest > 1e-12 * abs(highest):
-        point = brentq(lambda z: float((weights / (1 - 2 * z * weights)).sum()) - statistic, lowest, highest)
-    else:
-        point = highest
+        return float(0.5 - skewness / (6 * math.sqrt(2 * math.pi)))
+    # With these ends the derivative of the cumulant is below the statistic at one and above it at the other.
+    lowest, highest = -len(weights) / statistic, 1 / (2 * weights.max()) - 1 / (4 * statistic)
+    point = brentq(lambda z: float((weights / (1 - 2 * z * weights)).sum()) - statistic, lowest, highest)
     cumulant = -0.5 * float(np.log1p(-2 * point * weights).sum())
     curvature = 2 * float(((weights / (1 - 2 * point * weights)) ** 2).sum())
     root = math.copysign(math.sqrt(max(2 * (point * statistic - cumulant), 0.0)), point)

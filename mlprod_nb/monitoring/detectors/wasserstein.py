@@ -22,8 +22,8 @@ EDGES = 100
 class Wasserstein:
     """The earth mover's distance (Vaserstein 1969) on binned counts, with a p-value by permutations.
 
-    The statistic is how far the values moved on average, in the column's unit; a value counts as its bin's upper edge,
-    one beyond the reference's range as that range's end, and it is never below the difference of the means. The
+    The statistic is how far the values moved on average, in the column's unit, taking those of a bin as spread evenly
+    and one beyond the reference's range as that range's end; but it is never below the difference of the means. The
     permutations look at no more than 100 of the edges. The effect is the largest difference of the cumulative shares.
 
     >>> edges = np.arange(1.0, 5.0)
@@ -31,8 +31,8 @@ class Wasserstein:
     >>> Wasserstein().compare(before, ColumnCounts(np.array([26, 25, 24, 25, 0]), 0, 100)).p_value > 0.5
     True
     >>> found = Wasserstein().compare(before, ColumnCounts(np.array([60, 20, 10, 10, 0]), 0, 100))
-    >>> round(found.statistic, 9), found.p_value < 1e-5
-    (0.8, True)
+    >>> round(found.statistic, 3), found.p_value < 1e-5
+    (0.625, True)
     """
 
     name: str = "wasserstein"
@@ -48,7 +48,7 @@ class Wasserstein:
         before, after, edges = reference.counts, window.counts, reference.edges
         n, m = int(before.sum()), int(after.sum())
         gaps = np.abs(np.cumsum(before) / n - np.cumsum(after) / m)
-        statistic = max(float((gaps[:-2] * np.diff(edges)).sum()), _between_means(window))
+        statistic = max(_distance(gaps, edges), _between_means(window))
         ends = _some(before + after)
         starts = np.concatenate([[0], ends[:-1] + 1])
         before, after = np.add.reduceat(before, starts), np.add.reduceat(after, starts)
@@ -62,11 +62,19 @@ class Wasserstein:
         return Comparison(statistic, float(gaps.max()), permutation.p_value(distances, before, after))
 
 
+def _distance(gaps: Floats, edges: Floats) -> float:
+    """Return the area between two cumulative shares, which are straight in each bin but one of a single value."""
+    alone = np.nextafter(edges[:-1].astype(np.float32), np.float32(np.inf)) >= edges[1:]
+    heights = np.where(alone, gaps[:-2], (gaps[:-2] + gaps[1:-1]) / 2)
+    return float(heights @ np.diff(edges))
+
+
 def _some(pooled: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the last bins of at most 100 groups of about as many rows of both samples; the last bin is one of them."""
     reached = np.cumsum(pooled)
     wanted = np.arange(1, EDGES) * (reached[-1] / EDGES)
-    return np.unique(np.append(np.searchsorted(reached, wanted), len(pooled) - 1))
+    ends: NDArray[np.int64] = np.unique(np.append(np.searchsorted(reached, wanted), len(pooled) - 1))
+    return ends
 
 
 def _between_means(window: ColumnCounts) -> float:
