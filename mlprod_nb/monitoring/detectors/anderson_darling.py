@@ -24,7 +24,7 @@ class AndersonDarling:
     >>> before = ColumnCounts(np.array([10, 190, 190, 10]), 0, 400)
     >>> AndersonDarling().compare(before, ColumnCounts(np.array([2, 48, 48, 2]), 0, 100)).p_value > 0.9
     True
-    >>> AndersonDarling().compare(before, ColumnCounts(np.array([20, 50, 28, 2]), 0, 100)).p_value < 0.001
+    >>> AndersonDarling().compare(before, ColumnCounts(np.array([30, 35, 35, 0]), 0, 100)).p_value < 0.001
     True
     """
 
