@@ -176,6 +176,23 @@ function listing(title, columns, rows) {
   );
 }
 
+/** What there is to say of an alert beside its verdict: that it waits, or who sees to it. */
+export function alertWord(alert) {
+  return alert.note || (alert.state === "open" ? "nobody sees to it yet" : alert.state);
+}
+
+function alertRow(alert, ui, now) {
+  return h(
+    "tr",
+    {},
+    h("td", {}, badge(alert.status)),
+    h("th", { scope: "row" }, `${alert.endpoint}, alert ${alert.alert}`),
+    h("td", { class: "mlprod-wide" }, alert.sentence, " ", h("span", { class: "mlprod-soft" }, alertWord(alert))),
+    h("td", { class: "mlprod-tight" }, ...alert.actions.map((action) => actionButton(action, ui))),
+    h("td", { class: "mlprod-soft mlprod-tight" }, ago(alert.raised_at, now)),
+  );
+}
+
 function reportRow(report, now) {
   const approvals = report.approvals ? `${report.approvals} approved` : "not approved";
   return h(
@@ -261,6 +278,7 @@ function page(state, message, ui, now) {
     chosenLine(ui),
     outcome(message),
     ...state.endpoints.map((endpoint) => endpointCard(endpoint, ui)),
+    listing("Alerts", ["verdict", "alert", "conclusion", "action", "raised"], state.alerts.map((row) => alertRow(row, ui, now))),
     listing("Reports", ["verdict", "report", "conclusion", "approvals", "made"], state.reports.map((row) => reportRow(row, now))),
     listing("Jobs", ["job", "line", "when", "last run", "next run"], state.jobs.map((row) => jobRow(row, now))),
   ].filter((part) => part !== null);

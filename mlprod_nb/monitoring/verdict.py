@@ -50,8 +50,7 @@ def conclude(evidence: Evidence) -> Verdict:
     was found began, and raise nothing by themselves.
     """
     report = "" if evidence.in_report else f"%mlprod report {evidence.endpoint} drift"
-    model = evidence.model_version.split("/")[0] or evidence.endpoint
-    retrained = f"%%mlprod register {model} --model $retrained --data $recent --target $outcome --alias challenger"
+    retrain = f"%mlprod retrain {evidence.endpoint}"
     if not evidence.rows:
         return Verdict("warn", "the window is empty, so nothing was tested.", f"%mlprod logs {evidence.endpoint}")
     worse = [row for row in evidence.performance if row.worse]
@@ -60,7 +59,7 @@ def conclude(evidence: Evidence) -> Verdict:
     moved = [row for row in evidence.outcomes if row.drifted]
     if worse:
         causes = [*_broken(broken), *_moved(moved), *_drift(drifted, evidence), *_began(drifted, evidence)]
-        return Verdict("alarm", _sentence([_fell(worse[0]), *causes]), retrained)
+        return Verdict("alarm", _sentence([_fell(worse[0]), *causes]), retrain)
     if broken:
         return Verdict("alarm", _sentence([*_broken(broken), *_drift(drifted, evidence), _holds(evidence)]), report)
     if _likely_harm(evidence, drifted, moved):

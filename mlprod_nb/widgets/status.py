@@ -78,18 +78,26 @@ def view(status: Result) -> dict[str, Any]:
         )
         entry["variants"].append({key: row[key] for key in ("variant", "version", "share", "runtime", "note")})
     start = [] if plain["gateway"]["running"] else [{"label": "Start the gateway", "line": "%mlprod up"}]
-    return {**plain, "endpoints": list(endpoints.values()), "actions": start, "refresh": _REFRESH}
+    alerts = [{**row, "actions": _acknowledging(row)} for row in plain["alerts"]]
+    lists = {"endpoints": list(endpoints.values()), "alerts": alerts}
+    return {**plain, **lists, "actions": start, "refresh": _REFRESH}
 
 
 def offered(state: dict[str, Any]) -> set[str]:
     """Return the lines that a panel in this state may send."""
-    actions = [*state["actions"], *(action for entry in state["endpoints"] for action in entry["actions"])]
+    entries = (*state["endpoints"], *state["alerts"])
+    actions = [*state["actions"], *(action for entry in entries for action in entry["actions"])]
     return {state["refresh"], *(action["line"] for action in actions)}
 
 
 def _actions(endpoint: str, revision: int) -> list[dict[str, str]]:
     back = [{"label": "Roll back", "line": f"%mlprod rollback {endpoint}"}] if revision > 1 else []
     return [{"label": "Monitor", "line": f"%mlprod monitor {endpoint}"}, *back]
+
+
+def _acknowledging(alert: dict[str, Any]) -> list[dict[str, str]]:
+    waits = alert["state"] == "open"
+    return [{"label": "Acknowledge", "line": f"%mlprod alerts acknowledge {alert['alert']}"}] if waits else []
 
 
 def _run(line: str) -> Result:

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 A_STATUS = """\
 from datetime import UTC, datetime, timedelta
-from mlprod_nb.lifecycle.status import EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
+from mlprod_nb.lifecycle.status import AlertStatus, EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
 from mlprod_nb.results import Verdict
 
 now = datetime.now(UTC)
@@ -36,6 +36,12 @@ status = StatusResult(
         ReportRow("flights", "latency", "alarm", "p99 doubled", now - timedelta(days=3), "77a9c1d2aa33", 0),
     ),
     (JobStatus(1, "0 6 * * 1", "report flights drift --since 7d", now + timedelta(hours=30), "ok"),),
+    (
+        AlertStatus(7, "flights", "alarm", "open", "brier rose from 0.142 to 0.171.", "", now - timedelta(hours=2)),
+        AlertStatus(
+            6, "flights", "warn", "acknowledged", "dep_delay drifts", "acknowledged by ada: storms <b>", now - timedelta(days=4)
+        ),
+    ),
 )"""
 
 # The lowest contrast (WCAG 2) of any text in the panel against what is painted behind it.

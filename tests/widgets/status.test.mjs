@@ -53,6 +53,12 @@ test("a model worker says why it is not ONNX, and a shadow that it is one", () =
   assert.deepEqual(panel.runtimeWord({ runtime: "python", note: "no converter" }), { text: "model worker", note: "no converter" });
 });
 
+test("an alert says that it waits, or who sees to it", () => {
+  assert.equal(panel.alertWord({ state: "open", note: "" }), "nobody sees to it yet");
+  assert.equal(panel.alertWord({ state: "open", note: "not sent: slack 2: HTTP 500" }), "not sent: slack 2: HTTP 500");
+  assert.equal(panel.alertWord({ state: "snoozed", note: "" }), "snoozed");
+});
+
 test("the gateway is told in one line", () => {
   const now = Date.parse("2013-04-01T12:00:00Z");
   assert.equal(panel.gatewayLine({ running: false }, now), "Gateway not running");

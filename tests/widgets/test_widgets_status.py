@@ -11,7 +11,7 @@ import pytest
 
 from mlprod_nb import assets
 from mlprod_nb.errors import Refused
-from mlprod_nb.lifecycle.status import EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
+from mlprod_nb.lifecycle.status import AlertStatus, EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
 from mlprod_nb.results import Result, Verdict
 from mlprod_nb.widgets import snapshot
 from mlprod_nb.widgets.status import StatusPanel, offered, show, view
@@ -32,6 +32,10 @@ def a_status(*, running: bool = True, revision: int = 3, sentence: str = "flight
         ),
         reports=(ReportRow("flights", "drift", "warn", "dep_delay drifts", AT, "3fa9c1d2", 0),),
         jobs=(JobStatus(1, "0 6 * * 1", "report flights drift", AT, ""),),
+        alerts=(
+            AlertStatus(7, "flights", "alarm", "open", "brier rose", "", AT),
+            AlertStatus(6, "fares", "alarm", "acknowledged", "hour is gone", "acknowledged by ada: known", AT),
+        ),
     )
 
 
@@ -77,6 +81,7 @@ def test_the_view_groups_variants_by_endpoint_and_offers_what_makes_sense() -> N
         "%mlprod monitor flights",
         "%mlprod rollback flights",
         "%mlprod monitor fares",
+        "%mlprod alerts acknowledge 7",
     }
     assert "%mlprod up" in offered(view(a_status(running=False)))
 
