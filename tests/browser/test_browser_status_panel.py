@@ -38,9 +38,7 @@ status = StatusResult(
     (JobStatus(1, "0 6 * * 1", "report flights drift --since 7d", now + timedelta(hours=30), "ok"),),
     (
         AlertStatus(7, "flights", "alarm", "open", "brier rose from 0.142 to 0.171.", "", now - timedelta(hours=2)),
-        AlertStatus(
-            6, "flights", "warn", "acknowledged", "dep_delay drifts", "acknowledged by ada: storms <b>", now - timedelta(days=4)
-        ),
+        AlertStatus(6, "flights", "warn", "acknowledged", "dep_delay drifts", "acknowledged by ada: <b>", now),
     ),
 )"""
 
