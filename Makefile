@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 TESTS := -q -n 2 --dist loadscope
 
-.PHONY: setup demo lab test test-latest check bench lock pictures clean
+.PHONY: setup demo lab test test-latest check bench bench-stats lock pictures clean
 
 setup: .venv/ready
 
@@ -50,6 +50,9 @@ check: setup  ## Style, types and import contracts.
 
 bench: setup  ## The gateway beside MLflow's server and a bare echo; needs wrk. Writes benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.gateway
+
+bench-stats: setup  ## Error rates and powers of the statistics by simulation. Writes benchmarks/STATISTICS.md.
+	$(BIN)/python -m benchmarks.abtest_statistics
 
 lock:  ## Resolve the locked requirements anew; needs uv.
 	for extra in all latest; do uv pip compile pyproject.toml --extra $$extra --universal --python-version 3.11 \

@@ -6,7 +6,7 @@ import math
 from statistics import NormalDist
 
 #: Below this chance of still finding the minimal effect, were it there, the test may stop.
-LEAST_CONDITIONAL_POWER = 0.03
+LEAST_CONDITIONAL_POWER = 0.02
 
 _NORMAL = NormalDist()
 
