@@ -154,7 +154,7 @@ def powers() -> Iterator[str]:
     yield f"- alpha spending that stops for futility: {of_fixed:.3f} of fixed power with {traffic:.3f} of its traffic"
     width = mixture.boundary(np.array([0.4, 1.0, ROWS / TUNED, 4.0]), ALPHA) / 1.959964
     told = ", ".join(f"{w:.2f}" for w in width)
-    yield f"- confidence sequence against fixed, half-width at 0.4, 1, {ROWS / TUNED:.1f} and 4 times its tuning: {told}"
+    yield f"- confidence sequence against fixed, width at 0.4, 1, {ROWS / TUNED:.1f} and 4 times its tuning: {told}"
 
 
 def _with_futility(looks: Looks) -> tuple[Array, Flags]:
