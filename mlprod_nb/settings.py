@@ -127,6 +127,10 @@ class MonitorSettings(_Table):
         description="How many looks a year are planned; each spends an equal part of the year's.",
     )
     alert_on: Literal["alarm", "warn"] = Field("alarm", description="From which grade on a cause raises an alert.")
+    segments: tuple[str, ...] = Field(
+        (), description="SQL expressions over input columns, as carrier or hour >= 18, in whose segments it is judged."
+    )
+    fairness: tuple[str, ...] = Field((), description="Input columns whose groups are compared: rates and accuracy.")
     on_drift: Literal["alert", "retrain", "fallback", "rollback"] = Field(
         "alert",
         description="What is done about an alert: telling people; besides, training a challenger, serving a robust"

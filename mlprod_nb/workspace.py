@@ -403,6 +403,7 @@ class Workspace:
         alibi: bool = False,
         joint: bool = False,
         online: bool = False,
+        performance: bool = False,
     ) -> MonitorResult:
         """Compare live traffic with the reference: drift, data quality and accuracy.
 
@@ -414,15 +415,18 @@ class Workspace:
             alibi: Run alibi-detect's detectors too.
             joint: Test all columns together too, on a sample of the rows: takes some seconds more.
             online: Watch the rows in the order of their event times too, to say when a change began.
+            performance: Look thoroughly at the model too: the worst segments, trials of estimates on earlier windows.
 
         Examples:
             mlprod monitor flights --since 2013-04-01 --until 2013-05-01
             mlprod monitor flights --since 7d --joint --online
+            mlprod monitor flights --since 7d --performance
         """
         from mlprod_nb.lifecycle import alerts, watch
 
         window = watch.Window(endpoint, since, until, pinned)
-        found = watch.monitor(self.context, window, alibi=alibi, joint=joint, online=online)
+        asked = {"alibi": alibi, "joint": joint, "online": online, "performance": performance}
+        found = watch.monitor(self.context, window, **asked)
         return alerts.watched(self.context, window, found)
 
     def abtest_plan(
@@ -494,12 +498,13 @@ class Workspace:
 
         Args:
             endpoint: The endpoint's name.
-            kind: drift or abtest.
+            kind: drift, performance or abtest.
             since: From this event time on: a date, a time, or an age such as 7d.
             until: Before this event time.
 
         Examples:
             mlprod report flights drift --since 2013-04-01 --until 2013-05-01
+            mlprod report flights performance --since 7d
             mlprod report flights abtest
         """
         from mlprod_nb.lifecycle import reporting, watch

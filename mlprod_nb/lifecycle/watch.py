@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlprod_nb.clock import parse_moment
 from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.lifecycle import examining
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.routing import EndpointSpec, Variant
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from mlprod_nb.monitoring import MonitorResult
     from mlprod_nb.prediction_log.ranges import LogRange
 
-
-NARROW = ("event_time", "model", "version", "variant", "prediction", "score", "latency_ms")
-"""What a look reads of every row; the inputs only where something asks for them row by row."""
 
 _MOST_ROWS = 10_000
 """How many rows those see that work on rows; each of them takes fewer."""
@@ -66,7 +64,13 @@ def pin(context: Context, window: Window) -> LogRange:
 
 
 def monitor(
-    context: Context, window: Window, *, alibi: bool, joint: bool = False, online: bool = False
+    context: Context,
+    window: Window,
+    *,
+    alibi: bool,
+    joint: bool = False,
+    online: bool = False,
+    performance: bool = False,
 ) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
@@ -79,13 +83,14 @@ def monitor(
     profile = monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes())
     counts, *earlier = WindowCounter(context.log, profile, variant.model_version).counts(pinned, MOST_EARLIER)
     settings = context.settings.endpoint(window.endpoint).monitor
+    rows = context.log.labelled(pinned, only=(*examining.NARROW, *examining.columns(settings, thorough=performance)))
     return monitoring.run(
         monitoring.MonitorInput(
             endpoint=window.endpoint,
             model_version=variant.model_version,
             profile=profile,
             reference=bundle.path / REFERENCE,
-            window=context.log.labelled(pinned, only=NARROW),
+            window=rows,
             counts=counts,
             rows=lambda: context.log.sample(pinned, _MOST_ROWS, only=["event_time", "inputs"]),
             since=pinned.since,
@@ -97,6 +102,7 @@ def monitor(
             looks_per_year=settings.looks_per_year,
             earlier=tuple(earlier),
             in_report=bool(window.pinned),
+            request=examining.request(context, pinned, bundle, rows, thorough=performance),
         )
     )
 

@@ -25,6 +25,7 @@ SELECTIVE = 0.05
 _STRETCHES = 10
 _FEWEST = 30
 _MOST = 200_000
+_AT_ONCE = 0.01
 #: A stretch with less than this share of the typical one's labels is said to have hardly any yet.
 _HARDLY = 0.1
 
@@ -169,7 +170,11 @@ def _delays(arrivals: Arrivals) -> tuple[float | None, float | None]:
     delays = delays[np.isfinite(delays)]
     if not delays.size or float(delays.max()) <= 0:
         return None, None
-    return float(np.median(delays)), float(np.quantile(delays, 0.95))
+    middle, most = np.quantile(delays, (0.5, 0.95)).tolist()
+    came = arrivals.labelled_at[np.isfinite(arrivals.labelled_at)]
+    if np.ptp(came) < _AT_ONCE * middle:  # loaded together later on, so it says nothing of how long they take
+        return None, None
+    return float(middle), float(most)
 
 
 def _tell(found: LabelDelay) -> str:

@@ -20,6 +20,7 @@ from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.result import MonitorResult
 from mlprod_nb.monitoring.rows import ColumnDrift, Finding
+from mlprod_nb.monitoring.standing import Standing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +36,7 @@ class MonitorInput:
         endpoint: The endpoint's name.
         profile: The reference profile of the version.
         window: Labelled predictions as ``PredictionLog.labelled`` gives them; their inputs may be left out where
-            ``counts`` and ``rows`` are given.
+            ``counts`` and ``rows`` are given, and ``request`` does not need them.
         reference: The reference sample: columns, an Arrow table or the path of ``reference.parquet``. Only
             what works on rows needs it, since the profile serves everything else.
         since: The window's beginning, for the record.
@@ -124,6 +125,7 @@ def run(given: MonitorInput) -> MonitorResult:
         alpha=given.budget.per_look,
         method=_method(given, tuple(detector.name for detector in detectors), windows),
         figures=_figures(given, counted, moved.columns, outcomes),
+        standing_figures=_standing_figures(standing) if given.request.thorough else (),
     )
 
 
@@ -154,6 +156,12 @@ def _subject(
         earlier=None if earlier is None else rows(earlier, scoring.read(given.profile, earlier)),
         alpha=given.budget.performance,
     )
+
+
+def _standing_figures(standing: Standing) -> tuple[Figure, ...]:
+    found = [plots.trials(standing.estimation)] if standing.estimation is not None else []
+    found += [plots.reliability(standing.reliability)] if standing.reliability is not None else []
+    return tuple(figure for figure in found if figure is not None)
 
 
 def _figures(

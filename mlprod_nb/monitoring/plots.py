@@ -11,6 +11,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,10 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.profile import ColumnProfile
+
+if TYPE_CHECKING:
+    from mlprod_nb.monitoring.calibration import Reliability
+    from mlprod_nb.monitoring.trials import Estimation
 
 REFERENCE_COLOUR, WINDOW_COLOUR = "#3f8fd2", "#e07b29"
 WIDTH, HEIGHT = 460, 220
@@ -103,6 +108,73 @@ def over_time(metric: str, points: Sequence[Point], reference: float | None) -> 
     text = f"from {points[0].value:.3g} at first to {points[-1].value:.3g} at last"
     text += f"; {reference:.3g} in the reference" if reference is not None else ""
     return _figure(f"{name} over time", text, parts, ("reference", "window, 95 % band"))
+
+
+def reliability(found: Reliability) -> Figure:
+    """Return how often what was given a probability came true, with 95 % intervals."""
+    bins = found.bins
+    low = max(0.0, min(min(b.score, b.lower) for b in bins) - 0.02)
+    high = min(1.0, max(max(b.score, b.upper) for b in bins) + 0.02)
+
+    def across(values: Sequence[float]) -> Floats:
+        return _scaled(np.array(values), low, high, _LEFT, WIDTH - _RIGHT)
+
+    def height(values: Sequence[float]) -> Floats:
+        return _scaled(np.array(values), low, high, HEIGHT - _BOTTOM, _TOP)
+
+    x, shares = across([b.score for b in bins]), height([b.share for b in bins])
+    ends = zip(x, height([b.lower for b in bins]), height([b.upper for b in bins]), strict=True)
+    whiskers = "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in ends)
+    parts = [
+        f'<path d="M{_LEFT} {HEIGHT - _BOTTOM}L{WIDTH - _RIGHT} {_TOP}" stroke="{REFERENCE_COLOUR}" stroke-width="2"'
+        ' stroke-dasharray="5 4"/>',
+        f'<path d="{whiskers}" stroke="{WINDOW_COLOUR}" stroke-width="2" opacity=".5"/>',
+        f'<path d="{_path(x, shares)}" fill="none" stroke="{WINDOW_COLOUR}" stroke-width="2"/>',
+        *(_dot(a, b) for a, b in zip(x, shares, strict=True)),
+        *_y_axis(100 * low, 100 * high, " %"),
+        *(
+            _text(float(across([value])[0]), HEIGHT - 10, f"{100 * value:.3g} % said", anchor)
+            for value, anchor in ((low, "start"), ((low + high) / 2, "middle"), (high, "end"))
+        ),
+    ]
+    text = f"how often what was given a probability came true; {found.statement}"
+    return _figure(f"calibration, probability of {found.of}", text, parts, ("calibrated", "window, 95 % intervals"))
+
+
+def trials(found: Estimation) -> Figure | None:
+    """Return estimates with their bands beside what was realised, or ``None`` for fewer than two trials."""
+    tried = found.trials
+    if len(tried) < 2:
+        return None
+    values = [v for t in tried for v in (t.lower, t.upper, t.realised)]
+    margin = (max(values) - min(values)) * 0.08 or 0.01
+    low, high = min(values) - margin, max(values) + margin
+    step = (WIDTH - _LEFT - _RIGHT) / len(tried)
+    x, wide = _LEFT + step * (np.arange(len(tried)) + 0.5), min(step * 0.6, 26)
+
+    def height(numbers: Sequence[float]) -> Floats:
+        return _scaled(np.array(numbers), low, high, HEIGHT - _BOTTOM, _TOP)
+
+    bands = zip(x, height([t.upper for t in tried]), height([t.lower for t in tried]), strict=True)
+    parts = [
+        *(
+            f'<rect x="{a - wide / 2:.1f}" y="{b:.1f}" width="{wide:.1f}" height="{c - b:.1f}"'
+            f' fill="{REFERENCE_COLOUR}" opacity=".45"/>'
+            for a, b, c in bands
+        ),
+        *(_dot(a, b) for a, b in zip(x, height([t.realised for t in tried]), strict=True)),
+        *_y_axis(low, high),
+        _text(_LEFT, HEIGHT - 10, tried[0].since.strftime("%Y-%m-%d")),
+        _text(WIDTH - _RIGHT, HEIGHT - 10, tried[-1].until.strftime("%Y-%m-%d"), "end"),
+    ]
+    inside = sum(t.inside for t in tried)
+    text = f"each stretch whose labels have come: in {inside} of {len(tried)} what was realised lies in the band"
+    name = found.metric.replace("_", " ")
+    return _figure(f"{name}, estimated and realised", text, parts, ("95 % band", "realised"))
+
+
+def _dot(x: float, y: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{WINDOW_COLOUR}"/>'
 
 
 def _number_figure(column: ColumnProfile, window: ColumnCounts) -> Figure:

@@ -39,6 +39,7 @@ class MonitorResult(Result):
         online: When each online detector fired for the first time, where they were asked.
         standing: How the model stands beyond its metrics: label delay, estimates without labels, calibration, segments.
         figures: The main metric over time, and the drifted columns that matter most; not part of ``to_dict``.
+        standing_figures: Calibration, and estimates beside what was realised; not part of ``to_dict`` either.
     """
 
     verdict: Verdict
@@ -61,17 +62,18 @@ class MonitorResult(Result):
     online: tuple[OnlineRow, ...] = ()
     standing: Standing = field(default_factory=Standing)
     figures: tuple[Figure, ...] = ()
+    standing_figures: tuple[Figure, ...] = ()
 
     _frame_field: ClassVar[str] = "columns"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data that JSON can hold, without the pictures."""
         plain = super().to_dict()
-        del plain["figures"]
+        del plain["figures"], plain["standing_figures"]
         return plain
 
     def _repr_html_(self) -> str:
-        pictures = "".join(figure.svg for figure in self.figures)
+        pictures = "".join(figure.svg for figure in (*self.figures, *self.standing_figures))
         return super()._repr_html_().removesuffix("</div>") + f"<div>{pictures}</div></div>"
 
     def sections(self) -> Sequence[Section]:

@@ -18,7 +18,7 @@ from mlprod_nb.monitoring.traffic import Traffic
 from mlprod_nb.results import Section
 
 SLOWER = 1.5
-_STRETCHES = 24
+_STRETCHES = 12
 _FEWEST = 20
 
 
@@ -72,7 +72,7 @@ def compare(window: Traffic, earlier: Traffic | None, alpha: float) -> Service:
 
     now, before = _series(window, in_window=True), _series(earlier, in_window=False) if earlier is not None else []
     if not now:
-        return Service((), None, False, "response times are not in the log")
+        return Service((), None, False, "not compared: response times were not read, or are not in the log")
     here, there = ([row.latency_95_ms for row in rows] for rows in (now, before))
     text = f"95 % of the answers within {np.median(here):.3g} ms in the typical stretch"
     if not there:

@@ -58,13 +58,15 @@ def seconds_of(table: pa.Table, name: str = "event_time") -> Seconds | None:
 
 
 def divide(seconds: Seconds, most: int) -> Stretches:
-    """Divide rows by time into stretches of equal length, whole days where the rows span more than two.
+    """Divide rows by time into stretches of equal length, whole days of UTC where the rows span more than two.
 
     Args:
         seconds: Each row's moment; at least one row.
         most: How many stretches at most.
     """
     begin, span = int(seconds.min()), int(np.ptp(seconds)) + 1
-    unit = _DAY if span > 2 * _DAY else 1
+    unit = 1
+    if span > 2 * _DAY:
+        unit, span, begin = _DAY, span + begin % _DAY, begin - begin % _DAY
     length = max(-(-span // (unit * most)) * unit, 1)
     return Stretches(begin, length, (seconds - begin) // length)

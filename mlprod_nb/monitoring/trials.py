@@ -181,7 +181,7 @@ def tables(found: Estimation | None) -> list[Section]:
     tried = ("labels of", "rows", f"{found.metric.replace('_', ' ')} estimated", "95 % band", "realised", "")
     return [
         Section(f"estimated performance (of {found.of})", head, estimates),
-        Section("is the estimate to be believed", (), (("in words", found.statement),)),
+        Section("is the estimate to be believed", (), (("answer", found.statement),)),
         Section("trials of the estimate", tried, trials),
     ]
 
@@ -268,4 +268,4 @@ def _tell(metric: str, trials: Sequence[Trial], error: float | None, belief: Bel
     tried = f"{inside} whose labels have come {metric.replace('_', ' ')} lay in the band (mean error {error:.3g})"
     if belief == "yes":
         return f"yes, as long as outcomes depend on the inputs as they did there: {tried}; {blind}"
-    return f"no: {tried}; outcomes no longer depend on the inputs as they did in the reference"
+    return f"no: {tried}; in the others outcomes did not depend on the inputs as in the reference"

@@ -34,8 +34,8 @@ class Numbers(Result):
         ]
 
 
-def test_both_reports_ship(tmp_path: Path) -> None:
-    assert execute.kinds(tmp_path) == ["abtest", "drift"]
+def test_the_reports_ship(tmp_path: Path) -> None:
+    assert execute.kinds(tmp_path) == ["abtest", "drift", "performance"]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
