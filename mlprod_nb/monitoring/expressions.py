@@ -29,6 +29,8 @@ def evaluate(columns: Mapping[str, Any], expression: str) -> pa.ChunkedArray:
     import duckdb
     import pyarrow as pa
 
+    if not expression.strip():
+        raise UsageError("a segment's expression is empty.", hint=_HINT)
     if not columns:
         raise UsageError(f"the segment {expression!r} needs input columns, and there are none.")
     table = pa.table(dict(columns))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
-from mlprod_nb.monitoring.columns import Floats, is_missing
+from mlprod_nb.monitoring.columns import Floats, is_missing, single
 from mlprod_nb.monitoring.profile import ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import ColumnDrift
 from mlprod_nb.monitoring.sections import percent, short
@@ -165,7 +165,12 @@ def _numbers(column: ColumnProfile, window: ColumnCounts, values: list[Any], ran
     low = window.minimum if window.minimum is not None else column.edges[0]
     high = max(window.maximum if window.maximum is not None else column.edges[-1], column.edges[-1])
     at = np.concatenate([[min(low, column.edges[0])], column.edges, [high]])
-    quantiles: Floats = np.interp(ranks, np.concatenate([[0.0], reached]), at)
+    levels = np.concatenate([[0.0], reached])
+    quantiles: Floats = np.interp(ranks, levels, at)
+    # A value that repeats has a bin of its own, one step of float32 wide: there is nothing between its edges.
+    places = np.clip(np.searchsorted(levels, ranks) - 1, 0, len(at) - 2)
+    alone = np.nextafter(single(at[1:]), np.float32(-np.inf)) == single(at[:-1])
+    quantiles = np.where(alone[places], at[1:][places], quantiles)
     whole = all(isinstance(value, int) for value in values if not is_missing(value))
     return [round(q) for q in quantiles.tolist()] if whole else quantiles.tolist()
 
