@@ -43,23 +43,35 @@ def request(context: Context, pinned: LogRange, bundle: Bundle, window: pa.Table
     from mlprod_nb.monitoring.examination import Request
 
     settings = context.settings.endpoint(pinned.endpoint).monitor
+    before = _before(pinned, window) if thorough else None
     return Request(
         thorough=thorough,
-        earlier=_earlier(context, pinned, bundle, window) if thorough else None,
+        earlier=None if before is None else _rows(context, before, bundle),
+        refused=_refused(context, pinned) if thorough else None,
+        refused_before=None if before is None else sum(_refused(context, before).values()),
         score_function=_score_function(bundle),
         fairness=settings.fairness,
         segments=settings.segments,
     )
 
 
-def _earlier(context: Context, pinned: LogRange, bundle: Bundle, window: pa.Table) -> pa.Table | None:
-    """Return the rows of the windows before, or ``None`` where the window is open at its beginning."""
+def _before(pinned: LogRange, window: pa.Table) -> LogRange | None:
+    """Return the range of the windows before, or ``None`` where the window is open at its beginning."""
     import pyarrow.compute as pc
 
     if pinned.since is None or not window.num_rows:
         return None
     last: datetime = pinned.until or pc.max(window["event_time"]).as_py()
-    before = replace(pinned, since=pinned.since - EARLIER_WINDOWS * (last - pinned.since), until=pinned.since, rows=0)
+    return replace(pinned, since=pinned.since - EARLIER_WINDOWS * (last - pinned.since), until=pinned.since, rows=0)
+
+
+def _refused(context: Context, where: LogRange) -> dict[str, int]:
+    from mlprod_nb.serving import refusals
+
+    return refusals.read(context.layout.refusals, where.endpoint, since=where.since, until=where.until)
+
+
+def _rows(context: Context, before: LogRange, bundle: Bundle) -> pa.Table:
     inputs = ("inputs",) if bundle.manifest.task == "regression" else ()
     return context.log.labelled(before, only=[*NARROW, *inputs])
 

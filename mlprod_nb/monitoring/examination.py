@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 #: What each judged part may spend of a look's chance of a false alarm about performance. ``scoring.REALISED`` is the
 #: other half. A union bound, so it holds however the tests depend on each other.
 ESTIMATED = LABELS = SEGMENTS = SERVICE = 0.125
-_ERRORS = "not measured: requests that were refused, or failed, are not in the prediction log"
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ class Request:
         score_function: Scores rows by the version's own model; ``None`` where it cannot be called.
         fairness: Input columns whose groups are compared.
         segments: SQL expressions over input columns, whose values are segments.
+        refused: Requests that were refused in the window's time, by reason; ``None`` where that was not read.
+        refused_before: How many were refused in the time of ``earlier``.
     """
 
     thorough: bool = False
@@ -58,6 +59,8 @@ class Request:
     score_function: ScoreFunction | None = None
     fairness: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
+    refused: Mapping[str, int] | None = None
+    refused_before: int | None = None
 
     @property
     def needs_columns(self) -> bool:
@@ -123,7 +126,11 @@ def examine(subject: Subject) -> tuple[Standing, tuple[Finding, ...]]:
     groups, notes["fairness"] = _fairness(subject)
     served = service.compare(window, subject.earlier, subject.alpha * SERVICE)
     shifts = _shifts(subject)
-    notes |= {"response time": served.statement, "error rate": _ERRORS, "effect on the score": shifts.statement}
+    notes |= {
+        "response time": served.statement,
+        "error rate": _error_rate(subject),
+        "effect on the score": shifts.statement,
+    }
     notes |= {"labels": delay.statement} if delay is not None else {}
     if subject.rows.rows < window.rows:
         notes["rows"] = f"estimate and calibration are of {subject.rows.rows:,} predictions, evenly chosen of all"
@@ -138,6 +145,17 @@ def examine(subject: Subject) -> tuple[Standing, tuple[Finding, ...]]:
         notes={name: text for name, text in sorted(notes.items()) if text},
     )
     return standing, (*strange, *_selective(delay))
+
+
+def _error_rate(subject: Subject) -> str:
+    request = subject.request
+    if request.refused is None:
+        return "not measured: what was refused was not read"
+    refused = service.Refused(request.refused, subject.window.rows)
+    earlier = subject.earlier
+    if earlier is None or request.refused_before is None:
+        return service.error_rate(refused, None)
+    return service.error_rate(refused, service.Refused({"": request.refused_before}, earlier.rows))
 
 
 def _labels(subject: Subject) -> label_delay.LabelDelay | None:
