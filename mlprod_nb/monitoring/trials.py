@@ -227,7 +227,9 @@ def _trials(question: Question, estimator: Estimator) -> tuple[Trial, ...]:
             continue
         labelled = traffic.take(traffic.known)
         if labelled.rows and labelled.seconds is not None:
-            stretches = divide(labelled.seconds, _STRETCHES)
+            # Not so many that a stretch has too few rows to be estimated.
+            most = min(_STRETCHES, labelled.rows // (2 * MIN_ROWS))
+            stretches = divide(labelled.seconds, max(most, 1))
             for place in stretches.present:
                 found += _trial(question.profile, labelled.take(stretches.places == place), stretches, place, estimator)
     return tuple(found)

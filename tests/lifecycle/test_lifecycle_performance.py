@@ -1,0 +1,33 @@
+"""From predictions and late labels to the performance report, in a real workspace."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tests.lifecycle.conftest import Site
+
+
+def test_a_thorough_look_and_its_report_tell_where_the_model_stands(site: Site) -> None:
+    workspace = site.workspace
+    workspace.deploy("flights@champion")
+    data = pd.concat([site.data] * 3, ignore_index=True)
+    when = [moment.isoformat() for moment in pd.date_range("2013-04-01", periods=len(data), freq="1h", tz="UTC")]
+    answered = workspace.predict("flights", data=data, event_time=when)
+    labels = pd.concat([site.target] * 3, ignore_index=True)[:900].tolist()
+    workspace.feedback("flights", ids=answered.prediction_ids[:900], values=labels)
+    found = workspace.monitor("flights", since="2013-04-20", until="2013-06-01", performance=True)
+    standing = found.standing
+    assert standing.labels is not None
+    assert "hardly any label has come" in standing.labels.statement
+    assert standing.estimation is not None
+    assert standing.estimation.trials[0].since.date().isoformat() == "2013-04-01"
+    assert standing.service is not None
+    assert {row.in_window for row in standing.service.rows} == {True, False}
+    assert standing.notes["error rate"].startswith("0 requests refused")
+    report = workspace.report("flights", "performance", since="2013-04-20", until="2013-06-01")
+    assert report.verdict.status == found.verdict.status
+    assert report.verdict.sentence == found.verdict.sentence
+    page = report.page.read_text(encoding="utf-8")
+    assert "Performance report" in page
+    assert "trials of the estimate" in page
+    assert page.count("<svg") >= 2
