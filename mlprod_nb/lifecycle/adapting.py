@@ -78,10 +78,11 @@ def carry_out(context: Context, endpoint: str) -> None:
             return
         with context.store.read() as connection:
             waiting = actions.unfinished(connection, endpoint)
+            held = {action.alert: _held(context, connection, action) for action in waiting}
         for action in waiting:
-            if action.state == "failed" and action.tries >= TRIES:
-                continue
-            _attempt(context, action)
+            given_up = action.state == "failed" and action.tries >= TRIES
+            if not given_up and not held[action.alert]:
+                _attempt(context, action)
 
 
 def act(context: Context, alert: int, *, dry_run: bool) -> ActResult:
@@ -110,6 +111,12 @@ def act(context: Context, alert: int, *, dry_run: bool) -> ActResult:
         raise problem
     with context.store.read() as connection:
         return ActResult(alert, endpoint, action.kind, actions.of(connection, [alert])[alert].detail, dry_run)
+
+
+def _held(context: Context, connection: Connection, action: Action) -> bool:
+    """Return whether somebody sees to an alert, so that nothing new is begun; what was begun is ended all the same."""
+    state = alerts.find(connection, action.alert).state(context.clock())
+    return action.state != "begun" and state in ("acknowledged", "snoozed")
 
 
 def _attempt(context: Context, action: Action) -> MlprodError | None:

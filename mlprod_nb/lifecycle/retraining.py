@@ -112,7 +112,9 @@ def retrain(context: Context, wanted: Retraining) -> RetrainResult:
     variant = main_variant(existing(context, wanted.endpoint).spec, wanted.endpoint)
     wanted = _dated(context, replace(wanted, mark=wanted.mark or uuid.uuid4().hex))
     source = _notebook(context, variant)
-    rows = TrainingReader(context)(wanted.endpoint, since=wanted.since, until=wanted.until, mode="recent").rows
+    # Counted before anything is run, so that too few rows are refused at once; weights change no number.
+    counted = "recent" if wanted.mode == "recent" else "full"
+    rows = TrainingReader(context)(wanted.endpoint, since=wanted.since, until=wanted.until, mode=counted).rows
     output = _output(context, wanted)
     planned = RetrainResult(
         endpoint=wanted.endpoint,

@@ -185,6 +185,19 @@ def test_without_the_gateway_the_alert_says_so_and_the_next_look_does_it(
     assert "flights/1 100 %" in serving(workspace, endpoint)
 
 
+def test_an_alert_that_somebody_sees_to_is_not_acted_upon_by_itself(site: Site, opened: Opener, endpoint: str) -> None:
+    workspace = opened("fallback", fallback="flights/1")
+    with gateway_away(site):
+        alarm(workspace, endpoint)
+    number = workspace.alerts_list(endpoint).alerts[0].alert
+    workspace.alerts_acknowledge(number, reason="I look at it")
+    alarm(workspace, endpoint)
+    assert action(workspace, endpoint).state == "failed"
+    assert "flights/2 100 %" in serving(workspace, endpoint)
+    workspace.alerts_act(number)
+    assert "flights/1 100 %" in serving(workspace, endpoint)
+
+
 def test_a_fallback_version_that_is_gone_is_named_tried_thrice_and_leaves_what_serves(
     opened: Opener, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

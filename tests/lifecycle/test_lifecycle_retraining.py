@@ -120,6 +120,13 @@ def test_a_dry_run_says_what_would_be_trained_and_changes_nothing(workspace: Wor
     assert (aliases(workspace), len(workspace.models("flights").versions)) == before
 
 
+@pytest.mark.parametrize("mode", ["full", "weighted"])
+def test_history_is_enough_where_the_window_has_few_labels_yet(workspace: Workspace, mode: str) -> None:
+    assert workspace.retrain("flights", mode=mode, since="2013-04-17T12:00", dry_run=True).rows == 400
+    with pytest.raises(Refused, match="4 labelled rows there, too few"):
+        workspace.retrain("flights", since="2013-04-17T12:00", dry_run=True)
+
+
 def test_by_default_the_window_is_the_last_four_weeks_of_the_log(workspace: Workspace) -> None:
     result = workspace.retrain("flights", dry_run=True)
     assert (result.since, result.until) == ("2013-03-20T15:00:01Z", "2013-04-17T15:00:01Z")
