@@ -52,7 +52,7 @@ bench: setup  ## The gateway beside MLflow's server and a bare echo; needs wrk. 
 	$(BIN)/python -m benchmarks.gateway
 
 bench-stats: setup  ## Error rates and powers of the statistics by simulation. Writes benchmarks/STATISTICS.md.
-	$(BIN)/python -m benchmarks.abtest_statistics
+	set -e; for module in abtest_statistics monitoring_statistics; do $(BIN)/python -m benchmarks.$$module; done
 
 lock:  ## Resolve the locked requirements anew; needs uv.
 	for extra in all latest; do uv pip compile pyproject.toml --extra $$extra --universal --python-version 3.11 \

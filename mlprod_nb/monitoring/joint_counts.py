@@ -181,11 +181,23 @@ def _sum(
     taken = -(-rows // step)
     known = np.array([np.zeros(taken) if score is None else ~np.isnan(score) for score in scores], dtype=np.float64)
     number = np.array([np.zeros(taken) if score is None else np.nan_to_num(score) for score in scores])
-    powers = np.array([known * number**power for power in range(5)])
     first = [places[one] for one, _ in names]
     second = [places[other] for _, other in names]
-    sums = [(powers[i] @ powers[j].T)[first, second] for i, j in POWERS]
-    rounded: Moments = np.rint(np.array(sums).T).astype(np.int64)
+    return multiply(known, number)[first, second]
+
+
+def multiply(known: Floats, number: Floats) -> Moments:
+    """Return the sums of the products of powers of every two columns, shape ``(columns, columns, powers)``.
+
+    Args:
+        known: One where a column has a value in a row, else zero; shape ``(columns, rows)``.
+        number: The whole number of the value, zero where there is none.
+    """
+    powers = [known, number]
+    while len(powers) < 5:
+        powers.append(powers[-1] * number)
+    sums = np.stack([powers[i] @ powers[j].T for i, j in POWERS], axis=-1)
+    rounded: Moments = np.rint(sums).astype(np.int64)
     return rounded
 
 
@@ -200,10 +212,17 @@ def _scores(column: ColumnProfile, values: Any, step: int) -> Floats | None:
         numbers = to_numbers(some)
     except ValueError:
         return None
-    counts = np.array(column.counts, dtype=np.float64)
-    middles = np.rint(((np.cumsum(counts) - counts / 2) / counts.sum() - 0.5) * _UNIT)
     edges = np.array(column.edges, dtype=np.float32)
-    found: Floats = np.where(np.isnan(numbers), np.nan, middles[np.searchsorted(edges, single(numbers))])
+    found: Floats = np.where(np.isnan(numbers), np.nan, middles(column)[np.searchsorted(edges, single(numbers))])
+    return found
+
+
+def middles(column: ColumnProfile) -> Floats:
+    """Return the whole number, from -256 to 256, that a value in each bin or category becomes."""
+    counts = np.array(column.counts, dtype=np.float64)
+    if column.kind == "category":
+        return np.where(np.arange(len(counts)) == 0, float(_UNIT // 2), 0.0)
+    found: Floats = np.rint(((np.cumsum(counts) - counts / 2) / counts.sum() - 0.5) * _UNIT)
     return found
 
 
