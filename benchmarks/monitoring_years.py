@@ -73,7 +73,8 @@ def _spike(random: np.random.Generator, rows: int) -> Floats:
 
 
 def _two(random: np.random.Generator, rows: int) -> Floats:
-    return random.normal(size=rows) + np.where(random.random(rows) < 0.3, 6.0, 0.0)
+    values: Floats = random.normal(size=rows) + np.where(random.random(rows) < 0.3, 6.0, 0.0)
+    return values
 
 
 def _eighths(random: np.random.Generator, rows: int) -> Floats:

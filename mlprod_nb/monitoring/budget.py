@@ -22,6 +22,8 @@ from mlprod_nb.errors import UsageError
 SHAPE_FLOOR = 0.03
 #: 1 % of the rows: values that go missing are a fault in the pipeline rather than a turn of the world.
 MISSING_FLOOR = 0.01
+#: The shares from which the smallest change of a share is told.
+MISSING, SHARE = 0.01, 0.2
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,55 @@ class Budget:
         year = f"{100 * self.yearly_alpha:.3g} % a year over {self.looks_per_year} looks"
         parts = "two fifths for drift, two for performance, one for tests of rows"
         return f"{self.per_look:.2g} in this look ({year}), {parts}"
+
+
+@dataclass(frozen=True)
+class Findable:
+    """The smallest changes that one window finds with a chance of 80 %.
+
+    Attributes:
+        looks: How many looks the window holds.
+        rows: Its rows.
+        shift_sd: A shift of a normal column, in its standard deviations.
+        missing: The missing rate that 1 % becomes.
+        share: The share that a category of 20 % becomes.
+        correlation: The rank correlation that two independent columns get.
+    """
+
+    looks: int
+    rows: int
+    shift_sd: float
+    missing: float
+    share: float
+    correlation: float
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What a year's budget of false alarms is, and where it went.
+
+    Attributes:
+        yearly_alpha: Chance of at least one false alarm in a year that is allowed.
+        looks_per_year: How many looks are planned in a year.
+        this_look: What this look spends.
+        tests: How many tests of drift share this look's part.
+        looks_so_far: How many looks of this length the calendar year has had by the window's end, this one among them;
+            ``None`` where the window has no beginning or end.
+        spent: What they spend together, at most.
+        left: What the year has left after them.
+        note: What is wrong with the plan; empty where nothing is.
+        findable: What this look's windows find.
+    """
+
+    yearly_alpha: float
+    looks_per_year: int
+    this_look: float
+    tests: int
+    looks_so_far: int | None
+    spent: float | None
+    left: float | None
+    note: str
+    findable: tuple[Findable, ...]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlprod_nb.columns import arrow_present, arrow_values
-from mlprod_nb.monitoring import causes, counting, drift, plots, pooling, quality, row_tests, scoring, traffic, verdict
+from mlprod_nb.monitoring import (
+    causes,
+    counting,
+    drift,
+    plots,
+    pooling,
+    power,
+    quality,
+    row_tests,
+    scoring,
+    traffic,
+    verdict,
+)
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.detectors import choose
@@ -116,6 +128,7 @@ def run(given: MonitorInput) -> MonitorResult:
         columns=moved.columns,
         outcomes=moved.outcomes,
         pairs=moved.pairs,
+        spending=power.spending(given.budget, given.profile.rows, windows, moved.tests, given.since, given.until),
         performance=performance,
         quality=found,
         alibi=rows.alibi,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from mlprod_nb.monitoring import sections
+from mlprod_nb.monitoring.budget import Spending
 from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
 from mlprod_nb.monitoring.standing import Standing
@@ -35,6 +36,7 @@ class MonitorResult(Result):
         method: How it was done, and with which packages.
         since_last_report: What is new, gone or still open since the looks before.
         pairs: Rank correlations of pairs of columns, those that changed first.
+        spending: What the look costs of the year's budget, and what it can find for that.
         joint: What detectors of rows say of all columns together, where they were asked.
         online: When each online detector fired for the first time, where they were asked.
         standing: How the model stands beyond its metrics: label delay, estimates without labels, calibration, segments.
@@ -58,6 +60,7 @@ class MonitorResult(Result):
     method: dict[str, str] = field(default_factory=dict)
     since_last_report: tuple[AlertChange, ...] = ()
     pairs: tuple[PairDrift, ...] = ()
+    spending: Spending | None = None
     joint: tuple[JointRow, ...] = ()
     online: tuple[OnlineRow, ...] = ()
     standing: Standing = field(default_factory=Standing)
@@ -94,6 +97,7 @@ class MonitorResult(Result):
             *self.standing.sections(),
             sections.quality(self.quality),
             sections.alibi(self.alibi),
+            sections.budget(self.spending),
             Section("method", (), tuple(self.method.items())),
         )
         return [Section("", (), tuple(facts)), *(table for table in tables if table.rows)]

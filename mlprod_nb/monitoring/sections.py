@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from mlprod_nb.monitoring.budget import MISSING, SHARE, Spending
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
 from mlprod_nb.results import AlertChange, Section
 
@@ -81,6 +82,28 @@ def quality(rows: Sequence[Finding]) -> Section:
     table = tuple((row.column.strip("_"), marks[row.severity], row.statement) for row in rows[:SHOWN])
     more = f" (first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
     return Section("data quality" + more, ("column", "", "finding"), table)
+
+
+def budget(spending: Spending | None) -> Section:
+    """Return the table of the budget for false alarms, and of the power that it leaves."""
+    if spending is None:
+        return Section("budget for false alarms", (), ())
+    year = f"{100 * spending.yearly_alpha:.3g} % over {spending.looks_per_year:,} looks"
+    look = f"{100 * spending.this_look:.2g} %, two fifths of it over {spending.tests:,} tests of drift"
+    facts = [("a year allows", year), ("this look spends", look)]
+    if spending.looks_so_far is not None and spending.spent is not None and spending.left is not None:
+        spent = f"{100 * spending.spent:.2g} % by {spending.looks_so_far:,} looks of this length; "
+        facts.append(("spent this year, at most", spent + f"{100 * spending.left:.2g} % are left"))
+    facts += [("plan", spending.note)] if spending.note else []
+    facts += [
+        (
+            f"found with 80 % in {one.rows:,} rows" + (f" of {one.looks} looks" if one.looks > 1 else ""),
+            f"a shift of {one.shift_sd:.2g} sd; missing {percent(MISSING)} → {percent(one.missing)}; a category"
+            f" {percent(SHARE)} → {percent(one.share)}; a rank correlation 0 → {one.correlation:.2f}",
+        )
+        for one in spending.findable
+    ]
+    return Section("budget for false alarms", (), tuple(facts))
 
 
 def pairs(rows: Sequence[PairDrift]) -> Section:
