@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.traffic import FeedbackResult, PredictResult
     from mlprod_nb.lifecycle.training import TrainingReader
     from mlprod_nb.monitoring import MonitorResult
+    from mlprod_nb.monitoring.drill_result import DrillResult
     from mlprod_nb.reports import ReportResult
     from mlprod_nb.scheduler import JobList
 
@@ -404,7 +405,8 @@ class Workspace:
         joint: bool = False,
         online: bool = False,
         performance: bool = False,
-    ) -> MonitorResult:
+        drill: str = "",
+    ) -> MonitorResult | DrillResult:
         """Compare live traffic with the reference: drift, data quality and accuracy.
 
         Args:
@@ -416,15 +418,20 @@ class Workspace:
             joint: Test all columns together too, on a sample of the rows: takes some seconds more.
             online: Watch the rows in the order of their event times too, to say when a change began.
             performance: Look thoroughly at the model too: the worst segments, trials of estimates on earlier windows.
+            drill: A drift to inject into a copy of the window, to see what would find it: amount+0.3sd, amount*1.5sd,
+                "amount missing 5%", carrier=UA+5pts, or amount~distance, which turns a correlation round.
 
         Examples:
             mlprod monitor flights --since 2013-04-01 --until 2013-05-01
             mlprod monitor flights --since 7d --joint --online
             mlprod monitor flights --since 7d --performance
+            mlprod monitor flights --since 7d --drill distance+0.3sd
         """
         from mlprod_nb.lifecycle import alerts, watch
 
         window = watch.Window(endpoint, since, until, pinned)
+        if drill:
+            return watch.drill(self.context, window, drill)
         asked = {"alibi": alibi, "joint": joint, "online": online, "performance": performance}
         found = watch.monitor(self.context, window, **asked)
         return alerts.watched(self.context, window, found)

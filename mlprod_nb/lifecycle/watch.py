@@ -14,6 +14,7 @@ from mlprod_nb.routing import EndpointSpec, Variant
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring import MonitorResult
+    from mlprod_nb.monitoring.drill_result import DrillResult
     from mlprod_nb.prediction_log.ranges import LogRange
 
 
@@ -105,6 +106,28 @@ def monitor(
             request=examining.request(context, pinned, bundle, rows, thorough=performance),
         )
     )
+
+
+def drill(context: Context, window: Window, injected: str) -> DrillResult:
+    """Inject a drift into a copy of a window, and tell which detectors would find it, after how many rows and looks."""
+    from mlprod_nb.monitoring import Profile, counting, drill
+    from mlprod_nb.monitoring.budget import Budget
+    from mlprod_nb.monitoring.detectors import choose
+    from mlprod_nb.registry.bundles import PROFILE
+
+    pinned = pin(context, window)
+    variant = main_variant(existing(context, window.endpoint).spec, window.endpoint)
+    profile = Profile.from_json((context.bundles.get(variant.bundle).path / PROFILE).read_bytes())
+    injection = drill.parse(injected, profile)
+    settings = context.settings.endpoint(window.endpoint).monitor
+    ground = drill.Ground(
+        profile=profile,
+        columns=counting.inputs(context.log.sample(pinned, drill.LADDER[-1], only=["inputs"])),
+        rows=pinned.rows,
+        budget=Budget(settings.yearly_alpha, settings.looks_per_year),
+        detectors=choose(),
+    )
+    return drill.run(window.endpoint, ground, injection)
 
 
 def main_variant(spec: EndpointSpec | None, endpoint: str) -> Variant:

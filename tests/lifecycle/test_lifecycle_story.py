@@ -12,6 +12,8 @@ import pytest
 from mlprod_nb import Workspace
 from mlprod_nb.errors import InvalidInput, MlprodError, NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.traffic import PredictResult
+from mlprod_nb.monitoring import MonitorResult
+from mlprod_nb.monitoring.drill_result import DrillResult
 from tests.lifecycle.conftest import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -62,8 +64,17 @@ def test_predictions_are_the_models_own(site: Site, answers: PredictResult) -> N
 
 def test_the_monitor_finds_the_reference_unchanged(site: Site, answers: PredictResult) -> None:
     result = site.workspace.monitor("flights", since="2013-04-01", until="2013-05-01")
+    assert isinstance(result, MonitorResult)
     assert result.verdict.status == "ok"
     assert not [column.column for column in result.columns if column.drifted]
+
+
+def test_a_drill_tells_what_would_find_a_drift(site: Site, answers: PredictResult) -> None:
+    result = site.workspace.monitor("flights", since="2013-04-01", until="2013-05-01", drill="distance+2sd")
+    assert isinstance(result, DrillResult)
+    assert "distance+2sd would be found in the first look" in result.headline()
+    with pytest.raises(NotFound, match="Did you mean 'distance'"):
+        site.workspace.monitor("flights", drill="distanec+2sd")
 
 
 def test_an_ab_test_between_near_twins_keeps_going(site: Site, answers: PredictResult) -> None:
