@@ -40,7 +40,7 @@ class MissingRate:
             return Comparison(reason=f"{min(n, m)} rows are too few; it takes {MIN_ROWS}")
         if lacking in (0, n + m):
             return Comparison(reason="no value is missing in either" if not lacking else "every value is missing")
-        law = hypergeom(n + m, lacking, m)
-        tail = min(float(law.cdf(window.missing)), float(law.sf(window.missing - 1)))
+        law = (n + m, lacking, m)  # a frozen law takes three times as long
+        tail = min(float(hypergeom.cdf(window.missing, *law)), float(hypergeom.sf(window.missing - 1, *law)))
         gap = window.missing / m - reference.missing / n
         return Comparison(gap, abs(gap), min(1.0, 2 * tail))

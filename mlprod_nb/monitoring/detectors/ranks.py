@@ -95,5 +95,5 @@ def _two_values(n: int, m: int, both: int, found: int) -> float:
     """Return Fisher's exact test of a share, two-sided by doubling: with two values every score is one of it."""
     from scipy.stats import hypergeom
 
-    law = hypergeom(n + m, both, m)
-    return min(1.0, 2 * min(float(law.cdf(found)), float(law.sf(found - 1))))
+    law = (n + m, both, m)
+    return min(1.0, 2 * min(float(hypergeom.cdf(found, *law)), float(hypergeom.sf(found - 1, *law))))
