@@ -16,6 +16,7 @@ from mlprod_nb import Workspace
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle import adapting, alerts, revise
 from mlprod_nb.lifecycle.history import Move
+from mlprod_nb.monitoring import MonitorResult
 from mlprod_nb.store import actions
 from mlprod_nb.store.actions import Action
 from tests.lifecycle.conftest import Site, make_site
@@ -353,12 +354,15 @@ def test_a_monitor_raises_alerts_in_a_job_and_not_by_hand(site: Site, opened: Op
     drifted = site.data.assign(distance=site.data["distance"] + 3000)
     site.workspace.predict(endpoint, data=drifted)
     result = workspace.monitor(endpoint)
+    assert isinstance(result, MonitorResult)
     assert result.verdict.status != "ok"
     assert ("new", "drift") in [(change.change, change.cause) for change in result.since_last_report]
     assert workspace.alerts_list(endpoint).alerts == ()
     workspace.schedule_run(workspace.schedule_add("0 6 * * 1", f"monitor {endpoint}").job)
     assert "drift" in workspace.alerts_list(endpoint).alerts[0].causes
-    assert ("still open", "drift") in [(c.change, c.cause) for c in workspace.monitor(endpoint).since_last_report]
+    later = workspace.monitor(endpoint)
+    assert isinstance(later, MonitorResult)
+    assert ("still open", "drift") in [(c.change, c.cause) for c in later.since_last_report]
 
 
 def test_a_fallback_without_a_version_is_refused_when_the_settings_are_read(opened: Opener) -> None:
