@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from mlprod_nb.monitoring import MonitorResult
 from tests.lifecycle.conftest import Site
 
 
@@ -16,6 +17,7 @@ def test_a_thorough_look_and_its_report_tell_where_the_model_stands(site: Site) 
     labels = pd.concat([site.target] * 3, ignore_index=True)[:900].tolist()
     workspace.feedback("flights", ids=answered.prediction_ids[:900], values=labels)
     found = workspace.monitor("flights", since="2013-04-20", until="2013-06-01", performance=True)
+    assert isinstance(found, MonitorResult)
     standing = found.standing
     assert standing.labels is not None
     assert "hardly any label has come" in standing.labels.statement
