@@ -107,6 +107,7 @@ class GatewayProtocol(BoundedProtocol):
     settings: ClassVar[GatewaySettings]
     tracing: ClassVar[Tracing]
     open: ClassVar[set[GatewayProtocol]]
+    heads: ClassVar[dict[tuple[int, bytes], tuple[list[tuple[bytes, bytes]], bytes]]]
     url: bytes
 
     @classmethod
@@ -121,6 +122,7 @@ class GatewayProtocol(BoundedProtocol):
             "telemetry": telemetry,
             "identifiers": Identifiers(),
             "open": set(),
+            "heads": {},
         }
         return type(cls.__name__, (cls,), parts)
 
@@ -196,18 +198,23 @@ class GatewayProtocol(BoundedProtocol):
 
     def send(self, exchange: ExpressExchange, status: int, media_type: bytes, request_id: str, body: bytes) -> None:
         """Write the reply of an express request."""
-        parts = [STATUS_LINE[status]]
-        for name, value in self.server_state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts += (b"content-type: ", media_type, b"\r\nx-request-id: ", request_id.encode())
-        parts += [f"\r\n{name.lower()}: {value}".encode() for name, value in errors.headers_of(status).items()]
-        if not exchange.keep_alive:
-            parts.append(b"\r\nconnection: close")
-        parts += (b"\r\ncontent-length: %d\r\n\r\n" % len(body), body)
-        self.transport.write(b"".join(parts))
+        end = b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n"
+        length = b"\r\ncontent-length: %d\r\n" % len(body)
+        self.transport.write(b"".join((self._head(status, media_type), request_id.encode(), length, end, body)))
         if not exchange.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+    def _head(self, status: int, media_type: bytes) -> bytes:
+        """Return what replies of a kind begin with, up to the request's id; uvicorn makes new headers each second."""
+        headers = self.server_state.default_headers
+        known, head = self.heads.get((status, media_type), (None, b""))
+        if known is not headers:
+            named = [*headers, *((n.lower().encode(), v.encode()) for n, v in errors.headers_of(status).items())]
+            lines = b"".join(b"%b: %b\r\n" % header for header in named)
+            head = b"%b%bcontent-type: %b\r\nx-request-id: " % (STATUS_LINE[status], lines, media_type)
+            self.heads[status, media_type] = headers, head
+        return head
 
     def start_asgi(self, exchange: ExpressExchange) -> None:
         """Let the application answer an express request."""
