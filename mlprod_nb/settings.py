@@ -211,6 +211,7 @@ class Layout:
         self.mlflow_database = self.state / "mlflow.db"
         self.artifacts = self.state / "artifacts"
         self.bundles = self.state / "bundles"
+        self.alibi = self.state / "alibi"
         self.log = self.state / "log"
         self.secrets = self.state / "secrets"
         self.tls = self.state / "tls"

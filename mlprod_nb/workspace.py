@@ -402,6 +402,7 @@ class Workspace:
         until: str = "",
         pinned: str = "",
         alibi: bool = False,
+        alibi_with: str = "",
         joint: bool = False,
         online: bool = False,
         performance: bool = False,
@@ -414,7 +415,8 @@ class Workspace:
             since: From this event time on: a date, a time, or an age such as 7d.
             until: Before this event time.
             pinned: A pinned log range, as a report passes it; excludes since and until.
-            alibi: Run alibi-detect's detectors too.
+            alibi: Run alibi-detect's detectors too; production use needs a licence from Seldon.
+            alibi_with: Names of its detectors, divided by commas, as KSDrift,FETDrift; turns alibi on.
             joint: Test all columns together too, on a sample of the rows: takes some seconds more.
             online: Watch the rows in the order of their event times too, to say when a change began.
             performance: Look thoroughly at the model too: the worst segments, trials of estimates on earlier windows.
@@ -426,14 +428,15 @@ class Workspace:
             mlprod monitor flights --since 7d --joint --online
             mlprod monitor flights --since 7d --performance
             mlprod monitor flights --since 7d --drill distance+0.3sd
+            mlprod monitor flights --since 7d --alibi-with CVMDrift,FETDrift
         """
         from mlprod_nb.lifecycle import alerts, watch
 
         window = watch.Window(endpoint, since, until, pinned)
         if drill:
             return watch.drill(self.context, window, drill)
-        asked = {"alibi": alibi, "joint": joint, "online": online, "performance": performance}
-        found = watch.monitor(self.context, window, **asked)
+        extra = watch.Extra(alibi, alibi_with, joint, online, performance)
+        found = watch.monitor(self.context, window, extra)
         return alerts.watched(self.context, window, found)
 
     def abtest_plan(

@@ -64,15 +64,31 @@ def pin(context: Context, window: Window) -> LogRange:
     return context.log.pin(window.endpoint, since=since, until=until)
 
 
-def monitor(
-    context: Context,
-    window: Window,
-    *,
-    alibi: bool,
-    joint: bool = False,
-    online: bool = False,
-    performance: bool = False,
-) -> MonitorResult:
+@dataclass(frozen=True)
+class Extra:
+    """What a look does beyond the ordinary.
+
+    Attributes:
+        alibi: Run alibi-detect's detectors.
+        alibi_with: Names of these, divided by commas; turns ``alibi`` on.
+        joint: Test all columns together.
+        online: Watch the rows in the order of their event times.
+        performance: Look thoroughly at the model.
+    """
+
+    alibi: bool = False
+    alibi_with: str = ""
+    joint: bool = False
+    online: bool = False
+    performance: bool = False
+
+    @property
+    def alibi_detectors(self) -> tuple[str, ...]:
+        """The names."""
+        return tuple(name.strip() for name in self.alibi_with.split(",") if name.strip())
+
+
+def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
     from mlprod_nb.lifecycle.window_counts import MOST_EARLIER, WindowCounter
@@ -84,7 +100,9 @@ def monitor(
     profile = monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes())
     counts, *earlier = WindowCounter(context.log, profile, variant.model_version).counts(pinned, MOST_EARLIER)
     settings = context.settings.endpoint(window.endpoint).monitor
-    rows = context.log.labelled(pinned, only=(*examining.NARROW, *examining.columns(settings, thorough=performance)))
+    rows = context.log.labelled(
+        pinned, only=(*examining.NARROW, *examining.columns(settings, thorough=extra.performance))
+    )
     return monitoring.run(
         monitoring.MonitorInput(
             endpoint=window.endpoint,
@@ -96,14 +114,16 @@ def monitor(
             rows=lambda: context.log.sample(pinned, _MOST_ROWS, only=["event_time", "inputs"]),
             since=pinned.since,
             until=pinned.until,
-            alibi=alibi,
-            joint=joint,
-            online=online,
+            alibi=extra.alibi or bool(extra.alibi_detectors),
+            alibi_detectors=extra.alibi_detectors,
+            alibi_folder=context.layout.alibi / variant.bundle,
+            joint=extra.joint,
+            online=extra.online,
             yearly_alpha=settings.yearly_alpha,
             looks_per_year=settings.looks_per_year,
             earlier=tuple(earlier),
             in_report=bool(window.pinned),
-            request=examining.request(context, pinned, bundle, rows, thorough=performance),
+            request=examining.request(context, pinned, bundle, rows, thorough=extra.performance),
         )
     )
 

@@ -55,6 +55,8 @@ class MonitorInput:
         until: The window's end, for the record.
         model_version: The version whose score and performance are judged, as ``flights/3``; every row where empty.
         alibi: Run alibi-detect's detectors too.
+        alibi_detectors: Names of these, as it calls them; the default ones where empty.
+        alibi_folder: Where those that are fitted to the version's reference are kept; ``None``: nowhere.
         joint: Test all columns together too, on a sample of the rows.
         online: Watch the window row by row too, to say when a change began.
         looks_per_year: How many looks are planned in a year.
@@ -77,6 +79,8 @@ class MonitorInput:
     until: datetime | None = None
     model_version: str = ""
     alibi: bool = False
+    alibi_detectors: tuple[str, ...] = ()
+    alibi_folder: Path | None = None
     joint: bool = False
     online: bool = False
     looks_per_year: int = 52

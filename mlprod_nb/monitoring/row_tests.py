@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mlprod_nb.monitoring import counting
 from mlprod_nb.monitoring.rows import AlibiRow, JointRow, OnlineRow
 from mlprod_nb.monitoring.scoring import Outcomes
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from mlprod_nb.monitoring.monitor import MonitorInput
 
 _NO_REFERENCE = "there is no reference sample"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Columns of the reference sample, where there is one, and of the window."""
+
+    kinds: Mapping[str, str]
+    reference: Mapping[str, Any] | None
+    window: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,8 +68,8 @@ def run(given: MonitorInput, outcomes: Outcomes) -> RowTests:
     reference, columns = read_reference(given.reference) if asked else None, counting.inputs(table)
     return RowTests(
         online=_online(given, outcomes, table, columns) if given.online else (),
-        joint=_joint(kinds, reference, columns, alpha) if given.joint else (),
-        alibi=_alibi(kinds, reference, columns, alpha) if given.alibi else (),
+        joint=_joint(Sides(kinds, reference, columns), alpha) if given.joint else (),
+        alibi=_alibi(given, outcomes, Sides(kinds, reference, _in_order(table, columns)), alpha) if given.alibi else (),
     )
 
 
@@ -76,24 +87,30 @@ def _online(
     )
 
 
-def _joint(
-    kinds: Mapping[str, str], reference: Mapping[str, Any] | None, columns: Mapping[str, Any], alpha: float
-) -> tuple[JointRow, ...]:
+def _joint(sides: Sides, alpha: float) -> tuple[JointRow, ...]:
     from mlprod_nb.monitoring import joint
 
-    if reference is None:
+    if sides.reference is None:
         return joint.untested(_NO_REFERENCE)
-    return joint.compare(kinds, reference, columns, alpha, detectors=joint.choose())
+    return joint.compare(sides.kinds, sides.reference, sides.window, alpha, detectors=joint.choose())
 
 
-def _alibi(
-    kinds: Mapping[str, str], reference: Mapping[str, Any] | None, columns: Mapping[str, Any], alpha: float
-) -> tuple[AlibiRow, ...]:
+def _alibi(given: MonitorInput, outcomes: Outcomes, sides: Sides, alpha: float) -> tuple[AlibiRow, ...]:
     from mlprod_nb.monitoring.detectors import alibi
 
-    if reference is None:
-        return (AlibiRow("TabularDrift", "", None, None, False, f"not tested: {_NO_REFERENCE}"),)
-    return alibi.compare(kinds, reference, columns, alpha)
+    names = alibi.choose(given.alibi_detectors)
+    if sides.reference is None:
+        return tuple(AlibiRow(name, "", None, None, False, f"not tested: {_NO_REFERENCE}") for name in names)
+    scores = outcomes.labelled.scores[outcomes.of(given.model_version)]
+    options = alibi.Options(names, alibi.Shelf(given.alibi_folder), alibi.doubt.of(given.profile, scores))
+    return alibi.compare(sides.kinds, sides.reference, sides.window, alpha, options)
+
+
+def _in_order(table: pa.Table, columns: Mapping[str, Any]) -> dict[str, Any]:
+    from mlprod_nb.monitoring import streams
+
+    order = np.argsort(streams.moments(table), kind="stable")
+    return {name: column.take(order) for name, column in columns.items()}
 
 
 def read_reference(reference: Mapping[str, Any] | pa.Table | Path | None) -> Mapping[str, Any] | None:

@@ -123,7 +123,7 @@ class AlibiRow:
         detector: Its name in alibi-detect.
         column: The column; empty for a test of all columns together.
         p_value: Its p-value; ``None`` where nothing was tested.
-        p_value_corrected: After Holm's correction over the rows of the same detector.
+        p_value_corrected: After Holm's correction over all of its tests in the look.
         drifted: Significant at the look's alpha for drift.
         statement: What was tested, on what, or why not.
     """

@@ -163,10 +163,14 @@ def alibi(rows: Sequence[AlibiRow]) -> Section:
         (
             row.detector,
             row.column or "all columns together",
-            ("✗ drifted" if row.drifted else "✓ stable") if row.p_value is not None else "not tested",
+            ("✗ drifted" if row.drifted else "✓ stable") if row.p_value is not None else _unjudged(row.statement),
             short(row.p_value_corrected, 2),
             row.statement,
         )
         for row in rows[:SHOWN]
     )
     return Section("alibi-detect", ("detector", "column", "drift", "p, corrected", "on what"), table)
+
+
+def _unjudged(statement: str) -> str:
+    return "not tested" if statement.startswith("not tested") else statement.split(" ")[0].replace("did", "silent")
