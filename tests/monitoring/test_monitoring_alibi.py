@@ -40,8 +40,8 @@ def test_it_agrees_with_scipy_column_by_column() -> None:
     table = [[(side["g"] == c).sum() for c in "abc"] for side in (before, after)]
     flags = [[(side["b"] == c).sum() for c in ("true", "false")] for side in (before, after)]
     expected = {
-        ("KSDrift", "x"): stats.ks_2samp(before["x"], after["x"]).pvalue,
-        ("TabularDrift", "y"): stats.ks_2samp(before["y"], after["y"]).pvalue,
+        ("KSDrift", "x"): stats.ks_2samp(before["x"], after["x"], method="asymp").pvalue,
+        ("TabularDrift", "y"): stats.ks_2samp(before["y"], after["y"], method="asymp").pvalue,
         ("CVMDrift", "x"): stats.cramervonmises_2samp(before["x"], after["x"]).pvalue,
         ("ChiSquareDrift", "g"): stats.chi2_contingency(table).pvalue,
         ("TabularDrift", "g"): stats.chi2_contingency(table).pvalue,
