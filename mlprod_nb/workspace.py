@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         VerifyLogResult,
         WhoServedResult,
     )
+    from mlprod_nb.lifecycle.kernels import KernelResult
     from mlprod_nb.lifecycle.notifying import TestSent
     from mlprod_nb.lifecycle.register import ModelsResult, RegisterResult
     from mlprod_nb.lifecycle.reporting import ApprovalResult
@@ -751,3 +752,22 @@ class Workspace:
         from mlprod_nb.lifecycle import access
 
         return access.audit_verify(self.context)
+
+    # -- notebooks ------------------------------------------------------------------------------------------------
+
+    def kernel_alibi(self, *, source: str = "", dry_run: bool = False) -> KernelResult:
+        """Make a Jupyter kernel that has alibi-detect, so that other notebooks keep the newest numpy.
+
+        alibi-detect is under the Business Source License 1.1: use in production needs a licence from Seldon.
+
+        Args:
+            source: What pip installs; this package, from where it was installed itself, where empty.
+            dry_run: Only say by which commands.
+
+        Examples:
+            mlprod kernel alibi --dry-run
+            mlprod kernel alibi
+        """
+        from mlprod_nb.lifecycle import kernels
+
+        return kernels.make_alibi(self.context, source=source, dry_run=dry_run)

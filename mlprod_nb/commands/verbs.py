@@ -18,6 +18,7 @@ NOUNS = {
     "schedule": "Run command lines at set times.",
     "access": "Give and take rights to call and to operate.",
     "audit": "Read and verify who did what.",
+    "kernel": "Make Jupyter kernels with an environment of their own.",
 }
 #: Which option the body of a ``%%mlprod`` cell is, by verb.
 BODY = {

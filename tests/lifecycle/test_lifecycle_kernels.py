@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from mlprod_nb.errors import ExecutionFailed
+from mlprod_nb.lifecycle import kernels
+from mlprod_nb.workspace import Workspace
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    Workspace.init(str(tmp_path / "shop"))
+    return Workspace.open(tmp_path / "shop")
+
+
+def test_a_dry_run_shows_the_commands_and_makes_nothing(workspace: Workspace) -> None:
+    result = workspace.kernel_alibi(dry_run=True)
+    environment, packages, kernel = (shlex.split(command) for command in result.commands)
+    assert environment[1:3] == ["-m", "venv"]
+    assert packages[-1].startswith(("mlprod_nb[alibi]==", "/"))
+    assert "[alibi]" in packages[-1]
+    assert kernel[kernel.index("--name") + 1] == "mlprod-alibi"
+    assert kernel[kernel.index("--prefix") + 1] == sys.prefix
+    assert not Path(result.folder).exists()
+    assert "Business Source License" in str(result)
+    assert "would be made" in str(result)
+
+
+def test_the_commands_run_in_their_order_and_the_audit_says_so(workspace: Workspace) -> None:
+    ran: list[Sequence[str]] = []
+    result = kernels.make_alibi(workspace.context, source="wheel", dry_run=False, run=ran.append)
+    assert [shlex.join(command) for command in ran] == list(result.commands)
+    assert "kernel" in str(workspace.audit_show())
+
+
+def test_a_command_that_fails_tells_its_last_lines(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(ExecutionFailed, match="pip install") as failed:
+        kernels._run([sys.executable, "-m", "pip", "install", "--no-index", str(tmp_path / "nothing")])
+    assert "nothing" in failed.value.hint
+
+
+@pytest.mark.exhaustive
+def test_a_kernel_is_made_that_has_alibi_detect(workspace: Workspace, tmp_path: Path) -> None:
+    """Takes minutes, and the package index."""
+
+    def run(command: Sequence[str]) -> None:
+        kernels._run([str(tmp_path) if word == sys.prefix else word for word in command])
+
+    made = kernels.make_alibi(workspace.context, source=f"{ROOT}[alibi]", dry_run=False, run=run)
+    spec = json.loads((tmp_path / "share/jupyter/kernels/mlprod-alibi/kernel.json").read_text())
+    assert spec["argv"][0] == f"{made.folder}/bin/python"
+    code = "from mlprod_nb.monitoring.detectors.alibi import available; assert available(); import alibi_detect.cd"
+    subprocess.run([spec["argv"][0], "-c", code], check=True, capture_output=True, env={"PATH": ""})
