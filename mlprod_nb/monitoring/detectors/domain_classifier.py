@@ -26,7 +26,7 @@ class DomainClassifier:
 
     Boosted trees, which take missing values as they are. The rows are dealt into five blocks; the classifier that was
     fitted on the blocks before scores the next one (prequential validation, Dawid 1984). Scores of ordinary
-    cross-validation depend on each other through the folds that their classifiers share, which makes their test rash;
+    cross-validation depend on each other through the folds that their classifiers share, so their test is not exact;
     here each block's rank test (Mann and Whitney 1947) is valid given all that came before, so the four are
     independent if nothing changed and are added as normal deviates, weighted by their rows (Stouffer 1949).
 

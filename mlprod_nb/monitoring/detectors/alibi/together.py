@@ -51,7 +51,7 @@ def compare(name: str, samples: Samples, doubt: Doubt, seed: int) -> AlibiRow:
 def _classifier(name: str, samples: Samples, seed: int) -> AlibiRow:
     """Can a classifier tell the window from the reference? A random forest, trained on one half, asked on the other.
 
-    One split rather than folds: answers out of several folds depend on each other, which makes the test of them rash.
+    One split rather than folds: answers out of several folds depend on each other, so the test of them is not exact.
     It is trained at every look, so nothing of it is kept.
     """
     from sklearn.ensemble import RandomForestClassifier
