@@ -64,11 +64,12 @@ class WindowCounter:
         facts = f"{stored_counts.FORMAT}\0{self.version}\0".encode() + self.profile.to_json()
         return hashlib.sha256(facts).hexdigest()
 
-    def _count(self, tables: Iterable[pa.Table]) -> bytes:
+    def _count(self, tables: Iterable[pa.Table], rows: int) -> bytes:
         from mlprod_nb.monitoring import counting, scoring, stored_counts
 
+        profile, version = self.profile, self.version
         counted = (
-            counting.count_predictions(self.profile, table, scoring.read(self.profile, table), self.version)
+            counting.count_predictions(profile, table, scoring.read(profile, table), version, of_rows=rows)
             for table in tables
         )
         return stored_counts.encode(counting.add(self.profile, counted))

@@ -92,6 +92,29 @@ def to_counts(column: Any) -> tuple[Counter[str], int]:
     return counts, int(missing)
 
 
+def to_codes(column: Any) -> Coded:
+    """Return a column as texts that are few, by number."""
+    import pyarrow as pa
+
+    values = column if is_arrow(column) else pa.array(to_texts(column), pa.string())
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    codes = np.where(arrow_present(encoded.indices), arrow_values(encoded.indices), -1)
+    return Coded(codes.astype(np.int64), tuple(encoded.dictionary.cast(pa.string()).to_pylist()))
+
+
+def ranks_of(values: Floats) -> Floats:
+    """Return the rank of each value, from 1, equal ones at the middle of their places, as ``scipy.stats.rankdata``."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if values.size else order
+    ends = np.append(first[1:], values.size)
+    found = np.empty(values.size)
+    found[order] = np.repeat((first + ends + 1) / 2, ends - first)
+    return found
+
+
 def single(values: Floats) -> NDArray[np.float32]:
     """Return numbers in float32, finite ones kept finite."""
     finite = np.isfinite(values)

@@ -1,7 +1,8 @@
 """Windows in the reference's own bins: each column counted as the profile of that column is.
 
 Guarantee: how the rows of a window are divided changes nothing: :func:`add` of the counts of parts is, bit by bit, the
-count of all rows, as long as a part has at most 1,000 categories that the reference lacks. (The sums behind a mean and
+count of all rows, as long as a part has at most 1,000 categories that the reference lacks, and at most 20,000 rows
+where pairs of columns are concerned: of more, ``joint_counts`` takes an even choice. (The sums behind a mean and
 a spread are so as long as no value is wilder than :func:`_sums` says; they are for show.) Rows go through in blocks
 that fit a processor's cache, each sorted in float32, so time and memory do not depend on how large a file is.
 """
@@ -32,13 +33,14 @@ _LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _UNIT_BITS = 24
 
 
-def count(profile: Profile, columns: Mapping[str, Any]) -> WindowCounts:
+def count(profile: Profile, columns: Mapping[str, Any], *, pair_rows: int = joint_counts.MAX_ROWS) -> WindowCounts:
     """Count a window in the reference's own bins.
 
     Args:
         profile: The reference.
         columns: Each column's values; outcomes under their own names. A column that is absent, or holds what its type
             does not allow, is said so in its ``problem``; nothing is raised.
+        pair_rows: How many rows are taken for the sums of pairs of columns, evenly chosen.
     """
     known = {column.name: column for column in _known(profile)}
     rows = max((len(values) for name, values in columns.items() if name not in OUTCOMES), default=0)
@@ -49,11 +51,11 @@ def count(profile: Profile, columns: Mapping[str, Any]) -> WindowCounts:
         for name, column in known.items()
     }
     extra = tuple(sorted(name for name in columns if name not in known and name not in OUTCOMES))
-    return WindowCounts(rows, counted, extra, joint_counts.count(profile.columns, profile.pairs, columns))
+    return WindowCounts(rows, counted, extra, joint_counts.count(profile.columns, profile.pairs, columns, pair_rows))
 
 
 def count_predictions(
-    profile: Profile, predictions: pa.Table, outcomes: scoring.Outcomes, version: str
+    profile: Profile, predictions: pa.Table, outcomes: scoring.Outcomes, version: str, *, of_rows: int = 0
 ) -> WindowCounts:
     """Count predictions: the inputs of every row; score, prediction and label of those that a version made.
 
@@ -62,8 +64,13 @@ def count_predictions(
         predictions: Logged predictions.
         outcomes: What :func:`scoring.read` reads of them.
         version: The version, as ``flights/3``; every row counts where it is empty.
+        of_rows: Of how many rows these are a part that is counted with the others; pairs of columns are of an even
+            choice from all of them.
     """
-    counted = count(profile, {**inputs(predictions), **_outcomes(profile, outcomes, version)})
+    rows = predictions.num_rows
+    pair_rows = max(1, rows * joint_counts.MAX_ROWS // max(of_rows, rows, joint_counts.MAX_ROWS))
+    columns = {**inputs(predictions), **_outcomes(profile, outcomes, version)}
+    counted = count(profile, columns, pair_rows=pair_rows)
     return replace(counted, rows=predictions.num_rows)
 
 

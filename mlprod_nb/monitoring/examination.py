@@ -273,12 +273,12 @@ def _groups(
 def _column(values: pa.ChunkedArray) -> traffic.Column:
     import pyarrow as pa
 
-    from mlprod_nb.monitoring.columns import to_numbers
+    from mlprod_nb.monitoring.columns import to_codes, to_numbers
 
     kind = values.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return to_numbers(values)
-    return traffic.coded(values)
+    return to_codes(values)
 
 
 def _arrow(values: Any) -> Any:

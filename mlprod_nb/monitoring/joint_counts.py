@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_numbers, to_texts
+from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_codes, to_numbers, to_texts
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring.profile import ColumnProfile
@@ -89,19 +89,22 @@ def choose(columns: Sequence[ColumnProfile], values: Mapping[str, Any]) -> tuple
     )
 
 
-def count(columns: Sequence[ColumnProfile], pairs: Sequence[Pair], values: Mapping[str, Any]) -> Moments | None:
+def count(
+    columns: Sequence[ColumnProfile], pairs: Sequence[Pair], values: Mapping[str, Any], most: int = MAX_ROWS
+) -> Moments | None:
     """Sum up a window's pairs, shape ``(pairs, powers)``; ``None`` where the reference has no pairs.
 
     Args:
         columns: The profiled columns.
         pairs: The reference's pairs.
         values: The window's columns; one that is absent or unreadable has no rows in its pairs.
+        most: How many rows are taken, evenly chosen.
     """
     if not pairs:
         return None
     named = {name for pair in pairs for name in (pair.first, pair.second)}
     some = [column for column in columns if column.name in named]
-    return _sum(some, [(pair.first, pair.second) for pair in pairs], values, MAX_ROWS)
+    return _sum(some, [(pair.first, pair.second) for pair in pairs], values, most)
 
 
 def correlations(sums: Moments) -> Floats:
@@ -205,11 +208,10 @@ def _scores(column: ColumnProfile, values: Any, step: int) -> Floats | None:
     """Return a whole number from -256 to 256 for each row taken, NaN where missing; ``None`` where unreadable."""
     if values is None:
         return None
-    some = _every(values, step)
     if column.kind == "category":
-        return _commonest(column.categories[0], some)
+        return _commonest(column.categories[0], _every(to_codes(values) if is_arrow(values) else values, step))
     try:
-        numbers = to_numbers(some)
+        numbers = _every(to_numbers(values), step)
     except ValueError:
         return None
     edges = np.array(column.edges, dtype=np.float32)
@@ -238,8 +240,6 @@ def _every(values: Any, step: int) -> Any:
         return values
     if isinstance(values, Coded):
         return Coded(values.codes[::step], values.names)
-    if is_arrow(values):
-        return values.take(np.arange(0, len(values), step))
     return (values.to_numpy() if hasattr(values, "to_numpy") else values)[::step]
 
 

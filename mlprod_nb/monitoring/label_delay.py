@@ -15,7 +15,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.monitoring.columns import Floats
+from mlprod_nb.monitoring.columns import Floats, ranks_of
 from mlprod_nb.monitoring.sections import day, percent
 from mlprod_nb.monitoring.stretches import Seconds, divide
 from mlprod_nb.results import Section, counted
@@ -126,7 +126,6 @@ def stratified(
     every second, third … is taken.
     """
     from scipy.special import ndtr
-    from scipy.stats import rankdata
 
     above, total, moved, variance = 0.0, 0.0, 0.0, 0.0
     step = -(-len(scores) // _MOST)
@@ -137,7 +136,7 @@ def stratified(
         m, n = int(chosen[here].sum()), int((~chosen[here]).sum())
         if min(m, n) < _FEWEST:
             continue
-        ranks = rankdata(scores[here])
+        ranks = ranks_of(scores[here])
         excess = float(ranks[chosen[here]].sum()) - m * (m + n + 1) / 2
         above += excess + m * n / 2
         total += m * n

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.monitoring.columns import Floats, is_missing
+from mlprod_nb.monitoring.columns import Floats, is_missing, ranks_of
 from mlprod_nb.registry.bundles import ClassLabel, Task
 
 Codes = NDArray[np.int64]
@@ -154,14 +154,12 @@ def _log_loss(positive: NDArray[np.bool_], scores: Floats) -> Estimate:
 
 
 def _roc_auc(positive: NDArray[np.bool_], scores: Floats) -> Estimate:
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores)
+    ranks = ranks_of(scores)
     hits, misses = scores[positive], scores[~positive]
     m, n = len(hits), len(misses)
     area = (ranks[positive].sum() - m * (m + 1) / 2) / (m * n)
-    placed_hits = (ranks[positive] - rankdata(hits)) / n
-    placed_misses = 1 - (ranks[~positive] - rankdata(misses)) / m
+    placed_hits = (ranks[positive] - ranks_of(hits)) / n
+    placed_misses = 1 - (ranks[~positive] - ranks_of(misses)) / m
     variance = (placed_hits.var(ddof=1) / m if m > 1 else 0.25) + (placed_misses.var(ddof=1) / n if n > 1 else 0.25)
     return _estimate("roc_auc", float(area), math.sqrt(max(variance, 0.25 / (m * n))), m + n, (0, 1))
 

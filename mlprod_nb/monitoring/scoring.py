@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from mlprod_nb.monitoring import performance
 from mlprod_nb.monitoring.budget import Budget, holm
-from mlprod_nb.monitoring.columns import Coded, Floats, to_numbers
+from mlprod_nb.monitoring.columns import Coded, Floats, to_codes, to_numbers
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate, Labelled
 from mlprod_nb.monitoring.plots import Point
 from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.rows import MetricRow
-from mlprod_nb.monitoring.traffic import coded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -194,4 +193,4 @@ def _versions(window: pa.Table) -> Coded:
 def _encoded(window: pa.Table, name: str) -> Coded:
     if name not in window.column_names:
         return Coded(np.full(window.num_rows, -1), ())
-    return coded(window.column(name))
+    return to_codes(window.column(name))

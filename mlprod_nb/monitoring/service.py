@@ -69,8 +69,6 @@ def compare(window: Traffic, earlier: Traffic | None, alpha: float) -> Service:
         earlier: The rows before it; ``None`` where there are none.
         alpha: The chance that the window is called slower where it is not.
     """
-    from scipy.stats import mannwhitneyu
-
     now, before = _series(window, in_window=True), _series(earlier, in_window=False) if earlier is not None else []
     if not now:
         return Service((), None, False, "not compared: response times were not read, or are not in the log")
@@ -78,6 +76,8 @@ def compare(window: Traffic, earlier: Traffic | None, alpha: float) -> Service:
     text = f"95 % of the answers within {np.median(here):.3g} ms in the typical stretch"
     if not there:
         return Service(tuple(now), None, False, f"{text}; not compared: nothing is known of the time before")
+    from scipy.stats import mannwhitneyu  # not before it is needed: it takes a second to import
+
     # The smallest p-value that so few stretches can give.
     p_value = float(mannwhitneyu(here, there, alternative="greater", method="auto").pvalue)
     ratio = float(np.median(here) / np.median(there)) if np.median(there) > 0 else 1.0

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.columns import arrow_present, arrow_values
-from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, to_numbers, to_texts
+from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, to_codes, to_numbers
 from mlprod_nb.monitoring.performance import Labelled, class_codes
 from mlprod_nb.monitoring.stretches import Seconds, seconds_of
 from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
@@ -114,22 +113,10 @@ def read_columns(profiled: Iterable[ColumnProfile], columns: Mapping[str, Any]) 
         if column.name in columns:
             try:
                 values = columns[column.name]
-                found[column.name] = to_numbers(values) if column.kind == "number" else coded(values)
+                found[column.name] = to_numbers(values) if column.kind == "number" else to_codes(values)
             except ValueError:
                 continue
     return found
-
-
-def coded(column: Any) -> Coded:
-    """Return a column of texts as codes."""
-    import pyarrow as pa
-
-    texts = column.cast(pa.string()) if is_arrow(column) else pa.array(to_texts(column), pa.string())
-    if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-    encoded = texts.dictionary_encode()
-    codes = np.where(arrow_present(encoded.indices), arrow_values(encoded.indices), -1)
-    return Coded(codes.astype(np.int64), tuple(encoded.dictionary.to_pylist()))
 
 
 def some(column: Column, rows: NDArray[Any]) -> Column:

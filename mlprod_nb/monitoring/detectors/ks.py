@@ -8,6 +8,7 @@ import numpy as np
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
+from mlprod_nb.monitoring.detectors import kolmogorov
 from mlprod_nb.monitoring.detectors.protocol import Comparison
 
 MIN_ROWS = 20
@@ -47,11 +48,11 @@ class KolmogorovSmirnov:
 
 
 def _p_value(reference: ColumnCounts, window: ColumnCounts, statistic: float) -> float:
-    from scipy import stats
-
     n, m = int(reference.counts.sum()), int(window.counts.sum())
     if n * m <= _EXACT_CELLS:
+        from scipy import stats
+
         bins = np.arange(len(reference.counts))
         samples = np.repeat(bins, reference.counts), np.repeat(bins, window.counts)
         return float(stats.ks_2samp(*samples, method="exact").pvalue)
-    return float(stats.kstwo.sf(statistic, round(n * m / (n + m))))
+    return kolmogorov.survival(round(n * m / (n + m)), statistic)

@@ -33,13 +33,13 @@ class MissingRate:
 
     def compare(self, reference: ColumnCounts, window: ColumnCounts) -> Comparison:
         """Compare two columns of either kind; fewer than 20 rows, or no or only missing values, are not tested."""
-        from scipy.stats import hypergeom
-
         n, m, lacking = reference.rows, window.rows, reference.missing + window.missing
         if min(n, m) < MIN_ROWS:
             return Comparison(reason=f"{min(n, m)} rows are too few; it takes {MIN_ROWS}")
         if lacking in (0, n + m):
             return Comparison(reason="no value is missing in either" if not lacking else "every value is missing")
+        from scipy.stats import hypergeom  # not before it is needed: it takes a second to import
+
         law = (n + m, lacking, m)  # a frozen law takes three times as long
         tail = min(float(hypergeom.cdf(window.missing, *law)), float(hypergeom.sf(window.missing - 1, *law)))
         gap = window.missing / m - reference.missing / n
