@@ -97,6 +97,7 @@ def to_codes(column: Any) -> Coded:
     import pyarrow as pa
 
     values = column if is_arrow(column) else pa.array(to_texts(column), pa.string())
+    values = values.cast(pa.string()) if pa.types.is_null(values.type) else values
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
