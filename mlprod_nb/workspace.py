@@ -408,6 +408,7 @@ class Workspace:
         online: bool = False,
         performance: bool = False,
         drill: str = "",
+        detectors: str = "",
     ) -> MonitorResult | DrillResult:
         """Compare live traffic with the reference: drift, data quality and accuracy.
 
@@ -423,6 +424,7 @@ class Workspace:
             performance: Look thoroughly at the model too: the worst segments, trials of estimates on earlier windows.
             drill: A drift to inject into a copy of the window, to see what would find it: amount+0.3sd, amount*1.5sd,
                 "amount missing 5%", carrier=UA+5pts, or amount~distance, which turns a correlation round.
+            detectors: Which detectors to run, with commas between their names, instead of the usual ones.
 
         Examples:
             mlprod monitor flights --since 2013-04-01 --until 2013-05-01
@@ -430,13 +432,14 @@ class Workspace:
             mlprod monitor flights --since 7d --performance
             mlprod monitor flights --since 7d --drill distance+0.3sd
             mlprod monitor flights --since 7d --alibi-with CVMDrift,FETDrift
+            mlprod monitor flights --detectors ks,wasserstein
         """
         from mlprod_nb.lifecycle import alerts, watch
 
         window = watch.Window(endpoint, since, until, pinned)
         if drill:
             return watch.drill(self.context, window, drill)
-        extra = watch.Extra(alibi, alibi_with, joint, online, performance)
+        extra = watch.Extra(alibi, alibi_with, joint, online, performance, detectors)
         found = watch.monitor(self.context, window, extra)
         return alerts.watched(self.context, window, found)
 

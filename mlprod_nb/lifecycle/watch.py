@@ -74,6 +74,7 @@ class Extra:
         joint: Test all columns together.
         online: Watch the rows in the order of their event times.
         performance: Look thoroughly at the model.
+        detectors: Names of the detectors to run instead of the usual ones, divided by commas.
     """
 
     alibi: bool = False
@@ -81,6 +82,7 @@ class Extra:
     joint: bool = False
     online: bool = False
     performance: bool = False
+    detectors: str = ""
 
     @property
     def alibi_detectors(self) -> tuple[str, ...]:
@@ -92,8 +94,11 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
     from mlprod_nb.lifecycle.window_counts import MOST_EARLIER, WindowCounter
+    from mlprod_nb.monitoring.detectors import choose, named
     from mlprod_nb.registry.bundles import PROFILE, REFERENCE
+    from mlprod_nb.serving import refusals
 
+    choose(named(extra.detectors))  # a wrong name is told before anything is read
     pinned = pin(context, window)
     variant = main_variant(existing(context, window.endpoint).spec, window.endpoint)
     bundle = context.bundles.get(variant.bundle)
@@ -124,6 +129,9 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
             earlier=tuple(earlier),
             in_report=bool(window.pinned),
             request=examining.request(context, pinned, bundle, rows, thorough=extra.performance),
+            detectors=named(extra.detectors),
+            refused=refusals.read(context.layout.refusals, window.endpoint, since=pinned.since, until=pinned.until),
+            now=None if window.pinned else context.clock(),
         )
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mlprod_nb.columns import arrow_present, arrow_values
 from mlprod_nb.monitoring import (
+    arrivals,
     causes,
     counting,
     drift,
@@ -69,6 +70,8 @@ class MonitorInput:
             ``window`` has them.
         request: What is asked about the model beyond its metrics.
         earlier: Up to 12 windows of the same length before this one, newest first, counted like it.
+        refused: How many requests were refused in the window, by reason.
+        now: The present moment, for how fresh the events are; ``None`` where a report must say the same again.
     """
 
     endpoint: str
@@ -91,6 +94,8 @@ class MonitorInput:
     rows: Callable[[], pa.Table] | None = None
     request: Request = field(default_factory=Request)
     earlier: tuple[WindowCounts, ...] = ()
+    refused: Mapping[str, int] = field(default_factory=dict)
+    now: datetime | None = None
 
     @property
     def budget(self) -> Budget:
@@ -116,7 +121,7 @@ def run(given: MonitorInput) -> MonitorResult:
     moved = drift.compare(given.profile, windows, given.budget, detectors, pairs=not given.detectors)
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
     standing, remarks = examine(_subject(given, outcomes, counted, moved.columns))
-    found = (*quality.findings(given.profile, counted), *_label_findings(given, outcomes), *remarks)
+    found = (*quality.findings(given.profile, counted), *_arrivals(given), *_label_findings(given, outcomes), *remarks)
     rows = row_tests.run(given, outcomes)
     seen = (moved.columns, moved.outcomes, performance, found, rows.alibi)
     about = (given.model_version, given.in_report, rows.joint, rows.online, standing)
@@ -194,6 +199,15 @@ def _figures(
         column = given.profile.column(row.column)
         figures.append(plots.column_figure(column, counted.columns[row.column]) if column else None)
     return tuple(figure for figure in figures if figure is not None)
+
+
+def _arrivals(given: MonitorInput) -> tuple[Finding, ...]:
+    rows = given.window.num_rows
+    return (
+        *arrivals.volume(rows, [window.rows for window in given.earlier]),
+        *arrivals.freshness(given.window, given.until, given.now),
+        *arrivals.refused(given.refused, rows),
+    )
 
 
 def _label_findings(given: MonitorInput, outcomes: scoring.Outcomes) -> list[Finding]:

@@ -160,6 +160,17 @@ def test_an_unknown_endpoint_names_the_nearest(site: Site, answers: PredictResul
         site.workspace.monitor("fligths")
 
 
+def test_the_monitor_runs_the_named_detectors_and_a_wrong_name_gets_the_nearest(
+    site: Site, answers: PredictResult
+) -> None:
+    result = site.workspace.monitor("flights", since="2013-04-01", until="2013-05-01", detectors="ks, wasserstein")
+    assert isinstance(result, MonitorResult)
+    assert {column.detector for column in result.columns if column.tested} <= {"ks", "wasserstein"}
+    assert result.method["tests"].startswith("ks, wasserstein;")
+    with pytest.raises(NotFound, match="'wasserstein'"):
+        site.workspace.monitor("flights", detectors="ks,waserstein")
+
+
 def test_a_model_that_cannot_be_registered_leaves_everything_as_it_was(site: Site) -> None:
     before, runs = site.workspace.models(), count_runs(site)
     with pytest.raises(UsageError, match="predict"):

@@ -27,7 +27,7 @@ from mlprod_nb.monitoring.detectors.scale import Scale
 from mlprod_nb.monitoring.detectors.total_variation import TotalVariation
 from mlprod_nb.monitoring.detectors.wasserstein import Wasserstein
 
-__all__ = ["BUILT_IN", "DEFAULT", "GROUP", "Comparison", "Detector", "choose", "known"]
+__all__ = ["BUILT_IN", "DEFAULT", "GROUP", "Comparison", "Detector", "choose", "known", "named"]
 
 GROUP = "mlprod_nb.detectors"
 BUILT_IN: dict[str, Detector] = {
@@ -60,6 +60,11 @@ def known() -> dict[str, Detector]:
         loaded = point.load()
         found[point.name] = loaded() if isinstance(loaded, type) else loaded
     return {**found, **BUILT_IN}
+
+
+def named(text: str) -> tuple[str, ...]:
+    """Read names of detectors with commas between them, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def choose(names: Sequence[str] = ()) -> tuple[Detector, ...]:
