@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mlprod_nb.monitoring.verdict import Evidence
+from mlprod_nb.monitoring.verdict import Evidence, performance_grade
 from mlprod_nb.results import Cause, Status, Verdict
 
 
@@ -26,7 +26,7 @@ def explained(verdict: Verdict, evidence: Evidence) -> Verdict:
 def _performance(evidence: Evidence) -> Iterator[Cause]:
     judged = [row for row in evidence.performance if row.reference is not None]
     if judged:
-        yield Cause("performance", "alarm" if any(row.worse for row in judged) else "ok")
+        yield Cause("performance", performance_grade(judged))
 
 
 def _quality(evidence: Evidence) -> Iterator[Cause]:

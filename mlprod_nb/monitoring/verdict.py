@@ -11,12 +11,14 @@ from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, 
 from mlprod_nb.monitoring.sections import day
 from mlprod_nb.monitoring.standing import Standing
 from mlprod_nb.registry.bundles import SCORE_COLUMN
-from mlprod_nb.results import Verdict
+from mlprod_nb.results import Status, Verdict
 
 #: Without labels, a score of which a tenth of the rows moved, by columns that the model leans on, is an alarm.
 SCORE_ALARM = 0.1
 IMPACT_ALARM = 0.02
 _CAUSES = 3
+#: The metric that judges a model's predictions as a whole: the first of these that the task has.
+_WHOLE = ("log_loss", "mae", "accuracy")
 #: Findings that chance does not explain, and that no test speaks of.
 _FACTS = ("infinite", "constant", "version", "range", "unseen categories")
 
@@ -43,9 +45,9 @@ class Evidence:
 def conclude(evidence: Evidence) -> Verdict:
     """Return the verdict.
 
-    Alarm: performance is significantly and materially worse; or a column that the model needs is gone, unreadable or
-    empty; or there are no labels to judge by, and both the score and columns that the model leans on moved far, or an
-    estimate that proved right on past labels is worse.
+    Alarm: performance is significantly and materially worse, unless the loss over all predictions clearly fell; or a
+    column that the model needs is gone, unreadable or empty; or there are no labels to judge by, and both the score and
+    columns that the model leans on moved far, or an estimate that proved right on past labels is worse.
     Warning: any other drift, a grave finding, or an empty window. Otherwise all is well. Online detectors say when what
     was found began, and raise nothing by themselves.
     """
@@ -54,10 +56,11 @@ def conclude(evidence: Evidence) -> Verdict:
     if not evidence.rows:
         return Verdict("warn", "the window is empty, so nothing was tested.", f"%mlprod logs {evidence.endpoint}")
     worse = [row for row in evidence.performance if row.worse]
+    grade = performance_grade(evidence.performance)
     broken = [finding for finding in evidence.quality if finding.severity == "alarm"]
     drifted = [row for row in evidence.columns if row.drifted]
     moved = [row for row in evidence.outcomes if row.drifted]
-    if worse:
+    if grade == "alarm":
         causes = [*_broken(broken), *_moved(moved), *_drift(drifted, evidence), *_began(drifted, evidence)]
         return Verdict("alarm", _sentence([_fell(worse[0]), *causes]), retrain)
     if broken:
@@ -70,12 +73,30 @@ def conclude(evidence: Evidence) -> Verdict:
     notable = [finding for finding in evidence.quality if finding.severity == "warn" and finding.check in _FACTS]
     if not any(row.tested for row in evidence.columns):
         return Verdict("warn", _sentence([_calm(evidence), _holds(evidence)]), report)
-    if drifted or moved or together or notable or standing:
-        parts = [*standing, *_drift(drifted, evidence), *_moved(moved), *(together[:1] if not drifted else [])]
+    if worse or drifted or moved or together or notable or standing:
+        parts = [*(_fell(row) for row in worse[:1]), *standing, *_drift(drifted, evidence), *_moved(moved)]
+        parts += together[:1] if not drifted else []
         parts += [_find(notable[0])] if notable and not drifted else []
         parts += _began(drifted, evidence)
         return Verdict("warn", _sentence([*parts, _holds(evidence)]), report)
     return Verdict("ok", _sentence([_calm(evidence), _holds(evidence)]))
+
+
+def performance_grade(rows: Sequence[MetricRow]) -> Status:
+    """Return how grave it is that metrics are worse: a warning where the loss over all predictions clearly fell.
+
+    Months of few positives are ranked worse and predicted better: that is no reason to wake somebody.
+    """
+    if not any(row.worse for row in rows):
+        return "ok"
+    whole = next((row for name in _WHOLE for row in rows if row.metric == name and row.reference is not None), None)
+    return "warn" if whole is not None and _improved(whole) else "alarm"
+
+
+def _improved(row: MetricRow) -> bool:
+    """Say whether the whole interval lies on the better side of the reference."""
+    assert row.reference is not None
+    return row.lower > row.reference if row.metric in HIGHER_IS_BETTER else row.upper < row.reference
 
 
 def _sentence(parts: Sequence[str]) -> str:
@@ -93,8 +114,8 @@ def _fell(row: MetricRow) -> str:
 
 
 def _holds(evidence: Evidence) -> str:
-    known = [row for row in evidence.performance if row.reference is not None]
-    if any(row.worse for row in known):
+    known = [row for row in evidence.performance if row.reference is not None and not row.worse]
+    if performance_grade(evidence.performance) == "alarm":
         return ""
     if known:
         return f"{known[0].metric.replace('_', ' ')} holds at {known[0].value:.3g}"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mlprod_nb.errors import MissingExtra
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, build, run
 from mlprod_nb.monitoring.detectors import DEFAULT, alibi
 from mlprod_nb.monitoring.impact import with_importance
+from mlprod_nb.monitoring.verdict import performance_grade
 
 from . import samples
 
@@ -409,6 +411,14 @@ def test_the_late_months_of_2013_are_alarms_because_labels_moved(flights: Any, m
     assert result.verdict.status == "alarm"
     assert "accuracy fell" in result.verdict.sentence
     assert row_of(result, "__label__").drifted
+
+
+def test_a_month_that_is_ranked_worse_and_predicted_better_is_a_warning(flights: Any) -> None:
+    result = flights[1](9)
+    rows = [replace(row, worse=True) if row.metric == "roc_auc" else row for row in result.performance]
+    assert performance_grade(rows) == "warn"
+    without_gain = [row for row in rows if row.metric != "log_loss" and row.metric != "accuracy"]
+    assert performance_grade(without_gain) == "alarm"
 
 
 def test_the_calm_september_is_no_alarm(flights: Any) -> None:
