@@ -91,7 +91,7 @@ def window(
             "version": pa.array([version] * rows, pa.int32()),
             "variant": pa.array([variant] * rows, pa.string()),
             "event_time": pa.array(times, pa.timestamp("us", "UTC")),
-            "prediction": pa.array([None if regression else str(classes[s >= 0.5]) for s in scores], pa.string()),
+            "prediction": pa.array([None if regression else str(classes[int(s >= 0.5)]) for s in scores], pa.string()),
             "score": pa.array(np.asarray(scores, dtype=float), pa.float64()),
             "inputs": struct(columns),
             "label": pa.array(texts, pa.string()),
