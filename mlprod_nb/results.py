@@ -101,11 +101,19 @@ class AlertChange:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a rendered result: facts (two columns, no head) or a table."""
+    """One part of a rendered result: facts (two columns, no head) or a table.
+
+    Attributes:
+        title: What it is called; empty for the facts at a result's beginning.
+        columns: The table's head; empty for facts.
+        rows: Its rows.
+        detail: Whether it is for those who look closer: folded in a page, named and left out in a terminal.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    detail: bool = False
 
 
 class Result:
@@ -175,8 +183,11 @@ class Result:
         return [Section("", (), tuple(facts)), *tables] if facts else tables
 
     def __str__(self) -> str:
-        parts = [self.headline(), *(_text(section) for section in self.sections()), *_next_line(self)]
-        return "\n\n".join(part for part in parts if part)
+        sections = self.sections()
+        shown = [_text(section) for section in sections if not section.detail]
+        folded = ", ".join(section.title.split(" (")[0] for section in sections if section.detail)
+        more = f"More in a notebook and in the report: {folded}." if folded else ""
+        return "\n\n".join(part for part in [self.headline(), *shown, more, *_next_line(self)] if part)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002 (IPython's signature)
         """Show the text rather than the dataclass's fields as ``text/plain``; IPython adds HTML and markdown."""
@@ -221,6 +232,7 @@ background:none;
 color:inherit;vertical-align:top;white-space:normal}
 .mlprod-result.mlprod-result th{color:var(--soft);font-weight:500}
 .mlprod-result.mlprod-result td.n{text-align:right}
+.mlprod-result summary{color:var(--soft);font-weight:600;padding:.2em 0;cursor:pointer}
 .mlprod-result .mlprod-next{margin:.2em 0;color:var(--soft)}
 .mlprod-result code{color:var(--ink);background:none}
 """.replace("\n", "")
@@ -290,7 +302,8 @@ def _text(section: Section) -> str:
     table = head + cells
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))] if table else []
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return "\n".join(([section.title.upper()] if section.title else []) + lines)
+    name, bracket, remark = section.title.partition(" (")
+    return "\n".join(([name.upper() + bracket + remark] if section.title else []) + lines)
 
 
 def _escape_markdown(text: str) -> str:
@@ -324,4 +337,7 @@ def _html(section: Section) -> str:
                 f'<th scope="row">{text}</th>' if not section.columns and index == 0 else f"<td{number}>{text}</td>"
             )
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table>{caption}{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{''.join(rows)}</tbody></table>"
+    body = f"{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{''.join(rows)}</tbody>"
+    if section.detail:
+        return f"<details><summary>{html.escape(section.title)}</summary><table>{body}</table></details>"
+    return f"<table>{caption}{body}</table>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -96,8 +96,17 @@ class MonitorResult(Result):
             sections.online(self.online),
             *self.standing.sections(),
             sections.quality(self.quality),
-            sections.alibi(self.alibi),
+            sections.alibi(self.alibi, self.method.get("licence", "")),
             sections.budget(self.spending),
             Section("method", (), tuple(self.method.items())),
         )
-        return [Section("", (), tuple(facts)), *(table for table in tables if table.rows)]
+        return [Section("", (), tuple(facts)), *(self._folded(table) for table in tables if table.rows)]
+
+    def _folded(self, table: Section) -> Section:
+        """Fold what a look shows besides what its verdict rests on, unless the model was looked at thoroughly."""
+        title, thorough = table.title.split(" (")[0], bool(self.standing_figures)
+        judged = any(row.reference is not None for row in self.performance)
+        calm = (title == "pairs of columns" and not any(row.drifted for row in self.pairs)) or (
+            title == "estimated performance" and judged
+        )
+        return replace(table, detail=title in sections.METHOD or (not thorough and (calm or title in sections.DETAIL)))

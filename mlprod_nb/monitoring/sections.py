@@ -9,6 +9,17 @@ from mlprod_nb.monitoring.budget import MISSING, SHARE, Spending
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
 from mlprod_nb.results import AlertChange, Section
 
+#: Tables for those who look closer.
+DETAIL = (
+    "labels",
+    "is the estimate to be believed",
+    "trials of the estimate",
+    "calibration",
+    "response time",
+    "on these measurements",
+)
+#: How a look was made, rather than what it found.
+METHOD = ("budget for false alarms", "method")
 #: How many rows of a table are shown.
 SHOWN = 30
 #: How many pairs of columns are shown where fewer drifted.
@@ -157,8 +168,8 @@ def online(rows: Sequence[OnlineRow]) -> Section:
     return Section("row by row" + more, ("stream", "detector", "", "when"), table)
 
 
-def alibi(rows: Sequence[AlibiRow]) -> Section:
-    """Return the table of alibi-detect's words."""
+def alibi(rows: Sequence[AlibiRow], licence: str) -> Section:
+    """Return the table of alibi-detect's words; who reads it reads its licence."""
     table = tuple(
         (
             row.detector,
@@ -169,7 +180,7 @@ def alibi(rows: Sequence[AlibiRow]) -> Section:
         )
         for row in rows[:SHOWN]
     )
-    return Section("alibi-detect", ("detector", "column", "drift", "p, corrected", "on what"), table)
+    return Section(f"alibi-detect ({licence})", ("detector", "column", "drift", "p, corrected", "on what"), table)
 
 
 def _unjudged(statement: str) -> str:

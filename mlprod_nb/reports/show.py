@@ -83,7 +83,7 @@ def part(result: Result, *titles: str, otherwise: str) -> Part:
         titles: Titles of sections; what a section adds in brackets is not part of its title.
         otherwise: What is said where there is none.
     """
-    found = [s for s in result.sections() if s.title.split(" (")[0] in titles and s.rows]
+    found = [replace(s, detail=False) for s in result.sections() if s.title.split(" (")[0] in titles and s.rows]
     if len(found) == 1:
         # The heading above it says the same; what is in brackets it does not say.
         _, _, remark = found[0].title.partition(" (")

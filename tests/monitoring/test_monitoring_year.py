@@ -57,7 +57,7 @@ def year() -> dict[str, MonitorResult]:
     model = make_pipeline(columns, LogisticRegression(max_iter=1000)).fit(fitted, late)
     kinds: dict[str, Any] = dict.fromkeys(CATEGORIES, "string") | dict.fromkeys(NUMBERS, "long")
     profile = build(
-        {name: held[name].to_numpy() for name in held},
+        {str(name): held[name].to_numpy() for name in held},
         samples.signature(**kinds),
         scores=model.predict_proba(held)[:, 1],
         labels=held_late.to_numpy(),
@@ -71,7 +71,7 @@ def year() -> dict[str, MonitorResult]:
         inputs = rows[CATEGORIES + NUMBERS]
         scores = model.predict_proba(inputs)[:, 1]
         window = samples.window(
-            {name: inputs[name].to_numpy() for name in inputs}, scores, rows["late"].to_numpy(), classes=(0, 1)
+            {str(name): inputs[name].to_numpy() for name in inputs}, scores, rows["late"].to_numpy(), classes=(0, 1)
         )
         given = MonitorInput("flights", profile, window, model_version="flights/1", earlier=tuple(earlier))
         found[month] = run(given)
