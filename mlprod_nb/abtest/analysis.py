@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb.abtest import fixed, metrics, srm
+from mlprod_nb.abtest import fixed, metrics, multiplicity, pairs, srm
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import UnitSums
 from mlprod_nb.abtest.intervals import Arms, comparable
 from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
 from mlprod_nb.abtest.outcome import Statistic
 from mlprod_nb.abtest.reading import Question, read
-from mlprod_nb.abtest.results import ABTestResult
+from mlprod_nb.abtest.results import ABTestResult, MetricLift
 from mlprod_nb.abtest.scan import Facts, Scan, open_scan
 from mlprod_nb.abtest.verdict import Evidence, decide
 
@@ -61,16 +61,14 @@ def analyse(
     outcome = Outcome(task, tuple(str(name) for name in classes))
     chosen = {name: metrics.find(name) for name in (design.primary, *(g.metric for g in design.guardrails))}
     labelled: Metric = _Labelled()
-    with open_scan(table, outcome) as scan:
-        facts = scan.facts()
+    in_pairs = design.method == "paired"
+    with open_scan(pairs.prepare(table, design) if in_pairs else table, outcome) as scan:
+        facts = pairs.facts_of_pairs(scan.facts()) if in_pairs else scan.facts()
         sums = scan.sums({**chosen, labelled.name: labelled})
         arms = _arms(scan, design, chosen, sums)
-        reading = read(Question(scan, design, chosen, _share(design, shares)), arms)
-    ratio = srm.check(
-        shares,
-        {name: found.units for name, found in facts.variants.items()},
-        units_in_two_variants=facts.units_in_two_variants,
-    )
+        question = Question(scan, design, chosen, _share(design, shares))
+        reading = pairs.read(question) if in_pairs else read(question, arms)
+    ratio = pairs.no_split(design, facts) if in_pairs else _ratio(shares, facts)
     needs_labels = any(metric.needs_labels for metric in chosen.values())
     differs = needs_labels and _feedback_differs(design, sums[labelled.name])
     decision, verdict = decide(Evidence(design, facts, ratio, reading, differs))
@@ -79,7 +77,7 @@ def analyse(
         decision=decision,
         design=design.describe(),
         method=design.method,
-        metrics=reading.lifts,
+        metrics=_adjusted(reading.lifts),
         sample_ratio=ratio,
         labelled_share={
             name: found.labelled / found.rows
@@ -104,6 +102,18 @@ def _arms(
         else:
             found[name] = {variant: part.arm() for variant, part in sums[name].items()}
     return found
+
+
+def _adjusted(lifts: Sequence[MetricLift]) -> tuple[MetricLift, ...]:
+    """Fill in Holm's correction: the intervals hold on their own, the p-values together."""
+    known = [lift.p_value for lift in lifts if lift.p_value is not None]
+    adjusted = iter(multiplicity.holm(known))
+    return tuple(lift if lift.p_value is None else replace(lift, p_adjusted=next(adjusted)) for lift in lifts)
+
+
+def _ratio(shares: Mapping[str, float], facts: Facts) -> srm.SampleRatioCheck:
+    units = {name: found.units for name, found in facts.variants.items()}
+    return srm.check(shares, units, units_in_two_variants=facts.units_in_two_variants)
 
 
 def _share(design: Design, shares: Mapping[str, float]) -> float:

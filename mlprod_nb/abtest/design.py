@@ -12,7 +12,7 @@ from mlprod_nb.abtest.sequential import TIGHTEST_AT
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import NotFound, UsageError
 
-Method = Literal["always-valid", "fixed", "planned"]
+Method = Literal["always-valid", "fixed", "planned", "paired"]
 METHODS: tuple[str, ...] = get_args(Method)
 _CONTROL = "champion"
 
@@ -43,7 +43,8 @@ class Design:
         minimal_effect: The smallest difference worth having, in the primary metric's units; 0: any.
         alpha: Chance of a false alarm, two-sided; guardrails share as much again.
         power: Chance to find the minimal effect where it is there.
-        method: ``"always-valid"`` (look whenever you like), ``"planned"`` (look at fixed points), ``"fixed"`` (once).
+        method: ``"always-valid"`` (look whenever you like), ``"planned"`` (look at fixed points), ``"fixed"`` (once),
+            ``"paired"`` (the treatment is a shadow: request by request, whenever you like).
         looks: How many looks are planned; for ``"planned"``.
         expected_rows: Predictions with feedback after which the test is read (fixed, planned) or its interval is
             tightest (always-valid).
@@ -101,7 +102,8 @@ class Design:
     def describe(self) -> str:
         """Say in one line how the answer is read."""
         how = {
-            "always-valid": "always-valid confidence sequence: look whenever you like",
+            "always-valid": "always valid, by e-process or confidence sequence: look whenever you like",
+            "paired": "in pairs on the shadow's requests, always valid: look whenever you like",
             "planned": f"alpha spending over {self.looks} planned looks up to {self.expected_rows:,} predictions",
             "fixed": f"fixed horizon: read once, at {self.expected_rows:,} predictions",
         }[self.method]
@@ -109,7 +111,15 @@ class Design:
         return f"{self.treatment} against {self.control} on {self.primary}, alpha {self.alpha:g}; {how}{started}"
 
 
-def parse(text: str, *, endpoint: str, variants: Sequence[str], task: metrics.Task, started_at: datetime) -> Design:
+def parse(
+    text: str,
+    *,
+    endpoint: str,
+    variants: Sequence[str],
+    task: metrics.Task,
+    started_at: datetime,
+    shadows: Sequence[str] = (),
+) -> Design:
     """Read a design from YAML, TOML or JSON; empty text takes every default.
 
     Args:
@@ -119,6 +129,9 @@ def parse(text: str, *, endpoint: str, variants: Sequence[str], task: metrics.Ta
         variants: The names of the variants that have traffic.
         task: What the endpoint does; gives the default metric.
         started_at: When the test begins.
+        shadows: The names of the variants that answer without being heard. A treatment among them is compared in pairs.
+
+    Without a method, looks and expected rows together make a plan; everything else may be read at any time.
 
     Raises:
         UsageError: A key, a value, a variant or a metric is wrong; the message names it and the nearest right one.
@@ -129,9 +142,12 @@ def parse(text: str, *, endpoint: str, variants: Sequence[str], task: metrics.Ta
     for key in values:
         if key not in known:
             raise NotFound("key of an A/B design", str(key), known)
-    control, treatment = _variants(values, variants)
+    control, treatment = _variants(values, variants, shadows)
     typed = {key: _typed(key, value) for key, value in values.items() if key not in ("variants", "guardrails")}
-    method = typed.get("method", "always-valid")
+    method = typed.setdefault("method", _usual_method(typed, in_shadow=treatment in shadows))
+    if (method == "paired") != (treatment in shadows):
+        kind = "a shadow, which is read" if treatment in shadows else "no shadow, so it cannot be read"
+        raise UsageError(f"{treatment!r} is {kind} in pairs; method is {method!r}.", hint="Leave the method out.")
     if method in ("fixed", "planned") and "expected_rows" not in typed:
         raise UsageError(
             f"method {method!r} needs expected_rows, the number of predictions at which the test is read.",
@@ -140,6 +156,12 @@ def parse(text: str, *, endpoint: str, variants: Sequence[str], task: metrics.Ta
     typed.setdefault("primary", metrics.default_metric(task))
     typed.update(control=control, treatment=treatment, guardrails=_guardrails(values.get("guardrails", [])))
     return Design(endpoint=endpoint, started_at=started_at, **typed)
+
+
+def _usual_method(typed: Mapping[str, Any], *, in_shadow: bool) -> str:
+    if in_shadow:
+        return "paired"
+    return "planned" if "looks" in typed and "expected_rows" in typed else "always-valid"
 
 
 def _mapping(text: str) -> dict[str, Any]:
@@ -163,14 +185,14 @@ def _mapping(text: str) -> dict[str, Any]:
         raise UsageError(f"the A/B design is neither YAML nor TOML: {problem}.", hint="As in: primary: brier") from None
 
 
-def _variants(values: Mapping[str, Any], known: Sequence[str]) -> tuple[str, str]:
-    named = values.get("variants")
+def _variants(values: Mapping[str, Any], heard: Sequence[str], shadows: Sequence[str]) -> tuple[str, str]:
+    known, named = [*heard, *shadows], values.get("variants")
     if named is not None:
         if not isinstance(named, list) or len(named) != 2 or "control" in values or "treatment" in values:
             raise UsageError("variants is a list of two: the control, then the treatment.")
         control, treatment = (str(name) for name in named)
     else:
-        control = str(values.get("control", _CONTROL if _CONTROL in known else next(iter(known), "")))
+        control = str(values.get("control", _CONTROL if _CONTROL in heard else next(iter(heard), "")))
         others = [name for name in known if name != control]
         if "treatment" not in values and len(others) != 1:
             if others:

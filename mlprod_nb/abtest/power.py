@@ -124,7 +124,7 @@ def errors_needed(aim: Aim) -> float:
     """Return how many standard errors the effect must be worth at the end."""
     if aim.method == "planned":
         return planned.drift_for_power(aim.looks, aim.alpha, aim.power)
-    if aim.method == "always-valid":
+    if aim.method in ("always-valid", "paired"):
         critical = sequential.factor(1.0, alpha=aim.alpha, tightest_at=1.0)
     else:
         critical = _NORMAL.inv_cdf(1 - aim.alpha / 2)

@@ -35,6 +35,7 @@ class MetricLift:
         rows_treatment: Predictions in the treatment that count.
         p_value: Of no difference, valid as the interval is; ``None`` where the method has none, as at planned looks.
         read_by: By which method the interval was made, in words.
+        p_adjusted: The p-value after Holm's correction over all metrics that have one.
     """
 
     metric: str
@@ -53,6 +54,7 @@ class MetricLift:
     rows_treatment: int
     p_value: float | None = None
     read_by: str = ""
+    p_adjusted: float | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 from mlprod_nb.abtest import estimators
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, literal
+from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
 from mlprod_nb.errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
@@ -210,6 +211,24 @@ class Scan:
             series.append(found)
         return series
 
+    def pairs(self, metric: Metric, variants: tuple[str, str]) -> PairedRows:
+        """Return a metric on the requests that both the control and its shadow answered."""
+        others = metric.others(self._outcome) if isinstance(metric, Statistic) else ()
+        columns = "".join(f", ({sql})::DOUBLE AS o{i}" for i, sql in enumerate(others))
+        shown = "".join(f", c.o{i}" for i in range(len(others)))
+        known = "".join(f" AND c.o{i} IS NOT NULL" for i in range(len(others)))
+        control, treatment = (literal(name) for name in variants)
+        data = self._connection.sql(
+            "WITH scored_values AS (SELECT prediction_id, variant, unit, event_us, "  # noqa: S608
+            f"{self._value(metric)} AS v{columns} FROM scored) "
+            f"SELECT dense_rank() OVER (ORDER BY c.unit) AS unit, c.event_us, c.v AS c, t.v AS t{shown} "
+            f"FROM scored_values c JOIN scored_values t ON t.prediction_id = c.prediction_id || '{SHADOW_MARK}' "
+            f"WHERE c.variant = {control} AND t.variant = {treatment} AND c.v IS NOT NULL AND t.v IS NOT NULL{known}"
+        ).fetchnumpy()
+        rest = tuple(np.asarray(data[f"o{i}"], float) for i in range(len(others)))
+        sides = [np.asarray(data[name], float) for name in ("c", "t")]
+        return PairedRows(np.asarray(data["unit"]), np.asarray(data["event_us"]), sides[0], sides[1], rest)
+
     def cap(self, metric: Metric, variants: Sequence[str], share: float, rows: int) -> float | None:
         """Return the quantile of the metric's first rows by event time, all variants together."""
         (found,) = self._connection.execute(
@@ -246,7 +265,7 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
         connection.register("predictions", rows)
         connection.execute(
             f"CREATE TEMP VIEW scored AS SELECT *, {_label_known(outcome)} AS label_known FROM "  # noqa: S608 (class names are quoted)
-            "(SELECT variant, coalesce(unit, prediction_id) AS unit, model, version, prediction, score, "
+            "(SELECT prediction_id, variant, coalesce(unit, prediction_id) AS unit, model, version, prediction, score, "
             "latency_ms::DOUBLE AS latency_ms, event_us, label, label_number, "
             f"{_label_class(outcome)} AS label_class FROM predictions)"
         )

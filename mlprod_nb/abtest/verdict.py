@@ -132,7 +132,7 @@ def _futile(design: Design, primary: MetricLift) -> bool:
 def _keep_going(evidence: Evidence) -> str:
     design, primary, look = evidence.design, evidence.reading.lifts[0], evidence.reading.look
     rows = primary.rows_control + primary.rows_treatment
-    if design.method != "always-valid":
+    if design.method in ("planned", "fixed"):
         looks = design.looks if design.method == "planned" else 1
         if look == 0:
             first = -(-design.expected_rows // looks)

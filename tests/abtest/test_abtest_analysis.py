@@ -322,3 +322,31 @@ def test_pictures_are_small_text_that_says_what_it_shows() -> None:
         assert root.find("{http://www.w3.org/2000/svg}desc") is not None
         assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
     assert "better" in plots.intervals_svg(found)
+
+
+def test_each_metric_says_by_which_method_it_was_read() -> None:
+    right = rights(6_000, 0.7, 0.75)
+    table = right_or_wrong(arms(6_000), right)
+    latency = pa.array(np.random.default_rng(2).gamma(2, 3, 6_000), pa.float32())
+    table = table.set_column(table.column_names.index("latency_ms"), "latency_ms", latency)
+    body = "guardrails: [latency_ms, latency_p95_ms]"
+    found = result(table, body)
+    assert [lift.read_by for lift in found.metrics] == [
+        "exact e-process, valid at every look",
+        "confidence sequence, valid at every look",
+        "confidence sequence, valid at every look",
+    ]
+    known = [lift.p_value for lift in found.metrics]
+    assert [lift.p_adjusted for lift in found.metrics] >= known
+    once = result(table, f"{body}\nmethod: fixed\nexpected_rows: 6000")
+    assert once.metrics[0].read_by == "score interval, read once"
+    assert once.metrics[1].read_by == "Welch's t interval, read once"
+    planned = result(table, f"{body}\nlooks: 3\nexpected_rows: 6000")
+    assert planned.metrics[0].read_by.startswith("alpha spending, look")
+
+
+def test_a_plan_that_cannot_succeed_any_more_stops_for_futility() -> None:
+    body = "looks: 5\nexpected_rows: 10000\nminimal_effect: 0.03"
+    found = result(right_or_wrong(arms(8_000), rights(8_000, 0.75, 0.75, seed=4)), body)
+    assert found.decision == "stop"
+    assert "stop for futility: were the 0.03 in accuracy there" in found.verdict.sentence
