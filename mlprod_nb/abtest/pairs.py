@@ -49,9 +49,11 @@ def prepare(table: pa.Table, design: Design) -> pa.Table:
     shadow = pc.fill_null(table["shadow"].cast(pa.bool_()), False)
     control = table.filter(pc.and_(pc.equal(table["variant"], design.control), pc.invert(shadow)))
     treatment = table.filter(pc.and_(pc.equal(table["variant"], design.treatment), shadow))
-    marked = pc.binary_join_element_wise(treatment["prediction_id"].cast(pa.string()), SHADOW_MARK, "")
+    plain, shadowed = (part["prediction_id"].cast(pa.string()) for part in (control, treatment))
     at = treatment.column_names.index("prediction_id")
-    treatment = treatment.set_column(at, "prediction_id", marked.cast(control.schema.field("prediction_id").type))
+    control = control.set_column(at, "prediction_id", plain)
+    marked = pc.binary_join_element_wise(shadowed, SHADOW_MARK, "")
+    treatment = treatment.set_column(at, "prediction_id", marked)
     return pa.concat_tables([control, treatment]).drop_columns(["shadow"])
 
 
