@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.alerts import AlertsResult, HoldResult
     from mlprod_nb.lifecycle.context import Caller, Context
     from mlprod_nb.lifecycle.deploy import RevisionResult, UndeployResult
-    from mlprod_nb.lifecycle.experiment import ABTestStarted, ABTestStopped
     from mlprod_nb.lifecycle.gateway import DownResult, InitResult, UpResult
     from mlprod_nb.lifecycle.history import (
         CompactResult,
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.reporting import ApprovalResult
     from mlprod_nb.lifecycle.retraining import RetrainResult
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved
+    from mlprod_nb.lifecycle.shipping import ABTestStopped
+    from mlprod_nb.lifecycle.starting import ABTestStarted
     from mlprod_nb.lifecycle.status import StatusResult
     from mlprod_nb.lifecycle.traffic import FeedbackResult, PredictResult
     from mlprod_nb.lifecycle.training import TrainingReader
@@ -462,20 +463,40 @@ class Workspace:
 
         return experiment.plan(self.context, experiment.Question(endpoint, effect, metric, power, alpha))
 
-    def abtest_start(self, endpoint: str, *, design: str = "") -> ABTestStarted:
-        """Start an A/B test of the endpoint's present split.
+    def abtest_start(
+        self,
+        endpoint: str,
+        *,
+        design: str = "",
+        treatment: str = "",
+        primary: str = "",
+        guardrails: str = "",
+        minimal_effect: float = 0.0,
+        maximum_days: float = 0.0,
+        method: str = "",
+    ) -> ABTestStarted:
+        """Start an A/B test of the endpoint's present split, or of a shadow; refuse one that cannot answer.
 
         Args:
             endpoint: The endpoint's name.
             design: YAML: hypothesis, primary, guardrails, minimal_effect, alpha …; in a notebook the cell's body.
+            treatment: The variant that may replace the champion; a shadow is compared request by request.
+            primary: The metric that decides; the task's own where empty.
+            guardrails: Metrics that must not get worse, divided by commas.
+            minimal_effect: The smallest difference worth having, in the primary metric's own units.
+            maximum_days: How long the test may run.
+            method: always-valid, planned, fixed or paired; what fits the split where empty.
 
         Examples:
             mlprod abtest start flights
             mlprod abtest start flights --design "primary: brier"
+            mlprod abtest start flights --primary brier --guardrails accuracy,latency_ms --minimal-effect 0.01
         """
-        from mlprod_nb.lifecycle import experiment
+        from mlprod_nb.lifecycle import starting
 
-        return experiment.start(self.context, endpoint, design)
+        given = {"treatment": treatment, "primary": primary, "guardrails": guardrails, "method": method}
+        limits = {"minimal_effect": minimal_effect, "maximum_days": maximum_days}
+        return starting.start(self.context, endpoint, design, {**given, **limits})
 
     def abtest_result(self, endpoint: str, *, since: str = "", until: str = "", pinned: str = "") -> ABTestResult:
         """Compare the variants: verdict, lift with interval, sample-ratio check; valid at every look.
@@ -493,19 +514,25 @@ class Workspace:
 
         return experiment.result(self.context, watch.Window(endpoint, since, until, pinned))
 
-    def abtest_stop(self, endpoint: str, *, reason: str = "") -> ABTestStopped:
-        """End the running A/B test; the split stays until it is routed or promoted.
+    def abtest_stop(
+        self, endpoint: str, *, ship: bool = False, yes: bool = False, reason: str = "", dry_run: bool = False
+    ) -> ABTestStopped:
+        """End the running A/B test; the split stays, or the treatment gets all traffic and the champion's alias.
 
         Args:
             endpoint: The endpoint's name.
-            reason: Why; in a notebook the cell's body.
+            ship: Promote the treatment; only where the verdict is to ship.
+            yes: Ship whatever the verdict; takes a reason.
+            reason: Why, for the journal; in a notebook the cell's body.
+            dry_run: Show what would change and change nothing.
 
         Examples:
             mlprod abtest stop flights --reason "decided"
+            mlprod abtest stop flights --ship --dry-run
         """
-        from mlprod_nb.lifecycle import experiment
+        from mlprod_nb.lifecycle import shipping
 
-        return experiment.stop(self.context, endpoint, reason)
+        return shipping.stop(self.context, shipping.Stop(endpoint, ship, yes, reason, dry_run))
 
     def report(self, endpoint: str, kind: str, *, since: str = "", until: str = "") -> ReportResult:
         """Run a report notebook in a fresh kernel: executed notebook, HTML page and verdict.json.

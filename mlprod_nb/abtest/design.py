@@ -48,6 +48,7 @@ class Design:
         looks: How many looks are planned; for ``"planned"``.
         expected_rows: Predictions with feedback after which the test is read (fixed, planned) or its interval is
             tightest (always-valid).
+        maximum_days: How long the test may run; 0: as long as it takes.
         hypothesis: Why the treatment should be better, in the user's words.
         started_at: When the test began; ``None`` for one that was never started.
     """
@@ -65,6 +66,7 @@ class Design:
     expected_rows: int = TIGHTEST_AT
     hypothesis: str = ""
     started_at: datetime | None = None
+    maximum_days: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a design that cannot answer."""
@@ -81,6 +83,7 @@ class Design:
             _within("tolerance", guardrail.tolerance, 0, None)
         for name in ("alpha", "power"):
             _within(name, getattr(self, name), 0, 1, open_ends=True)
+        _within("maximum_days", self.maximum_days, 0, None)
         _within("minimal_effect", self.minimal_effect, 0, None)
         _within("looks", self.looks, 1, 1_000)
         _within("expected_rows", self.expected_rows, 10, None)
@@ -109,6 +112,25 @@ class Design:
         }[self.method]
         started = f", started {iso(self.started_at)}" if self.started_at else ""
         return f"{self.treatment} against {self.control} on {self.primary}, alpha {self.alpha:g}; {how}{started}"
+
+
+def merge(text: str, options: Mapping[str, Any]) -> str:
+    """Return a design's text with options added; an option that is empty or 0 is not given.
+
+    Raises:
+        UsageError: The text cannot be read, or names what an option names, too.
+    """
+    given = {key: value for key, value in options.items() if value}
+    if not given:
+        return text
+    import yaml
+
+    values = _mapping(text)
+    for key in given:
+        if key in values:
+            option = f"--{key.replace('_', '-')}"
+            raise UsageError(f"{key} is in the design and in {option} too.", hint="Say it once.")
+    return str(yaml.safe_dump({**values, **given}))
 
 
 def parse(
@@ -228,7 +250,7 @@ def _guardrails(value: Any) -> tuple[Guardrail, ...]:
 
 
 def _typed(key: str, value: Any) -> Any:
-    if key in ("minimal_effect", "alpha", "power"):
+    if key in ("minimal_effect", "alpha", "power", "maximum_days"):
         return _number(key, value)
     if key in ("looks", "expected_rows"):
         number = _number(key, value)

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.abtest import estimators, paired
+from mlprod_nb.abtest import estimators, metrics, paired
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import Arm, Sample
 from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read
-from mlprod_nb.abtest.outcome import Measured, Metric, Statistic
+from mlprod_nb.abtest.outcome import Measured, Metric, Outcome, Statistic
 from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
+from mlprod_nb.abtest.power import Baseline
 from mlprod_nb.abtest.reading import PATH_POINTS, Question, Reading, alphas, lift
 from mlprod_nb.abtest.results import LookPoint, MetricLift
-from mlprod_nb.abtest.scan import Facts
+from mlprod_nb.abtest.scan import Facts, open_scan
 from mlprod_nb.abtest.srm import SampleRatioCheck
 
 if TYPE_CHECKING:
@@ -66,6 +67,28 @@ def no_split(design: Design, facts: Facts) -> SampleRatioCheck:
     """Return a check that says nothing: where both answer each request there is no split to come out wrong."""
     found = {name: facts.variants[name].rows if name in facts.variants else 0 for name in _names(design)}
     return SampleRatioCheck(dict.fromkeys(found, 0.5), found, 1.0, 0, ok=True)
+
+
+def baseline(table: pa.Table, design: Design, outcome: Outcome) -> Baseline | None:
+    """Measure how the primary metric's difference between the answers to one request behaves.
+
+    The variance is a quarter of the difference's, which is what a split in halves has where its difference varies as
+    much. ``None`` where fewer than :data:`LEAST_UNITS` units have both answers, or nothing differs.
+    """
+    metric = metrics.find(design.primary)
+    with open_scan(prepare(table, design), outcome) as scan:
+        rows = scan.pairs(metric, (design.control, design.treatment))
+    look = _look(metric, rows)
+    if look is None or look.difference.units < LEAST_UNITS or look.difference.unit_variance <= 0:
+        return None
+    days = float(rows.times.max() - rows.times.min()) / 86_400e6
+    return Baseline(
+        metric=design.primary,
+        mean=look.arms["control"].sample.mean,
+        unit_variance=look.difference.unit_variance / 4,
+        rows_per_unit=look.difference.rows / look.difference.units,
+        rows_per_day=look.difference.rows / days if days > 0 else 0.0,
+    )
 
 
 def read(question: Question) -> Reading:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mlprod_nb.abtest import metrics, planned, sequential
 from mlprod_nb.abtest.design import METHODS, Method
 from mlprod_nb.abtest.metrics import Outcome
+from mlprod_nb.abtest.outcome import Statistic
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.results import Result
@@ -131,6 +132,17 @@ def errors_needed(aim: Aim) -> float:
     return critical + _NORMAL.inv_cdf(aim.power)
 
 
+def chance(baseline: Baseline, aim: Aim, rows: float) -> float:
+    """Return the chance that this many predictions find the effect; for always-valid methods a lower bound."""
+    share = aim.treatment_share
+    units = rows / baseline.rows_per_unit
+    variance = baseline.unit_variance * (1 / share + 1 / (1 - share))
+    if units <= 0 or variance <= 0:
+        return 0.0
+    critical = errors_needed(aim) - _NORMAL.inv_cdf(aim.power)
+    return _NORMAL.cdf(aim.effect / (variance / units) ** 0.5 - critical)
+
+
 def baseline(table: pa.Table, metric: str, outcome: Outcome) -> Baseline:
     """Measure how a metric behaves in a table of labelled predictions, all variants together.
 
@@ -140,15 +152,17 @@ def baseline(table: pa.Table, metric: str, outcome: Outcome) -> Baseline:
         Refused: No prediction counts for it yet.
     """
     with open_scan(table, outcome) as scan:
-        found = metrics.find(metric)
-        sums = scan.sums({metric: found})[metric]
-        facts = scan.facts()
-    rows = sum(part.rows for part in sums.values())
+        found, facts = metrics.find(metric), scan.facts()
+        if isinstance(found, Statistic):
+            (arms,) = scan.measures(found, tuple(facts.variants))
+        else:
+            arms = {name: part.arm() for name, part in scan.sums({metric: found})[metric].items()}
+    samples = [arm.sample for arm in arms.values()]
+    rows = sum(sample.rows for sample in samples)
     if not rows:
         waiting = "feedback" if found.needs_labels else "traffic"
         raise Refused(f"there is no {waiting} for {metric} yet.", hint=f"Plan again when {waiting} has come in.")
-    units = sum(part.units for part in sums.values())
-    samples = [part.sample() for part in sums.values()]
+    units = sum(sample.units for sample in samples)
     assert facts.first is not None
     assert facts.last is not None
     days = (facts.last - facts.first).total_seconds() / 86_400

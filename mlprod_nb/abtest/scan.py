@@ -103,9 +103,9 @@ class Scan:
             "min(label) FILTER (label IS NOT NULL AND label_known IS NULL), "
             "list(DISTINCT model || '/' || version), min(event_us), max(event_us) FROM scored GROUP BY variant"
         ).fetchall()
-        (crossing,) = self._connection.execute(
+        ((crossing,),) = self._connection.execute(
             "SELECT count(*) FROM (SELECT unit FROM scored GROUP BY unit HAVING min(variant) <> max(variant))"
-        ).fetchone()
+        ).fetchall()
         variants = {
             row[0]: VariantFacts(row[1], row[2], row[3], row[4], row[5] or "", tuple(sorted(row[6])))
             for row in sorted(rows)
@@ -231,10 +231,10 @@ class Scan:
 
     def cap(self, metric: Metric, variants: Sequence[str], share: float, rows: int) -> float | None:
         """Return the quantile of the metric's first rows by event time, all variants together."""
-        (found,) = self._connection.execute(
+        ((found,),) = self._connection.execute(
             f"SELECT quantile_cont(v, {float(share)!r}) FROM (SELECT {self._value(metric)} AS v FROM scored "  # noqa: S608
             f"WHERE variant IN ({_in(variants)}) AND v IS NOT NULL ORDER BY event_us, v LIMIT {int(rows)})"
-        ).fetchone()
+        ).fetchall()
         return None if found is None else float(found)
 
     def _value(self, metric: Metric) -> str:

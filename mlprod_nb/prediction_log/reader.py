@@ -114,7 +114,7 @@ class PredictionLog:
         """
         return self._feedback(where, self.predictions(where, shadows=True, only=["prediction_id"])["prediction_id"])
 
-    def labelled(self, where: LogRange, *, only: Sequence[str] = ()) -> pa.Table:
+    def labelled(self, where: LogRange, *, shadows: bool = False, only: Sequence[str] = ()) -> pa.Table:
         """Return a range's predictions with their latest label.
 
         Three columns are added: ``label`` (text), ``label_number`` (where the label is a number) and ``labelled_at``;
@@ -122,12 +122,14 @@ class PredictionLog:
 
         Args:
             where: The range.
+            shadows: Return shadow rows, too; a shadow has the label of the prediction that it shadows.
             only: The columns of predictions to read; all where empty.
 
         Raises:
             Corrupt: As :meth:`predictions`.
         """
-        rows = self.predictions(where, only=list(dict.fromkeys([*only, "prediction_id"])) if only else ())
+        read = list(dict.fromkeys([*only, "prediction_id"])) if only else ()
+        rows = self.predictions(where, shadows=shadows, only=read)
         feedback = self._feedback(where, rows["prediction_id"])
         labels = feedback.filter((pc.field("kind") == "label") & (pc.field("name") == "label"))
         # The newest comes first, and the first match counts.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from mlprod_nb.abtest import Aim, Baseline, Design, Guardrail, Outcome, baseline, parse, plan
+from mlprod_nb.abtest import Aim, Baseline, Design, Guardrail, Outcome, baseline, merge, parse, plan
+from mlprod_nb.abtest.power import chance
 from mlprod_nb.errors import MlprodError, NotFound, Refused, UsageError
 
 from .tables import START, labelled, right_or_wrong
@@ -176,3 +179,38 @@ def test_a_plan_needs_feedback_and_variance() -> None:
         baseline(labelled(["champion"] * 3, prediction=["1"] * 3), "accuracy", BINARY)
     with pytest.raises(Refused, match="accuracy does not vary"):
         plan(Baseline.of_proportion("accuracy", 1.0), Aim(effect=0.1))
+
+
+def test_the_chance_to_find_an_effect_agrees_with_the_plan() -> None:
+    today = Baseline.of_proportion("accuracy", 0.8)
+    for method in ("fixed", "planned", "always-valid"):
+        aim = Aim(effect=0.02, method=method)
+        assert chance(today, aim, plan(today, aim).rows) == pytest.approx(0.8, abs=0.001)
+        assert chance(today, aim, plan(today, aim).rows / 4) < 0.4
+    assert chance(today, Aim(effect=0.02), 0) == 0.0
+
+
+def test_an_area_under_a_curve_has_a_baseline_of_its_own() -> None:
+    rng = np.random.default_rng(5)
+    truth = rng.random(4_000) < 0.4
+    score = np.clip(0.5 + 0.1 * (truth - 0.5) + rng.normal(0, 0.1, 4_000), 0, 1)
+    table = labelled(
+        ["champion"] * 4_000, prediction=["1"] * 4_000, score=list(score), label=["1" if one else "0" for one in truth]
+    )
+    today = baseline(table, "auc", BINARY)
+    assert today.mean == pytest.approx(roc_auc_score(truth, score))
+    # Hanley and McNeil 1982, who take both classes as exponential, which these are not quite.
+    area, ones, zeros = today.mean, int(truth.sum()), int((~truth).sum())
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    known = (area * (1 - area) + (ones - 1) * (q1 - area**2) + (zeros - 1) * (q2 - area**2)) / (ones * zeros)
+    assert today.unit_variance / 4_000 == pytest.approx(known, rel=0.15)
+
+
+def test_options_are_keys_of_the_design() -> None:
+    text = merge("hypothesis: sure", {"primary": "brier", "guardrails": "accuracy, log_loss", "minimal_effect": 0.0})
+    design = read(text)
+    assert (design.hypothesis, design.primary) == ("sure", "brier")
+    assert [guardrail.metric for guardrail in design.guardrails] == ["accuracy", "log_loss"]
+    assert merge("primary: brier", {"primary": ""}) == "primary: brier"
+    with pytest.raises(UsageError, match="minimal_effect is in the design and in --minimal-effect too"):
+        merge("minimal_effect: 1", {"minimal_effect": 0.1})

@@ -1,0 +1,156 @@
+"""Starting an A/B test: the design is fixed before the data come, and one that cannot answer is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from mlprod_nb.errors import MlprodError, Refused
+from mlprod_nb.lifecycle import experiment
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.registry.bundles import Manifest
+from mlprod_nb.results import Result
+from mlprod_nb.routing import EndpointSpec
+from mlprod_nb.store import tables
+
+if TYPE_CHECKING:
+    from mlprod_nb.abtest import Baseline, Design
+
+#: A plan in whole rows has its power to within this.
+_ROUNDING = 0.005
+
+
+@dataclass(frozen=True)
+class ABTestStarted(Result):
+    """An A/B test runs.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        design: How it will be read.
+        hypothesis: Why the treatment should be better.
+        unit: Who is randomised; empty: every prediction on its own.
+        shares: Each variant's share of the units.
+        started_at: When it began.
+        needs: What finding the minimal effect takes at today's traffic, or why that is not known.
+    """
+
+    endpoint: str
+    design: str
+    hypothesis: str
+    unit: str
+    shares: dict[str, float]
+    started_at: datetime
+    needs: str = ""
+
+    def headline(self) -> str:
+        """Say that it runs."""
+        return f"An A/B test runs on {self.endpoint!r}."
+
+
+def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]) -> ABTestStarted:
+    """Fix the design before the data come.
+
+    Args:
+        context: The workspace.
+        endpoint: The endpoint's name.
+        text: The design as YAML.
+        options: Keys of the design that came as options; those that are empty or 0 were not given.
+
+    Raises:
+        UsageError: The design is wrong.
+        Refused: A test runs already, or the traffic so far cannot answer this one.
+    """
+    from mlprod_nb import abtest
+
+    spec, manifest = experiment.serving(context, endpoint)
+    now = context.clock()
+    design = abtest.parse(
+        abtest.merge(text, options),
+        endpoint=endpoint,
+        variants=[variant.name for variant in spec.variants if variant.weight > 0],
+        shadows=[variant.name for variant in spec.shadows],
+        task=manifest.task,
+        started_at=now,
+    )
+    _refuse_a_second(context, endpoint)
+    needs = _needs(context, design, spec, manifest)
+    with context.store.write() as connection:
+        _refuse_if_running(connection, endpoint)
+        values = {
+            "endpoint": endpoint,
+            "design": design.to_dict(),
+            "revision": existing(context, endpoint).number,
+            "actor": context.caller.actor,
+            "started_at": now,
+        }
+        connection.execute(sa.insert(tables.abtests).values(**values))
+        context.audit(connection, "abtest start", endpoint, design.describe())
+    shares = {name: spec.shares().get(name, 0.0) for name in (design.control, design.treatment)}
+    return ABTestStarted(endpoint, design.describe(), design.hypothesis, spec.unit, shares, now, needs)
+
+
+def _refuse_a_second(context: Context, endpoint: str) -> None:
+    """Say that a test runs before its power is computed from the log."""
+    with context.store.read() as connection:
+        _refuse_if_running(connection, endpoint)
+
+
+def _refuse_if_running(connection: sa.Connection, endpoint: str) -> None:
+    running = experiment.latest(connection, endpoint)
+    if running is not None and not running.stopped:
+        raise Refused(f"an A/B test runs on {endpoint!r} already.", hint=f"End it with: mlprod abtest stop {endpoint}")
+
+
+def _needs(context: Context, design: Design, spec: EndpointSpec, manifest: Manifest) -> str:
+    """Return what the minimal effect takes, in words.
+
+    Raises:
+        Refused: The traffic in the log, for as long as the design allows, finds it too rarely.
+    """
+    from mlprod_nb import abtest
+    from mlprod_nb.abtest import power
+
+    if design.minimal_effect <= 0:
+        return "not known: the design names no minimal_effect."
+    try:
+        today = _baseline(context, design, manifest)
+    except MlprodError as error:  # a young log says nothing, which is no fault of the design
+        return f"not known: {error.message}"
+    if today is None:
+        return "not known: too few requests have been answered by both variants, or nothing differs on them."
+    shares = spec.shares()
+    part = [shares.get(name, 0.0) for name in (design.control, design.treatment)]
+    paired = design.method == "paired"
+    aim = power.Aim(
+        design.minimal_effect, design.alpha, design.power, design.method, design.looks,
+        0.5 if paired else part[1] / sum(part),
+    )  # fmt: skip
+    planned = abtest.plan(today, aim)
+    rows = [today.rows_per_day * design.maximum_days * (1.0 if paired else sum(part))] if design.maximum_days else []
+    rows += [design.expected_rows] if design.method in ("fixed", "planned") else []
+    if rows and power.chance(today, aim, min(rows)) < design.power - _ROUNDING:
+        found = power.chance(today, aim, min(rows))
+        limit = f"{min(rows):,.0f} predictions"
+        limit += f" ({design.maximum_days:g} days at today's traffic)" if design.maximum_days else ""
+        raise Refused(
+            f"the design cannot answer: {limit} would find a difference of {design.minimal_effect:g} in "
+            f"{design.primary} with a chance of {found:.0%}, and {design.power:.0%} is asked. {planned.headline()}",
+            hint="Take a larger minimal_effect, more traffic, or more time.",
+        )
+    return planned.headline()
+
+
+def _baseline(context: Context, design: Design, manifest: Manifest) -> Baseline | None:
+    from mlprod_nb import abtest
+    from mlprod_nb.abtest import pairs
+
+    table = experiment.labelled(context, context.log.pin(design.endpoint), shadows=design.method == "paired")
+    outcome = experiment.outcome(manifest)
+    if design.method == "paired":
+        return pairs.baseline(table, design, outcome)
+    return abtest.baseline(table, design.primary, outcome)

@@ -1,0 +1,124 @@
+"""A/B tests through the workspace: a shadow compared in pairs, a treatment shipped, a design that cannot answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.lifecycle.traffic import PredictResult
+from tests.lifecycle.conftest import Site, make_site
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+APRIL = datetime(2013, 4, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two versions, of which the second always says 1."""
+    site = make_site(tmp_path_factory.mktemp("abtest"))
+    site.workspace.up()
+    site.workspace.deploy("flights@champion")
+    site.workspace.route("flights", "champion=100", "challenger=shadow")
+    yield site
+    site.workspace.down(yes=True)
+    site.workspace.context.store.close()
+
+
+def ask(site: Site, *, days: float) -> PredictResult:
+    """Answer every row as its own unit, and say that what the shadow answers is true."""
+    rows = len(site.data)
+    when = [APRIL + timedelta(days=days * i / rows) for i in range(rows)]
+    return site.workspace.predict("flights", data=site.data, units=[f"N{i}" for i in range(rows)], event_time=when)
+
+
+def serves(site: Site) -> str:
+    """Return which version answers, without changing how much traffic a day has."""
+    (version,) = set(site.workspace.predict("flights", data=site.data[:3], event_time=[APRIL] * 3).model_version)
+    return str(version)
+
+
+def truths(site: Site, answered: PredictResult) -> list[int]:
+    """Return labels that the shadow always hits, and the champion where the two agree."""
+    log = site.workspace.context.log
+    rows = log.predictions(log.pin("flights"), shadows=True).to_pylist()
+    shadow = {row["prediction_id"]: int(row["prediction"]) for row in rows if row["shadow"]}
+    return [shadow[id_] for id_ in answered.prediction_ids]
+
+
+def test_a_shadow_is_compared_in_pairs_and_shipped(site: Site) -> None:
+    workspace = site.workspace
+    started = workspace.abtest_start("flights", treatment="challenger", minimal_effect=0.01, maximum_days=30)
+    assert "in pairs on the shadow's requests" in started.design
+    assert (
+        started.needs == "not known: too few requests have been answered by both variants, or nothing differs on them."
+    )
+    with pytest.raises(Refused, match="runs on 'flights' already"):
+        workspace.abtest_start("flights")
+    nothing = workspace.abtest_result("flights")
+    assert nothing.decision == "keep going"
+    refused = workspace.abtest_stop("flights", ship=True)
+    assert refused.exit_code == 1
+    assert "not shipped, and the A/B test on 'flights' goes on: keep going" in refused.headline()
+    answered = ask(site, days=4)
+    wait_for_shadows(site, len(answered.prediction_ids))
+    workspace.feedback("flights", ids=answered.prediction_ids, values=truths(site, answered))
+    found = workspace.abtest_result("flights")
+    assert found.method == "paired"
+    assert found.metrics[0].read_by == "exact test in pairs, valid at every look"
+    assert found.metrics[0].rows_control == found.metrics[0].rows_treatment == len(site.data)
+    assert found.metrics[0].treatment == 1.0
+    assert found.decision == "ship", found.verdict.sentence
+    would = workspace.abtest_stop("flights", ship=True, dry_run=True)
+    assert would.exit_code == 0
+    assert "would have (dry run, nothing changed)" in would.headline()
+    assert serves(site) == "flights/1"
+    shipped = workspace.abtest_stop("flights", ship=True)
+    assert [move.alias for move in shipped.aliases] == ["flights@champion"]
+    assert serves(site) == "flights/2"
+    newest = workspace.history("flights").to_frame().iloc[0]
+    assert "A/B test: ship challenger" in str(newest.to_dict())
+    with pytest.raises(Refused, match="no A/B test runs on 'flights'"):
+        workspace.abtest_stop("flights")
+
+
+def test_a_design_that_cannot_answer_in_its_time_is_refused(site: Site) -> None:
+    workspace = site.workspace
+    workspace.route("flights", "flights/1=50", "champion=50")
+    with pytest.raises(Refused) as caught:
+        workspace.abtest_start(
+            "flights", treatment="champion", design="control: v1\nminimal_effect: 0.001\nmaximum_days: 2"
+        )
+    message = str(caught.value)
+    assert "the design cannot answer: 2" in message
+    assert "(2 days at today's traffic) would find a difference of 0.001 in accuracy with a chance of" in message
+    assert "and 80% is asked. To find a difference of 0.001 in accuracy takes" in message
+    with pytest.raises(UsageError, match="primary is in the design and in --primary too"):
+        workspace.abtest_start("flights", design="primary: brier", primary="brier")
+
+
+def test_shipping_against_the_verdict_takes_a_word_and_a_reason(site: Site) -> None:
+    workspace = site.workspace
+    workspace.abtest_start("flights", treatment="v1", design="control: champion")
+    with pytest.raises(UsageError, match="takes a reason"):
+        workspace.abtest_stop("flights", ship=True, yes=True)
+    assert workspace.abtest_stop("flights", ship=True).exit_code == 1
+    shipped = workspace.abtest_stop("flights", ship=True, yes=True, reason="the old one explains itself")
+    assert shipped.concluded.startswith("keep going")
+    assert serves(site) == "flights/1"
+
+
+def wait_for_shadows(site: Site, count: int) -> None:
+    """Poll the log: shadows are scored after the reply."""
+    import time
+
+    log, deadline = site.workspace.context.log, time.monotonic() + 30
+    while time.monotonic() < deadline:
+        shadow = log.predictions(log.pin("flights"), shadows=True, only=["shadow"])["shadow"].to_pylist()
+        if sum(shadow) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the shadow did not score every request")
