@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mlprod_nb.monitoring import MonitorResult
     from mlprod_nb.monitoring.drill_result import DrillResult
     from mlprod_nb.reports import ReportResult
+    from mlprod_nb.reports.site import SiteResult
     from mlprod_nb.scheduler import JobList
 
 
@@ -565,6 +566,16 @@ class Workspace:
         from mlprod_nb.lifecycle import reporting
 
         return reporting.approve(self.context, digest, reason)
+
+    def site(self) -> SiteResult:
+        """Write reports/index.html, which leads to every report, and its Atom feed; every report does so by itself.
+
+        Examples:
+            mlprod site
+        """
+        from mlprod_nb.lifecycle import reporting
+
+        return reporting.site(self.context)
 
     # -- alerts ---------------------------------------------------------------------------------------------------
 

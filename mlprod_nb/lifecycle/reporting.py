@@ -14,6 +14,7 @@ from mlprod_nb.results import Result
 
 if TYPE_CHECKING:
     from mlprod_nb.reports import ReportResult
+    from mlprod_nb.reports.site import SiteResult
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,25 @@ def report(context: Context, window: Window, kind: str) -> ReportResult:
         model_versions=tuple(variant.model_version for variant in spec.variants),
         timeout_seconds=context.settings.reports.timeout_seconds,
     )
-    found = reports.run_report(request, root=context.root, store=context.store, clock=context.clock)
+    try:
+        found = reports.run_report(request, root=context.root, store=context.store, clock=context.clock)
+    except reports.ReportFailed:
+        site(context)
+        raise
     with context.store.write() as connection:
         context.audit(connection, "report", f"{window.endpoint} {kind}", f"{found.digest} {found.verdict.status}")
-    return replace(found, since_last_report=alerts.settle(context, alerts.of_report(context, found)))
+    told = replace(found, since_last_report=alerts.settle(context, alerts.of_report(context, found)))
+    # Last, so that whatever hinders it hinders no alert.
+    site(context)
+    return told
+
+
+def site(context: Context) -> SiteResult:
+    """Write the page that leads to every report anew, and the feed."""
+    from mlprod_nb.reports import site
+
+    title = context.settings.name or context.root.resolve().name
+    return site.build(context.store, context.layout.reports, title=title, base=context.settings.alerts.pages)
 
 
 def approve(context: Context, digest: str, reason: str) -> ApprovalResult:
@@ -64,4 +80,5 @@ def approve(context: Context, digest: str, reason: str) -> ApprovalResult:
         verdicts.verify(context.root / catalogue.find(connection, digest).path)
         given = approvals.approve(connection, digest, context.caller.actor, reason, context.clock())
         context.audit(connection, "approve", given.digest, given.reason)
+    site(context)
     return ApprovalResult(given.digest, given.actor, given.reason, given.at)

@@ -63,6 +63,11 @@ def list_reports(connection: Connection, *, endpoint: str = "", kind: str = "", 
     return _select(connection, conditions, limit)
 
 
+def count(connection: Connection) -> int:
+    """Return how many reports there are."""
+    return connection.scalar(sa.select(sa.func.count()).select_from(tables.reports)) or 0
+
+
 def find(connection: Connection, digest: str) -> ReportRecord:
     """Return the report whose digest is, or begins with, the given text.
 

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from mlprod_nb.store import Store
 from tests.notebook_files import code, html, text
+from tests.reports.hostile import HOSTILE as TEXTS
 from tests.reports.test_reports_render import HOSTILE, hostile_page, page, shown
+from tests.reports.test_reports_site import add, build, fail, record
 
 pytestmark = pytest.mark.browser
 FLAGS = [
@@ -84,3 +87,73 @@ def test_the_page_can_be_used_by_keyboard(browser: Any, tmp_path: Path) -> None:
     tab.locator("summary").first.focus()
     tab.keyboard.press("Enter")
     assert tab.get_by_text("secret_code").is_visible()
+
+
+def violations(tab: Any) -> list[str]:
+    """Return what axe-core finds wrong with an open page."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [f"{found['id']}: {found['nodes'][0]['html']}" for found in Axe().run(tab).response["violations"]]
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_s_page_breaks_no_rule_for_screen_readers(
+    browser: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    file = tmp_path / "index.html"
+    error = {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": ["line"]}
+    cells = [text("# A\n\n## One\n\n- [a](https://x.test)"), code("x = 1", outputs=[html(WIDE), error]), text("## Two")]
+    for last in (shown("alarm", "Some columns drifted.", "%mlprod retrain flights"), code("x")):
+        file.write_text(page(*cells, last), encoding="utf-8")
+        tab, _ = opened(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)
+        assert violations(tab) == []
+
+
+def site(folder: Path, *sentences: str) -> Path:
+    """Return the site of reports that say these sentences, one of them failed."""
+    store = Store(Store.sqlite_url(folder / "state.db"))
+    store.migrate()
+    states = ("ok", "warn", "alarm")
+    made = [record(n, states[n % 3], sentence=said, kind=said or "x") for n, said in enumerate(sentences)]  # type: ignore[arg-type]
+    add(store, folder, *made)
+    fail(folder, "flights", "20130501T030000Z-failed", "Cell 4 raised KeyError")
+    build(store, folder)
+    store.close()
+    return folder / "reports" / "index.html"
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_site_fits_the_screen_and_breaks_no_rule_for_screen_readers(
+    browser: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    file = site(tmp_path, "nothing moved.", "x" * 300, "three columns drifted.")
+    tab, asked = opened(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    assert violations(tab) == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert asked == []
+
+
+def test_the_site_s_search_narrows_the_list_and_without_scripts_all_is_there(browser: Any, tmp_path: Path) -> None:
+    file = site(tmp_path, "nothing moved.", "nothing moved much.", "three columns drifted.")
+    tab, _ = opened(browser, file)
+    tab.fill("#find", " NOTHING  much ")
+    assert tab.locator("#all tbody tr:visible").count() == 1
+    assert tab.inner_text("#found") == "1 of 4 shown"
+    tab.fill("#find", "")
+    assert tab.locator("#all tbody tr:visible").count() == 4
+    plain, _ = opened(browser, file, java_script_enabled=False)
+    assert plain.locator("#all tbody tr:visible").count() == 4
+    assert not plain.locator("#find").is_visible()
+
+
+def test_a_site_of_hostile_texts_asks_for_nothing_and_runs_nothing_but_its_search(browser: Any, tmp_path: Path) -> None:
+    tab, asked = opened(browser, site(tmp_path, *TEXTS))
+    assert asked == []
+    assert tab.evaluate("window.hit") is None
+    assert tab.locator("script").count() == 1
+    assert tab.locator("iframe, object, embed, form, base, img, video, #all svg *:not(path, circle, rect)").count() == 0
+    tab.fill("#find", "<script>")
+    assert tab.locator("#all tbody tr:visible").count() > 5
+    assert tab.evaluate("window.hit") is None
