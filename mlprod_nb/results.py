@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Status = Literal["ok", "warn", "alarm"]
 VERDICT_MIME = "application/vnd.mlprod.verdict+json"
 _SYMBOLS: dict[str, str] = {"ok": "✓", "warn": "!", "alarm": "✗"}
+#: Up to so many characters a cell's text is not broken into lines.
+_UNBROKEN = 16
 _WORDS: dict[str, str] = {"ok": "OK", "warn": "WARNING", "alarm": "ALARM"}
 
 
@@ -232,6 +234,7 @@ background:none;
 color:inherit;vertical-align:top;white-space:normal}
 .mlprod-result.mlprod-result th{color:var(--soft);font-weight:500}
 .mlprod-result.mlprod-result td.n{text-align:right}
+.mlprod-result.mlprod-result td.s{white-space:nowrap}
 .mlprod-result summary{color:var(--soft);font-weight:600;padding:.2em 0;cursor:pointer}
 .mlprod-result .mlprod-next{margin:.2em 0;color:var(--soft)}
 .mlprod-result code{color:var(--ink);background:none}
@@ -320,6 +323,13 @@ def _markdown(section: Section) -> str:
     return "\n".join(([f"### {_escape_markdown(section.title)}", ""] if section.title else []) + lines)
 
 
+def _cell_class(value: Any) -> str:
+    """Return a cell's class: numbers stand at the right, and a few letters, as a mark and its word, stay together."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return ' class="n"'
+    return ' class="s"' if isinstance(value, str) and len(value) <= _UNBROKEN else ""
+
+
 def _html(section: Section) -> str:
     caption = f"<caption>{html.escape(section.title)}</caption>" if section.title else ""
     head = "".join(f'<th scope="col">{html.escape(column.replace("_", " "))}</th>' for column in section.columns)
@@ -328,13 +338,9 @@ def _html(section: Section) -> str:
         cells = []
         for index, value in enumerate(row):
             text = html.escape(format_value(value))
-            number = (
-                ' class="n"'
-                if isinstance(value, int | float) and not isinstance(value, bool) and section.columns
-                else ""
-            )
+            kind = _cell_class(value) if section.columns else ""
             cells.append(
-                f'<th scope="row">{text}</th>' if not section.columns and index == 0 else f"<td{number}>{text}</td>"
+                f'<th scope="row">{text}</th>' if not section.columns and index == 0 else f"<td{kind}>{text}</td>"
             )
         rows.append(f"<tr>{''.join(cells)}</tr>")
     body = f"{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{''.join(rows)}</tbody>"

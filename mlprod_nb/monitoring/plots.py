@@ -29,6 +29,8 @@ WIDTH, HEIGHT = 460, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 44, 30
 _BARS = 32
 _CATEGORIES = 8
+#: How far from a whole number the edges of whole numbers' bins may lie: the next lower float32 of a thousand.
+_WHOLE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -179,8 +181,8 @@ def _dot(x: float, y: float) -> str:
 
 def _number_figure(column: ColumnProfile, window: ColumnCounts) -> Figure:
     edges = np.array(column.edges, dtype=np.float64)
-    low, high = _view(column, window, edges)
-    stops = np.linspace(low, high, _BARS + 1)
+    stops, marks = _bars(column, window, edges)
+    low, high = stops[0], stops[-1]
     before, after = (_heights(np.asarray(counts), edges, stops) for counts in (column.counts, window.counts))
     top = max(float(before.max()), float(after.max())) * 1.06 or 1.0
     x = _scaled(stops, low, high, _LEFT, WIDTH - _RIGHT)
@@ -190,13 +192,26 @@ def _number_figure(column: ColumnProfile, window: ColumnCounts) -> Figure:
         f'<path d="{areas[1]}" fill="none" stroke="{WINDOW_COLOUR}" stroke-width="2"/>',
         *_y_axis(0, 100 * top, " %"),
         *(
-            _text(x[i], HEIGHT - 10, f"{stops[i]:.4g}", "end" if i == _BARS else "middle")
-            for i in range(0, _BARS + 1, 8)
+            _text(at, HEIGHT - 10, f"{mark:.4g}", "end" if mark == high else "middle")
+            for mark, at in zip(marks, _scaled(marks, low, high, _LEFT, WIDTH - _RIGHT), strict=True)
         ),
     ]
     mean = (column.mean or 0.0) + window.total / max(window.present - window.infinite, 1)
     text = f"share of the rows by value; mean {column.mean or 0.0:.4g} in the reference, {mean:.4g} in the window"
     return _figure(column.name.strip("_"), text, parts)
+
+
+def _bars(column: ColumnProfile, window: ColumnCounts, edges: Floats) -> tuple[Floats, Floats]:
+    """Return where bars end, and which values are written below: a bar each for a few whole numbers, else 32."""
+    whole = np.unique(np.round(edges))
+    ends = [window.minimum, window.maximum, *whole[:1], *whole[-1:]]
+    low, high = (np.floor(f(end for end in ends if end is not None)) for f in (min, max))
+    if np.abs(edges - np.round(edges)).max() < _WHOLE and high - low < _BARS:
+        values = np.arange(low, high + 1)
+        return np.append(values - 0.5, high + 0.5), values[:: -(-len(values) // 8)]
+    low, high = _view(column, window, edges)
+    stops = np.linspace(low, high, _BARS + 1)
+    return stops, stops[::8]
 
 
 def _view(column: ColumnProfile, window: ColumnCounts, edges: Floats) -> tuple[float, float]:

@@ -84,10 +84,18 @@ class Page:
 
     @property
     def headline(self) -> str:
-        """The verdict's sentence, or what failed, as a heading."""
-        text = str(self.failure["sentence"]) if self.failure else self.verdict.sentence if self.verdict else self.title
-        first = text.split(" ")[0]
-        return text[:1].upper() + text[1:] if first.rstrip(":,").isalpha() else text
+        """What the verdict says first, or what failed, as a heading."""
+        if self.failure:
+            return _capitalised(str(self.failure["sentence"]))
+        return _capitalised(self.verdict.sentence.partition("; ")[0]) if self.verdict else self.title
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What else the verdict says: its clauses after the first."""
+        if self.failure or not self.verdict:
+            return ()
+        clauses = self.verdict.sentence.removesuffix(".").split("; ")[1:]
+        return tuple(_capitalised(clause) for clause in clauses)
 
     @property
     def status(self) -> str:
@@ -95,6 +103,12 @@ class Page:
         if self.failure is not None:
             return "failed"
         return self.verdict.status if self.verdict else "none"
+
+
+def _capitalised(text: str) -> str:
+    """Begin with a capital, unless the first word is a name as ``x_2``, which must be left as it is."""
+    first = text.split(" ")[0]
+    return text[:1].upper() + text[1:] if first.rstrip(":,").isalpha() else text
 
 
 class ReportExporter(TemplateExporter):

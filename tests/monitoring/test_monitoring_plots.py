@@ -8,6 +8,7 @@ import pytest
 
 from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.plots import Figure, Point, column_figure, over_time
+from mlprod_nb.monitoring.profile import build
 
 from . import samples
 
@@ -54,3 +55,18 @@ def test_there_is_no_figure_of_nothing() -> None:
     window = count(profile, samples.traffic(random, 0))
     assert all(column_figure(column, window.columns[column.name]) is None for column in profile.columns)
     assert over_time("accuracy", [Point(samples.START, 0.5, 0.4, 0.6, 10)], None) is None
+
+
+def test_a_few_whole_numbers_get_a_bar_each_named_by_its_value() -> None:
+    weekdays = np.repeat(np.arange(7), 100)
+    profile = build(
+        {"weekday": weekdays},
+        samples.signature(weekday="long"),
+        scores=np.zeros(700),
+        labels=None,
+        task="regression",
+    )
+    column = profile.columns[0]
+    figure = column_figure(column, count(profile, {"weekday": np.repeat(np.arange(8), 50)}).columns["weekday"])
+    assert figure is not None
+    assert all(f">{day}</text>" in figure.svg for day in range(8))

@@ -145,6 +145,13 @@ def test_the_page_opens_with_the_verdict_and_its_line_and_ends_with_what_it_is_b
     assert "24,512" in content
 
 
+def test_the_heading_is_what_the_verdict_says_first_and_its_reasons_are_a_list() -> None:
+    content = page(text("# Drift"), shown("alarm", "accuracy fell; the <label> moved; x_2 drifted."))
+    assert "<h1>Accuracy fell</h1>" in content
+    assert "<li>The &lt;label&gt; moved</li>" in content
+    assert "<li>x_2 drifted</li>" in content
+
+
 @pytest.mark.parametrize(("status", "word"), [("ok", "OK"), ("warn", "Warning"), ("alarm", "Alarm")])
 def test_a_state_is_told_by_a_word_and_a_shape_besides_its_colour(status: str, word: str) -> None:
     content = page(shown(status))
