@@ -291,12 +291,13 @@ def counted(random: np.random.Generator, law: Law, year: Year, window: int) -> W
         columns[outcome.name] = ColumnCounts(np.zeros(len(outcome.counts), dtype=np.int64), 0, 0, ordered=True)
     pairs = None
     if year.numbers is not None:
-        number = year.numbers[window]
-        sums = joint_counts.multiply((~np.isnan(number)).astype(np.float64), np.nan_to_num(number))
+        number, levels = year.numbers[window], joint_counts.levels_by_place(year.rows)
         places = {column.name: place for place, column in enumerate(law.profile.columns)}
-        pairs = sums[
-            [places[pair.first] for pair in law.profile.pairs], [places[pair.second] for pair in law.profile.pairs]
-        ]
+        first = [places[pair.first] for pair in law.profile.pairs]
+        second = [places[pair.second] for pair in law.profile.pairs]
+        some = [number[:, levels == level] for level in range(joint_counts.LEVELS)]
+        sums = [joint_counts.multiply((~np.isnan(n)).astype(np.float64), np.nan_to_num(n)) for n in some]
+        pairs = np.stack([each[first, second] for each in sums])
     return WindowCounts(year.rows, columns, pairs=pairs)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_EARLIER = 12
 """How many windows before a window are looked at: with it a quarter of a year of weekly looks."""
 
-_READ = ("score", "prediction", "model", "version", "inputs")
+_READ = ("prediction_id", "score", "prediction", "model", "version", "inputs")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mlprod_nb.monitoring import joint_counts
+
 #: How many categories that the reference lacks are counted one by one.
 NEW_CATEGORIES = 1000
 _EXACT_VALUES = 499
@@ -92,7 +94,7 @@ class WindowCounts:
         rows: Rows of the window.
         columns: Each profiled column's counts, by name.
         extra: Columns of the window that the reference does not have.
-        pairs: Sums of the profile's pairs of columns, as ``joint_counts`` has them; ``None`` where not counted.
+        pairs: Sums of the profile's pairs of columns by level, as ``joint_counts`` has them; ``None`` without.
     """
 
     rows: int
@@ -102,11 +104,14 @@ class WindowCounts:
 
     def __add__(self, other: WindowCounts) -> WindowCounts:
         shared = {name: counts + other.columns[name] for name, counts in self.columns.items() if name in other.columns}
+        rows, pairs = self.rows + other.rows, None
+        if self.pairs is not None and other.pairs is not None:
+            pairs = joint_counts.settle(self.pairs + other.pairs, rows)
         return WindowCounts(
-            rows=self.rows + other.rows,
+            rows=rows,
             columns={**self.columns, **other.columns, **shared},
             extra=tuple(sorted({*self.extra, *other.extra})),
-            pairs=self.pairs + other.pairs if self.pairs is not None and other.pairs is not None else None,
+            pairs=pairs,
         )
 
 

@@ -1,10 +1,10 @@
 """Windows in the reference's own bins: each column counted as the profile of that column is.
 
 Guarantee: how the rows of a window are divided changes nothing: :func:`add` of the counts of parts is, bit by bit, the
-count of all rows, as long as a part has at most 1,000 categories that the reference lacks, and at most 20,000 rows
-where pairs of columns are concerned: of more, ``joint_counts`` takes an even choice. (The sums behind a mean and
-a spread are so as long as no value is wilder than :func:`_sums` says; they are for show.) Rows go through in blocks
-that fit a processor's cache, each sorted in float32, so time and memory do not depend on how large a file is.
+count of all rows, as long as a part has at most 1,000 categories that the reference lacks. Pairs of columns are of
+some rows where these are many; which ones, their ids decide. (The sums behind a mean and a spread are so as long as no
+value is wilder than :func:`_sums` says; they are for show.) Rows go through in blocks that fit a processor's cache,
+each sorted in float32, so time and memory do not depend on how large a file is.
 """
 
 from __future__ import annotations
@@ -28,19 +28,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GONE = "the column is gone"
+ID = "prediction_id"
 _BLOCK_ROWS = 65_536
 _LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _UNIT_BITS = 24
 
 
-def count(profile: Profile, columns: Mapping[str, Any], *, pair_rows: int = joint_counts.MAX_ROWS) -> WindowCounts:
+def count(
+    profile: Profile, columns: Mapping[str, Any], *, levels: joint_counts.Levels | None = None, of_rows: int = 0
+) -> WindowCounts:
     """Count a window in the reference's own bins.
 
     Args:
         profile: The reference.
         columns: Each column's values; outcomes under their own names. A column that is absent, or holds what its type
             does not allow, is said so in its ``problem``; nothing is raised.
-        pair_rows: How many rows are taken for the sums of pairs of columns, evenly chosen.
+        levels: Each row's level, by which ``joint_counts`` chooses rows; by their places where not given.
+        of_rows: How many rows a file has at least, of which these are a part that is counted with the others.
     """
     known = {column.name: column for column in _known(profile)}
     rows = max((len(values) for name, values in columns.items() if name not in OUTCOMES), default=0)
@@ -51,7 +55,8 @@ def count(profile: Profile, columns: Mapping[str, Any], *, pair_rows: int = join
         for name, column in known.items()
     }
     extra = tuple(sorted(name for name in columns if name not in known and name not in OUTCOMES))
-    return WindowCounts(rows, counted, extra, joint_counts.count(profile.columns, profile.pairs, columns, pair_rows))
+    pairs = joint_counts.count(profile.columns, profile.pairs, columns, levels=levels, of_rows=of_rows)
+    return WindowCounts(rows, counted, extra, pairs)
 
 
 def count_predictions(
@@ -61,16 +66,15 @@ def count_predictions(
 
     Args:
         profile: The reference.
-        predictions: Logged predictions.
+        predictions: Logged predictions, with their ids where their counts are to be added to those of other ones.
         outcomes: What :func:`scoring.read` reads of them.
         version: The version, as ``flights/3``; every row counts where it is empty.
-        of_rows: Of how many rows these are a part that is counted with the others; pairs of columns are of an even
-            choice from all of them.
+        of_rows: As in :func:`count`.
     """
-    rows = predictions.num_rows
-    pair_rows = max(1, rows * joint_counts.MAX_ROWS // max(of_rows, rows, joint_counts.MAX_ROWS))
     columns = {**inputs(predictions), **_outcomes(profile, outcomes, version)}
-    counted = count(profile, columns, pair_rows=pair_rows)
+    named = ID in predictions.column_names
+    levels = joint_counts.levels_of(predictions.column(ID)) if named and profile.pairs else None
+    counted = count(profile, columns, levels=levels, of_rows=of_rows)
     return replace(counted, rows=predictions.num_rows)
 
 

@@ -4,15 +4,17 @@ Each column becomes one bounded number a row: where the value lies in the refere
 bin, as a share of the rows), and for categories whether it is the commonest one. Of each pair of columns the sums of
 the products of powers are kept, up to the fourth: they can be added, and they give the correlation and its error.
 
-Guarantee: the numbers are whole, so how rows are divided changes nothing. Of a part of more than 20,000 rows every
-second, third … row is taken.
+Guarantee: the numbers are whole, so how rows are divided changes nothing. Of many rows some are enough. Each row has a
+level by chance, 0 for three of four, 1 for three of four of the others, and so on: the random end of its id says it. A
+window of up to 40,000 rows is the sum of all levels, one of up to 160,000 of those from 1 on, and so on. So the
+rows that are taken depend on which rows a window has, and never on the files or segments that hold them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,14 +23,19 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_codes, to_numbers, to_texts
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mlprod_nb.monitoring.profile import ColumnProfile
 
 Moments = NDArray[np.int64]
+Levels = NDArray[np.uint8]
 #: Of which powers of the two numbers of a row sums are kept.
 POWERS = tuple((i, order - i) for order in range(5) for i in range(order + 1))
 #: Pairs of columns that are watched: all of 25 columns, of more the most correlated ones.
 MAX_PAIRS = 300
-MAX_ROWS = 20_000
+#: Of a window with more rows a quarter is taken, of one with four times as many a quarter of these, and so on.
+MAX_ROWS = 40_000
+LEVELS = 4
 REFERENCE_ROWS = 200_000
 #: A change of a rank correlation by less is ordinary life.
 FLOOR = 0.1
@@ -81,7 +88,10 @@ def choose(columns: Sequence[ColumnProfile], values: Mapping[str, Any]) -> tuple
     names = list(combinations([column.name for column in usable], 2))
     if not names:
         return ()
-    sums = _sum(usable, names, values, REFERENCE_ROWS)
+    rows = _length(usable, values)
+    every = np.arange(0, rows, max(1, -(-rows // REFERENCE_ROWS)))
+    first, second = _places(usable, names)
+    sums = multiply(*_read(usable, values, every))[first, second]
     strength = np.nan_to_num(np.abs(correlations(sums)))
     kept = np.sort(np.argsort(-strength, kind="stable")[:MAX_PAIRS])
     return tuple(
@@ -90,21 +100,64 @@ def choose(columns: Sequence[ColumnProfile], values: Mapping[str, Any]) -> tuple
 
 
 def count(
-    columns: Sequence[ColumnProfile], pairs: Sequence[Pair], values: Mapping[str, Any], most: int = MAX_ROWS
+    columns: Sequence[ColumnProfile],
+    pairs: Sequence[Pair],
+    values: Mapping[str, Any],
+    *,
+    levels: Levels | None = None,
+    of_rows: int = 0,
 ) -> Moments | None:
-    """Sum up a window's pairs, shape ``(pairs, powers)``; ``None`` where the reference has no pairs.
+    """Sum up the pairs of some rows by level, shape ``(LEVELS, pairs, powers)``; ``None`` without pairs.
 
     Args:
         columns: The profiled columns.
         pairs: The reference's pairs.
-        values: The window's columns; one that is absent or unreadable has no rows in its pairs.
-        most: How many rows are taken, evenly chosen.
+        values: The rows' columns; one that is absent or unreadable has no rows in its pairs.
+        levels: Each row's level, as :func:`levels_of` gives them; by the places of the rows where not given.
+        of_rows: How many rows there are at least, of which these are a part; levels that are not needed then are zero.
     """
     if not pairs:
         return None
     named = {name for pair in pairs for name in (pair.first, pair.second)}
     some = [column for column in columns if column.name in named]
-    return _sum(some, [(pair.first, pair.second) for pair in pairs], values, most)
+    rows = _length(some, values)
+    found = np.zeros((LEVELS, len(pairs), len(POWERS)), dtype=np.int64)
+    given = levels_by_place(rows) if levels is None else levels
+    taken = np.flatnonzero(given >= _lowest(max(rows, of_rows)))
+    if not taken.size:
+        return found
+    taken = taken[np.argsort(given[taken], kind="stable")]
+    known, number = _read(some, values, taken)
+    first, second = _places(some, [(pair.first, pair.second) for pair in pairs])
+    ends = np.searchsorted(given[taken], np.arange(LEVELS + 1))
+    for level, (begin, end) in enumerate(pairwise(ends.tolist())):
+        if begin < end:
+            found[level] = multiply(known[:, begin:end], number[:, begin:end])[first, second]
+    return found
+
+
+def settle(sums: Moments, rows: int) -> Moments:
+    """Return sums by level without the levels that are not needed for a window of so many rows."""
+    lowest = _lowest(rows)
+    if lowest and sums[:lowest].any():
+        sums = sums.copy()
+        sums[:lowest] = 0
+    return sums
+
+
+def levels_of(ids: pa.ChunkedArray) -> Levels:
+    """Return the level of each row: how often four divides the number that the last two digits of its id are.
+
+    The end of an id is random, as hexadecimal digits.
+    """
+    found = [_levels_of(chunk) for chunk in ids.chunks]
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.uint8)
+
+
+def levels_by_place(rows: int) -> Levels:
+    """Return a level for each row where there are no ids: how often four divides its place."""
+    places = np.arange(rows)
+    return sum((places % 4**level == 0 for level in range(1, LEVELS)), np.zeros(rows, dtype=np.uint8))
 
 
 def correlations(sums: Moments) -> Floats:
@@ -124,11 +177,12 @@ def compare(columns: Sequence[ColumnProfile], pairs: Sequence[Pair], window: Mom
     Args:
         columns: The profiled columns.
         pairs: The reference's pairs.
-        window: The window's sums.
+        window: The window's sums by level.
     """
     from scipy.special import ndtr
 
     reference = np.array([pair.moments for pair in pairs], dtype=np.int64)
+    window = window.sum(axis=0)
     before, after = correlations(reference), correlations(window)
     n, m = reference[:, 0], window[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -174,19 +228,49 @@ def _central(sums: Moments) -> dict[tuple[int, int], Floats]:
     }
 
 
-def _sum(
-    columns: Sequence[ColumnProfile], names: Sequence[tuple[str, str]], values: Mapping[str, Any], most: int
-) -> Moments:
-    rows = max((len(values[column.name]) for column in columns if column.name in values), default=0)
-    step = max(1, -(-rows // most))
+def _lowest(rows: int) -> int:
+    """Return the lowest level that counts in a window of so many rows."""
+    return next((level for level in range(LEVELS - 1) if rows <= MAX_ROWS * 4**level), LEVELS - 1)
+
+
+def _levels_of(ids: pa.Array) -> Levels:
+    if not len(ids):
+        return np.zeros(0, dtype=np.uint8)
+    offsets = np.frombuffer(ids.buffers()[1], dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1]
+    letters = np.frombuffer(ids.buffers()[2] or b"\0", dtype=np.uint8)
+    ends, lengths = offsets[1:], np.diff(offsets)
+    last, before = (_DIGITS[np.where(lengths >= back, letters[np.maximum(ends - back, 0)], 0)] for back in (1, 2))
+    found: Levels = _LEVEL_OF[16 * before + last]
+    return found
+
+
+def _digit(letter: int) -> int:
+    return letter - ord("0") if letter <= ord("9") else letter + 10 - ord("a")
+
+
+_DIGITS = np.array([_digit(letter) % 16 for letter in range(256)], dtype=np.uint8)
+_LEVEL_OF = levels_by_place(256)
+
+
+def _length(columns: Sequence[ColumnProfile], values: Mapping[str, Any]) -> int:
+    return max((len(values[column.name]) for column in columns if column.name in values), default=0)
+
+
+def _places(columns: Sequence[ColumnProfile], names: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
     places = {column.name: place for place, column in enumerate(columns)}
-    scores = [_scores(column, values.get(column.name), step) for column in columns]
-    taken = -(-rows // step)
-    known = np.array([np.zeros(taken) if score is None else ~np.isnan(score) for score in scores], dtype=np.float64)
-    number = np.array([np.zeros(taken) if score is None else np.nan_to_num(score) for score in scores])
-    first = [places[one] for one, _ in names]
-    second = [places[other] for _, other in names]
-    return multiply(known, number)[first, second]
+    return [places[one] for one, _ in names], [places[other] for _, other in names]
+
+
+def _read(
+    columns: Sequence[ColumnProfile], values: Mapping[str, Any], taken: NDArray[np.int64]
+) -> tuple[Floats, Floats]:
+    """Return what :func:`multiply` takes, of some rows."""
+    scores = [_scores(column, values.get(column.name), taken) for column in columns]
+    nothing = np.full(taken.size, np.nan)
+    number = np.array([nothing if score is None else score for score in scores])
+    known = ~np.isnan(number)
+    number[~known] = 0
+    return known.astype(np.float64), number
 
 
 def multiply(known: Floats, number: Floats) -> Moments:
@@ -204,18 +288,21 @@ def multiply(known: Floats, number: Floats) -> Moments:
     return rounded
 
 
-def _scores(column: ColumnProfile, values: Any, step: int) -> Floats | None:
+def _scores(column: ColumnProfile, values: Any, taken: NDArray[np.int64]) -> Floats | None:
     """Return a whole number from -256 to 256 for each row taken, NaN where missing; ``None`` where unreadable."""
     if values is None:
         return None
+    some = _some(values, taken)
     if column.kind == "category":
-        return _commonest(column.categories[0], _every(to_codes(values) if is_arrow(values) else values, step))
+        return _commonest(column.categories[0], to_codes(some) if is_arrow(some) else some)
     try:
-        numbers = _every(to_numbers(values), step)
+        numbers = to_numbers(some)
     except ValueError:
         return None
     edges = np.array(column.edges, dtype=np.float32)
-    found: Floats = np.where(np.isnan(numbers), np.nan, middles(column)[np.searchsorted(edges, single(numbers))])
+    places = np.searchsorted(edges, single(numbers))
+    places[np.isnan(numbers)] = -1
+    found: Floats = np.append(middles(column), np.nan)[places]
     return found
 
 
@@ -235,12 +322,16 @@ def _commonest(category: str, values: Any) -> Floats:
     return np.array([np.nan if text is None else (text == category) * _UNIT // 2 for text in texts], dtype=np.float64)
 
 
-def _every(values: Any, step: int) -> Any:
-    if step == 1:
-        return values
+def _some(values: Any, taken: NDArray[np.int64]) -> Any:
     if isinstance(values, Coded):
-        return Coded(values.codes[::step], values.names)
-    return (values.to_numpy() if hasattr(values, "to_numpy") else values)[::step]
+        return Coded(values.codes[taken], values.names)
+    if is_arrow(values):
+        import pyarrow as pa
+
+        places = np.ascontiguousarray(taken, dtype=np.int64)
+        return values.take(pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)]))
+    array = values.to_numpy() if hasattr(values, "to_numpy") else values
+    return array[taken] if isinstance(array, np.ndarray) else [array[place] for place in taken.tolist()]
 
 
 def _spread(column: ColumnProfile) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.registry.bundles import canonical_json
 
-FORMAT = 2
+FORMAT = 3
 """What the bytes mean, and how rows are counted: another number where either changes."""
 
 _LENGTH = struct.Struct("<I")

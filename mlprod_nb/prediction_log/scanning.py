@@ -28,7 +28,7 @@ from mlprod_nb.prediction_log.segments import SUFFIX
 
 T = TypeVar("T")
 Tally = Callable[[Iterable[pa.Table], int], bytes]
-"""Says something of rows that come in some tables, one after the other, and are at most so many."""
+"""Says something of rows that come in some tables, one after the other, and are at least so many."""
 
 Times = Sequence[tuple[datetime | None, datetime | None]]
 """Windows: the first event time, and the one before which rows belong."""
@@ -150,7 +150,7 @@ class Places:
         found = []
         for since, until in times:
             window = replace(where, since=since, until=until)
-            said = [tally([inside(table, window)], table.num_rows) for table in tail]
+            said = [tally([inside(table, window)], 0) for table in tail]
             for part in self._parts(window, "predictions", contents, None):
                 kept = self.catalogue.kept(part.file.digest, key) if part.whole and self.catalogue else None
                 said.append(self._tally_file(part, window, key, tally, read) if kept is None else kept)
@@ -189,7 +189,8 @@ class Places:
         condition = None if part.whole else part.condition()
         tables = lake.blocks(self.folder / part.file.path, only=read, where=condition, coded=True)
         times = replace(where, since=None, until=None) if part.whole else where
-        said = tally((inside(table, times, shadows=not part.file.shadows) for table in tables), part.file.rows)
+        least = part.file.rows - part.file.shadows if part.whole else 0
+        said = tally((inside(table, times, shadows=not part.file.shadows) for table in tables), least)
         if part.whole and self.catalogue is not None:
             self.catalogue.keep(part.file.digest, key, said)
         return said

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlprod_nb.columns import arrow_present, arrow_values
-from mlprod_nb.monitoring import MonitorInput, counting, run, scoring, stored_counts
+from mlprod_nb.monitoring import MonitorInput, counting, joint_counts, run, scoring, stored_counts
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.monitoring.profile import Profile, build
 
@@ -26,12 +26,17 @@ from . import samples
 def differences(a: WindowCounts, b: WindowCounts) -> list[str]:
     """What is not the same to the bit, by column and field."""
     found = [name for name in ("rows", "extra") if getattr(a, name) != getattr(b, name)]
+    found += ["pairs"] if not np.array_equal(_pairs(a), _pairs(b)) else []
     for name in sorted({*a.columns, *b.columns}):
         one, other = a.columns[name], b.columns[name]
         found += [f"{name}.counts"] if not np.array_equal(one.counts, other.counts) else []
         plain = [field.name for field in fields(ColumnCounts) if field.name != "counts"]
         found += [f"{name}.{each}" for each in plain if repr(getattr(one, each)) != repr(getattr(other, each))]
     return found
+
+
+def _pairs(counts: WindowCounts) -> Any:
+    return np.zeros(0) if counts.pairs is None else counts.pairs
 
 
 def counted(profile: Profile, table: pa.Table, version: str = "flights/1") -> WindowCounts:
@@ -49,7 +54,9 @@ def awkward(random: np.random.Generator, rows: int) -> samples.Columns:
 
 def logged(random: np.random.Generator, rows: int, **more: Any) -> pa.Table:
     columns = awkward(random, rows)
-    return samples.window(columns, np.where(random.random(rows) < 0.05, np.nan, random.random(rows)), None, **more)
+    scores = np.where(random.random(rows) < 0.05, np.nan, random.random(rows))
+    ids = pa.array([f"{end:012x}" for end in random.integers(0, 1 << 48, rows).tolist()], pa.string())
+    return samples.window(columns, scores, None, **more).append_column("prediction_id", ids)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,10 @@ def profile() -> Profile:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_however_rows_are_divided_their_counts_add_up_to_the_same_bits(profile: Profile, seed: int) -> None:
+def test_however_rows_are_divided_their_counts_add_up_to_the_same_bits(
+    profile: Profile, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joint_counts, "MAX_ROWS", 100)  # so that few rows are many
     random = np.random.default_rng(seed)
     table = pa.concat_tables([logged(random, int(random.integers(0, 400)), version=v) for v in (1, 2, 1)])
     whole = counted(profile, table)

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, build, joint_counts, run, stored_counts
+from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.counting import add, count
 from mlprod_nb.monitoring.pooling import Pool
 from mlprod_nb.registry.bundles import Column, Signature
@@ -64,7 +65,7 @@ def test_missing_values_are_left_out_pair_by_pair(reference: Profile) -> None:
     columns = draw(np.random.default_rng(3), 2000)
     counted = count(reference, columns).pairs
     assert counted is not None
-    rows = {(pair.first, pair.second): sums[0] for pair, sums in zip(reference.pairs, counted, strict=True)}
+    rows = {(pair.first, pair.second): sums[0] for pair, sums in zip(reference.pairs, counted.sum(axis=0), strict=True)}
     assert rows["x", "y"] == 2000
     assert rows["x", "gaps"] == 2000 - np.isnan(columns["gaps"]).sum()
 
@@ -105,7 +106,7 @@ def test_however_rows_are_divided_the_sums_are_the_same_and_survive_storing(refe
     whole = count(reference, columns).pairs
     assert whole is not None
     assert kept is not None
-    assert np.array_equal(kept, whole)
+    assert np.array_equal(kept.sum(axis=0), whole.sum(axis=0))  # few rows are all taken, whatever their levels
     assert count(Profile.from_json(reference.to_json()), columns).pairs is not None
     assert Profile.from_json(reference.to_json()) == reference
 
@@ -117,7 +118,54 @@ def test_a_large_window_is_read_in_part_whatever_holds_it(reference: Profile) ->
     assert counted is not None
     assert arrow is not None
     assert np.array_equal(counted, arrow)
-    assert counted[0, 0] <= joint_counts.MAX_ROWS
+    assert counted.sum(axis=0)[0, 0] == 50_000 / 4
+    assert not counted[0].any()
+
+
+def ids(random: np.random.Generator, rows: int) -> Any:
+    return pa.chunked_array([pa.array([f"019ab-{end:012x}" for end in random.integers(0, 1 << 48, rows).tolist()])])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_many_rows_the_same_are_taken_however_they_are_divided_and_merged(
+    reference: Profile, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joint_counts, "MAX_ROWS", 100)
+    random = np.random.default_rng(seed)
+    rows = int(random.choice([90, 350, 3000, 9000]))
+    columns, levels = draw(random, rows), joint_counts.levels_of(ids(random, rows))
+
+    def counted(which: Any, of_rows: int = 0) -> WindowCounts:
+        some = {name: values[which] for name, values in columns.items()}
+        return count(reference, some, levels=levels[which], of_rows=of_rows)
+
+    whole = counted(np.arange(rows))
+    for _ in range(4):
+        parts = np.array_split(random.permutation(rows), int(random.integers(2, 12)))
+        files = []
+        for part in parts:  # each in blocks whose file is known to have so many rows, and some that know nothing of it
+            least = int(random.choice([0, len(part)]))
+            files.append(add(reference, [counted(block, least) for block in np.array_split(part, 3)]))
+        pairs = add(reference, files).pairs
+        assert pairs is not None
+        assert whole.pairs is not None
+        assert np.array_equal(pairs, whole.pairs)
+
+
+def test_a_level_holds_three_quarters_of_the_rows_that_those_below_leave() -> None:
+    found = joint_counts.levels_of(ids(np.random.default_rng(14), 100_000))
+    sizes = np.bincount(found)
+    assert len(sizes) == joint_counts.LEVELS
+    assert stats.chisquare(sizes, 100_000 * np.array([3 / 4, 3 / 16, 3 / 64, 1 / 64])).pvalue > 1e-4
+
+
+def test_the_level_of_a_row_is_its_own_wherever_its_id_lies() -> None:
+    texts = ["", "f", "0", "40", "x00", "é", "ab-10", None, "p7", "00"]
+    alone = [joint_counts.levels_of(pa.chunked_array([pa.array([text], pa.string())]))[0] for text in texts]
+    together = pa.chunked_array([pa.array(["00", *texts, "1"], pa.string())[1:-1]])
+    assert joint_counts.levels_of(together).tolist() == alone
+    assert [alone[place] for place in (3, 4, 9, 6)] == [3, 3, 3, 2]
+    assert joint_counts.levels_of(pa.chunked_array([], pa.string())).size == 0
 
 
 def test_columns_that_are_gone_unreadable_or_constant_are_not_tested(reference: Profile) -> None:
