@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: How many windows before the looked-at one are read, to try the estimate and to compare response times.
 EARLIER_WINDOWS = 6
 #: The columns of a prediction that every look reads row by row.
-NARROW = ("event_time", "model", "version", "variant", "prediction", "score", "latency_ms")
+NARROW = ("event_time", "received_at", "model", "version", "variant", "prediction", "score", "latency_ms")
 
 
 def columns(settings: MonitorSettings, *, thorough: bool) -> tuple[str, ...]:
@@ -47,7 +47,6 @@ def request(context: Context, pinned: LogRange, bundle: Bundle, window: pa.Table
     return Request(
         thorough=thorough,
         earlier=None if before is None else _rows(context, before, bundle),
-        refused=_refused(context, pinned) if thorough else None,
         refused_before=None if before is None else sum(_refused(context, before).values()),
         score_function=_score_function(bundle),
         fairness=settings.fairness,

@@ -1,8 +1,8 @@
 """What a verdict rests on, by name, so that one trouble is told from another from look to look.
 
 A verdict's sentence has numbers that change with every look; a cause's name does not. Of each family (performance,
-quality, drift) that could be judged, the causes say what is wrong, or that nothing is; of one that could not be judged,
-nothing is said, so that silence never passes for recovery.
+quality, standing, drift) that could be judged, the causes say what is wrong, or that nothing is; of one that could not
+be judged, nothing is said, so that silence never passes for recovery.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def explained(verdict: Verdict, evidence: Evidence) -> Verdict:
     """Return a verdict with its causes."""
     if not evidence.rows:
         return verdict
-    found = [*_performance(evidence), *_quality(evidence)]
+    found = [*_performance(evidence), *_quality(evidence), *_standing(verdict, evidence)]
     grave = any(cause.grade == verdict.status for cause in found)
     return replace(verdict, causes=(*found, *_drift(verdict, evidence, explained=grave)))
 
@@ -35,6 +35,20 @@ def _quality(evidence: Evidence) -> Iterator[Cause]:
         yield Cause("quality", "ok")
     for name in sorted(wrong):
         yield Cause(f"quality: {name}", "alarm")
+
+
+def _standing(verdict: Verdict, evidence: Evidence) -> Iterator[Cause]:
+    """Tell of what a look says beyond the metrics: an estimate without labels, a segment, response times."""
+    standing = evidence.standing
+    if standing.warnings():
+        harm = (
+            standing.likely_harm
+            and verdict.status == "alarm"
+            and not any(row.reference is not None for row in evidence.performance)
+        )
+        yield Cause("standing", "alarm" if harm else "warn")
+    elif standing.judged:
+        yield Cause("standing", "ok")
 
 
 def _drift(verdict: Verdict, evidence: Evidence, *, explained: bool) -> Iterator[Cause]:

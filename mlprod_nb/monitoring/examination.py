@@ -50,7 +50,6 @@ class Request:
         score_function: Scores rows by the version's own model; ``None`` where it cannot be called.
         fairness: Input columns whose groups are compared.
         segments: SQL expressions over input columns, whose values are segments.
-        refused: Requests that were refused in the window's time, by reason; ``None`` where that was not read.
         refused_before: How many were refused in the time of ``earlier``.
     """
 
@@ -59,7 +58,6 @@ class Request:
     score_function: ScoreFunction | None = None
     fairness: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
-    refused: Mapping[str, int] | None = None
     refused_before: int | None = None
 
     @property
@@ -82,6 +80,7 @@ class Subject:
         given_reference: The reference sample as it was given.
         earlier: The version's rows before the window; ``None`` where they were not read.
         alpha: The look's chance of a false alarm about performance.
+        refused: Requests that were refused in the window's time, by reason; ``None`` where that was not read.
     """
 
     profile: Profile
@@ -93,6 +92,7 @@ class Subject:
     given_reference: Mapping[str, Any] | pa.Table | Path | None
     earlier: Traffic | None
     alpha: float
+    refused: Mapping[str, int] | None = None
 
     @cached_property
     def rows(self) -> Traffic:
@@ -148,21 +148,22 @@ def examine(subject: Subject) -> tuple[Standing, tuple[Finding, ...]]:
 
 
 def _error_rate(subject: Subject) -> str:
-    request = subject.request
-    if request.refused is None:
+    if subject.refused is None:
         return "not measured: what was refused was not read"
-    refused = service.Refused(request.refused, subject.window.rows)
-    earlier = subject.earlier
-    if earlier is None or request.refused_before is None:
+    refused = service.Refused(subject.refused, subject.window.rows)
+    earlier, before = subject.earlier, subject.request.refused_before
+    if earlier is None or before is None:
         return service.error_rate(refused, None)
-    return service.error_rate(refused, service.Refused({"": request.refused_before}, earlier.rows))
+    return service.error_rate(refused, service.Refused({"": before}, earlier.rows))
 
 
 def _labels(subject: Subject) -> label_delay.LabelDelay | None:
     window = subject.window
     if window.seconds is None:
         return None
-    arrivals = label_delay.Arrivals(window.known, window.labelled.scores, window.seconds, window.labelled_at)
+    arrivals = label_delay.Arrivals(
+        window.known, window.labelled.scores, window.seconds, window.logged_at, window.labelled_at
+    )
     return label_delay.describe(arrivals, subject.alpha * LABELS)
 
 

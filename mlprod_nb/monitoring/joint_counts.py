@@ -84,7 +84,7 @@ def choose(columns: Sequence[ColumnProfile], values: Mapping[str, Any]) -> tuple
         columns: The profiled columns; one whose commonest value has more than 95 % of the rows is left out.
         values: Their values.
     """
-    usable = [column for column in columns if _spread(column) >= 1 - _COMMONEST]
+    usable = _usable(columns)
     names = list(combinations([column.name for column in usable], 2))
     if not names:
         return ()
@@ -97,6 +97,20 @@ def choose(columns: Sequence[ColumnProfile], values: Mapping[str, Any]) -> tuple
     return tuple(
         Pair(names[place][0], names[place][1], tuple(int(value) for value in sums[place])) for place in kept.tolist()
     )
+
+
+def untested(columns: Sequence[ColumnProfile], pairs: Sequence[Pair]) -> str:
+    """Return why no pair is tested, though columns vary; empty where pairs are, or there is none.
+
+    Profiles that were made before pairs were watched have none of them.
+    """
+    if pairs or len(_usable(columns)) < 2:
+        return ""
+    return "not tested: the version was registered before correlations were watched; register it again"
+
+
+def _usable(columns: Sequence[ColumnProfile]) -> list[ColumnProfile]:
+    return [column for column in columns if _spread(column) >= 1 - _COMMONEST]
 
 
 def count(

@@ -55,8 +55,8 @@ class LabelDelay:
         rows: Its predictions.
         labelled: Those with a label.
         stretches: The same by time, oldest first.
-        delay_median_s: Median of the time from a prediction to its label, seconds, of those that came; ``None``
-            where it is not known.
+        delay_median_s: Median of the time from when a prediction was received to when its label was, seconds, of
+            those that came; ``None`` where it is not known.
         delay_95_s: By when 95 % of those came, seconds.
         favoured: Chance that a labelled row's score is above an unlabelled one's of the same stretch; 0.5 where
             labels come for all alike; ``None`` where it was not tested.
@@ -83,13 +83,15 @@ class Arrivals:
     Attributes:
         known: Whether it has a label.
         scores: The scores.
-        seconds: When the prediction was made, seconds since 1970.
-        labelled_at: When the label's event was, seconds since 1970; ``None`` where that is not logged.
+        seconds: When the prediction's event was, seconds since 1970; traffic that is replayed has old ones.
+        logged_at: When the prediction was received, seconds since 1970; ``None`` where that is not logged.
+        labelled_at: When the label was received, seconds since 1970, NaN without one; ``None`` as above.
     """
 
     known: NDArray[np.bool_]
     scores: Floats
     seconds: Seconds
+    logged_at: Floats | None
     labelled_at: Floats | None
 
 
@@ -150,22 +152,21 @@ def stratified(
 
 
 def section(found: LabelDelay | None) -> Section:
-    """Return the table of labels by time, the statement in its title's brackets."""
-    rows = (
-        ()
-        if found is None
-        else tuple(
-            (f"{day(s.since)} to {day(s.until)}", s.rows, s.labelled, percent(s.labelled / s.rows))
-            for s in found.stretches
-        )
+    """Return the table of labels by time; one row where every prediction has a label."""
+    stretches = () if found is None else found.stretches
+    if stretches and all(stretch.labelled == stretch.rows for stretch in stretches):
+        rows = sum(stretch.rows for stretch in stretches)
+        stretches = (LabelStretch(stretches[0].since, stretches[-1].until, rows, rows),)
+    table = tuple(
+        (f"{day(s.since)} to {day(s.until)}", s.rows, s.labelled, percent(s.labelled / s.rows)) for s in stretches
     )
-    return Section("labels", ("predictions of", "rows", "with a label", "share"), rows)
+    return Section("labels", ("predictions of", "rows", "with a label", "share"), table)
 
 
 def _delays(arrivals: Arrivals) -> tuple[float | None, float | None]:
-    if arrivals.labelled_at is None:
+    if arrivals.labelled_at is None or arrivals.logged_at is None:
         return None, None
-    delays = (arrivals.labelled_at - arrivals.seconds)[arrivals.known]
+    delays = (arrivals.labelled_at - arrivals.logged_at)[arrivals.known]
     delays = delays[np.isfinite(delays)]
     if not delays.size or float(delays.max()) <= 0:
         return None, None
@@ -212,8 +213,9 @@ def _unlabelled_end(stretches: tuple[LabelStretch, ...]) -> list[LabelStretch]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time span in the unit that suits it."""
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} seconds"
+    """Return a time span in the unit that suits it, as ``"3 h"`` or ``"2.1 days"``."""
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= (2 * size if unit == "days" else size):
+            number = f"{seconds / size:,.0f}" if seconds >= 100 * size else f"{seconds / size:.1f}".removesuffix(".0")
+            return f"{number} {unit}"
+    return f"{seconds:.2g} s"

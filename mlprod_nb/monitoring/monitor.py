@@ -70,7 +70,7 @@ class MonitorInput:
             ``window`` has them.
         request: What is asked about the model beyond its metrics.
         earlier: Up to 12 windows of the same length before this one, newest first, counted like it.
-        refused: How many requests were refused in the window, by reason.
+        refused: Requests that were refused in the window's time, by reason; ``None`` where that was not read.
         now: The present moment, for how fresh the events are; ``None`` where a report must say the same again.
     """
 
@@ -94,7 +94,7 @@ class MonitorInput:
     rows: Callable[[], pa.Table] | None = None
     request: Request = field(default_factory=Request)
     earlier: tuple[WindowCounts, ...] = ()
-    refused: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] | None = None
     now: datetime | None = None
 
     @property
@@ -177,6 +177,7 @@ def _subject(
         given_reference=given.reference,
         earlier=None if earlier is None else rows(earlier, scoring.read(given.profile, earlier)),
         alpha=given.budget.performance,
+        refused=given.refused,
     )
 
 
@@ -206,7 +207,7 @@ def _arrivals(given: MonitorInput) -> tuple[Finding, ...]:
     return (
         *arrivals.volume(rows, [window.rows for window in given.earlier]),
         *arrivals.freshness(given.window, given.until, given.now),
-        *arrivals.refused(given.refused, rows),
+        *arrivals.refused(given.refused or {}, rows),
     )
 
 

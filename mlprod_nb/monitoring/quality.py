@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mlprod_nb.monitoring import joint_counts
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.monitoring.profile import ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import Finding
@@ -28,6 +29,8 @@ def findings(profile: Profile, window: WindowCounts) -> tuple[Finding, ...]:
             Finding(name, "new column", "info", 1.0, "the reference has no such column; it is not looked at")
             for name in window.extra
         ]
+        unpaired = joint_counts.untested(profile.columns, profile.pairs)
+        found += [Finding("", "pairs", "info", 0.0, f"pairs of columns are {unpaired}")] if unpaired else []
     rank = {"alarm": 0, "warn": 1, "info": 2}
     return tuple(sorted(found, key=lambda f: (rank[f.severity], bool(f.column), -f.value, f.column)))
 

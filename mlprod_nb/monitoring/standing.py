@@ -48,6 +48,12 @@ class Standing:
         return found + ([self.service.statement] if self.service is not None and self.service.slower else [])
 
     @property
+    def judged(self) -> bool:
+        """Whether anything was measured that a verdict would not be silent about."""
+        timed = self.service is not None and self.service.p_value is not None
+        return self.estimation is not None or bool(self.segments) or timed
+
+    @property
     def likely_harm(self) -> bool:
         """Whether a believed estimate says that the model is worse."""
         return self.estimation is not None and bool(self.estimation.warning) and self.estimation.believed == "yes"

@@ -35,7 +35,8 @@ class Traffic:
         known: Rows with a label that can be judged.
         columns: The model's input columns, as far as they are there and readable.
         seconds: When each prediction was made, seconds since 1970; ``None`` where that is not logged.
-        labelled_at: When each label's event was, seconds since 1970, NaN without one; ``None`` as above.
+        logged_at: When the gateway received each, seconds since 1970; ``None`` as above.
+        labelled_at: When each label was received, seconds since 1970, NaN without one; ``None`` as above.
         latency_ms: How long each answer took, milliseconds; ``None`` as above.
     """
 
@@ -43,6 +44,7 @@ class Traffic:
     known: NDArray[np.bool_]
     columns: dict[str, Column]
     seconds: Seconds | None = None
+    logged_at: Floats | None = None
     labelled_at: Floats | None = None
     latency_ms: Floats | None = None
 
@@ -58,6 +60,7 @@ class Traffic:
             known=self.known[rows],
             columns={name: some(column, rows) for name, column in self.columns.items()},
             seconds=None if self.seconds is None else self.seconds[rows],
+            logged_at=None if self.logged_at is None else self.logged_at[rows],
             labelled_at=None if self.labelled_at is None else self.labelled_at[rows],
             latency_ms=None if self.latency_ms is None else self.latency_ms[rows],
         )
@@ -86,7 +89,8 @@ def of_version(outcomes: Outcomes, table: pa.Table, columns: Mapping[str, Column
         known=outcomes.known,
         columns=dict(columns),
         seconds=seconds_of(table),
-        labelled_at=_moments(table, "labelled_at"),
+        logged_at=_moments(table, "received_at"),
+        labelled_at=_moments(table, "label_received_at"),
         latency_ms=to_numbers(table.column("latency_ms")) if "latency_ms" in table.column_names else None,
     )
     return every if not version else every.take(outcomes.of(version))

@@ -25,6 +25,14 @@ from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.ranges import LogRange, utc
 from mlprod_nb.prediction_log.scanning import damaged, inside
 
+_LABEL = (
+    ("label", "text"),
+    ("label_number", "number"),
+    ("labelled_at", "event_time"),
+    ("label_received_at", "received_at"),
+)
+"""What :meth:`PredictionLog.labelled` adds to a prediction, and the column of feedback that it is."""
+
 
 @dataclass(frozen=True)
 class FoundPrediction:
@@ -117,8 +125,8 @@ class PredictionLog:
     def labelled(self, where: LogRange, *, shadows: bool = False, only: Sequence[str] = ()) -> pa.Table:
         """Return a range's predictions with their latest label.
 
-        Three columns are added: ``label`` (text), ``label_number`` (where the label is a number) and ``labelled_at``;
-        all missing where no label has come.
+        Four columns are added: ``label`` (text), ``label_number`` (where the label is a number), ``labelled_at`` (when
+        its event was) and ``label_received_at`` (when it came); all missing where no label has come.
 
         Args:
             where: The range.
@@ -134,7 +142,7 @@ class PredictionLog:
         labels = feedback.filter((pc.field("kind") == "label") & (pc.field("name") == "label"))
         # The newest comes first, and the first match counts.
         at = pc.index_in(rows["prediction_id"], value_set=labels["prediction_id"].combine_chunks())
-        for name, column in (("label", "text"), ("label_number", "number"), ("labelled_at", "event_time")):
+        for name, column in _LABEL:
             rows = rows.append_column(name, labels[column].combine_chunks().take(at))
         return rows
 

@@ -6,6 +6,9 @@ from dataclasses import replace
 
 from mlprod_nb.monitoring import causes, verdict
 from mlprod_nb.monitoring.rows import ColumnDrift, Finding, MetricRow
+from mlprod_nb.monitoring.service import Service
+from mlprod_nb.monitoring.standing import Standing
+from mlprod_nb.monitoring.trials import Estimation
 from mlprod_nb.monitoring.verdict import Evidence
 from mlprod_nb.registry.bundles import SCORE_COLUMN
 
@@ -45,3 +48,18 @@ def test_each_broken_column_is_a_cause_of_its_own() -> None:
     untested = replace(STABLE, p_value=None)
     both = replace(CALM, quality=broken, columns=(untested,))
     assert found(both) == {"quality: carrier": "alarm", "quality: hour": "alarm"}
+
+
+def test_what_is_wrong_beyond_the_metrics_is_a_family_of_its_own() -> None:
+    slow = Service((), 1e-6, slower=True, statement="answers take twice as long")
+    assert found(replace(CALM, standing=Standing(service=slow))) == {"quality": "ok", "standing": "warn", "drift": "ok"}
+    fast = replace(slow, p_value=0.5, slower=False)
+    assert found(replace(CALM, standing=Standing(service=fast))) == {"quality": "ok", "standing": "ok", "drift": "ok"}
+    both = replace(CALM, columns=(DRIFTED,), standing=Standing(service=slow))
+    assert found(both) == {"quality": "ok", "standing": "warn", "drift": "warn"}
+
+
+def test_an_estimate_that_alarms_is_the_alarm_and_not_the_drift_beside_it() -> None:
+    estimated = Estimation("", (), "", (), None, "yes", "", "log loss is estimated to have risen")
+    harmed = replace(CALM, columns=(DRIFTED,), standing=Standing(estimation=estimated))
+    assert found(harmed) == {"quality": "ok", "standing": "alarm", "drift": "warn"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from scipy import stats
 
 from mlprod_nb.errors import ExecutionFailed
-from mlprod_nb.monitoring import score_shift, service
+from mlprod_nb.monitoring import label_delay, score_shift, service
 from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.label_delay import Arrivals, describe, stratified
 from mlprod_nb.monitoring.performance import Labelled
@@ -17,7 +18,7 @@ from mlprod_nb.monitoring.traffic import Traffic
 
 from . import samples
 
-DAY = 86_400
+HOUR, DAY = 3_600, 86_400
 
 
 def drifted(name: str) -> ColumnDrift:
@@ -135,8 +136,50 @@ def arrivals(random: np.random.Generator, rows: int, *, push: float = 0.0, days:
     seconds = np.sort(random.integers(0, days * DAY, rows))
     scores = np.clip(random.random(rows) * 0.5 + 0.5 * seconds / (days * DAY), 0, 1)
     known = (random.random(rows) < 0.5 + push * (scores - scores.mean())) & (seconds < (days - late) * DAY)
-    at = np.where(known, seconds + random.exponential(2 * DAY, rows), np.nan)
-    return Arrivals(known, scores, seconds, at)
+    logged = seconds.astype(float)
+    at = np.where(known, logged + random.exponential(2 * DAY, rows), np.nan)
+    return Arrivals(known, scores, seconds, logged, at)
+
+
+def unlabelled(rows: int) -> Arrivals:
+    return Arrivals(np.zeros(rows, dtype=bool), np.zeros(rows), np.zeros(rows, dtype=np.int64), None, None)
+
+
+def test_the_delay_of_replayed_traffic_is_from_when_it_was_received() -> None:
+    random = np.random.default_rng(16)
+    given = arrivals(random, 5000)
+    received = given.seconds + 4_880.0 * DAY + random.exponential(HOUR, 5000)
+    replayed = replace(
+        given, logged_at=received, labelled_at=np.where(given.known, received + 3 * HOUR * random.random(5000), np.nan)
+    )
+    found = describe(replayed, 0.001)
+    assert found is not None
+    assert found.delay_median_s == pytest.approx(1.5 * HOUR, rel=0.1)
+    assert "half came within 1.5 h and 95 % within 2." in found.statement
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.03, "0.03 s"),
+        (59, "59 s"),
+        (90, "1.5 min"),
+        (3 * HOUR, "3 h"),
+        (47 * HOUR, "47 h"),
+        (2.1 * DAY, "2.1 days"),
+        (4_880 * DAY, "4,880 days"),
+    ],
+)
+def test_time_spans_are_told_in_the_unit_that_suits_them(seconds: float, words: str) -> None:
+    assert label_delay.duration(seconds) == words
+
+
+def test_where_every_prediction_has_a_label_the_table_is_one_line() -> None:
+    given = arrivals(np.random.default_rng(17), 2000)
+    every = describe(replace(given, known=np.ones(2000, dtype=bool)), 0.001)
+    assert [row[1:] for row in label_delay.section(every).rows] == [(2000, 2000, "100.0 %")]
+    assert len(label_delay.section(describe(given, 0.001)).rows) == 10
+    assert label_delay.section(None).rows == ()
 
 
 def test_recent_rows_without_labels_are_said_so_and_not_counted_as_wrong() -> None:
@@ -179,11 +222,12 @@ def test_one_stratum_is_the_wilcoxon_test_of_scipy() -> None:
 
 def test_labels_that_were_loaded_together_say_nothing_of_how_long_they_take() -> None:
     given = arrivals(np.random.default_rng(12), 500)
-    found = describe(Arrivals(given.known, given.scores, given.seconds, np.where(given.known, 5e9, np.nan)), 0.001)
+    together = np.where(given.known, 5e9, np.nan)
+    found = describe(replace(given, labelled_at=together), 0.001)
     assert found is not None
     assert found.delay_median_s is None
-    assert describe(Arrivals(np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0, dtype=np.int64), None), 0.1) is None
-    nothing = describe(Arrivals(np.zeros(5, dtype=bool), np.zeros(5), np.zeros(5, dtype=np.int64), None), 0.1)
+    assert describe(unlabelled(0), 0.1) is None
+    nothing = describe(unlabelled(5), 0.1)
     assert nothing is not None
     assert "nothing is known" in nothing.statement
 
@@ -196,7 +240,7 @@ def answers(random: np.random.Generator, rows: int, slow: float, first_day: int)
     hours = np.exp(0.2 * random.normal(size=12))[(seconds - first_day * DAY) // DAY]
     labelled = Labelled(np.zeros(rows), np.zeros(rows), np.zeros(rows))
     latency = slow * hours * random.gamma(4, 2, rows)
-    return Traffic(labelled, np.zeros(rows, dtype=bool), {}, seconds, None, latency)
+    return Traffic(labelled, np.zeros(rows, dtype=bool), {}, seconds, latency_ms=latency)
 
 
 def test_answers_that_take_twice_as_long_are_called_slower() -> None:

@@ -215,6 +215,15 @@ def test_a_single_missing_value_in_a_window_of_one_row_is_no_alarm(reference: Pr
     assert row_of(result, "gaps").statement == "not tested: every value is missing"
 
 
+def test_a_profile_from_before_pairs_were_watched_says_that_they_are_not_tested(reference: Profile) -> None:
+    plain = json.loads(reference.to_json())
+    del plain["pairs"]
+    old = Profile.from_json(json.dumps(plain))
+    (finding,) = [one for one in look(old, traffic(3, 800)).quality if one.check == "pairs"]
+    assert "not tested: the version was registered before" in finding.statement
+    assert not [one for one in look(reference, traffic(3, 800)).quality if one.check == "pairs"]
+
+
 def test_a_constant_column_is_found_and_said_so(reference: Profile) -> None:
     columns = traffic(15)
     columns["skewed"] = np.full(2000, 1.0)

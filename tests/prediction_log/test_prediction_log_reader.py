@@ -145,6 +145,9 @@ def test_the_latest_label_counts_whoever_gave_it(log: PredictionLog) -> None:
     table = log.labelled(log.pin("flights"))
     assert table["labelled_at"].to_pylist() == [START + 2 * HOUR, START + HOUR, None]
     assert table["label_number"].to_pylist() == [1.0, 1.0, None]
+    received = log.feedback(log.pin("flights"))["received_at"].to_pylist()
+    assert {*table["label_received_at"].to_pylist()} <= {*received, None}
+    assert table["label_received_at"].null_count == 1
 
 
 def test_of_labels_received_at_once_the_one_written_last_counts(log: PredictionLog) -> None:
