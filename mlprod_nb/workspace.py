@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from mlprod_nb.monitoring import MonitorResult
     from mlprod_nb.monitoring.drill_result import DrillResult
     from mlprod_nb.reports import ReportResult
+    from mlprod_nb.reports.compare import DiffResult
+    from mlprod_nb.reports.flips import FlipsResult
+    from mlprod_nb.reports.replay import ReplayResult
     from mlprod_nb.reports.site import SiteResult
     from mlprod_nb.scheduler import JobList
 
@@ -566,6 +569,35 @@ class Workspace:
         from mlprod_nb.lifecycle import reporting
 
         return reporting.approve(self.context, digest, reason)
+
+    def replay(self, report: str, *, model: str = "") -> ReplayResult | FlipsResult:
+        """Run a report again on the rows it is bound to: it must conclude and show the same.
+
+        Args:
+            report: The report's digest, or its first characters.
+            model: Another version, as flights/7, to answer those rows instead: which decisions flip, and for whom.
+
+        Examples:
+            mlprod replay 3fa9c1d2
+            mlprod replay 3fa9c1d2 --model flights/7
+        """
+        from mlprod_nb.lifecycle import replaying
+
+        return replaying.replay_with(self.context, report, model) if model else replaying.replay(self.context, report)
+
+    def diff(self, before: str, after: str) -> DiffResult:
+        """Say in words what changed from one report to another.
+
+        Args:
+            before: The first report's digest, or its first characters.
+            after: The second report's.
+
+        Examples:
+            mlprod diff 3fa9c1d2 9b07e4aa
+        """
+        from mlprod_nb.lifecycle import replaying
+
+        return replaying.diff(self.context, before, after)
 
     def site(self) -> SiteResult:
         """Write reports/index.html, which leads to every report, and its Atom feed; every report does so by itself.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlprod_nb.lifecycle import alerts
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
-from mlprod_nb.lifecycle.watch import Window, pin
+from mlprod_nb.lifecycle.watch import Window, pin, pinned_text
 from mlprod_nb.results import Result
 
 if TYPE_CHECKING:
@@ -42,12 +42,13 @@ def report(context: Context, window: Window, kind: str) -> ReportResult:
     """Run one report notebook."""
     from mlprod_nb import reports
 
-    spec = existing(context, window.endpoint).spec
+    revision = existing(context, window.endpoint)
+    spec = revision.spec
     assert spec is not None
     request = reports.ReportRequest(
         endpoint=window.endpoint,
         kind=kind,
-        pinned=pin(context, window).to_json(),
+        pinned=pinned_text(pin(context, window), revision.number),
         model_versions=tuple(variant.model_version for variant in spec.variants),
         timeout_seconds=context.settings.reports.timeout_seconds,
     )

@@ -87,6 +87,20 @@ def existing(context: Context, endpoint: str) -> Revision:
     return known[endpoint]
 
 
+def as_of(context: Context, endpoint: str, number: int) -> Revision:
+    """Return an endpoint's revision by its number, whether it serves still or not.
+
+    Raises:
+        NotFound: There is no such revision, or it never served.
+    """
+    with context.store.read() as connection:
+        served = [r for r in revisions.history(connection, endpoint) if r.outcome and r.outcome.outcome == "active"]
+    found = next((revision for revision in served if revision.number == number), None)
+    if found is None:
+        raise NotFound(f"revision of {endpoint!r}", str(number), [str(revision.number) for revision in served])
+    return found
+
+
 def describe(spec: EndpointSpec | None) -> str:
     """Return a state in words: ``champion flights/1 50 %, challenger flights/2 50 %``."""
     rows = traffic(spec) if spec else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,14 @@ from mlprod_nb.clock import parse_moment
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle import examining
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.lifecycle.revise import as_of, existing
 from mlprod_nb.routing import EndpointSpec, Variant
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring import MonitorResult
     from mlprod_nb.monitoring.drill_result import DrillResult
     from mlprod_nb.prediction_log.ranges import LogRange
+    from mlprod_nb.store.revisions import Revision
 
 
 _MOST_ROWS = 10_000
@@ -64,6 +66,17 @@ def pin(context: Context, window: Window) -> LogRange:
     return context.log.pin(window.endpoint, since=since, until=until)
 
 
+def pinned_text(pinned: LogRange, revision: int) -> str:
+    """Return a range as a report hands it to its notebook: with the revision that it is about."""
+    return json.dumps(json.loads(pinned.to_json()) | {"revision": revision}, sort_keys=True)
+
+
+def judged_by(context: Context, window: Window) -> Revision:
+    """Return the revision that a report pinned with its window, so that a replay is judged alike; else the present."""
+    number = json.loads(window.pinned).get("revision") if window.pinned else None
+    return as_of(context, window.endpoint, number) if number else existing(context, window.endpoint)
+
+
 @dataclass(frozen=True)
 class Extra:
     """What a look does beyond the ordinary.
@@ -100,7 +113,7 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
 
     choose(named(extra.detectors))  # a wrong name is told before anything is read
     pinned = pin(context, window)
-    variant = main_variant(existing(context, window.endpoint).spec, window.endpoint)
+    variant = main_variant(judged_by(context, window).spec, window.endpoint)
     bundle = context.bundles.get(variant.bundle)
     profile = monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes())
     counts, *earlier = WindowCounter(context.log, profile, variant.model_version).counts(pinned, MOST_EARLIER)

@@ -120,6 +120,17 @@ def kinds(root: Path) -> list[str]:
     return sorted(name.removesuffix(_SUFFIX) for name in names)
 
 
+def source_of(kind: str, root: Path) -> Path:
+    """Return the notebook of a kind of report.
+
+    Raises:
+        NotFound: There is no such kind.
+    """
+    if kind not in (known := kinds(root)):
+        raise NotFound("kind of report", kind, known)
+    return notebooks.find(kind + _SUFFIX, root=root)
+
+
 def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock = utc_now) -> ReportResult:
     """Run a report in a fresh kernel and keep it whole: notebook, page, ``verdict.json`` and index entry.
 
@@ -134,10 +145,8 @@ def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock
         UsageError: A parameter has the wrong type, or the pinned log range is malformed or another endpoint's.
         ReportFailed: It came to no verdict; its page says why.
     """
-    if request.kind not in (known := kinds(root)):
-        raise NotFound("kind of report", request.kind, known)
-    source = notebooks.find(request.kind + _SUFFIX, root=root)
-    run = _Run(request, root, source, _bound_to(request, notebooks.sha256(source)), clock(), time.monotonic())
+    source = source_of(request.kind, root)
+    run = _Run(request, root, source, binding(request, notebooks.sha256(source)), clock(), time.monotonic())
     with _building(run.parent) as building:
         try:
             executed = _execute(run, building / NOTEBOOK)
@@ -179,15 +188,15 @@ class _Run:
 
 
 def _execute(run: _Run, output: Path) -> Notebook:
-    parameters = {
-        "workspace": str(run.root.resolve()),
-        "endpoint": run.request.endpoint,
-        "pinned": run.request.pinned,
-        **run.request.options,
-    }
-    limit = run.request.timeout_seconds
-    notebooks.execute(run.source, output, parameters, timeout_seconds=limit, cwd=run.root)
+    given, limit = parameters(run.request, run.root), run.request.timeout_seconds
+    notebooks.execute(run.source, output, given, timeout_seconds=limit, cwd=run.root)
     return notebooks.read(output)
+
+
+def parameters(request: ReportRequest, root: Path) -> dict[str, Any]:
+    """Return what a report's notebook is given."""
+    where = {"workspace": str(root.resolve()), "endpoint": request.endpoint, "pinned": request.pinned}
+    return where | dict(request.options)
 
 
 def _succeed(run: _Run, building: Path, executed: Notebook, verdict: Verdict, store: Store) -> ReportResult:
@@ -244,7 +253,7 @@ def _render(building: Path, executed: Notebook, facts: dict[str, Any]) -> None:
     (building / PAGE).write_text(render.to_html(executed), encoding="utf-8")
 
 
-def _bound_to(request: ReportRequest, notebook_sha256: str) -> dict[str, Any]:
+def binding(request: ReportRequest, notebook_sha256: str) -> dict[str, Any]:
     """Return what the verdict depends on. The workspace's place on disk is left out: it may be moved."""
     from mlprod_nb.prediction_log.ranges import LogRange
 

@@ -1,12 +1,19 @@
-"""Reports of an endpoint that serves: the site that leads to them."""
+"""Reports of an endpoint that serves: the site that leads to them, replays, differences."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from mlprod_nb.errors import Corrupt, ExecutionFailed, NotFound, Refused
 from mlprod_nb.reports import ReportFailed, ReportResult
+from mlprod_nb.reports.flips import FlipsResult
+from mlprod_nb.reports.replay import ReplayResult
 from tests.lifecycle.conftest import Site
 from tests.notebook_files import PARAMETERS, code, text, verdict, write
 
@@ -49,3 +56,86 @@ def test_the_site_is_written_anew_after_a_report_an_approval_and_a_failure(site:
     made = site.workspace.site()
     assert (made.reports, made.failed) == (1, 1)
     assert str(made).startswith(f"{made.page} leads to 2 reports.")
+
+
+def test_a_replay_gives_the_same_also_after_another_version_was_promoted(site: Site, first: ReportResult) -> None:
+    before = listed(site)
+    site.workspace.promote("flights@challenger", reason="a try")
+    site.ask("flights", rows=30)
+    later = replayed(site, first)
+    assert later.exit_code == 0, str(later)
+    assert "the replay gives the same verdict and the same " in str(later)
+    assert later.changes == ()
+    assert listed(site) == before, "a replay is no report"
+
+
+def test_a_replay_that_says_other_numbers_is_no_and_names_them(site: Site, first: ReportResult) -> None:
+    own(site, "look", code(LOOK), code("print('more')"), code("monitor.verdict"))
+    again = replayed(site, first)
+    assert again.exit_code == 1
+    assert [(c.part, c.what, c.after) for c in again.changes if c.part != "bound to"] == [("Part", "more", "said")]
+    assert [c.what for c in again.changes if c.part == "bound to"] == ["notebook"]
+    own(site, "look", code("raise LookupError('gone')"))
+    with pytest.raises(ExecutionFailed, match=r"the replay failed in cell 4: LookupError: gone\. Run the report anew"):
+        site.workspace.replay(first.digest)
+    own(site, "look", code(LOOK), code("monitor.verdict"))
+
+
+def blast_radius(site: Site, report: ReportResult, version: str) -> FlipsResult:
+    found = site.workspace.replay(report.digest, model=version)
+    assert isinstance(found, FlipsResult)
+    return found
+
+
+def replayed(site: Site, report: ReportResult) -> ReplayResult:
+    found = site.workspace.replay(report.digest[:8])
+    assert isinstance(found, ReplayResult)
+    return found
+
+
+def test_the_blast_radius_of_another_version_is_counted_on_the_reports_rows(site: Site, first: ReportResult) -> None:
+    none = blast_radius(site, first, "flights/1")
+    assert (none.rows, none.flips) == (120, 0)
+    assert none.largest_change < 1e-5
+    found = blast_radius(site, first, "flights/2")
+    data = site.data[:120]
+    other = make_pipeline(StandardScaler(), LogisticRegression(C=0.01)).fit(site.data, site.target)
+    expected = [site.model.predict(data), other.predict(data)]
+    assert found.flips == int((expected[0] != expected[1]).sum())
+    assert found.flips > 0
+    assert found.units == found.flips
+    assert sum(direction.rows for direction in found.directions) == found.flips
+    assert "hour" in found.cases[0].inputs
+
+
+def test_a_version_that_cannot_answer_the_rows_says_which_column_it_lacks(site: Site, first: ReportResult) -> None:
+    wide = site.data.assign(weather=site.data["hour"] * 2.0)
+    model = LogisticRegression(max_iter=500).fit(wide, site.target)
+    version = site.workspace.register("wide", model=model, data=wide, target=site.target)
+    with pytest.raises(Refused, match="wide/1 cannot answer the rows of the report: column 'weather' is missing"):
+        site.workspace.replay(first.digest, model=version.version)
+    with pytest.raises(NotFound):
+        site.workspace.replay(first.digest, model="flights/99")
+
+
+def test_a_diff_says_what_changed_between_two_reports(site: Site, first: ReportResult) -> None:
+    site.workspace.promote("flights/2", reason="again")
+    warm = pd.DataFrame({"distance": [2500.0 + row for row in range(60)], "hour": [22] * 60})
+    site.workspace.predict("flights", data=pd.concat([site.data[:60], warm]))
+    second = site.workspace.report("flights", "look")
+    found = site.workspace.diff(first.digest, second.digest)
+    assert "model versions: flights/1 became flights/2." in found.said
+    assert any(sentence.startswith("rows: 120 became ") for sentence in found.said)
+    assert found.exit_code == 0
+    assert site.workspace.diff(first.digest, first.digest).changes == ()
+
+
+def test_a_report_that_was_altered_can_be_neither_replayed_nor_compared(site: Site, first: ReportResult) -> None:
+    kept = first.verdict_file.read_text(encoding="utf-8")
+    first.verdict_file.write_text(kept.replace('"rows": 120', '"rows": 121'), encoding="utf-8")
+    for attempt in (site.workspace.replay, lambda digest: site.workspace.replay(digest, model="flights/2")):
+        with pytest.raises(Corrupt, match="does not match its digest"):
+            attempt(first.digest)
+    with pytest.raises(Corrupt, match="does not match its digest"):
+        site.workspace.diff(first.digest, first.digest)
+    first.verdict_file.write_text(kept, encoding="utf-8")

@@ -1,0 +1,155 @@
+"""Reports once more: replayed on the range that they are bound to, with another version, or beside one another."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mlprod_nb.errors import InvalidInput, NotFound, Refused
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.watch import pinned_text
+from mlprod_nb.store import revisions
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from mlprod_nb.prediction_log.ranges import LogRange
+    from mlprod_nb.registry.bundles import Bundle
+    from mlprod_nb.registry.runner import Runner
+    from mlprod_nb.reports.catalogue import ReportRecord
+    from mlprod_nb.reports.compare import DiffResult
+    from mlprod_nb.reports.flips import FlipsResult
+    from mlprod_nb.reports.replay import ReplayResult
+
+_ROWS_AT_ONCE = 10_000
+
+
+def replay(context: Context, digest: str) -> ReplayResult:
+    """Execute a report's notebook again, and compare what it says with what the report says.
+
+    It is judged by the revision that served when the report was made. Nothing is indexed, and no alert is raised.
+    """
+    from mlprod_nb.reports import ReportRequest, compare, replay
+
+    record = _find(context, digest)
+    before = compare.read(context.root / record.path)
+    request = ReportRequest(
+        endpoint=record.endpoint,
+        kind=record.kind,
+        pinned=pinned_text(_range(record), _revision(context, record)),
+        model_versions=tuple(record.bound_to["model_versions"]),
+        options=record.bound_to["parameters"],
+        timeout_seconds=context.settings.reports.timeout_seconds,
+    )
+    after, seconds = replay.execute_again(request, context.root)
+    return replay.judge(record.digest, before, after, seconds)
+
+
+def replay_with(context: Context, digest: str, version: str) -> FlipsResult:
+    """Let another version answer the rows of a report, and count which decisions flip.
+
+    Raises:
+        Refused: The version takes what the rows do not have, or answers another kind of question.
+    """
+    from mlprod_nb.reports import flips, verdicts
+
+    record = _find(context, digest)
+    verdicts.verify(context.root / record.path)
+    chosen = context.registry.resolve(version)
+    bundle = context.registry.fetch_bundle(chosen, context.bundles)
+    rows = context.log.labelled(_range(record))
+    if rows.num_rows and (bundle.manifest.task == "regression") != (rows["prediction"].null_count == rows.num_rows):
+        raise Refused(f"{chosen.ref} is a {bundle.manifest.task}, and the rows of the report are not of one.")
+    try:
+        return flips.result(record.digest, chosen.ref, _decisions(bundle, rows))
+    except InvalidInput as error:
+        raise Refused(f"{chosen.ref} cannot answer the rows of the report: {error}") from None
+
+
+def diff(context: Context, before: str, after: str) -> DiffResult:
+    """Say what changed from one report to another."""
+    from mlprod_nb.reports import compare
+
+    first, second = _find(context, before), _find(context, after)
+    one, other = compare.read(context.root / first.path), compare.read(context.root / second.path)
+    found = compare.compare(one, other)
+    said = compare.in_words(found, one.verdict, other.verdict)
+    for name in ("kind", "endpoint"):
+        if getattr(first, name) != getattr(second, name):
+            said.append(f"the {name} differs: {getattr(first, name)} and {getattr(second, name)}.")
+    return compare.DiffResult(first.digest, second.digest, tuple(said), found.all)
+
+
+def _find(context: Context, digest: str) -> ReportRecord:
+    from mlprod_nb.reports import catalogue
+
+    with context.store.read() as connection:
+        return catalogue.find(connection, digest)
+
+
+def _range(record: ReportRecord) -> LogRange:
+    from mlprod_nb.prediction_log.ranges import LogRange
+
+    return LogRange.from_json(json.dumps(record.bound_to["log_range"]))
+
+
+def _revision(context: Context, record: ReportRecord) -> int:
+    """Return the number of the revision that served when a report was made."""
+    with context.store.read() as connection:
+        known = revisions.history(connection, record.endpoint)
+    served = [
+        revision.number
+        for revision in known
+        if revision.outcome
+        and revision.outcome.outcome == "active"
+        and revision.outcome.decided_at <= record.created_at
+    ]
+    if not served:
+        raise NotFound(f"revision of {record.endpoint!r} that served at", f"{record.created_at:%Y-%m-%d %H:%M:%S}")
+    return max(served)
+
+
+def _decisions(bundle: Bundle, rows: pa.Table) -> Any:
+    import numpy as np
+
+    from mlprod_nb.monitoring import counting
+    from mlprod_nb.registry.runner import open_runner
+    from mlprod_nb.reports import flips
+
+    runner = open_runner(bundle)
+    inputs = {name: values.to_pylist() for name, values in counting.inputs(rows).items()}
+    labels: list[str | None] = []
+    scores: list[NDArray[np.float64]] = []
+    for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
+        some = {name: values[start : start + _ROWS_AT_ONCE] for name, values in inputs.items()}
+        said, numbers = _answer(runner, bundle, some)
+        labels += said
+        scores.append(numbers)
+    before = np.array(rows["score"].to_pylist(), dtype=np.float64)
+    return flips.Decisions(
+        ids=rows["prediction_id"].to_pylist(),
+        units=rows["unit"].to_pylist(),
+        times=rows["event_time"].to_pylist(),
+        before=rows["prediction"].to_pylist(),
+        after=labels,
+        score_before=before,
+        score_after=np.concatenate(scores) if scores else before,
+        labels=rows["label"].to_pylist(),
+        inputs=inputs,
+    )
+
+
+def _answer(
+    runner: Runner, bundle: Bundle, columns: dict[str, list[Any]]
+) -> tuple[list[str | None], NDArray[np.float64]]:
+    from mlprod_nb.registry import onnx_runner
+
+    output = runner.run(onnx_runner.to_arrays(bundle.signature, columns))
+    task, classes = bundle.manifest.task, bundle.manifest.classes
+    numbers = onnx_runner.scores(task, classes, output)
+    if task == "regression" or output[0] is None:
+        return [None] * len(numbers), numbers
+    # As the gateway writes them into the log.
+    return [str(label) for label in output[0].tolist()], numbers
