@@ -14,6 +14,7 @@ from mlprod_nb.clock import Clock, utc_now
 
 if TYPE_CHECKING:
     from mlprod_nb.abtest import ABTestResult, PlanResult
+    from mlprod_nb.abtest.calibration import AAResult
     from mlprod_nb.gates import GateReport
     from mlprod_nb.lifecycle.access import AuditResult, GrantResult, RevokeResult, TokensResult, VerifyResult
     from mlprod_nb.lifecycle.adapting import ActResult
@@ -503,7 +504,7 @@ class Workspace:
         return starting.start(self.context, endpoint, design, {**given, **limits})
 
     def abtest_result(self, endpoint: str, *, since: str = "", until: str = "", pinned: str = "") -> ABTestResult:
-        """Compare the variants: verdict, lift with interval, sample-ratio check; valid at every look.
+        """Compare the variants: health, verdict, lift with interval; valid at every look.
 
         Args:
             endpoint: The endpoint's name.
@@ -517,6 +518,25 @@ class Workspace:
         from mlprod_nb.lifecycle import experiment, watch
 
         return experiment.result(self.context, watch.Window(endpoint, since, until, pinned))
+
+    def abtest_calibrate(
+        self, endpoint: str, *, runs: int = 1000, since: str = "", until: str = "", pinned: str = ""
+    ) -> AAResult:
+        """Divide the test's units by chance, again and again, and show how often the analysis is wrong here (A/A).
+
+        Args:
+            endpoint: The endpoint's name.
+            runs: How many divisions.
+            since: From this event time on; the whole test where empty.
+            until: Before this event time.
+            pinned: A pinned log range, as a report passes it; excludes since and until.
+
+        Examples:
+            mlprod abtest calibrate flights --runs 1000
+        """
+        from mlprod_nb.lifecycle import experiment, watch
+
+        return experiment.calibrate(self.context, watch.Window(endpoint, since, until, pinned), runs)
 
     def abtest_stop(
         self, endpoint: str, *, ship: bool = False, yes: bool = False, reason: str = "", dry_run: bool = False

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb.abtest import fixed, metrics, multiplicity, pairs, srm
+from mlprod_nb.abtest import balance, health, metrics, multiplicity, pairs, srm
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import UnitSums
-from mlprod_nb.abtest.intervals import Arms, comparable
+from mlprod_nb.abtest.intervals import Arms
 from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
 from mlprod_nb.abtest.outcome import Statistic
 from mlprod_nb.abtest.reading import Question, read
@@ -19,9 +19,6 @@ from mlprod_nb.abtest.verdict import Evidence, decide
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-#: Below this p-value the variants differ in how much feedback came in.
-_FEEDBACK_ALARM_BELOW = 0.001
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,13 @@ class _Labelled:
 
 
 def analyse(
-    table: pa.Table, design: Design, *, shares: Mapping[str, float], task: Task, classes: Sequence[Any]
+    table: pa.Table,
+    design: Design,
+    *,
+    shares: Mapping[str, float],
+    task: Task,
+    classes: Sequence[Any],
+    inputs: pa.Table | None = None,
 ) -> ABTestResult:
     """Analyse an A/B test.
 
@@ -49,6 +52,7 @@ def analyse(
         shares: Each variant's share of the traffic while the rows came in.
         task: What the endpoint does.
         classes: The model's classes in its order; empty for regression.
+        inputs: Some of the predictions with ``inputs``, by chance, to compare what the variants were asked.
 
     Returns:
         The verdict, whose exit code is 1 for harm and for an invalid test, and all that led to it. Data that cannot
@@ -69,22 +73,30 @@ def analyse(
         question = Question(scan, design, chosen, _share(design, shares))
         reading = pairs.read(question) if in_pairs else read(question, arms)
     ratio = pairs.no_split(design, facts) if in_pairs else _ratio(shares, facts)
-    needs_labels = any(metric.needs_labels for metric in chosen.values())
-    differs = needs_labels and _feedback_differs(design, sums[labelled.name])
-    decision, verdict = decide(Evidence(design, facts, ratio, reading, differs))
+    examined = health.Examined(
+        design,
+        facts,
+        ratio,
+        sums[labelled.name] if any(metric.needs_labels for metric in chosen.values()) else {},
+        None if inputs is None else balance.compare(inputs, design.control, design.treatment),
+        _share(design, shares),
+    )
+    found_health = health.checks(examined)
+    decision, verdict = decide(Evidence(design, facts, reading, health.fault(found_health)))
     return ABTestResult(
         verdict=verdict,
         decision=decision,
         design=design.describe(),
         method=design.method,
         metrics=_adjusted(reading.lifts),
+        health=found_health,
         sample_ratio=ratio,
         labelled_share={
             name: found.labelled / found.rows
             for name, found in facts.variants.items()
             if name in (design.control, design.treatment)
         },
-        notes=_notes(design, facts, differs),
+        notes=_notes(design, facts),
         started_at=facts.first,
         until=facts.last,
         rows=sum(found.rows for name, found in facts.variants.items() if name in (design.control, design.treatment)),
@@ -122,12 +134,7 @@ def _share(design: Design, shares: Mapping[str, float]) -> float:
     return treatment / (control + treatment) if control > 0 and treatment > 0 else 0.5
 
 
-def _feedback_differs(design: Design, sums: Mapping[str, UnitSums]) -> bool:
-    difference = comparable(design, {name: part.arm() for name, part in sums.items()})
-    return difference is not None and fixed.welch(difference, alpha=0.05).p_value < _FEEDBACK_ALARM_BELOW
-
-
-def _notes(design: Design, facts: Facts, differs: bool) -> tuple[str, ...]:
+def _notes(design: Design, facts: Facts) -> tuple[str, ...]:
     notes = []
     if facts.repeated_rows:
         notes.append(f"{facts.repeated_rows:,} rows repeat a prediction id; each prediction counts once.")
@@ -137,6 +144,4 @@ def _notes(design: Design, facts: Facts, differs: bool) -> tuple[str, ...]:
         found = facts.variants.get(name)
         if found is not None and found.strange_labels:
             notes.append(f"{found.strange_labels:,} labels of {name} cannot be used, as {found.strange_label!r}.")
-    if differs:
-        notes.append("The share of predictions with feedback differs between the variants.")
     return tuple(notes)

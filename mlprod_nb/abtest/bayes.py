@@ -20,7 +20,7 @@ def chance_to_win_proportion(hits_control: int, units_control: int, hits_treatme
     nodes, weights = roots_legendre(200)
     chances = betaincinv(hits_treatment + 1, units_treatment - hits_treatment + 1, (nodes + 1) / 2)
     below = betainc(hits_control + 1, units_control - hits_control + 1, chances)
-    return float(weights @ below / 2)
+    return min(1.0, float(weights @ below / 2))
 
 
 def chance_to_win(difference: Difference, *, lower_is_better: bool = False) -> float:

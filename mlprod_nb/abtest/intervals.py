@@ -34,12 +34,16 @@ class Read:
 
 
 def comparable(design: Design, arms: Arms) -> Difference | None:
-    """Return the difference, or ``None`` where there are too few units or nothing varies."""
+    """Return the difference, or ``None`` where there are too few units or nothing varies.
+
+    Two proportions that are 0 and 1 differ though neither varies: their exact methods need no variance.
+    """
     if design.control not in arms or design.treatment not in arms:
         return None
     difference = Difference(arms[design.control].sample, arms[design.treatment].sample)
     enough = min(difference.control.units, difference.treatment.units) >= LEAST_UNITS
-    return difference if enough and difference.standard_error > 0 else None
+    known = difference.standard_error > 0 or (_counts(design, arms) is not None and difference.value != 0)
+    return difference if enough and known else None
 
 
 def always_valid(design: Design, arms: Arms, *, alpha: float, share: float) -> Read | None:
@@ -68,6 +72,19 @@ def always_valid(design: Design, arms: Arms, *, alpha: float, share: float) -> R
     return Read(interval, p_value, "confidence sequence, valid at every look")
 
 
+def rejects(design: Design, arms: Arms, *, alpha: float, share: float) -> bool:
+    """Return whether :func:`always_valid` would leave out no difference, without finding the interval's ends."""
+    difference = comparable(design, arms)
+    if difference is None:
+        return False
+    counts = _counts(design, arms)
+    if counts is not None:
+        tuning = eprocess.Tuning(alpha, share, design.expected_rows)
+        return float(eprocess.log_evidence(counts, tuning)[0]) > tuning.needed
+    half = difference.guarded_error * mixture.factor(difference.effective_rows / design.expected_rows, alpha)
+    return abs(difference.value) > half
+
+
 def once(design: Design, arms: Arms, *, alpha: float) -> Read | None:
     """Read a metric at the one look that the design fixed: proportions by the score interval, all else by Welch."""
     difference = comparable(design, arms)
@@ -87,7 +104,7 @@ def at_looks(design: Design, looks: Sequence[Arms], *, alpha: float) -> list[Rea
     done = [min(1.0, sum(arm.sample.rows for arm in arms.values()) / design.expected_rows) for arms in looks]
     usable = [at for at, difference in enumerate(differences) if difference is not None]
     found: list[Read | None] = [None] * len(looks)
-    errors = [difference.standard_error for difference in differences if difference is not None]
+    errors = [_error(difference) for difference in differences if difference is not None]
     information = [1 / error**2 for error in errors]
     limits = planned.boundaries([done[at] for at in usable], alpha, information, planned=design.looks)
     for at, limit, error in zip(usable, limits, errors, strict=True):
@@ -100,6 +117,15 @@ def at_looks(design: Design, looks: Sequence[Arms], *, alpha: float) -> list[Rea
             interval = Interval(difference.value - limit * error, difference.value + limit * error)
         found[at] = Read(interval, None, f"alpha spending, look {at + 1} of {design.looks}")
     return found
+
+
+def _error(difference: Difference) -> float:
+    """Return the standard error; that of the pooled proportion where one variant is all 0 and the other all 1."""
+    if difference.standard_error > 0:
+        return difference.standard_error
+    units = difference.control.units, difference.treatment.units
+    pooled = units[difference.treatment.mean > difference.control.mean] / sum(units)
+    return math.sqrt(pooled * (1 - pooled) * (1 / units[0] + 1 / units[1]))
 
 
 def _counts(design: Design, arms: Arms) -> eprocess.Counts | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlprod_nb.abtest import intervals, planned
+from mlprod_nb.abtest import bayes, intervals, planned
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.futility import conditional_power
 from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read, comparable
@@ -155,6 +155,8 @@ def _conditional_power(question: Question, arms: Arms) -> float | None:
     design, difference = question.design, comparable(question.design, arms)
     if design.method != "planned" or design.minimal_effect <= 0 or difference is None:
         return None
+    if difference.standard_error <= 0:
+        return None
     done = min(1.0, (difference.control.rows + difference.treatment.rows) / design.expected_rows)
     fractions = [(k + 1) / design.looks for k in range(design.looks)]
     last = planned.boundaries(fractions, design.alpha)[-1]
@@ -180,6 +182,10 @@ def _obstacle(design: Design, metric: Metric, arms: Arms) -> str:
         noun = "unit" if units[few] == 1 else "units"
         return f"variant {few!r} has {units[few]} {noun} with a value of {metric.name}; {LEAST_UNITS} are needed"
     if comparable(design, arms) is None:
+        means = {name: arms[name].sample.mean for name in units}
+        if means[design.control] != means[design.treatment]:
+            told = " and ".join(f"{mean:g} for every unit of {name!r}" for name, mean in means.items())
+            return f"{metric.name} is {told}, so there is no variance to judge the difference by"
         return f"{metric.name} is the same for every unit, so there is no variance to judge a difference by"
     return ""
 
@@ -207,7 +213,20 @@ def lift(design: Design, metric: Metric, arms: Arms, found: Read | None) -> Metr
         rows_treatment=treatment.sample.rows if treatment else 0,
         p_value=None if found is None else found.p_value,
         read_by="" if found is None else found.method,
+        chance_to_win=_chance_to_win(design, metric, arms),
     )
+
+
+def _chance_to_win(design: Design, metric: Metric, arms: Arms) -> float | None:
+    difference = comparable(design, arms)
+    if metric.better == "same" or difference is None or design.method == "paired":
+        return None
+    hits = arms[design.control].hits, arms[design.treatment].hits
+    if hits[0] is not None and hits[1] is not None:
+        units = difference.control.units, difference.treatment.units
+        chance = bayes.chance_to_win_proportion(hits[0], units[0], hits[1], units[1])
+        return 1 - chance if metric.better == "lower" else chance
+    return bayes.chance_to_win(difference, lower_is_better=metric.better == "lower")
 
 
 def _point(moment: datetime, design: Design, arms: Arms, found: Read) -> LookPoint:

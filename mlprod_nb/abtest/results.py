@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from mlprod_nb.abtest.health import HealthCheck
 from mlprod_nb.abtest.outcome import Better
 from mlprod_nb.abtest.srm import SampleRatioCheck
 from mlprod_nb.results import Result, Section, Verdict, format_value
@@ -36,6 +37,8 @@ class MetricLift:
         p_value: Of no difference, valid as the interval is; ``None`` where the method has none, as at planned looks.
         read_by: By which method the interval was made, in words.
         p_adjusted: The p-value after Holm's correction over all metrics that have one.
+        chance_to_win: The posterior chance that the treatment is the better one; a reading aid that decides nothing,
+            for looking often spoils it.
     """
 
     metric: str
@@ -55,6 +58,7 @@ class MetricLift:
     p_value: float | None = None
     read_by: str = ""
     p_adjusted: float | None = None
+    chance_to_win: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class ABTestResult(Result):
         design: How the test is read, in one line.
         method: The design's method.
         metrics: One row a metric, the primary first.
+        health: What must be in order before any lift is read.
         sample_ratio: Whether the split came out as designed.
         labelled_share: Share of predictions with feedback, per variant.
         notes: What a reader should know besides.
@@ -101,6 +106,7 @@ class ABTestResult(Result):
     design: str
     method: str
     metrics: tuple[MetricLift, ...]
+    health: tuple[HealthCheck, ...]
     sample_ratio: SampleRatioCheck
     labelled_share: dict[str, float]
     notes: tuple[str, ...]
@@ -119,6 +125,8 @@ class ABTestResult(Result):
             "treatment",
             "difference",
             "interval",
+            "p (Holm)",
+            "to win",
             "read by",
             "units",
             "rows",
@@ -139,6 +147,8 @@ def _row(lift: MetricLift) -> tuple[object, ...]:
         lift.treatment,
         "–" if lift.difference is None else f"{lift.difference:+.4g}",
         interval,
+        "–" if lift.p_adjusted is None else f"{lift.p_adjusted:.2g}",
+        "–" if lift.chance_to_win is None else f"{lift.chance_to_win:.1%}",
         lift.read_by or "–",
         f"{format_value(lift.units_control)} / {format_value(lift.units_treatment)}",
         f"{format_value(lift.rows_control)} / {format_value(lift.rows_treatment)}",

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlprod_nb.abtest import estimators
 from mlprod_nb.abtest.estimate import Arm, UnitSums
@@ -38,6 +39,8 @@ COLUMNS = (
     "label_number",
 )
 _LARGEST = 1e100
+#: Clocks that differ by less than this agree.
+_CLOCKS_AGREE_US = 60_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,6 +75,7 @@ class Facts:
         repeated_rows: Rows that repeat a prediction id; each prediction counts once.
         first: The first event time, or ``None`` where there is no row.
         last: The last one.
+        in_future: Rows that happened after they were received, by more than a minute; ``None`` where it is unknown.
     """
 
     variants: dict[str, VariantFacts]
@@ -79,6 +83,7 @@ class Facts:
     repeated_rows: int
     first: datetime | None
     last: datetime | None
+    in_future: int | None = None
 
 
 class Scan:
@@ -88,9 +93,11 @@ class Scan:
         connection: A DuckDB connection that has the view ``scored``.
         outcome: What the endpoint predicts.
         repeated_rows: Rows that were left out as repeats.
+        in_future: Rows that happened after they were received.
     """
 
-    def __init__(self, connection: Any, outcome: Outcome, repeated_rows: int) -> None:
+    def __init__(self, connection: Any, outcome: Outcome, repeated_rows: int, in_future: int | None = None) -> None:
+        self._in_future = in_future
         self._connection = connection
         self._outcome = outcome
         self._repeated = repeated_rows
@@ -112,7 +119,7 @@ class Scan:
         }
         first = min((row[7] for row in rows), default=None)
         last = max((row[8] for row in rows), default=None)
-        return Facts(variants, crossing, self._repeated, _moment(first), _moment(last))
+        return Facts(variants, crossing, self._repeated, _moment(first), _moment(last), self._in_future)
 
     def sums(self, metrics: Mapping[str, Metric]) -> dict[str, dict[str, UnitSums]]:
         """Return each metric's sums per variant, from one scan; a variant without a row that counts is left out."""
@@ -229,6 +236,17 @@ class Scan:
         sides = [np.asarray(data[name], float) for name in ("c", "t")]
         return PairedRows(np.asarray(data["unit"]), np.asarray(data["event_us"]), sides[0], sides[1], rest)
 
+    def by_unit(
+        self, metric: Metric, variants: Sequence[str]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Return, of each row with a value, a number that names its unit, its event time in microseconds, its value."""
+        data = self._connection.sql(
+            "SELECT dense_rank() OVER (ORDER BY unit) AS unit, event_us, v FROM "  # noqa: S608
+            f"(SELECT unit, event_us, prediction_id, {self._value(metric)} AS v FROM scored "
+            f"WHERE variant IN ({_in(variants)})) WHERE v IS NOT NULL ORDER BY event_us, prediction_id"
+        ).fetchnumpy()
+        return np.asarray(data["unit"]), np.asarray(data["event_us"]), np.asarray(data["v"], float)
+
     def cap(self, metric: Metric, variants: Sequence[str], share: float, rows: int) -> float | None:
         """Return the quantile of the metric's first rows by event time, all variants together."""
         ((found,),) = self._connection.execute(
@@ -269,7 +287,7 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
             "latency_ms::DOUBLE AS latency_ms, event_us, label, label_number, "
             f"{_label_class(outcome)} AS label_class FROM predictions)"
         )
-        yield Scan(connection, outcome, repeated)
+        yield Scan(connection, outcome, repeated, _in_future(table))
     finally:
         connection.close()
 
@@ -287,6 +305,20 @@ def _predictions(table: pa.Table) -> pa.Table:
         table = table.filter(pc.invert(pc.fill_null(table["shadow"].cast(pa.bool_()), False)))
     micros = table["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     return table.select([name for name in COLUMNS if name != "event_time"]).append_column("event_us", micros)
+
+
+def _in_future(table: pa.Table) -> int | None:
+    """Count the rows whose event time is beyond their arrival: somebody's clock is wrong."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "received_at" not in table.column_names:
+        return None
+    happened, received = (
+        table[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64()) for name in ("event_time", "received_at")
+    )
+    late = pc.greater(happened, pc.add(received, _CLOCKS_AGREE_US))
+    return int(pc.sum(late.cast(pa.int64())).as_py() or 0)
 
 
 def _distinct(table: pa.Table) -> tuple[pa.Table, int]:

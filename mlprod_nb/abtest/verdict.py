@@ -9,11 +9,7 @@ from mlprod_nb.abtest.futility import LEAST_CONDITIONAL_POWER
 from mlprod_nb.abtest.reading import Reading
 from mlprod_nb.abtest.results import Decision, MetricLift
 from mlprod_nb.abtest.scan import Facts
-from mlprod_nb.abtest.srm import MOST_IN_TWO_VARIANTS, SampleRatioCheck
 from mlprod_nb.results import Verdict, format_value
-
-#: More than this share of the feedback that cannot be used makes a test invalid.
-MOST_STRANGE_LABELS = 0.01
 
 
 @dataclass(frozen=True)
@@ -23,24 +19,21 @@ class Evidence:
     Attributes:
         design: The design.
         facts: What the table holds.
-        ratio: The sample-ratio check.
         reading: The intervals.
-        feedback_differs: Whether one variant has clearly more feedback than the other.
+        fault: What makes the test invalid, or empty.
     """
 
     design: Design
     facts: Facts
-    ratio: SampleRatioCheck
     reading: Reading
-    feedback_differs: bool
+    fault: str
 
 
 def decide(evidence: Evidence) -> tuple[Decision, Verdict]:
     """Return the decision and say it in words."""
     design, primary = evidence.design, evidence.reading.lifts[0]
-    fault = _fault(evidence)
-    if fault:
-        return "invalid", Verdict("alarm", f"invalid: {fault}.")
+    if evidence.fault:
+        return "invalid", Verdict("alarm", f"invalid: {evidence.fault}.")
     harmed = _harmed(design, evidence.reading.lifts)
     if harmed is not None:
         sentence = f"roll back {design.treatment}: {_words(harmed)}."
@@ -65,31 +58,6 @@ def decide(evidence: Evidence) -> tuple[Decision, Verdict]:
     return "keep going", Verdict("ok", _keep_going(evidence))
 
 
-def _fault(evidence: Evidence) -> str:
-    design, facts, ratio = evidence.design, evidence.facts, evidence.ratio
-    for name in (design.control, design.treatment):
-        if name not in ratio.expected:
-            return f"the split gives variant {name!r} no traffic"
-    total = sum(ratio.observed.values())
-    if not ratio.ok and ratio.units_in_two_variants > MOST_IN_TWO_VARIANTS * total:
-        return f"{ratio.units_in_two_variants:,} of {total:,} units met more than one variant"
-    if not ratio.ok:
-        shares = ", ".join(
-            f"{name} has {ratio.observed[name] / total:.1%} of the units instead of {share:.1%}"
-            for name, share in ratio.expected.items()
-        )
-        return f"sample ratio mismatch: {shares} (p = {ratio.p_value:.1g})"
-    for name in (design.control, design.treatment):
-        found = facts.variants.get(name)
-        if found is None:
-            continue
-        if len(found.versions) > 1:
-            return f"variant {name!r} was answered by {' and '.join(found.versions)}; choose a range with one of them"
-        if found.strange_labels > MOST_STRANGE_LABELS * (found.strange_labels + found.labelled):
-            return f"{found.strange_labels:,} labels of {name} cannot be used, as {found.strange_label!r}"
-    return ""
-
-
 def _harmed(design: Design, lifts: tuple[MetricLift, ...]) -> MetricLift | None:
     allowed = {guardrail.metric: guardrail.tolerance for guardrail in design.guardrails}
     return next((lift for lift in lifts if _worse_than(lift, allowed.get(lift.metric, 0.0))), None)
@@ -110,9 +78,6 @@ def _ship(evidence: Evidence) -> Verdict:
     # A guardrail that is the same for every unit has no interval, and is not hurt.
     unread = [lift.metric for lift in evidence.reading.lifts[1:] if lift.difference_lower is None and lift.difference]
     unread += [lift.metric for lift in evidence.reading.lifts[1:] if lift.difference is None]
-    if evidence.feedback_differs:
-        sentence += "; but the variants differ in how much feedback came in, so find out why first."
-        return Verdict("warn", sentence)
     if unread:
         return Verdict("warn", f"{sentence}; but guardrail {unread[0]} cannot be computed yet.")
     sentence += ", and no guardrail is hurt." if design.guardrails else "."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlprod_nb.abtest import ABTestResult, Design, Outcome, PlanResult
+    from mlprod_nb.abtest.calibration import AAResult
     from mlprod_nb.prediction_log.ranges import LogRange
+
+
+#: Of so many requests by chance the inputs are compared between the variants.
+_COMPARED_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,12 @@ class Started:
     id: int
     design: Design
     revision: int
-    stopped: bool
+    stopped_at: datetime | None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has ended."""
+        return self.stopped_at is not None
 
 
 def plan(context: Context, question: Question) -> PlanResult:
@@ -61,32 +72,97 @@ def plan(context: Context, question: Question) -> PlanResult:
     return abtest.plan(abtest.baseline(table, metric, outcome(manifest)), aim)
 
 
+@dataclass(frozen=True)
+class _Data:
+    """What a test is read from."""
+
+    test: Started
+    manifest: Manifest
+    shares: dict[str, float]
+    pinned: LogRange
+    revisions: list[int]
+    rows: pa.Table
+    notes: tuple[str, ...]
+
+
 def result(context: Context, window: Window) -> ABTestResult:
     """Analyse the newest test's predictions, as far as they came under the split it began with."""
     from mlprod_nb import abtest
 
-    with context.store.read() as connection:
-        test = latest(connection, window.endpoint)
-    if test is None:
-        existing(context, window.endpoint)
-        raise Refused(
-            f"no A/B test was started on {window.endpoint!r}.", hint=f"Start one: mlprod abtest start {window.endpoint}"
-        )
+    data = _read(context, window)
+    found = abtest.analyse(
+        data.rows,
+        data.test.design,
+        shares=data.shares,
+        task=data.manifest.task,
+        classes=data.manifest.classes,
+        inputs=_during(data.test, _of_revisions(_inputs(context, data.pinned), data.revisions)),
+    )
+    return replace(found, notes=(*found.notes, *data.notes))
+
+
+def calibrate(context: Context, window: Window, runs: int) -> AAResult:
+    """Run the newest test's analysis on divisions of its units by chance."""
+    from mlprod_nb.abtest import calibration
+
+    data = _read(context, window)
+    return calibration.run(data.rows, data.test.design, outcome(data.manifest), data.shares, runs=runs)
+
+
+def _read(context: Context, window: Window) -> _Data:
+    test = _newest(context, window.endpoint)
     spec, numbers, left_out = _same_split(context, window.endpoint, test)
-    paired = test.design.method == "paired"
-    table = labelled(context, pin(context, window), shadows=paired)
+    pinned = pin(context, window)
+    table = labelled(context, pinned, shadows=test.design.method == "paired")
+    rows = _during(test, _of_revisions(table, numbers))
     shares = {
         name: share for name, share in spec.shares().items() if name in (test.design.control, test.design.treatment)
     }
     manifest = _manifest(context, spec, window.endpoint)
-    found = abtest.analyse(
-        _of_revisions(table, numbers), test.design, shares=shares, task=manifest.task, classes=manifest.classes
-    )
-    dropped = _of_revisions(table, left_out).num_rows
-    if dropped:
-        note = f"{dropped:,} predictions came after the split was changed; they do not count."
-        found = replace(found, notes=(*found.notes, note))
-    return found
+    notes = tuple(_left_out(table, numbers, left_out, rows))
+    return _Data(test, manifest, shares, pinned, numbers, rows, notes)
+
+
+def _newest(context: Context, endpoint: str) -> Started:
+    with context.store.read() as connection:
+        test = latest(connection, endpoint)
+    if test is None:
+        existing(context, endpoint)
+        hint = f"Start one: mlprod abtest start {endpoint}"
+        raise Refused(f"no A/B test was started on {endpoint!r}.", hint=hint)
+    return test
+
+
+def _during(test: Started, table: pa.Table) -> pa.Table:
+    """Keep what was received while the test ran: what came before was known when its design was fixed."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    received = table["received_at"].cast(pa.timestamp("us", "UTC"))
+    moment = pa.timestamp("us", "UTC")
+    if test.design.started_at is not None:
+        keep = pc.greater_equal(received, pa.scalar(test.design.started_at, moment))
+        table, received = table.filter(keep), received.filter(keep)
+    if test.stopped_at is not None:
+        table = table.filter(pc.less(received, pa.scalar(test.stopped_at, moment)))
+    return table
+
+
+def _left_out(table: pa.Table, numbers: list[int], left_out: list[int], rows: pa.Table) -> list[str]:
+    """Say which predictions do not count, and why."""
+    notes = []
+    changed = _of_revisions(table, left_out).num_rows
+    if changed:
+        notes.append(f"{changed:,} predictions came after the split was changed; they do not count.")
+    outside = _of_revisions(table, numbers).num_rows - rows.num_rows
+    if outside:
+        notes.append(f"{outside:,} predictions came before the test began or after it ended; they do not count.")
+    return notes
+
+
+def _inputs(context: Context, where: LogRange) -> pa.Table:
+    columns = ["event_time", "received_at", "revision", "variant", "unit", "prediction_id", "inputs"]
+    return context.log.sample(where, _COMPARED_ROWS, only=columns)
 
 
 def latest(connection: sa.Connection, endpoint: str) -> Started | None:
@@ -98,7 +174,7 @@ def latest(connection: sa.Connection, endpoint: str) -> Started | None:
     row = connection.execute(query).first()
     if row is None:
         return None
-    return Started(row.id, Design.from_dict(row.design), row.revision, row.stopped_at is not None)
+    return Started(row.id, Design.from_dict(row.design), row.revision, row.stopped_at)
 
 
 def tested(context: Context, test: Started) -> str:
@@ -145,7 +221,7 @@ def labelled(context: Context, where: LogRange, *, shadows: bool = False) -> pa.
     from mlprod_nb.abtest.scan import COLUMNS
 
     of_labels = {"label", "label_number"}
-    columns = ["revision", "shadow", *(name for name in COLUMNS if name not in of_labels)]
+    columns = ["revision", "shadow", "received_at", *(name for name in COLUMNS if name not in of_labels)]
     return context.log.labelled(where, shadows=shadows, only=columns)
 
 

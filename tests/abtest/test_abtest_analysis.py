@@ -145,13 +145,13 @@ def test_a_variant_answered_by_two_versions_is_invalid() -> None:
     assert "variant 'challenger' was answered by flights/4 and flights/5" in found.verdict.sentence
 
 
-def test_feedback_that_favours_a_variant_is_a_warning() -> None:
+def test_feedback_that_favours_a_variant_is_invalid() -> None:
     right = rights(6_000, 0.7, 0.8)
     missing = np.random.default_rng(6).random(6_000) < np.where(np.arange(6_000) % 2 == 1, 0.4, 0.1)
     label = [None if gone else "1" if r else "0" for gone, r in zip(missing, right, strict=True)]
     found = result(labelled(arms(6_000), prediction=["1"] * 6_000, label=label))
-    assert (found.decision, found.verdict.status, found.exit_code) == ("ship", "warn", 0)
-    assert "differ in how much feedback" in found.verdict.sentence
+    assert (found.decision, found.verdict.status, found.exit_code) == ("invalid", "alarm", 1)
+    assert "the variants differ in how much feedback came in: champion has feedback on" in found.verdict.sentence
     assert found.verdict.action == ""
     assert found.labelled_share == pytest.approx({"champion": 0.9, "challenger": 0.6}, abs=0.03)
 
@@ -168,6 +168,11 @@ def test_feedback_that_favours_a_variant_is_a_warning() -> None:
             "has 1 unit with a value of accuracy",
         ),
         (right_or_wrong(arms(200), [True] * 200), "keep going", "accuracy is the same for every unit"),
+        (
+            right_or_wrong(arms(200), [i % 2 == 1 for i in range(200)], [f"N{i // 4 * 2 + i % 2}" for i in range(200)]),
+            "keep going",
+            "accuracy is 0 for every unit of 'champion' and 1 for every unit of 'challenger', so there is no variance",
+        ),
         (right_or_wrong(["champion"] * 9, [True] * 9), "keep going", "variant 'challenger' has no feedback yet"),
         (right_or_wrong(["champion"] * 99, [True] * 99), "invalid", "challenger has 0.0% of the units"),
         (
@@ -176,7 +181,17 @@ def test_feedback_that_favours_a_variant_is_a_warning() -> None:
             "100 labels of champion cannot be used, as 'late'",
         ),
     ],
-    ids=["empty", "no feedback", "two rows", "one unit", "no variance", "little", "no traffic", "labels"],
+    ids=[
+        "empty",
+        "no feedback",
+        "two rows",
+        "one unit",
+        "no variance",
+        "no variance within",
+        "little",
+        "no traffic",
+        "labels",
+    ],
 )
 def test_data_that_cannot_answer_are_a_clear_statement(table: pa.Table, decision: str, words: str) -> None:
     found = result(table)
@@ -305,7 +320,7 @@ def test_the_result_renders_itself_and_gives_its_metrics_as_rows() -> None:
     assert "0.7" in str(found)
     assert "PATH" not in str(found)
     assert len(found.to_dict()["path"]) == 20
-    assert max(len(line) for line in str(found).splitlines()) < 170
+    assert max(len(line) for line in str(found).splitlines()) < 175
 
 
 def test_pictures_are_small_text_that_says_what_it_shows() -> None:
@@ -350,3 +365,24 @@ def test_a_plan_that_cannot_succeed_any_more_stops_for_futility() -> None:
     found = result(right_or_wrong(arms(8_000), rights(8_000, 0.75, 0.75, seed=4)), body)
     assert found.decision == "stop"
     assert "stop for futility: were the 0.03 in accuracy there" in found.verdict.sentence
+
+
+@pytest.mark.parametrize("body", ["", "method: fixed\nexpected_rows: 200", "looks: 2\nexpected_rows: 200"])
+def test_all_wrong_against_all_right_is_a_clear_difference(body: str) -> None:
+    found = result(right_or_wrong(arms(200), [i % 2 == 1 for i in range(200)]), body)
+    assert found.decision == "ship", found.verdict.sentence
+    lift = found.metrics[0]
+    assert (lift.control, lift.treatment) == (0.0, 1.0)
+    assert lift.difference_lower is not None
+    assert lift.difference_lower > 0.75
+    assert lift.chance_to_win == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_chance_to_win_is_shown_and_decides_nothing() -> None:
+    found = result(right_or_wrong(arms(400), rights(400, 0.7, 0.75, seed=3)), "guardrails: [positive_rate]")
+    lift, guard = found.metrics
+    assert lift.chance_to_win is not None
+    assert 0.5 < lift.chance_to_win < 1
+    assert guard.chance_to_win is None
+    assert f"{lift.chance_to_win:.1%}" in str(found)
+    assert found.decision == "keep going"

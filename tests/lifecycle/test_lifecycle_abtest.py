@@ -72,6 +72,8 @@ def test_a_shadow_is_compared_in_pairs_and_shipped(site: Site) -> None:
     assert found.metrics[0].rows_control == found.metrics[0].rows_treatment == len(site.data)
     assert found.metrics[0].treatment == 1.0
     assert found.decision == "ship", found.verdict.sentence
+    with pytest.raises(Refused, match="a shadow's test divides no units"):
+        workspace.abtest_calibrate("flights")
     would = workspace.abtest_stop("flights", ship=True, dry_run=True)
     assert would.exit_code == 0
     assert "would have (dry run, nothing changed)" in would.headline()
@@ -122,3 +124,27 @@ def wait_for_shadows(site: Site, count: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("the shadow did not score every request")
+
+
+def test_a_split_is_calibrated_and_what_came_before_it_does_not_count(site: Site) -> None:
+    workspace = site.workspace
+    workspace.route("flights", "flights/1=50", "champion=50")
+    early = ask(site, days=1)
+    workspace.abtest_start("flights", treatment="v1", design="control: champion")
+    answered = ask(site, days=1)
+    workspace.feedback("flights", ids=answered.prediction_ids, values=list(site.target))
+    found = workspace.abtest_result("flights")
+    assert found.rows == len(answered.prediction_ids)
+    before = (
+        f"{len(early.prediction_ids):,} predictions came before the test began or after it ended; they do not count."
+    )
+    assert before in found.notes
+    assert all(check.ok for check in found.health), found.health
+    (alike,) = [check for check in found.health if check.check == "inputs alike"]
+    assert alike.found.startswith("2 columns of 400 units;")
+    shuffled = workspace.abtest_calibrate("flights", runs=50)
+    assert (shuffled.runs, shuffled.units, shuffled.looks) == (50, 400, 20)
+    assert shuffled.exit_code == 0
+    workspace.abtest_stop("flights")
+    ask(site, days=1)
+    assert workspace.abtest_result("flights").rows == found.rows
