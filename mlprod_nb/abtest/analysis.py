@@ -6,19 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb.abtest import balance, health, metrics, multiplicity, pairs, srm
+from mlprod_nb.abtest import balance, health, metrics, multiplicity, pairs, several, srm
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import UnitSums
 from mlprod_nb.abtest.intervals import Arms
 from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
 from mlprod_nb.abtest.outcome import Statistic
-from mlprod_nb.abtest.reading import Question, read
+from mlprod_nb.abtest.reading import Question, adjusted, read
 from mlprod_nb.abtest.results import ABTestResult, MetricLift
 from mlprod_nb.abtest.scan import Facts, Scan, open_scan
 from mlprod_nb.abtest.verdict import Evidence, decide
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+#: Of so many first rows the quantile is taken at which values are cut.
+_CAP_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -63,45 +66,77 @@ def analyse(
         InvalidInput: The table lacks a column.
     """
     outcome = Outcome(task, tuple(str(name) for name in classes))
-    chosen = {name: metrics.find(name) for name in (design.primary, *(g.metric for g in design.guardrails))}
+    given = _Given(table, shares, outcome, inputs)
+    if design.others:
+        return several.analyse(design, lambda part: _one(given, part))
+    return _one(given, design)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The data of a test."""
+
+    table: pa.Table
+    shares: Mapping[str, float]
+    outcome: Outcome
+    inputs: pa.Table | None
+
+
+def _one(given: _Given, design: Design) -> ABTestResult:
+    """Compare one treatment with the control."""
+    chosen = {name: design.metric(name) for name in (design.primary, *(g.metric for g in design.guardrails))}
     labelled: Metric = _Labelled()
     in_pairs = design.method == "paired"
-    with open_scan(pairs.prepare(table, design) if in_pairs else table, outcome) as scan:
+    table = pairs.prepare(given.table, design) if in_pairs else given.table
+    with open_scan(table, given.outcome) as scan:
         facts = pairs.facts_of_pairs(scan.facts()) if in_pairs else scan.facts()
         sums = scan.sums({**chosen, labelled.name: labelled})
-        arms = _arms(scan, design, chosen, sums)
-        question = Question(scan, design, chosen, _share(design, shares))
+        chosen, cuts = _capped(scan, design, chosen, sums)
+        arms = _arms(scan, design, chosen, scan.sums({**chosen, labelled.name: labelled}) if cuts else sums)
+        question = Question(scan, design, chosen, _share(design, given.shares))
         reading = pairs.read(question) if in_pairs else read(question, arms)
-    ratio = pairs.no_split(design, facts) if in_pairs else _ratio(shares, facts)
-    examined = health.Examined(
-        design,
-        facts,
-        ratio,
-        sums[labelled.name] if any(metric.needs_labels for metric in chosen.values()) else {},
-        None if inputs is None else balance.compare(inputs, design.control, design.treatment),
-        _share(design, shares),
+    ratio = pairs.no_split(design, facts) if in_pairs else _ratio(given.shares, facts)
+    needs_labels = any(metric.needs_labels for metric in chosen.values())
+    compared = None if given.inputs is None else balance.compare(given.inputs, design.control, design.treatment)
+    checks = health.checks(
+        health.Examined(design, facts, ratio, sums[labelled.name] if needs_labels else {}, compared, question.share)
     )
-    found_health = health.checks(examined)
-    decision, verdict = decide(Evidence(design, facts, reading, health.fault(found_health)))
+    decision, verdict = decide(Evidence(design, facts, reading, health.fault(checks)))
+    mine = {name: found for name, found in facts.variants.items() if name in (design.control, design.treatment)}
     return ABTestResult(
         verdict=verdict,
         decision=decision,
         design=design.describe(),
         method=design.method,
         metrics=_adjusted(reading.lifts),
-        health=found_health,
+        health=checks,
         sample_ratio=ratio,
-        labelled_share={
-            name: found.labelled / found.rows
-            for name, found in facts.variants.items()
-            if name in (design.control, design.treatment)
-        },
-        notes=_notes(design, facts),
+        labelled_share={name: found.labelled / found.rows for name, found in mine.items()},
+        notes=(*_notes(design, facts), *cuts),
         started_at=facts.first,
         until=facts.last,
-        rows=sum(found.rows for name, found in facts.variants.items() if name in (design.control, design.treatment)),
+        rows=sum(found.rows for found in mine.values()),
         path=reading.path,
     )
+
+
+def _capped(
+    scan: Scan, design: Design, chosen: Mapping[str, Metric], sums: Mapping[str, Mapping[str, UnitSums]]
+) -> tuple[dict[str, Metric], list[str]]:
+    """Cut the values of means at the design's quantile of the first rows; proportions and statistics stay."""
+    found, notes = dict(chosen), []
+    for name, metric in chosen.items() if design.cap else ():
+        # v * v = v only for 0 and 1.
+        if isinstance(metric, Statistic) or all(part.squares == part.total for part in sums[name].values()):
+            continue
+        limit = scan.cap(metric, (design.control, design.treatment), design.cap, _CAP_ROWS)
+        if limit is not None:
+            found[name] = metrics.Capped(metric, limit)
+            notes.append(
+                f"values of {name} above {limit:.4g}, the {design.cap:.4g} quantile of the first {_CAP_ROWS:,}, "
+                "are cut down to it."
+            )
+    return found, notes
 
 
 def _arms(
@@ -109,7 +144,9 @@ def _arms(
 ) -> dict[str, Arms]:
     found: dict[str, Arms] = {}
     for name, metric in chosen.items():
-        if isinstance(metric, Statistic):
+        if design.covariates and design.method != "paired" and not isinstance(metric, Statistic):
+            found[name] = adjusted(scan, metric, design)
+        elif isinstance(metric, Statistic):
             (found[name],) = scan.measures(metric, (design.control, design.treatment))
         else:
             found[name] = {variant: part.arm() for variant, part in sums[name].items()}

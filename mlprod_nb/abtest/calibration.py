@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.abtest import intervals, metrics
+from mlprod_nb.abtest import intervals
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import UnitSums
 from mlprod_nb.abtest.intervals import Arms
@@ -102,7 +102,7 @@ def run(
     Raises:
         Refused: The design reads pairs, the metric is no mean, or too little has come in.
     """
-    metric = metrics.find(design.primary)
+    metric = design.metric(design.primary)
     if design.method == "paired":
         raise Refused("a shadow's test divides no units, so there is nothing to divide by chance.")
     if isinstance(metric, Statistic):

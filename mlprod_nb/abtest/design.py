@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from mlprod_nb.abtest import metrics
+from mlprod_nb.abtest import expression, metrics
+from mlprod_nb.abtest.expression import CustomMetric
 from mlprod_nb.abtest.sequential import TIGHTEST_AT
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import NotFound, UsageError
@@ -48,6 +49,10 @@ class Design:
         looks: How many looks are planned; for ``"planned"``.
         expected_rows: Predictions with feedback after which the test is read (fixed, planned) or its interval is
             tightest (always-valid).
+        others: Further treatments; each is compared with the control, and they share alpha.
+        custom: Metrics that the design brings.
+        cap: Values above this quantile of the first 1,000 are cut down to it; 0: none are. Proportions have none.
+        covariates: Numeric inputs, which no variant can have changed; they narrow the intervals of means.
         maximum_days: How long the test may run; 0: as long as it takes.
         hypothesis: Why the treatment should be better, in the user's words.
         started_at: When the test began; ``None`` for one that was never started.
@@ -67,28 +72,47 @@ class Design:
     hypothesis: str = ""
     started_at: datetime | None = None
     maximum_days: float = 0.0
+    others: tuple[str, ...] = ()
+    custom: tuple[CustomMetric, ...] = ()
+    cap: float = 0.0
+    covariates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a design that cannot answer."""
         if self.control == self.treatment:
             raise UsageError(f"control and treatment are both {self.control!r}.", hint="Name two variants.")
-        if metrics.find(self.primary).better == "same":
+        if len({self.control, self.treatment, *self.others}) < 2 + len(self.others):
+            raise UsageError("a treatment is named twice, or is the control.", hint="Name each variant once.")
+        if self.metric(self.primary).better == "same":
             raise UsageError(
                 f"metric {self.primary!r} has no better direction, so it cannot decide.", hint="Take it as a guardrail."
             )
         for guardrail in self.guardrails:
-            metrics.find(guardrail.metric)
+            self.metric(guardrail.metric)
             if guardrail.metric == self.primary:
                 raise UsageError(f"{self.primary!r} is the primary metric and a guardrail too.", hint="Keep one.")
             _within("tolerance", guardrail.tolerance, 0, None)
         for name in ("alpha", "power"):
             _within(name, getattr(self, name), 0, 1, open_ends=True)
+        if self.cap:
+            _within("cap", self.cap, 0.5, 1, open_ends=True)
+        if self.method == "paired" and (self.others or self.covariates or self.cap):
+            raise UsageError("a shadow's test has one treatment, no cap and no covariates: its pairs need none.")
         _within("maximum_days", self.maximum_days, 0, None)
         _within("minimal_effect", self.minimal_effect, 0, None)
         _within("looks", self.looks, 1, 1_000)
         _within("expected_rows", self.expected_rows, 10, None)
         if self.method not in METHODS:
             raise NotFound("method", self.method, METHODS)
+
+    def metric(self, name: str) -> metrics.Metric:
+        """Return one of the design's own metrics, or one that everybody has.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        own = {custom.name: custom for custom in self.custom}
+        return own[name].metric() if name in own else metrics.find(name, own)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the design as plain data, as the store keeps it."""
@@ -99,6 +123,8 @@ class Design:
         """Read what :meth:`to_dict` gave."""
         values = dict(data)
         values["guardrails"] = tuple(Guardrail(**item) for item in values["guardrails"])
+        values["custom"] = tuple(CustomMetric(**item) for item in values.get("custom", ()))
+        values.update({name: tuple(values.get(name, ())) for name in ("others", "covariates")})
         values["started_at"] = datetime.fromisoformat(values["started_at"]) if values["started_at"] else None
         return cls(**values)
 
@@ -111,7 +137,10 @@ class Design:
             "fixed": f"fixed horizon: read once, at {self.expected_rows:,} predictions",
         }[self.method]
         started = f", started {iso(self.started_at)}" if self.started_at else ""
-        return f"{self.treatment} against {self.control} on {self.primary}, alpha {self.alpha:g}; {how}{started}"
+        treatments = " and ".join((self.treatment, *self.others))
+        extra = f"; values cut at the {self.cap:.4g} quantile" if self.cap else ""
+        extra += f"; covariates {', '.join(self.covariates)}" if self.covariates else ""
+        return f"{treatments} against {self.control} on {self.primary}, alpha {self.alpha:g}; {how}{extra}{started}"
 
 
 def merge(text: str, options: Mapping[str, Any]) -> str:
@@ -159,13 +188,15 @@ def parse(
         UsageError: A key, a value, a variant or a metric is wrong; the message names it and the nearest right one.
     """
     values = _mapping(text)
-    own = ("endpoint", "started_at")
-    known = [field.name for field in fields(Design) if field.name not in own] + ["variants"]
+    own = ("endpoint", "started_at", "others", "custom")
+    known = [field.name for field in fields(Design) if field.name not in own] + ["variants", "metrics"]
     for key in values:
         if key not in known:
             raise NotFound("key of an A/B design", str(key), known)
-    control, treatment = _variants(values, variants, shadows)
-    typed = {key: _typed(key, value) for key, value in values.items() if key not in ("variants", "guardrails")}
+    control, treatment, *others = _variants(values, variants, shadows)
+    apart = ("variants", "guardrails", "metrics")
+    typed = {key: _typed(key, value) for key, value in values.items() if key not in apart}
+    custom = expression.read(values.get("metrics", {}))
     method = typed.setdefault("method", _usual_method(typed, in_shadow=treatment in shadows))
     if (method == "paired") != (treatment in shadows):
         kind = "a shadow, which is read" if treatment in shadows else "no shadow, so it cannot be read"
@@ -176,7 +207,8 @@ def parse(
             hint=f"Find it with: mlprod abtest plan {endpoint} --effect EFFECT",
         )
     typed.setdefault("primary", metrics.default_metric(task))
-    typed.update(control=control, treatment=treatment, guardrails=_guardrails(values.get("guardrails", [])))
+    typed.update(control=control, treatment=treatment, others=tuple(others), custom=custom)
+    typed["guardrails"] = _guardrails(values.get("guardrails", []), custom)
     return Design(endpoint=endpoint, started_at=started_at, **typed)
 
 
@@ -207,12 +239,12 @@ def _mapping(text: str) -> dict[str, Any]:
         raise UsageError(f"the A/B design is neither YAML nor TOML: {problem}.", hint="As in: primary: brier") from None
 
 
-def _variants(values: Mapping[str, Any], heard: Sequence[str], shadows: Sequence[str]) -> tuple[str, str]:
+def _variants(values: Mapping[str, Any], heard: Sequence[str], shadows: Sequence[str]) -> list[str]:
     known, named = [*heard, *shadows], values.get("variants")
     if named is not None:
-        if not isinstance(named, list) or len(named) != 2 or "control" in values or "treatment" in values:
-            raise UsageError("variants is a list of two: the control, then the treatment.")
-        control, treatment = (str(name) for name in named)
+        if not isinstance(named, list) or len(named) < 2 or "control" in values or "treatment" in values:
+            raise UsageError("variants is a list of two or more: the control, then the treatments.")
+        chosen = [str(name) for name in named]
     else:
         control = str(values.get("control", _CONTROL if _CONTROL in heard else next(iter(heard), "")))
         others = [name for name in known if name != control]
@@ -220,17 +252,17 @@ def _variants(values: Mapping[str, Any], heard: Sequence[str], shadows: Sequence
             if others:
                 raise UsageError(
                     f"the split has {len(known)} variants ({', '.join(known)}).",
-                    hint="Name the treatment: one of them.",
+                    hint="Name the treatment, or all: variants: [control, treatment, treatment].",
                 )
             raise UsageError("the split has one variant.", hint="Split first: mlprod route ENDPOINT A=50 B=50")
-        treatment = str(values.get("treatment", others[0] if others else ""))
-    for name in (control, treatment):
+        chosen = [control, str(values.get("treatment", others[0] if others else ""))]
+    for name in chosen:
         if name not in known:
             raise NotFound("variant with traffic", name, known)
-    return control, treatment
+    return chosen
 
 
-def _guardrails(value: Any) -> tuple[Guardrail, ...]:
+def _guardrails(value: Any, custom: Sequence[CustomMetric]) -> tuple[Guardrail, ...]:
     items: list[tuple[Any, Any]]
     if isinstance(value, str):
         items = [(name.strip(), None) for name in value.split(",")]
@@ -242,15 +274,20 @@ def _guardrails(value: Any) -> tuple[Guardrail, ...]:
         raise UsageError("guardrails is a list of metrics, or a mapping from metric to tolerance.")
     found = []
     for name, tolerance in items:
-        metric = metrics.find(str(name))
-        found.append(
-            Guardrail(metric.name, metric.tolerance if tolerance is None else _number(f"guardrail {name}", tolerance))
-        )
+        own = next((metric for metric in custom if metric.name == name), None)
+        metric = own or metrics.find(str(name), [other.name for other in custom])
+        limit = metric.tolerance if tolerance is None else _number(f"guardrail {name}", tolerance)
+        found.append(Guardrail(metric.name, limit))
     return tuple(found)
 
 
 def _typed(key: str, value: Any) -> Any:
-    if key in ("minimal_effect", "alpha", "power", "maximum_days"):
+    if key == "covariates":
+        names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UsageError(f"covariates is {value!r}; it is a list of columns.")
+        return tuple(names)
+    if key in ("minimal_effect", "alpha", "power", "maximum_days", "cap"):
         return _number(key, value)
     if key in ("looks", "expected_rows"):
         number = _number(key, value)

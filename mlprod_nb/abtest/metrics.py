@@ -16,7 +16,7 @@ column             what it holds
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mlprod_nb.abtest.estimators import Auc, Quantile, RootMeanSquare
@@ -258,13 +258,17 @@ def available() -> dict[str, Metric]:
     return {**BUILT_IN, **{name: point.load() for name, point in brought.items()}}
 
 
-def find(name: str) -> Metric:
+def find(name: str, besides: Iterable[str] = ()) -> Metric:
     """Return one metric.
+
+    Args:
+        name: Its name.
+        besides: Names that exist elsewhere, for the message.
 
     Raises:
         NotFound: There is none of that name; the message names the nearest.
     """
     known = available()
     if name not in known:
-        raise NotFound("metric", name, known)
+        raise NotFound("metric", name, [*known, *besides])
     return known[name]

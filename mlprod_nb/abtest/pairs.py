@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.abtest import estimators, metrics, paired
+from mlprod_nb.abtest import estimators, paired
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import Arm, Sample
 from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read
@@ -75,7 +75,7 @@ def baseline(table: pa.Table, design: Design, outcome: Outcome) -> Baseline | No
     The variance is a quarter of the difference's, which is what a split in halves has where its difference varies as
     much. ``None`` where fewer than :data:`LEAST_UNITS` units have both answers, or nothing differs.
     """
-    metric = metrics.find(design.primary)
+    metric = design.metric(design.primary)
     with open_scan(prepare(table, design), outcome) as scan:
         rows = scan.pairs(metric, (design.control, design.treatment))
     look = _look(metric, rows)

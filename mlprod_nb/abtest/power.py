@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlprod_nb.abtest import metrics, planned, sequential
 from mlprod_nb.abtest.design import METHODS, Method
 from mlprod_nb.abtest.metrics import Outcome
-from mlprod_nb.abtest.outcome import Statistic
+from mlprod_nb.abtest.outcome import Metric, Statistic
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.results import Result
@@ -143,7 +143,7 @@ def chance(baseline: Baseline, aim: Aim, rows: float) -> float:
     return _NORMAL.cdf(aim.effect / (variance / units) ** 0.5 - critical)
 
 
-def baseline(table: pa.Table, metric: str, outcome: Outcome) -> Baseline:
+def baseline(table: pa.Table, metric: str | Metric, outcome: Outcome) -> Baseline:
     """Measure how a metric behaves in a table of labelled predictions, all variants together.
 
     Raises:
@@ -152,22 +152,22 @@ def baseline(table: pa.Table, metric: str, outcome: Outcome) -> Baseline:
         Refused: No prediction counts for it yet.
     """
     with open_scan(table, outcome) as scan:
-        found, facts = metrics.find(metric), scan.facts()
+        found, facts = metrics.find(metric) if isinstance(metric, str) else metric, scan.facts()
         if isinstance(found, Statistic):
             (arms,) = scan.measures(found, tuple(facts.variants))
         else:
-            arms = {name: part.arm() for name, part in scan.sums({metric: found})[metric].items()}
+            arms = {name: part.arm() for name, part in scan.sums({found.name: found})[found.name].items()}
     samples = [arm.sample for arm in arms.values()]
     rows = sum(sample.rows for sample in samples)
     if not rows:
         waiting = "feedback" if found.needs_labels else "traffic"
-        raise Refused(f"there is no {waiting} for {metric} yet.", hint=f"Plan again when {waiting} has come in.")
+        raise Refused(f"there is no {waiting} for {found.name} yet.", hint=f"Plan again when {waiting} has come in.")
     units = sum(sample.units for sample in samples)
     assert facts.first is not None
     assert facts.last is not None
     days = (facts.last - facts.first).total_seconds() / 86_400
     return Baseline(
-        metric=metric,
+        metric=found.name,
         mean=sum(sample.mean * sample.rows for sample in samples) / rows,
         unit_variance=sum(sample.unit_variance * sample.units for sample in samples) / units,
         rows_per_unit=rows / units,

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlprod_nb.abtest import bayes, intervals, planned
+from mlprod_nb.abtest import bayes, covariates, intervals, planned
 from mlprod_nb.abtest.design import Design
+from mlprod_nb.abtest.estimate import Arm
 from mlprod_nb.abtest.futility import conditional_power
 from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read, comparable
 from mlprod_nb.abtest.outcome import Metric, Statistic
@@ -73,8 +74,16 @@ class Question:
         """Return a metric per variant over the rows up to each moment."""
         if isinstance(metric, Statistic):
             return list(self.scan.measures(metric, self.variants, moments))
+        if self.design.covariates:
+            return [adjusted(self.scan, metric, self.design, moment) for moment in moments]
         sums = self.scan.path(metric, self.variants, moments)
         return [{name: part.arm() for name, part in at.items()} for at in sums]
+
+
+def adjusted(scan: Scan, metric: Metric, design: Design, until: datetime | None = None) -> Arms:
+    """Return a metric per variant after the design's covariates, over the rows up to a moment."""
+    moments = scan.unit_moments(metric, (design.control, design.treatment), design.covariates, until)
+    return {name: Arm(sample) for name, sample in covariates.adjust(moments).items()} if moments else {}
 
 
 def read(question: Question, arms: Mapping[str, Arms]) -> Reading:

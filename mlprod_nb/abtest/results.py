@@ -79,6 +79,29 @@ class LookPoint:
 
 
 @dataclass(frozen=True)
+class ArmVerdict:
+    """One of several treatments against the control.
+
+    Attributes:
+        treatment: The variant.
+        decision: What its comparison alone says.
+        value: The primary metric's mean.
+        difference: Treatment minus control.
+        difference_lower: Lower end of its interval, at this treatment's part of alpha.
+        difference_upper: Upper end.
+        p_adjusted: The p-value after Holm's correction over the treatments.
+    """
+
+    treatment: str
+    decision: Decision
+    value: float | None
+    difference: float | None
+    difference_lower: float | None
+    difference_upper: float | None
+    p_adjusted: float | None
+
+
+@dataclass(frozen=True)
 class ABTestResult(Result):
     """The answer of an A/B test.
 
@@ -96,6 +119,7 @@ class ABTestResult(Result):
         until: Last event time.
         rows: Predictions in both variants.
         path: The interval over time, for plotting.
+        arms: One row a treatment, where there are several; the rest of the result is about the one that speaks.
     """
 
     _frame_field: ClassVar[str] = "metrics"
@@ -114,6 +138,7 @@ class ABTestResult(Result):
     until: datetime | None
     rows: int
     path: tuple[LookPoint, ...]
+    arms: tuple[ArmVerdict, ...] = ()
 
     def sections(self) -> Sequence[Section]:
         """Show the metrics as a reader compares them; ``to_frame`` and ``to_dict`` have every number."""

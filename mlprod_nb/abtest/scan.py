@@ -15,32 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.abtest import estimators
+from mlprod_nb.abtest import estimators, rows
+from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, literal
 from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
-from mlprod_nb.errors import InvalidInput, nearest
+from mlprod_nb.abtest.rows import COVARIATE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: The columns that a table of labelled predictions must have (see the prediction log's ``labelled``).
-COLUMNS = (
-    "prediction_id",
-    "variant",
-    "model",
-    "version",
-    "unit",
-    "event_time",
-    "latency_ms",
-    "prediction",
-    "score",
-    "label",
-    "label_number",
-)
 _LARGEST = 1e100
-#: Clocks that differ by less than this agree.
-_CLOCKS_AGREE_US = 60_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -236,6 +221,32 @@ class Scan:
         sides = [np.asarray(data[name], float) for name in ("c", "t")]
         return PairedRows(np.asarray(data["unit"]), np.asarray(data["event_us"]), sides[0], sides[1], rest)
 
+    def unit_moments(
+        self, metric: Metric, variants: Sequence[str], covariates: Sequence[str], until: datetime | None = None
+    ) -> dict[str, UnitMoments]:
+        """Return the metric's moments per variant with those of the units' mean covariates, over the rows up to a time.
+
+        A covariate that is missing counts as the mean over all units, which is the same in every variant.
+        """
+        known = [f"CASE WHEN isfinite({name}::DOUBLE) THEN {name}::DOUBLE END" for name in map(_quoted, covariates)]
+        means = (f"coalesce(avg({sql}) FILTER (v IS NOT NULL), 'nan'::DOUBLE)" for sql in known)
+        inner = "".join(f", {mean} AS x{i}" for i, mean in enumerate(means))
+        now = "" if until is None else f" AND event_us <= {_micros(until)}"
+        data = self._connection.sql(
+            f"SELECT variant, count(v) AS n, sum(v) AS s, sum(v * v) AS q{inner} FROM "  # noqa: S608
+            f"(SELECT *, {self._value(metric)} AS v FROM scored WHERE variant IN ({_in(variants)}){now}) "
+            "GROUP BY variant, unit HAVING count(v) > 0 ORDER BY variant, unit"
+        ).fetchnumpy()
+        columns = [np.asarray(data[f"x{i}"], float) for i in range(len(known))]
+        numbers = np.column_stack([np.where(np.isnan(x), _mean(x), x) for x in columns])
+        found = {}
+        for variant in variants:
+            mine = np.asarray(data["variant"] == variant)
+            if mine.sum() > 1:
+                rows, totals = (np.asarray(data[name][mine], float) for name in ("n", "s"))
+                found[variant] = UnitMoments.of(rows, totals, numbers[mine], float(data["q"][mine].sum()))
+        return found
+
     def by_unit(
         self, metric: Metric, variants: Sequence[str]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -275,93 +286,36 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
     """
     import duckdb
 
-    rows, repeated = _distinct(_predictions(table))
+    once, repeated = rows.distinct(rows.predictions(table))
+    further = "".join(f"{_quoted_name(name)}, " for name in once.column_names if name.startswith(COVARIATE))
     connection = duckdb.connect(
         config={"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )
     try:
-        connection.register("predictions", rows)
+        connection.register("predictions", once)
         connection.execute(
-            f"CREATE TEMP VIEW scored AS SELECT *, {_label_known(outcome)} AS label_known FROM "  # noqa: S608 (class names are quoted)
+            f"CREATE TEMP VIEW scored AS SELECT *, {rows.label_known(outcome)} AS label_known FROM "  # noqa: S608 (class names are quoted)
             "(SELECT prediction_id, variant, coalesce(unit, prediction_id) AS unit, model, version, prediction, score, "
             "latency_ms::DOUBLE AS latency_ms, event_us, label, label_number, "
-            f"{_label_class(outcome)} AS label_class FROM predictions)"
+            f"{further}"
+            f"{rows.label_class(outcome)} AS label_class FROM predictions)"
         )
-        yield Scan(connection, outcome, repeated, _in_future(table))
+        yield Scan(connection, outcome, repeated, rows.in_future(table))
     finally:
         connection.close()
 
 
-def _predictions(table: pa.Table) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    for name in COLUMNS:
-        if name not in table.column_names:
-            near = nearest(name, table.column_names)
-            hint = f"The nearest is {near!r}." if near else "Take the prediction log's labelled rows."
-            raise InvalidInput(f"the table has no column {name!r}.", column=name, hint=hint)
-    if "shadow" in table.column_names:
-        table = table.filter(pc.invert(pc.fill_null(table["shadow"].cast(pa.bool_()), False)))
-    micros = table["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    return table.select([name for name in COLUMNS if name != "event_time"]).append_column("event_us", micros)
+def _quoted(column: str) -> str:
+    return _quoted_name(COVARIATE + column)
 
 
-def _in_future(table: pa.Table) -> int | None:
-    """Count the rows whose event time is beyond their arrival: somebody's clock is wrong."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if "received_at" not in table.column_names:
-        return None
-    happened, received = (
-        table[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64()) for name in ("event_time", "received_at")
-    )
-    late = pc.greater(happened, pc.add(received, _CLOCKS_AGREE_US))
-    return int(pc.sum(late.cast(pa.int64())).as_py() or 0)
+def _quoted_name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
-def _distinct(table: pa.Table) -> tuple[pa.Table, int]:
-    """Keep each prediction once: the server makes the ids, so a repeat is the same prediction read twice."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    repeated = table.num_rows - pc.count_distinct(table["prediction_id"], mode="all").as_py()
-    if not repeated:
-        return table, 0
-    numbered = table.append_column("row", pa.array(np.arange(table.num_rows)))
-    first = numbered.group_by("prediction_id", use_threads=False).aggregate([("row", "min")])["row_min"]
-    return table.take(first.sort()), repeated
-
-
-def _label_class(outcome: Outcome) -> str:
-    """Return the SQL of the true class: feedback may write class 1 as 1, 1.0, ``"1"`` or true."""
-    if outcome.task == "regression":
-        return "NULL::VARCHAR"
-    cases = []
-    for name in outcome.classes:
-        condition = f"label = {literal(name)}"
-        number = _number(name)
-        if number is not None:
-            condition += f" OR label_number = {number!r}"
-        cases.append(f"WHEN {condition} THEN {literal(name)}")
-    return f"CASE {' '.join(cases)} END"
-
-
-def _label_known(outcome: Outcome) -> str:
-    if outcome.task == "classification":
-        return "label_class"
-    return "CASE WHEN isfinite(label_number) THEN label_number END"
-
-
-def _number(text: str) -> float | None:
-    if text in ("True", "False"):
-        return float(text == "True")
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if np.isfinite(number) else None
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0
 
 
 def _in(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -113,11 +114,10 @@ def _read(context: Context, window: Window) -> _Data:
     test = _newest(context, window.endpoint)
     spec, numbers, left_out = _same_split(context, window.endpoint, test)
     pinned = pin(context, window)
-    table = labelled(context, pinned, shadows=test.design.method == "paired")
+    table = labelled(context, pinned, shadows=test.design.method == "paired", covariates=test.design.covariates)
     rows = _during(test, _of_revisions(table, numbers))
-    shares = {
-        name: share for name, share in spec.shares().items() if name in (test.design.control, test.design.treatment)
-    }
+    asked = (test.design.control, test.design.treatment, *test.design.others)
+    shares = {name: share for name, share in spec.shares().items() if name in asked}
     manifest = _manifest(context, spec, window.endpoint)
     notes = tuple(_left_out(table, numbers, left_out, rows))
     return _Data(test, manifest, shares, pinned, numbers, rows, notes)
@@ -216,13 +216,17 @@ def _same_split(context: Context, endpoint: str, test: Started) -> tuple[Endpoin
     return first, same, [number for number in past if number not in same]
 
 
-def labelled(context: Context, where: LogRange, *, shadows: bool = False) -> pa.Table:
+def labelled(context: Context, where: LogRange, *, shadows: bool = False, covariates: Sequence[str] = ()) -> pa.Table:
     """Read what metrics can use; a model's inputs are most of the log and none of that."""
-    from mlprod_nb.abtest.scan import COLUMNS
+    from mlprod_nb.abtest import rows
+    from mlprod_nb.abtest.rows import COLUMNS
 
     of_labels = {"label", "label_number"}
     columns = ["revision", "shadow", "received_at", *(name for name in COLUMNS if name not in of_labels)]
-    return context.log.labelled(where, shadows=shadows, only=columns)
+    if not covariates:
+        return context.log.labelled(where, shadows=shadows, only=columns)
+    table = context.log.labelled(where, shadows=shadows, only=[*columns, "inputs"])
+    return rows.with_covariates(table, covariates)
 
 
 def _of_revisions(table: pa.Table, numbers: list[int]) -> pa.Table:

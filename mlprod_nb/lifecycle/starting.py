@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mlprod_nb.errors import MlprodError, Refused
+from mlprod_nb.errors import MlprodError, NotFound, Refused
 from mlprod_nb.lifecycle import experiment
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.registry.bundles import Manifest
 from mlprod_nb.results import Result
 from mlprod_nb.routing import EndpointSpec
@@ -77,6 +78,7 @@ def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]
         task=manifest.task,
         started_at=now,
     )
+    _check_covariates(context, design, spec)
     _refuse_a_second(context, endpoint)
     needs = _needs(context, design, spec, manifest)
     with context.store.write() as connection:
@@ -90,8 +92,15 @@ def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]
         }
         connection.execute(sa.insert(tables.abtests).values(**values))
         context.audit(connection, "abtest start", endpoint, design.describe())
-    shares = {name: spec.shares().get(name, 0.0) for name in (design.control, design.treatment)}
+    shares = {name: spec.shares().get(name, 0.0) for name in (design.control, design.treatment, *design.others)}
     return ABTestStarted(endpoint, design.describe(), design.hypothesis, spec.unit, shares, now, needs)
+
+
+def _check_covariates(context: Context, design: Design, spec: EndpointSpec) -> None:
+    known = context.bundles.get(main_variant(spec, design.endpoint).bundle).signature.names
+    for name in design.covariates:
+        if name not in known:
+            raise NotFound("input to take as a covariate", name, known)
 
 
 def _refuse_a_second(context: Context, endpoint: str) -> None:
@@ -153,4 +162,4 @@ def _baseline(context: Context, design: Design, manifest: Manifest) -> Baseline 
     outcome = experiment.outcome(manifest)
     if design.method == "paired":
         return pairs.baseline(table, design, outcome)
-    return abtest.baseline(table, design.primary, outcome)
+    return abtest.baseline(table, design.metric(design.primary), outcome)

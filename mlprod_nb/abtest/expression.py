@@ -1,0 +1,160 @@
+"""Metrics that a design brings as text: an expression over the columns of one prediction row, and nothing more.
+
+The text is read word by word against a list of what may occur (columns, numbers, quoted texts, operators, a few
+functions), and what runs is put together from these words. So there is no statement, no comment, no file, no other
+table and no setting that it could reach.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mlprod_nb.abtest.estimators import Ratio
+from mlprod_nb.abtest.metrics import BUILT_IN, Expression
+from mlprod_nb.abtest.outcome import Better, Metric
+from mlprod_nb.errors import NotFound, UsageError
+
+COLUMNS: Mapping[str, str] = {
+    "prediction": "VARCHAR",
+    "score": "DOUBLE",
+    "label_class": "VARCHAR",
+    "label_number": "DOUBLE",
+    "latency_ms": "DOUBLE",
+}
+_FUNCTIONS = frozenset(
+    {"abs", "ceil", "coalesce", "exp", "floor", "greatest", "isfinite", "least", "ln", "log10", "nullif", "pow"}
+    | {"round", "sign", "sqrt"}
+)
+_KEYWORDS = frozenset(
+    {"and", "between", "case", "else", "end", "in", "is", "not", "null", "or", "then", "when", "true", "false"}
+)
+_WORD = re.compile(
+    r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+)|(?P<text>'(?:[^']|'')*')"
+    r"|(?P<sign><=|>=|<>|!=|[-+*/%()<>=,]))"
+)
+_LONGEST = 2_000
+
+
+@dataclass(frozen=True)
+class CustomMetric:
+    """A metric that a design brings.
+
+    Attributes:
+        name: How the design calls it.
+        value: The expression of one prediction's value; null where the prediction does not count.
+        denominator: Another expression, where the metric is a sum over a sum; empty: a mean over predictions.
+        better: Which way is better.
+        needs_labels: Whether it waits for feedback.
+        tolerance: As a guardrail: by how much it may get worse.
+    """
+
+    name: str
+    value: str
+    denominator: str = ""
+    better: Better = "higher"
+    needs_labels: bool = True
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no expression over the columns of a row."""
+        if self.name in BUILT_IN:
+            raise UsageError(f"metric {self.name!r} is built in.", hint="Call yours something else.")
+        if self.better not in ("higher", "lower", "same"):
+            raise UsageError(f"metric {self.name!r}: better is {self.better!r}; it is higher, lower or same.")
+        for text in (self.value, self.denominator or "1"):
+            checked(self.name, text)
+
+    def metric(self) -> Metric:
+        """Return what the scan reads."""
+        value = checked(self.name, self.value)
+        if not self.denominator:
+            return Expression(self.name, value, self.better, self.needs_labels, self.tolerance)
+        below = checked(self.name, self.denominator)
+        return Ratio(self.name, value, below, self.better, self.needs_labels, self.tolerance)
+
+
+def read(data: Any) -> tuple[CustomMetric, ...]:
+    """Read the ``metrics`` of a design: a mapping from a name to an expression, or to the fields of a custom metric.
+
+    Raises:
+        UsageError: Something in it is wrong; the message names it and the nearest right one.
+    """
+    if not isinstance(data, dict):
+        raise UsageError(
+            "metrics is a mapping from a name to an expression.", hint="As in: metrics: {sure: score > 0.9}"
+        )
+    known = [field.name for field in fields(CustomMetric) if field.name != "name"]
+    found = []
+    for name, given in data.items():
+        entry = given if isinstance(given, dict) else {"value": given}
+        for key in entry:
+            if key not in known:
+                raise NotFound(f"key of metric {name!r}", str(key), known)
+        if "value" not in entry:
+            raise UsageError(f"metric {name!r} has no value.", hint=f"As in: {name}: {{value: score, better: higher}}")
+        texts = {key: str(entry[key]) for key in ("value", "denominator", "better") if key in entry}
+        tolerance = entry.get("tolerance", 0.0)
+        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
+            raise UsageError(f"metric {name!r}: tolerance is {tolerance!r}; it is a number.")
+        needs_labels = entry.get("needs_labels", True)
+        if not isinstance(needs_labels, bool):
+            raise UsageError(f"metric {name!r}: needs_labels is {needs_labels!r}; it is true or false.")
+        found.append(CustomMetric(str(name), **texts, needs_labels=needs_labels, tolerance=float(tolerance)))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def checked(name: str, text: str) -> str:
+    """Return an expression put together from its words.
+
+    Raises:
+        UsageError: It is no expression over the columns of a row; the message names the word.
+    """
+    words, at, depth = [], 0, 0
+    text = text.strip()
+    if not text:
+        raise UsageError(f"metric {name!r} has no expression.", hint="As in: score > 0.9")
+    if len(text) > _LONGEST:
+        raise UsageError(f"metric {name!r}: an expression has at most {_LONGEST:,} characters.")
+    while at < len(text):
+        match = _WORD.match(text, at)
+        if match is None:
+            raise UsageError(
+                f"metric {name!r}: {text[at : at + 10].strip()!r} cannot be in an expression.",
+                hint="It is made of columns, numbers, 'texts', operators and functions.",
+            )
+        depth += {"(": 1, ")": -1}.get(match["sign"] or "", 0)
+        if depth < 0:
+            raise UsageError(f"metric {name!r}: a bracket closes that none opened.")
+        words.append(_word(name, match, text[match.end() :].lstrip().startswith("(")))
+        at = match.end()
+    sql = " ".join(words)
+    _parses(name, sql)
+    return sql
+
+
+def _word(name: str, match: re.Match[str], is_called: bool) -> str:
+    word = match.group().strip()
+    if match["name"] is None or word.lower() in _KEYWORDS:
+        return word
+    known = _FUNCTIONS if is_called else frozenset(COLUMNS)
+    if word not in known:
+        raise NotFound(f"{'function' if is_called else 'column'} for metric {name!r}", word, known)
+    return word
+
+
+def _parses(name: str, sql: str) -> None:
+    """Let DuckDB read it over an empty table."""
+    import duckdb
+
+    columns = ", ".join(f"NULL::{kind} AS {column}" for column, kind in COLUMNS.items())
+    connection = duckdb.connect(config={"enable_external_access": False})
+    try:
+        connection.execute(f"SELECT ({sql})::DOUBLE FROM (SELECT {columns}) WHERE false").fetchall()  # noqa: S608
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0].partition(": ")[2] or str(error)
+        raise UsageError(f"metric {name!r}: {sql!r} is no expression: {reason}") from None
+    finally:
+        connection.close()

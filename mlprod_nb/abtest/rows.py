@@ -1,0 +1,136 @@
+"""The rows that a scan reads: each prediction once, and what its feedback means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlprod_nb.abtest.outcome import Outcome, literal
+from mlprod_nb.errors import InvalidInput, NotFound, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: The columns that a table of labelled predictions must have (see the prediction log's ``labelled``).
+COLUMNS = (
+    "prediction_id",
+    "variant",
+    "model",
+    "version",
+    "unit",
+    "event_time",
+    "latency_ms",
+    "prediction",
+    "score",
+    "label",
+    "label_number",
+)
+#: What the name of a column begins with that is a covariate.
+COVARIATE = "covariate "
+#: Clocks that differ by less than this agree.
+_CLOCKS_AGREE_US = 60_000_000
+
+
+def predictions(table: pa.Table) -> pa.Table:
+    """Return the columns that a scan reads, without shadows, the event time in microseconds.
+
+    Raises:
+        InvalidInput: A column is missing; the message names it and the nearest that is there.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name in COLUMNS:
+        if name not in table.column_names:
+            near = nearest(name, table.column_names)
+            hint = f"The nearest is {near!r}." if near else "Take the prediction log's labelled rows."
+            raise InvalidInput(f"the table has no column {name!r}.", column=name, hint=hint)
+    if "shadow" in table.column_names:
+        table = table.filter(pc.invert(pc.fill_null(table["shadow"].cast(pa.bool_()), False)))
+    micros = table["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    further = [name for name in table.column_names if name.startswith(COVARIATE)]
+    return table.select([*(name for name in COLUMNS if name != "event_time"), *further]).append_column(
+        "event_us", micros
+    )
+
+
+def in_future(table: pa.Table) -> int | None:
+    """Count the rows whose event time is beyond their arrival: somebody's clock is wrong."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "received_at" not in table.column_names:
+        return None
+    happened, received = (
+        table[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64()) for name in ("event_time", "received_at")
+    )
+    late = pc.greater(happened, pc.add(received, _CLOCKS_AGREE_US))
+    return int(pc.sum(late.cast(pa.int64())).as_py() or 0)
+
+
+def distinct(table: pa.Table) -> tuple[pa.Table, int]:
+    """Keep each prediction once: the server makes the ids, so a repeat is the same prediction read twice."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    repeated = table.num_rows - pc.count_distinct(table["prediction_id"], mode="all").as_py()
+    if not repeated:
+        return table, 0
+    numbered = table.append_column("row", pa.array(np.arange(table.num_rows)))
+    first = numbered.group_by("prediction_id", use_threads=False).aggregate([("row", "min")])["row_min"]
+    return table.take(first.sort()), repeated
+
+
+def label_class(outcome: Outcome) -> str:
+    """Return the SQL of the true class: feedback may write class 1 as 1, 1.0, ``"1"`` or true."""
+    if outcome.task == "regression":
+        return "NULL::VARCHAR"
+    cases = []
+    for name in outcome.classes:
+        condition = f"label = {literal(name)}"
+        number = _number(name)
+        if number is not None:
+            condition += f" OR label_number = {number!r}"
+        cases.append(f"WHEN {condition} THEN {literal(name)}")
+    return f"CASE {' '.join(cases)} END"
+
+
+def label_known(outcome: Outcome) -> str:
+    """Return the SQL of the truth where there is one that can be used."""
+    if outcome.task == "classification":
+        return "label_class"
+    return "CASE WHEN isfinite(label_number) THEN label_number END"
+
+
+def _number(text: str) -> float | None:
+    if text in ("True", "False"):
+        return float(text == "True")
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def with_covariates(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return a table whose ``inputs`` are gone but for some numeric ones, each a column of its own.
+
+    Raises:
+        NotFound: There is no such input.
+        InvalidInput: It holds no numbers.
+    """
+    import pyarrow as pa
+
+    inputs = table["inputs"].combine_chunks()
+    known = {field.name: at for at, field in enumerate(inputs.type)}
+    table = table.drop_columns(["inputs"])
+    for name in names:
+        if name not in known and table.num_rows:
+            raise NotFound("input to take as a covariate", name, known)
+        column = inputs.field(known[name]) if name in known else pa.nulls(0, pa.float64())
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise InvalidInput(f"covariate {name!r} holds no numbers.", column=name, hint="Take numeric inputs.")
+        table = table.append_column(COVARIATE + name, column.cast(pa.float64()))
+    return table
