@@ -17,6 +17,8 @@ from typing import Any
 Found = dict[str, Any]
 Work = Callable[[], Found]
 
+_BUFFER_BYTES = 65_536
+
 
 def ours(folder: Path, rows: int) -> Work:
     """From a Parquet file and a stored profile to a verdict."""
@@ -26,23 +28,22 @@ def ours(folder: Path, rows: int) -> Work:
         import pyarrow.parquet as pq
 
         from mlprod_nb.monitoring import MonitorInput, Profile, counting, run, scoring
-        from mlprod_nb.monitoring.bins import WindowCounts
 
         profile = Profile.from_json((folder / "profile.json").read_bytes())
-        parts: list[WindowCounts] = []
-        narrow = []
-        path = folder / f"window-{rows}.parquet"
+        counts = counting.add(profile, [])
         texts = ["model", "variant", "prediction"]
         texts += [f"inputs.{column.name}" for column in profile.columns if column.kind == "category"]
-        with pq.ParquetFile(path, read_dictionary=texts, pre_buffer=False) as file:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
+        path = folder / f"window-{rows}.parquet"
+        with pq.ParquetFile(path, read_dictionary=texts, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+            for group in range(file.num_row_groups):  # as WindowCounter counts the log's files
+                table = file.read_row_group(group, columns=["model", "version", "prediction", "score", "inputs"])
                 outcomes = scoring.read(profile, table)
                 counted = counting.count_predictions(profile, table, outcomes, "model/1", of_rows=rows)
-                parts = [counting.add(profile, [*parts, counted])]
-                narrow.append(table.drop_columns(["inputs"]))
-        counts = counting.add(profile, parts)
-        window = pa.concat_tables(narrow)
+                counts = counting.add(profile, [counts, counted])
+            del table, outcomes, counted
+            pa.default_memory_pool().release_unused()
+            # as PredictionLog.labelled reads what is needed row by row
+            window = file.read(columns=["model", "version", "variant", "event_time", "prediction", "score"])
         result = run(MonitorInput("bench", profile, window, model_version="model/1", counts=counts))
         return {
             "verdict": result.verdict.status,
@@ -67,7 +68,10 @@ def bare(folder: Path, rows: int) -> Work:
         texts = [c["name"] for c in profile["columns"] if not c["edges"]]
         categories: dict[str, dict[str, int]] = {name: {} for name in texts}
         with pq.ParquetFile(
-            folder / f"window-{rows}.parquet", read_dictionary=[f"inputs.{name}" for name in texts], pre_buffer=False
+            folder / f"window-{rows}.parquet",
+            read_dictionary=[f"inputs.{name}" for name in texts],
+            pre_buffer=False,
+            buffer_size=_BUFFER_BYTES,
         ) as file:
             for group in range(file.num_row_groups):
                 column = file.read_row_group(group, columns=["inputs"])["inputs"]

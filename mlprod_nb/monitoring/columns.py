@@ -25,7 +25,7 @@ _MISSING_TYPES = ("NAType", "NaTType")
 class Coded:
     """A column of few distinct texts: each row's place in ``names``, -1 where a value is missing."""
 
-    codes: NDArray[np.int64]
+    codes: NDArray[np.signedinteger[Any]]
     names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -101,8 +101,11 @@ def to_codes(column: Any) -> Coded:
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
-    codes = np.where(arrow_present(encoded.indices), arrow_values(encoded.indices), -1)
-    return Coded(codes.astype(np.int64), tuple(encoded.dictionary.cast(pa.string()).to_pylist()))
+    indices = encoded.indices
+    codes = arrow_values(indices).astype(np.int32, copy=False)  # a view mostly: a window has many columns of these
+    if indices.null_count:
+        codes = np.where(arrow_present(indices), codes, np.int32(-1))
+    return Coded(codes, tuple(encoded.dictionary.cast(pa.string()).to_pylist()))
 
 
 def ranks_of(values: Floats) -> Floats:

@@ -4,7 +4,7 @@ Guarantee: how the rows of a window are divided changes nothing: :func:`add` of 
 count of all rows, as long as a part has at most 1,000 categories that the reference lacks. Pairs of columns are of
 some rows where these are many; which ones, their ids decide. (The sums behind a mean and a spread are so as long as no
 value is wilder than :func:`_sums` says; they are for show.) Rows go through in blocks that fit a processor's cache,
-each sorted in float32, so time and memory do not depend on how large a file is.
+each counted in float32, so time and memory do not depend on how large a file is.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from operator import add as plus
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlprod_nb.monitoring import joint_counts, scoring
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts, bin_counts, commonest
+from mlprod_nb.monitoring.cells import MIN_VALUES, Singles
 from mlprod_nb.monitoring.columns import Floats, single, to_counts, to_numbers
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile, outcome_values
 from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
@@ -149,8 +151,7 @@ def _count(column: ColumnProfile, values: Any) -> ColumnCounts:
         numbers = to_numbers(values)
     except ValueError as error:
         return replace(_nothing(column), rows=len(values), problem=str(error))
-    edges = np.array(column.edges, dtype=np.float32)
-    return reduce(plus, (_count_block(column, edges, block) for block in _blocks(numbers)), _nothing(column))
+    return reduce(plus, (_count_block(column, block) for block in _blocks(numbers)), _nothing(column))
 
 
 def _blocks(numbers: Floats) -> Iterator[Floats]:
@@ -158,20 +159,19 @@ def _blocks(numbers: Floats) -> Iterator[Floats]:
         yield numbers[first : first + _BLOCK_ROWS]
 
 
-def _count_block(column: ColumnProfile, edges: Any, numbers: Floats) -> ColumnCounts:
+def _count_block(column: ColumnProfile, numbers: Floats) -> ColumnCounts:
     with np.errstate(over="ignore", invalid="ignore"):
         plain = math.isfinite(numbers.sum())  # one pass; a sum that overflows takes the longer way, and is right, too
     present = numbers if plain else numbers[~np.isnan(numbers)]
     finite = present if plain else present[np.isfinite(present)]
     lowest, highest = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
     within = plain and lowest is not None and highest is not None and max(-lowest, highest) <= _LARGEST_SINGLE
-    ordered = present.astype(np.float32) if within else single(present)
-    ordered.sort()
+    counts, ordered = _count_singles(column, present.astype(np.float32) if within else single(present))
     bounds = single(np.array([column.minimum or 0.0, column.maximum or 0.0]))
     known = column.minimum is not None
     total, squares = _sums(column, finite)
     return ColumnCounts(
-        counts=bin_counts(ordered, edges),
+        counts=counts,
         missing=len(numbers) - len(present),
         rows=len(numbers),
         below=int(np.searchsorted(ordered, bounds[0], side="left")) if known else 0,
@@ -185,6 +185,14 @@ def _count_block(column: ColumnProfile, edges: Any, numbers: Floats) -> ColumnCo
     )
 
 
+def _count_singles(column: ColumnProfile, values: Singles) -> tuple[NDArray[np.int64], Singles]:
+    """Return the counts, and in order at least the values below the reference's minimum and above its maximum."""
+    if values.size >= MIN_VALUES and column.cells is not None:
+        return column.cells.count(values)
+    values.sort()
+    return bin_counts(values, column.single_edges), values
+
+
 def _sums(column: ColumnProfile, finite: Floats) -> tuple[float, float]:
     """Return the sums of the differences from the reference's mean and of their squares, in whole units.
 
@@ -192,12 +200,16 @@ def _sums(column: ColumnProfile, finite: Floats) -> tuple[float, float]:
     exact in any order: for 2^20 rows as long as the mean square is below 500 of the reference's variances.
     """
     scale = 2.0 ** round(math.log2(column.sd or abs(column.mean or 0.0) or 1.0))
-    unit = 2.0**-_UNIT_BITS
+    units = 2.0**_UNIT_BITS
     with np.errstate(over="ignore", invalid="ignore"):
-        away = (finite - (column.mean or 0.0)) / scale
-        total = float(np.rint(away / unit).sum())
-        squares = float(np.rint(np.square(away, out=away) / unit).sum())
-        return total * unit * scale, squares * unit * scale * scale
+        away = finite - (column.mean or 0.0)
+        away /= scale
+        whole = away * units
+        total = float(np.rint(whole, out=whole).sum())
+        np.square(away, out=away)
+        away *= units
+        squares = float(np.rint(away, out=away).sum())
+        return total / units * scale, squares / units * scale * scale
 
 
 def _count_categories(column: ColumnProfile, values: Any) -> ColumnCounts:

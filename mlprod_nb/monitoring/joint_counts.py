@@ -313,11 +313,8 @@ def _scores(column: ColumnProfile, values: Any, taken: NDArray[np.int64]) -> Flo
         numbers = to_numbers(some)
     except ValueError:
         return None
-    edges = np.array(column.edges, dtype=np.float32)
-    places = np.searchsorted(edges, single(numbers))
-    places[np.isnan(numbers)] = -1
-    found: Floats = np.append(middles(column), np.nan)[places]
-    return found
+    places = np.searchsorted(column.single_edges, single(numbers))
+    return np.where(np.isnan(numbers), np.nan, column.middles[places])
 
 
 def middles(column: ColumnProfile) -> Floats:

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.monitoring import calibration, joint_counts, performance
 from mlprod_nb.monitoring.bins import ColumnCounts, bin_counts, choose_edges
+from mlprod_nb.monitoring.cells import Cells, divide
 from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_counts, to_numbers, to_texts
 from mlprod_nb.registry.bundles import (
     LABEL_COLUMN,
@@ -78,6 +80,24 @@ class ColumnProfile:
         """Whether there are more categories than are counted one by one."""
         return self.distinct > len(self.categories)
 
+    @cached_property
+    def single_edges(self) -> NDArray[np.float32]:
+        """The edges as numbers are compared with them."""
+        return np.array(self.edges, dtype=np.float32)
+
+    @cached_property
+    def cells(self) -> Cells | None:
+        """The cells in which many numbers are counted."""
+        if self.minimum is None or self.maximum is None:
+            return None
+        lowest, highest = single(np.array([self.minimum, self.maximum]))
+        return divide(self.single_edges, np.array(self.counts, dtype=np.int64), lowest, highest)
+
+    @cached_property
+    def middles(self) -> Floats:
+        """The whole number that a value in each bin or category becomes where columns are correlated."""
+        return joint_counts.middles(self)
+
     def as_counts(self) -> ColumnCounts:
         """Return the reference itself as counts."""
         present = self.rows - self.missing - self.infinite
@@ -91,7 +111,7 @@ class ColumnProfile:
             total=0.0,
             squares=(self.sd or 0.0) ** 2 * max(present - 1, 0),
             ordered=self.kind == "number",
-            edges=np.array(self.edges, dtype=np.float32).astype(np.float64),
+            edges=self.single_edges.astype(np.float64),
         )
 
 

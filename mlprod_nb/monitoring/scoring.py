@@ -166,7 +166,8 @@ def _numeric_labels(window: pa.Table) -> Floats:
         if np.isfinite(numbers).any() or "label" not in window.column_names:
             return numbers
     texts = _encoded(window, "label")
-    return np.array([*(_float(name) for name in texts.names), math.nan], dtype=np.float64)[texts.codes]
+    found: Floats = np.array([*(_float(name) for name in texts.names), math.nan], dtype=np.float64)[texts.codes]
+    return found
 
 
 def _float(text: str | None) -> float:
@@ -176,10 +177,11 @@ def _float(text: str | None) -> float:
         return math.nan
 
 
-def _classes(window: pa.Table, name: str, profile: Profile) -> NDArray[np.int64]:
+def _classes(window: pa.Table, name: str, profile: Profile) -> NDArray[np.int32]:
     """Return the class index of each row's text, -1 where it is missing or no class."""
     texts = _encoded(window, name)
-    codes: NDArray[np.int64] = performance.class_codes([*texts.names, None], profile.classes)[texts.codes]
+    table = performance.class_codes([*texts.names, None], profile.classes).astype(np.int32)
+    codes: NDArray[np.int32] = table[texts.codes]
     return codes
 
 
@@ -192,5 +194,5 @@ def _versions(window: pa.Table) -> Coded:
 
 def _encoded(window: pa.Table, name: str) -> Coded:
     if name not in window.column_names:
-        return Coded(np.full(window.num_rows, -1), ())
+        return Coded(np.full(window.num_rows, -1, dtype=np.int32), ())
     return to_codes(window.column(name))

@@ -93,7 +93,8 @@ def of_version(outcomes: Outcomes, table: pa.Table, columns: Mapping[str, Column
         labelled_at=_moments(table, "label_received_at"),
         latency_ms=to_numbers(table.column("latency_ms")) if "latency_ms" in table.column_names else None,
     )
-    return every if not version else every.take(outcomes.of(version))
+    own = outcomes.of(version)
+    return every if own.all() else every.take(own)
 
 
 def of_reference(profile: Profile, reference: Mapping[str, Any]) -> Traffic:

@@ -37,6 +37,8 @@ _SOURCES = b"mlprod.sources"
 _DAY_US = 86_400_000_000
 # Small enough that one prediction is found without reading all of a day.
 _ROWS_OF_A_GROUP = 32_768
+# A column is read piece by piece, which takes less memory than to read it at once, and no longer.
+_BUFFER_BYTES = 65_536
 
 
 class Gone(Corrupt):
@@ -148,10 +150,16 @@ def _groups(path: Path, only: Sequence[str], coded: bool) -> Iterator[pa.Table]:
     columns = _columns(schema, only)
     texts = [name for name in columns if coded and name.startswith(_INPUT) and schema.field(name).type == pa.string()]
     with pq.ParquetFile(
-        path, metadata=metadata, read_dictionary=texts, page_checksum_verification=True, pre_buffer=False
+        path,
+        metadata=metadata,
+        read_dictionary=texts,
+        page_checksum_verification=True,
+        pre_buffer=False,
+        buffer_size=_BUFFER_BYTES,
     ) as file:
         for group in range(metadata.num_row_groups):
             yield file.read_row_group(group, columns=columns)
+    pa.default_memory_pool().release_unused()
 
 
 def _groups_that(path: Path, only: Sequence[str], where: pc.Expression) -> Iterator[pa.Table]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import MISSING_FLOOR
+from mlprod_nb.monitoring.detectors.hypergeometric import doubled
 from mlprod_nb.monitoring.detectors.protocol import Comparison
 
 MIN_ROWS = 20
@@ -38,9 +39,5 @@ class MissingRate:
             return Comparison(reason=f"{min(n, m)} rows are too few; it takes {MIN_ROWS}")
         if lacking in (0, n + m):
             return Comparison(reason="no value is missing in either" if not lacking else "every value is missing")
-        from scipy.stats import hypergeom  # not before it is needed: it takes a second to import
-
-        law = (n + m, lacking, m)  # a frozen law takes three times as long
-        tail = min(float(hypergeom.cdf(window.missing, *law)), float(hypergeom.sf(window.missing - 1, *law)))
         gap = window.missing / m - reference.missing / n
-        return Comparison(gap, abs(gap), min(1.0, 2 * tail))
+        return Comparison(gap, abs(gap), doubled(n + m, lacking, m, window.missing))

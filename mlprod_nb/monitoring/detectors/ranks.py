@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.columns import Floats
+from mlprod_nb.monitoring.detectors.hypergeometric import doubled
 from mlprod_nb.monitoring.detectors.protocol import Comparison
 
 MIN_ROWS = 20
@@ -87,13 +88,9 @@ def compare(reference: ColumnCounts, window: ColumnCounts, power: int) -> Compar
         return Comparison(reason="the column is constant in both")
     gaps = np.abs(np.cumsum(reference.counts) / n - np.cumsum(window.counts) / m)
     exact = np.flatnonzero(pooled)
-    p_value = _two_values(n, m, pooled[exact[0]], window.counts[exact[0]]) if exact.size == 2 else found.p_value
+    if exact.size == 2:  # with two values every score is one of it, and Fisher's exact test knows its law
+        first = exact[0]
+        p_value = doubled(n + m, int(pooled[first]), m, int(window.counts[first]))
+    else:
+        p_value = found.p_value
     return Comparison(found.deviate, float(gaps.max()), p_value)
-
-
-def _two_values(n: int, m: int, both: int, found: int) -> float:
-    """Return Fisher's exact test of a share, two-sided by doubling: with two values every score is one of it."""
-    from scipy.stats import hypergeom
-
-    law = (n + m, both, m)
-    return min(1.0, 2 * min(float(hypergeom.cdf(found, *law)), float(hypergeom.sf(found - 1, *law))))
