@@ -108,11 +108,11 @@ def _one(given: _Given, design: Design) -> ABTestResult:
         decision=decision,
         design=design.describe(),
         method=design.method,
-        metrics=_adjusted(reading.lifts),
+        metrics=_adjusted(design, reading.lifts),
         health=checks,
         sample_ratio=ratio,
         labelled_share={name: found.labelled / found.rows for name, found in mine.items()},
-        notes=(*_notes(design, facts), *cuts),
+        notes=(*_notes(design, facts), *cuts, *_mid_p(reading.lifts[0])),
         started_at=facts.first,
         until=facts.last,
         rows=sum(found.rows for found in mine.values()),
@@ -153,10 +153,11 @@ def _arms(
     return found
 
 
-def _adjusted(lifts: Sequence[MetricLift]) -> tuple[MetricLift, ...]:
-    """Fill in Holm's correction: the intervals hold on their own, the p-values together."""
+def _adjusted(design: Design, lifts: Sequence[MetricLift]) -> tuple[MetricLift, ...]:
+    """Fill in the design's correction: the intervals hold on their own, the p-values together."""
     known = [lift.p_value for lift in lifts if lift.p_value is not None]
-    adjusted = iter(multiplicity.holm(known))
+    correct = multiplicity.holm if design.correction == "holm" else multiplicity.benjamini_hochberg
+    adjusted = iter(correct(known))
     return tuple(lift if lift.p_value is None else replace(lift, p_adjusted=next(adjusted)) for lift in lifts)
 
 
@@ -169,6 +170,12 @@ def _share(design: Design, shares: Mapping[str, float]) -> float:
     """Return the treatment's share of the units of both variants; a half where the split gives one of them nothing."""
     control, treatment = (shares.get(name, 0.0) for name in (design.control, design.treatment))
     return treatment / (control + treatment) if control > 0 and treatment > 0 else 0.5
+
+
+def _mid_p(primary: MetricLift) -> tuple[str, ...]:
+    if primary.mid_p is None:
+        return ()
+    return (f"Were this the only look, McNemar's mid-p of {primary.metric} would be {primary.mid_p:.2g}.",)
 
 
 def _notes(design: Design, facts: Facts) -> tuple[str, ...]:

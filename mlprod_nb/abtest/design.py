@@ -14,6 +14,8 @@ from mlprod_nb.clock import iso
 from mlprod_nb.errors import NotFound, UsageError
 
 Method = Literal["always-valid", "fixed", "planned", "paired"]
+Correction = Literal["holm", "benjamini-hochberg"]
+Ends = Literal["formula", "bootstrap"]
 METHODS: tuple[str, ...] = get_args(Method)
 _CONTROL = "champion"
 
@@ -53,6 +55,8 @@ class Design:
         custom: Metrics that the design brings.
         cap: Values above this quantile of the first 1,000 are cut down to it; 0: none are. Proportions have none.
         covariates: Numeric inputs, which no variant can have changed; they narrow the intervals of means.
+        correction: Of the p-values over all metrics.
+        interval: ``"formula"``, or ``"bootstrap"`` over units where the method is ``"fixed"``.
         maximum_days: How long the test may run; 0: as long as it takes.
         hypothesis: Why the treatment should be better, in the user's words.
         started_at: When the test began; ``None`` for one that was never started.
@@ -76,6 +80,8 @@ class Design:
     custom: tuple[CustomMetric, ...] = ()
     cap: float = 0.0
     covariates: tuple[str, ...] = ()
+    correction: Correction = "holm"
+    interval: Ends = "formula"
 
     def __post_init__(self) -> None:
         """Refuse a design that cannot answer."""
@@ -94,8 +100,6 @@ class Design:
             _within("tolerance", guardrail.tolerance, 0, None)
         for name in ("alpha", "power"):
             _within(name, getattr(self, name), 0, 1, open_ends=True)
-        if self.cap:
-            _within("cap", self.cap, 0.5, 1, open_ends=True)
         if self.method == "paired" and (self.others or self.covariates or self.cap):
             raise UsageError("a shadow's test has one treatment, no cap and no covariates: its pairs need none.")
         _within("maximum_days", self.maximum_days, 0, None)
@@ -104,6 +108,17 @@ class Design:
         _within("expected_rows", self.expected_rows, 10, None)
         if self.method not in METHODS:
             raise NotFound("method", self.method, METHODS)
+        self._refuse_options()
+
+    def _refuse_options(self) -> None:
+        if self.cap:
+            _within("cap", self.cap, 0.5, 1, open_ends=True)
+        if self.correction not in get_args(Correction):
+            raise NotFound("correction", self.correction, get_args(Correction))
+        if self.interval not in get_args(Ends):
+            raise NotFound("interval", self.interval, get_args(Ends))
+        if self.interval == "bootstrap" and (self.method != "fixed" or self.covariates):
+            raise UsageError("the bootstrap is read once: with method fixed, without covariates.")
 
     def metric(self, name: str) -> metrics.Metric:
         """Return one of the design's own metrics, or one that everybody has.
@@ -140,6 +155,7 @@ class Design:
         treatments = " and ".join((self.treatment, *self.others))
         extra = f"; values cut at the {self.cap:.4g} quantile" if self.cap else ""
         extra += f"; covariates {', '.join(self.covariates)}" if self.covariates else ""
+        extra += "; interval by bootstrap over units" if self.interval == "bootstrap" else ""
         return f"{treatments} against {self.control} on {self.primary}, alpha {self.alpha:g}; {how}{extra}{started}"
 
 
@@ -189,12 +205,12 @@ def parse(
     """
     values = _mapping(text)
     own = ("endpoint", "started_at", "others", "custom")
-    known = [field.name for field in fields(Design) if field.name not in own] + ["variants", "metrics"]
+    known = [field.name for field in fields(Design) if field.name not in own] + ["variants", "treatments", "metrics"]
     for key in values:
         if key not in known:
             raise NotFound("key of an A/B design", str(key), known)
     control, treatment, *others = _variants(values, variants, shadows)
-    apart = ("variants", "guardrails", "metrics")
+    apart = ("variants", "treatments", "guardrails", "metrics")
     typed = {key: _typed(key, value) for key, value in values.items() if key not in apart}
     custom = expression.read(values.get("metrics", {}))
     method = typed.setdefault("method", _usual_method(typed, in_shadow=treatment in shadows))
@@ -242,9 +258,15 @@ def _mapping(text: str) -> dict[str, Any]:
 def _variants(values: Mapping[str, Any], heard: Sequence[str], shadows: Sequence[str]) -> list[str]:
     known, named = [*heard, *shadows], values.get("variants")
     if named is not None:
-        if not isinstance(named, list) or len(named) < 2 or "control" in values or "treatment" in values:
+        if not isinstance(named, list) or len(named) < 2 or {"control", "treatment", "treatments"} & set(values):
             raise UsageError("variants is a list of two or more: the control, then the treatments.")
         chosen = [str(name) for name in named]
+    elif "treatments" in values:
+        several = values["treatments"]
+        if not isinstance(several, list) or not several or "treatment" in values:
+            raise UsageError("treatments is a list of variants, each compared with the control.")
+        control = str(values.get("control", _CONTROL if _CONTROL in heard else next(iter(heard), "")))
+        chosen = [control, *(str(name) for name in several)]
     else:
         control = str(values.get("control", _CONTROL if _CONTROL in heard else next(iter(heard), "")))
         others = [name for name in known if name != control]
@@ -252,7 +274,7 @@ def _variants(values: Mapping[str, Any], heard: Sequence[str], shadows: Sequence
             if others:
                 raise UsageError(
                     f"the split has {len(known)} variants ({', '.join(known)}).",
-                    hint="Name the treatment, or all: variants: [control, treatment, treatment].",
+                    hint="Name the treatment, or several: treatments: [A, B].",
                 )
             raise UsageError("the split has one variant.", hint="Split first: mlprod route ENDPOINT A=50 B=50")
         chosen = [control, str(values.get("treatment", others[0] if others else ""))]

@@ -69,10 +69,10 @@ class CustomMetric:
 
     def metric(self) -> Metric:
         """Return what the scan reads."""
-        value = checked(self.name, self.value)
+        value = _tried(self.name, self.value)
         if not self.denominator:
             return Expression(self.name, value, self.better, self.needs_labels, self.tolerance)
-        below = checked(self.name, self.denominator)
+        below = _tried(self.name, self.denominator)
         return Ratio(self.name, value, below, self.better, self.needs_labels, self.tolerance)
 
 
@@ -104,6 +104,11 @@ def read(data: Any) -> tuple[CustomMetric, ...]:
             raise UsageError(f"metric {name!r}: needs_labels is {needs_labels!r}; it is true or false.")
         found.append(CustomMetric(str(name), **texts, needs_labels=needs_labels, tolerance=float(tolerance)))  # type: ignore[arg-type]
     return tuple(found)
+
+
+def _tried(name: str, text: str) -> str:
+    """Return a checked expression; where a row makes it fail (a text that is no number), the row does not count."""
+    return f"TRY(({checked(name, text)})::DOUBLE)"
 
 
 def checked(name: str, text: str) -> str:

@@ -134,7 +134,7 @@ def _feedback(examined: Examined) -> HealthCheck:
     names = [name for name in (design.control, design.treatment) if name in examined.labelled]
     shares = {name: examined.labelled[name].total / examined.labelled[name].rows for name in names}
     words = ", ".join(f"{name} has feedback on {share:.1%}" for name, share in shares.items()) or "no prediction yet"
-    always = replace(design, method="always-valid")
+    always = replace(design, method="always-valid", interval="formula")
     arms = {name: part.arm() for name, part in examined.labelled.items()}
     read = intervals.always_valid(always, arms, alpha=ALARM_BELOW, share=examined.share)
     gap = abs(shares[names[0]] - shares[names[1]]) if len(names) == 2 else 0.0

@@ -160,7 +160,10 @@ def _lift(design: Design, metric: Metric, look: _Look | None, found: Read | None
     arms: dict[str, Arm] = {}
     if look is not None:
         arms = {design.control: look.arms["control"], design.treatment: look.arms["treatment"]}
-    return lift(design, metric, arms, found)
+    line = lift(design, metric, arms, found)
+    if look is None or look.discordant is None:
+        return line
+    return replace(line, mid_p=paired.mcnemar(look.discordant).mid_p)
 
 
 def _obstacle(metric: Metric, look: _Look | None) -> str:

@@ -37,7 +37,9 @@ def sequence_svg(result: ABTestResult) -> str:
     parts.append(_band(points, times, scale))
     for at, anchor in ((0, "start"), (-1, "end")) if len(points) > 1 else ((0, "middle"),):
         parts.append(_text(times[at], bottom + 20, f"{points[at].time:%Y-%m-%d %H:%M}", anchor))
-    parts.append(_text(_LEFT, 20, f"{lift.metric}: treatment minus control, {_aim(lift)}", "start", bold=True))
+    parts.append(
+        _text(_LEFT, 20, f"{lift.metric}: {lift.arm or 'treatment'} minus control, {_aim(lift)}", "start", bold=True)
+    )
     level = f"{100 * lift.confidence:g} % interval as it stood at each moment; the last one decides"
     parts.append(_text(_LEFT, bottom + 38, level, "start"))
     last = points[-1]

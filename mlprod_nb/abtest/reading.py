@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlprod_nb.abtest import bayes, covariates, intervals, planned
+from mlprod_nb.abtest import bayes, covariates, intervals, planned, resample
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import Arm
 from mlprod_nb.abtest.futility import conditional_power
@@ -128,14 +128,15 @@ def _at_looks(question: Question, arms: Mapping[str, Arms], obstacle: str) -> Re
         unread = tuple(lift(design, metric, arms[name], None) for name, metric in question.metrics.items())
         return Reading(unread, (), 0, obstacle)
     parts = question.path(question.primary, moments)
-    found = _look_reads(design, parts, design.alpha)
+    found = _look_reads(question, question.primary, dict(zip(moments, parts, strict=True)), design.alpha)
     crossed = (at for at, now in enumerate(found) if now is not None and now.interval.excludes_zero)
     at = next(crossed, len(moments) - 1)
     lifts = [lift(design, question.primary, parts[at], found[at])]
     for name, level in list(alphas(design).items())[1:]:
-        guard_parts = question.path(question.metrics[name], moments[: at + 1])
-        guard = _look_reads(design, guard_parts, level)[at]
-        lifts.append(lift(design, question.metrics[name], guard_parts[at], guard))
+        metric = question.metrics[name]
+        guard_parts = question.path(metric, moments[: at + 1])
+        guard = _look_reads(question, metric, dict(zip(moments[: at + 1], guard_parts, strict=True)), level)[at]
+        lifts.append(lift(design, metric, guard_parts[at], guard))
     points = [
         _point(moment, design, part, now)
         for moment, part, now in zip(moments, parts, found, strict=True)
@@ -153,10 +154,21 @@ def _look_moments(question: Question, arms: Arms) -> list[datetime]:
     return question.scan.moments(question.primary, question.variants, fractions) if fractions else []
 
 
-def _look_reads(design: Design, parts: Sequence[Arms], alpha: float) -> list[Read | None]:
-    if design.method == "fixed":
-        return [intervals.once(design, part, alpha=alpha) for part in parts]
-    return intervals.at_looks(design, parts, alpha=alpha)
+def _look_reads(question: Question, metric: Metric, looks: Mapping[datetime, Arms], alpha: float) -> list[Read | None]:
+    design = question.design
+    if design.method != "fixed":
+        return intervals.at_looks(design, list(looks.values()), alpha=alpha)
+    if design.interval == "bootstrap" and not isinstance(metric, Statistic):
+        return [_drawn(question, metric, moment, alpha) if comparable(design, part) else None
+                for moment, part in looks.items()]  # fmt: skip
+    return [intervals.once(design, part, alpha=alpha) for part in looks.values()]
+
+
+def _drawn(question: Question, metric: Metric, moment: datetime, alpha: float) -> Read:
+    """Return the bootstrap's reading; where the units of each variant are all alike it is a point, and says so."""
+    control, treatment = (question.scan.unit_totals(metric, name, moment) for name in question.variants)
+    interval = resample.mean_difference(control, treatment, resample.Resampling(alpha=alpha))
+    return Read(interval, None, "bootstrap over units, read once")
 
 
 def _conditional_power(question: Question, arms: Arms) -> float | None:
@@ -222,6 +234,7 @@ def lift(design: Design, metric: Metric, arms: Arms, found: Read | None) -> Metr
         rows_treatment=treatment.sample.rows if treatment else 0,
         p_value=None if found is None else found.p_value,
         read_by="" if found is None else found.method,
+        arm=design.treatment,
         chance_to_win=_chance_to_win(design, metric, arms),
     )
 

@@ -36,9 +36,11 @@ class MetricLift:
         rows_treatment: Predictions in the treatment that count.
         p_value: Of no difference, valid as the interval is; ``None`` where the method has none, as at planned looks.
         read_by: By which method the interval was made, in words.
-        p_adjusted: The p-value after Holm's correction over all metrics that have one.
+        p_adjusted: The p-value after the design's correction over all metrics that have one.
         chance_to_win: The posterior chance that the treatment is the better one; a reading aid that decides nothing,
             for looking often spoils it.
+        arm: The treatment's name.
+        mid_p: McNemar's mid-p of a shadow's right-or-wrong metric: a reading aid, for it is valid at one look only.
     """
 
     metric: str
@@ -59,6 +61,8 @@ class MetricLift:
     read_by: str = ""
     p_adjusted: float | None = None
     chance_to_win: float | None = None
+    arm: str = ""
+    mid_p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ class ABTestResult(Result):
             "treatment",
             "difference",
             "interval",
-            "p (Holm)",
+            "p (adjusted)",
             "to win",
             "read by",
             "units",

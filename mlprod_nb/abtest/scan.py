@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LARGEST = 1e100
+#: A bootstrap draws from at most so many groups of units in each variant.
+MOST_GROUPS = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -228,24 +231,42 @@ class Scan:
 
         A covariate that is missing counts as the mean over all units, which is the same in every variant.
         """
-        known = [f"CASE WHEN isfinite({name}::DOUBLE) THEN {name}::DOUBLE END" for name in map(_quoted, covariates)]
-        means = (f"coalesce(avg({sql}) FILTER (v IS NOT NULL), 'nan'::DOUBLE)" for sql in known)
-        inner = "".join(f", {mean} AS x{i}" for i, mean in enumerate(means))
-        now = "" if until is None else f" AND event_us <= {_micros(until)}"
+        names = [f"x{i}" for i in range(len(covariates))]
+        known = (f"CASE WHEN isfinite({name}::DOUBLE) THEN {name}::DOUBLE END" for name in map(_quoted, covariates))
+        means = "".join(f", avg({sql}) AS {name}" for name, sql in zip(names, known, strict=True))
+        filled = "".join(f", coalesce({name}, avg({name}) OVER (), 0) AS {name}" for name in names)
+        numbers = ["n", "s", *names]
+        spread = [f"covar_samp({one}, {other})" for one, other in combinations_with_replacement(numbers, 2)]
+        rows = self._connection.execute(
+            f"WITH units AS (SELECT variant, count(v)::DOUBLE AS n, sum(v) AS s, sum(v * v) AS q{means} "  # noqa: S608
+            f"FROM ({self._valued(metric, variants, until)}) GROUP BY variant, unit), "
+            f"filled AS (SELECT variant, n, s, q{filled} FROM units) SELECT variant, count(*), sum(q), "
+            f"{', '.join(f'avg({name})' for name in numbers)}, {', '.join(spread)} FROM filled "
+            "GROUP BY variant HAVING count(*) > 1 ORDER BY variant"
+        ).fetchall()
+        return {row[0]: _unit_moments(row, len(numbers)) for row in rows}
+
+    def unit_totals(
+        self, metric: Metric, variant: str, until: datetime
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return rows and sums of values per unit, in an order that depends on the units' names alone.
+
+        Beyond :data:`MOST_GROUPS` units, each goes to a group by its place in that order. Groups of independent units
+        are independent, so drawing them whole has the same variance; it bounds memory and time.
+        """
         data = self._connection.sql(
-            f"SELECT variant, count(v) AS n, sum(v) AS s, sum(v * v) AS q{inner} FROM "  # noqa: S608
-            f"(SELECT *, {self._value(metric)} AS v FROM scored WHERE variant IN ({_in(variants)}){now}) "
-            "GROUP BY variant, unit HAVING count(v) > 0 ORDER BY variant, unit"
+            "SELECT sum(n)::DOUBLE AS n, sum(s) AS s FROM (SELECT count(v) AS n, sum(v) AS s, "  # noqa: S608
+            f"(row_number() OVER (ORDER BY unit) - 1) % {MOST_GROUPS} AS place "
+            f"FROM ({self._valued(metric, [variant], until)}) GROUP BY unit) GROUP BY place ORDER BY place"
         ).fetchnumpy()
-        columns = [np.asarray(data[f"x{i}"], float) for i in range(len(known))]
-        numbers = np.column_stack([np.where(np.isnan(x), _mean(x), x) for x in columns])
-        found = {}
-        for variant in variants:
-            mine = np.asarray(data["variant"] == variant)
-            if mine.sum() > 1:
-                rows, totals = (np.asarray(data[name][mine], float) for name in ("n", "s"))
-                found[variant] = UnitMoments.of(rows, totals, numbers[mine], float(data["q"][mine].sum()))
-        return found
+        return np.asarray(data["n"], float), np.asarray(data["s"], float)
+
+    def _valued(self, metric: Metric, variants: Sequence[str], until: datetime | None) -> str:
+        now = "" if until is None else f" AND event_us <= {_micros(until)}"
+        return (
+            f"SELECT * FROM (SELECT *, {self._value(metric)} AS v FROM scored "  # noqa: S608
+            f"WHERE variant IN ({_in(variants)}){now}) WHERE v IS NOT NULL"
+        )
 
     def by_unit(
         self, metric: Metric, variants: Sequence[str]
@@ -313,9 +334,12 @@ def _quoted_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0
+def _unit_moments(row: Sequence[Any], numbers: int) -> UnitMoments:
+    _, units, squares, *values = row
+    covariance = np.zeros((numbers, numbers))
+    covariance[np.triu_indices(numbers)] = values[numbers:]
+    whole = covariance + np.triu(covariance, 1).T
+    return UnitMoments(int(units), np.array(values[:numbers]), whole, float(squares))
 
 
 def _in(names: Sequence[str]) -> str:

@@ -16,16 +16,18 @@ _ORDER: tuple[Decision, ...] = ("invalid", "ship", "roll back", "keep going", "s
 def analyse(design: Design, one: Callable[[Design], ABTestResult]) -> ABTestResult:
     """Compare every treatment with the control.
 
-    Each comparison has an equal part of alpha (Bonferroni), so that all intervals hold together; the p-values of the
-    primary metric are adjusted after Holm over the treatments.
+    Holm's procedure (1979, Scandinavian Journal of Statistics 6) by intervals instead of p-values, so that planned
+    looks have it too: all ``m`` treatments are read at ``alpha / m``; those with a difference are done, and the ``k``
+    others are read again at ``alpha / k``, until none falls. At the first false call ``k`` is at least the number of
+    treatments without a difference, so the chance of any false call is at most alpha, whatever the dependence; where
+    each reading is valid at every look, so is the whole. Each interval has the level that its line says.
 
     Args:
         design: A design with others.
         one: Compares one treatment with the control.
     """
     names = (design.treatment, *design.others)
-    parts = [replace(design, treatment=name, others=(), alpha=design.alpha / len(names)) for name in names]
-    found = dict(zip(names, (one(part) for part in parts), strict=True))
+    found = step_down(design, one)
     known = [name for name in names if found[name].metrics[0].p_value is not None]
     p_values = [value for name in known if (value := found[name].metrics[0].p_value) is not None]
     adjusted = dict(zip(known, multiplicity.holm(p_values), strict=True))
@@ -40,6 +42,21 @@ def analyse(design: Design, one: Callable[[Design], ABTestResult]) -> ABTestResu
             verdict = replace(verdict, action="")  # the others go on, so the control does not get all traffic
         speaks = replace(speaks, verdict=verdict)
     return replace(speaks, design=design.describe(), arms=arms)
+
+
+def step_down(design: Design, one: Callable[[Design], ABTestResult]) -> dict[str, ABTestResult]:
+    """Analyse every treatment at the level that Holm's procedure gives it."""
+    left = [design.treatment, *design.others]
+    found: dict[str, ABTestResult] = {}
+    while left:
+        level = design.alpha / len(left)
+        for name in left:
+            found[name] = one(replace(design, treatment=name, others=(), alpha=level))
+        still = [name for name in left if not found[name].metrics[0].significant]
+        if len(still) == len(left):
+            break
+        left = still
+    return found
 
 
 def _arm(name: str, found: ABTestResult, adjusted: float | None) -> ArmVerdict:

@@ -177,13 +177,13 @@ def latest(connection: sa.Connection, endpoint: str) -> Started | None:
     return Started(row.id, Design.from_dict(row.design), row.revision, row.stopped_at)
 
 
-def tested(context: Context, test: Started) -> str:
-    """Return the version that was the treatment when the test began, as ``flights/4``."""
+def tested(context: Context, test: Started, treatment: str) -> str:
+    """Return the version that a treatment was when the test began, as ``flights/4``."""
     with context.store.read() as connection:
         past = {r.number: r.spec for r in revisions.history(connection, test.design.endpoint)}
     spec = past[test.revision]
     assert spec is not None
-    return next(v.model_version for v in (*spec.variants, *spec.shadows) if v.name == test.design.treatment)
+    return next(v.model_version for v in (*spec.variants, *spec.shadows) if v.name == treatment)
 
 
 def serving(context: Context, endpoint: str) -> tuple[EndpointSpec, Manifest]:

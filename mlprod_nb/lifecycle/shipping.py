@@ -95,7 +95,7 @@ def _ship(context: Context, wanted: Stop, test: Started) -> ABTestStopped:
     allowed = found.decision == "ship" and found.verdict.status == "ok"
     if not allowed and not wanted.yes:
         return _not_shipped(context, wanted, test, found.verdict.sentence)
-    version = experiment.tested(context, test)
+    version = experiment.tested(context, test, found.metrics[0].arm)
     reason = wanted.reason or f"A/B test: {found.verdict.sentence}"
     promotion = deploy.Promotion(version, "champion", wanted.endpoint, reason, wanted.dry_run)
     done = deploy.promote(context, promotion)

@@ -213,3 +213,10 @@ def test_each_treatment_is_compared_and_the_best_is_shipped(
     assert "arms" in [section.title for section in found.sections()]
     routed = found.verdict.action == "%mlprod route flights champion=100"
     assert routed == all(arm.decision == "roll back" for arm in found.arms)
+
+
+def test_where_a_row_makes_an_expression_fail_the_row_does_not_count() -> None:
+    table = labelled([NAMES[i % 2] for i in range(200)], prediction=["7" if i % 4 < 2 else "seven" for i in range(200)])
+    body = "metrics: {said: {value: prediction, needs_labels: false}}\nprimary: said"
+    lift = result(table, body).metrics[0]
+    assert (lift.rows_control, lift.control) == (50, 7.0)

@@ -103,3 +103,17 @@ def test_looks_and_rows_make_a_plan() -> None:
     body = "looks: 4\nexpected_rows: 4000"
     design = parse(body, endpoint="f", variants=["a", "b"], task="classification", started_at=START)
     assert design.method == "planned"
+
+
+def test_the_mid_p_beside_the_verdict_is_mcnemar_s_on_the_requests_that_one_alone_answered_right() -> None:
+    from scipy.stats import binom
+
+    table = shadowed(0.03, 0.025)
+    found = result(table)
+    rows = table.to_pandas()
+    right = (rows["prediction"] == rows["label"]).to_numpy()
+    wins, losses = (int((a & ~b).sum()) for a, b in ((right[COUNT:], right[:COUNT]), (right[:COUNT], right[COUNT:])))
+    few, total = min(wins, losses), wins + losses
+    wanted = 2 * binom.cdf(few, total, 0.5) - binom.pmf(few, total, 0.5)
+    assert found.metrics[0].mid_p == pytest.approx(wanted)
+    assert any("McNemar's mid-p of accuracy would be" in note for note in found.notes)
