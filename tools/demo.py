@@ -31,8 +31,9 @@ def main(folder: Path) -> int:
     workspace = Workspace.open(folder)
     print(f"\n{workspace.status()}\n")
     print(f"The executed notebook: {executed}")
-    for page in sorted(folder.glob("reports/**/index.html")):
+    for page in sorted(folder.glob("reports/*/**/index.html")):
         print(f"A report:              {page}")
+    print(f"All reports:           {workspace.site().page}")
     workspace.down(yes=True)
     print("The gateway is stopped. Explore further with: make lab")
     return 0

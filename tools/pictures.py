@@ -46,6 +46,9 @@ def _take(lab: Lab) -> None:
     lab.page.screenshot(path=str(PICTURES / "drift-report.png"))
     lab.page.emulate_media(color_scheme="dark")
     lab.page.screenshot(path=str(PICTURES / "drift-report-dark.png"))
+    lab.page.emulate_media(color_scheme="light")
+    lab.page.goto((lab.server.root / "reports" / "index.html").as_uri())
+    lab.page.screenshot(path=str(PICTURES / "report-site.png"), full_page=True)
 
 
 if __name__ == "__main__":

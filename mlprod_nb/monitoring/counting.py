@@ -113,7 +113,8 @@ def inputs(predictions: pa.Table) -> dict[str, Any]:
     if "inputs" not in predictions.column_names or not pa.types.is_struct(predictions.schema.field("inputs").type):
         return {}
     column = predictions.column("inputs")
-    return {field.name: pc.struct_field(column, field.name) for field in column.type}
+    # By place: a name that begins with a dot or a bracket would be read as a path.
+    return {field.name: pc.struct_field(column, [place]) for place, field in enumerate(column.type)}
 
 
 def _known(profile: Profile) -> tuple[ColumnProfile, ...]:

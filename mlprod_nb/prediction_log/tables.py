@@ -88,10 +88,11 @@ def _common(types: set[pa.DataType]) -> pa.DataType:
 
 def _with_inputs(table: pa.Table, inputs: pa.StructType) -> pa.Table:
     given = table[INPUTS].combine_chunks()
-    present = {field.name for field in given.type}
+    # By place: a name that begins with a dot or a bracket would be read as a path.
+    places = {field.name: place for place, field in enumerate(given.type)}
     columns = [
-        _cast(pc.struct_field(given, field.name), field.type)
-        if field.name in present
+        _cast(pc.struct_field(given, [places[field.name]]), field.type)
+        if field.name in places
         else pa.nulls(table.num_rows, field.type)
         for field in inputs
     ]

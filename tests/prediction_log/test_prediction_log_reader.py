@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mlprod_nb.errors import Corrupt, UsageError
+from mlprod_nb.monitoring import counting
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
@@ -55,6 +56,15 @@ def test_predictions_are_ordered_by_event_time_then_id(log: PredictionLog) -> No
     add(log, "c", "b", event_time=START + HOUR)
     add(log, "a", "d", event_time=START)
     assert log.predictions(log.pin("flights"))["prediction_id"].to_pylist() == ["a", "d", "b", "c"]
+
+
+@pytest.mark.parametrize("name", [".hidden", "[0]", "a.b", ".a[1]", "", "{{ x }}", "<b>", "'; --", "é\u202e"])
+def test_an_input_may_have_any_name_also_where_versions_differ(log: PredictionLog, name: str) -> None:
+    add(log, "a", inputs={name: np.array([1.5])})
+    add(log, "b", inputs={name: np.array([2]), "other": np.array([3.0])}, version=4)
+    rows = log.predictions(log.pin("flights"))
+    assert [row[name] for row in rows["inputs"].to_pylist()] == [1.5, 2.0]
+    assert counting.inputs(rows)[name].to_pylist() == [1.5, 2.0]
 
 
 def test_a_range_begins_with_since_and_ends_before_until(log: PredictionLog) -> None:
