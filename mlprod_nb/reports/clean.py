@@ -132,8 +132,10 @@ def _author_attribute(tag: str, name: str, value: str) -> bool:
 
 
 def _scrollable(text: str) -> str:
-    """Let wide tables scroll inside the page, also by keyboard."""
-    opened = re.sub(r"<table\b", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table', text)
+    """Let wide tables scroll inside the page, also by keyboard; a head that says nothing is no head."""
+    text = re.sub(r"<th\b[^>]*>\s*</th>", "<td></td>", text)
+    # A group, since regions are landmarks, of which each needs a name of its own.
+    opened = re.sub(r"<table\b", '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table', text)
     return opened.replace("</table>", "</table></div>")
 
 

@@ -69,7 +69,9 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "style" in self._inside or "script" in self._inside:
             return
-        if "caption" in self._inside and self.tables:
+        if "svg" in self._inside:
+            self.drawings.append(data)
+        elif "caption" in self._inside and self.tables:
             self.tables[-1].caption += data
         elif "table" in self._inside:
             if self.tables[-1].rows and self.tables[-1].rows[-1]:
@@ -111,8 +113,7 @@ def _add(found: dict[Place, str], heading: str, output: dict[str, Any]) -> None:
         reader.drawings = [join(data[mime]) for mime in sorted(data) if mime.startswith("image/")]
     for table in reader.tables:
         _add_table(found, heading, table)
-    for line in filter(None, map(str.strip, reader.words)):
-        _put(found, Place(heading, line), "said")
+    found |= {Place(heading, line): "said" for line in map(str.strip, reader.words) if line}
     if reader.drawings:
         digest = hashlib.sha256("\n".join(reader.drawings).encode("utf-8", "replace")).hexdigest()
         _put(found, Place(heading, "drawings"), digest[:12])

@@ -24,6 +24,7 @@ FLAGS = [
     "--no-first-run",
 ]
 WIDE = "<table>" + "<tr>" + "<td>a_rather_long_value</td>" * 20 + "</tr></table>"
+HEADED = "<table><thead><tr><th></th><th>mean</th></tr></thead><tbody><tr><th>a</th><td>1</td></tr></tbody></table>"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,11 @@ def test_a_report_s_page_breaks_no_rule_for_screen_readers(
 ) -> None:
     file = tmp_path / "index.html"
     error = {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": ["line"]}
-    cells = [text("# A\n\n## One\n\n- [a](https://x.test)"), code("x = 1", outputs=[html(WIDE), error]), text("## Two")]
+    cells = [
+        text("# A\n\n## One\n\n- [a](https://x.test)"),
+        code("x = 1", outputs=[html(WIDE), html(HEADED), error]),
+        text("## Two"),
+    ]
     for last in (shown("alarm", "Some columns drifted.", "%mlprod retrain flights"), code("x")):
         file.write_text(page(*cells, last), encoding="utf-8")
         tab, _ = opened(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)

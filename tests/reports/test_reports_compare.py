@@ -72,7 +72,7 @@ def test_rows_that_begin_alike_and_values_at_one_place_are_all_kept() -> None:
 
 
 def test_words_and_drawings_beside_tables_count_and_messages_and_styles_do_not() -> None:
-    svg = "<style>p{color:red}</style><figure><svg><path d='M0 0'/></svg><figcaption>1 &lt; 2</figcaption></figure>"
+    svg = "<style>p{color:red}</style><svg><path d='M0 0'/><text>0.5</text></svg><figcaption>1 &lt; 2</figcaption>"
     stream = {"output_type": "stream", "name": "stdout", "text": "printed"}
     noise = {"output_type": "stream", "name": "stderr", "text": "a warning"}
     found = shown.values(notebook(text("# T"), code("x", outputs=[html(svg), stream, noise])))
