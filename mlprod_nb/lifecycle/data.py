@@ -70,6 +70,18 @@ def moments(values: Sequence[Any]) -> list[str]:
     return result
 
 
+def event_times(rows: pd.DataFrame) -> Sequence[float] | None:
+    """Return when each row's event happened, seconds since 1970: a frame's index, where it is one of moments."""
+    import pandas as pd
+
+    index = rows.index
+    if not isinstance(index, pd.DatetimeIndex):
+        return None
+    aware = index.tz_localize(UTC) if index.tz is None else index
+    seconds: list[float] = ((aware - pd.Timestamp(0, tz=UTC)) / pd.Timedelta(seconds=1)).tolist()
+    return seconds
+
+
 def plain(values: Any) -> list[Any]:
     """Return a column of a frame or an array as plain Python values, missing ones as ``None``."""
     import pandas as pd

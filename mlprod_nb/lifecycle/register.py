@@ -200,6 +200,7 @@ def _profile(prepared: Prepared) -> Profile:
         labels=prepared.labels,
         task=prepared.task,
         classes=prepared.classes,
+        moments=reading.event_times(prepared.frame),
     )
     return impact.with_importance(profile, {name: columns[name] for name in prepared.signature.names}, prepared.score)
 

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.monitoring import joint_counts, scoring
+from mlprod_nb.monitoring import derived, joint_counts, scoring
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts, bin_counts, commonest
 from mlprod_nb.monitoring.cells import MIN_VALUES, Singles
 from mlprod_nb.monitoring.columns import Floats, single, to_counts, to_numbers
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile, outcome_values
+from mlprod_nb.monitoring.stretches import seconds_of
 from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ _UNIT_BITS = 24
 
 
 def count(
-    profile: Profile, columns: Mapping[str, Any], *, levels: joint_counts.Levels | None = None, of_rows: int = 0
+    profile: Profile,
+    columns: Mapping[str, Any],
+    *,
+    levels: joint_counts.Levels | None = None,
+    of_rows: int = 0,
+    moments: Floats | None = None,
 ) -> WindowCounts:
     """Count a window in the reference's own bins.
 
@@ -47,8 +53,9 @@ def count(
             does not allow, is said so in its ``problem``; nothing is raised.
         levels: Each row's level, by which ``joint_counts`` chooses rows; by their places where not given.
         of_rows: How many rows a file has at least, of which these are a part that is counted with the others.
+        moments: When each row's event happened, seconds since 1970, for the age of dates.
     """
-    known = {column.name: column for column in _known(profile)}
+    known = {column.name: column for column in (*profile.columns, *profile.outcomes)}
     rows = max((len(values) for name, values in columns.items() if name not in OUTCOMES), default=0)
     counted = {
         name: _count(column, columns[name])
@@ -56,6 +63,7 @@ def count(
         else replace(_nothing(column), problem="" if name in OUTCOMES else GONE)
         for name, column in known.items()
     }
+    counted |= _derived(profile, columns, moments) if profile.derived else {}
     extra = tuple(sorted(name for name in columns if name not in known and name not in OUTCOMES))
     pairs = joint_counts.count(profile.columns, profile.pairs, columns, levels=levels, of_rows=of_rows)
     return WindowCounts(rows, counted, extra, pairs)
@@ -76,7 +84,10 @@ def count_predictions(
     columns = {**inputs(predictions), **_outcomes(profile, outcomes, version)}
     named = ID in predictions.column_names
     levels = joint_counts.levels_of(predictions.column(ID)) if named and profile.pairs else None
-    counted = count(profile, columns, levels=levels, of_rows=of_rows)
+    aged = any(column.how == "age" for column in profile.derived or ())
+    seconds = seconds_of(predictions) if aged else None
+    moments = None if seconds is None else seconds.astype(np.float64)
+    counted = count(profile, columns, levels=levels, of_rows=of_rows, moments=moments)
     return replace(counted, rows=predictions.num_rows)
 
 
@@ -102,7 +113,7 @@ def add(profile: Profile, parts: Iterable[WindowCounts]) -> WindowCounts:
     if not some:
         return count(profile, {})
     added = reduce(plus, some)
-    return replace(added, columns={column.name: _together(column, some) for column in _known(profile)})
+    return replace(added, columns={column.name: _together(column, some) for column in profile.every})
 
 
 def inputs(predictions: pa.Table) -> dict[str, Any]:
@@ -117,8 +128,14 @@ def inputs(predictions: pa.Table) -> dict[str, Any]:
     return {field.name: pc.struct_field(column, [place]) for place, field in enumerate(column.type)}
 
 
-def _known(profile: Profile) -> tuple[ColumnProfile, ...]:
-    return (*profile.columns, *profile.outcomes)
+def _derived(profile: Profile, columns: Mapping[str, Any], moments: Floats | None) -> dict[str, ColumnCounts]:
+    every = profile.derived or ()
+    made, found = derived.derive(every, columns, moments), {}
+    for column in every:
+        problem = derived.NO_EVENT_TIMES if column.source in columns else GONE
+        known = column.name in made
+        found[column.name] = _count(column, made[column.name]) if known else replace(_nothing(column), problem=problem)
+    return found
 
 
 def _outcomes(profile: Profile, outcomes: scoring.Outcomes, version: str) -> dict[str, Any]:

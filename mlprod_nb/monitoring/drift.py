@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mlprod_nb.monitoring import joint_counts
+from mlprod_nb.monitoring import derived, joint_counts
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import Budget, holm
 from mlprod_nb.monitoring.detectors import BUILT_IN, Comparison, Detector
@@ -35,7 +35,7 @@ class Drift:
     """What all tests of a look say.
 
     Attributes:
-        columns: The input columns, drifted ones first and by impact.
+        columns: The input columns and what is derived of them, drifted ones first and by impact.
         outcomes: The score, prediction and label.
         pairs: The pairs of columns whose correlation was tested, drifted ones first and by the change's size.
         tests: How many tests the correction is over.
@@ -73,8 +73,13 @@ def compare(
         detectors: Which detectors to run.
         pairs: Whether to test the rank correlations too.
     """
-    every = (*profile.columns, *profile.outcomes)
-    found = [test for column in every for detector in detectors for test in _tests(column, detector, windows)]
+    every, dates = profile.every, derived.dated(profile)
+    found = [
+        test
+        for column in every
+        for detector in detectors
+        for test in _tests(column, detector, windows, date=column.name in dates)
+    ]
     together = list(_pair_tests(profile, windows)) if pairs else []
     p_values = [test.comparison.p_value for test in found if test.comparison.p_value is not None]
     corrected = iter(holm([*p_values, *(test.p_value for test in together)]))
@@ -85,8 +90,11 @@ def compare(
         drifted = p_value is not None and p_value <= budget.drift and large
         by_column[test.column.name].append(Tested(test.detector, test.comparison, test.looks, p_value, drifted))
     weight = weights(profile)
-    rows = {column.name: _row(column, windows, by_column[column.name], weight.get(column.name)) for column in every}
-    inputs = sorted((rows[column.name] for column in profile.columns), key=_rank)
+    rows = {
+        column.name: _row(column, windows, by_column[column.name], weight.get(column.source or column.name))
+        for column in every
+    }
+    inputs = sorted((rows[column.name] for column in (*profile.columns, *(profile.derived or ()))), key=_rank)
     now = windows[0].counts.columns
     return Drift(
         columns=tuple(inputs),
@@ -127,8 +135,12 @@ def _pair_rows(tests: Sequence[PairDrift], corrected: Sequence[float], alpha: fl
     return tuple(sorted(loudest.values(), key=lambda row: (not row.drifted, -abs(row.after - row.before), row.first)))
 
 
-def _tests(column: ColumnProfile, detector: Detector, windows: Sequence[Pool]) -> Iterator[_Test]:
-    if column.kind not in detector.kinds:
+def _tests(column: ColumnProfile, detector: Detector, windows: Sequence[Pool], *, date: bool) -> Iterator[_Test]:
+    # What is derived is missing where its source is, so a test of that would only cost the others their power.
+    if column.kind not in detector.kinds or (column.source and detector.name == "missing"):
+        return
+    if date and detector.name != "missing":
+        yield _Test(column, detector, 1, Comparison(reason=derived.MOVES_ON), lasting=False)
         return
     reference, lasting = column.as_counts(), False
     for pool in windows:

@@ -15,6 +15,7 @@ from mlprod_nb.monitoring import (
     arrivals,
     causes,
     counting,
+    derived,
     drift,
     plots,
     pooling,
@@ -34,6 +35,7 @@ from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.result import MonitorResult
 from mlprod_nb.monitoring.rows import ColumnDrift, Finding
 from mlprod_nb.monitoring.standing import Standing
+from mlprod_nb.monitoring.stretches import seconds_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +119,7 @@ def run(given: MonitorInput) -> MonitorResult:
     outcomes = scoring.read(given.profile, given.window)
     own = outcomes.of(given.model_version)
     counted = _counted(given, outcomes)
-    windows = pooling.pools(given.profile, counted, given.earlier)
+    windows = pooling.pools(given.profile, derived.judged(given.profile, counted, _span(given)), given.earlier)
     moved = drift.compare(given.profile, windows, given.budget, detectors, pairs=not given.detectors)
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
     standing, remarks = examine(_subject(given, outcomes, counted, moved.columns))
@@ -157,6 +159,14 @@ def _counted(given: MonitorInput, outcomes: scoring.Outcomes) -> WindowCounts:
     return counting.with_labels(given.counts, given.profile, outcomes, given.model_version)
 
 
+def _span(given: MonitorInput) -> float | None:
+    """Return how long the window is, seconds."""
+    if given.since is not None and given.until is not None:
+        return (given.until - given.since).total_seconds()
+    seconds = seconds_of(given.window)
+    return None if seconds is None or not len(seconds) else float(np.ptp(seconds))
+
+
 def _subject(
     given: MonitorInput, outcomes: scoring.Outcomes, counted: WindowCounts, columns: Sequence[ColumnDrift]
 ) -> Subject:
@@ -165,6 +175,7 @@ def _subject(
         columns = traffic.read_columns(given.profile.columns, read)
         return traffic.of_version(outcomes, table, columns, given.model_version)
 
+    inputs = {column.name for column in given.profile.columns}
     earlier, own = given.request.earlier, outcomes.of(given.model_version)
     read = counting.inputs(given.window) if given.request.segments else {}
     return Subject(
@@ -173,7 +184,7 @@ def _subject(
         window=rows(given.window, outcomes),
         inputs={name: column.filter(own) for name, column in read.items()},
         counted=counted,
-        drifted=tuple(row for row in columns if row.drifted),
+        drifted=tuple(row for row in columns if row.drifted and row.column in inputs),
         given_reference=given.reference,
         earlier=None if earlier is None else rows(earlier, scoring.read(given.profile, earlier)),
         alpha=given.budget.performance,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.errors import InvalidInput
-from mlprod_nb.monitoring import calibration, joint_counts, performance
+from mlprod_nb.monitoring import calibration, derived, joint_counts, performance
 from mlprod_nb.monitoring.bins import ColumnCounts, bin_counts, choose_edges
 from mlprod_nb.monitoring.cells import Cells, divide
 from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_counts, to_numbers, to_texts
@@ -58,6 +58,8 @@ class ColumnProfile:
         mean: Mean of the finite values.
         sd: Standard deviation of the finite values.
         importance: Mean absolute change of the score when the column is permuted; ``None`` where not measured.
+        source: The input column that it is derived of; empty where it is one itself.
+        how: What is derived, as ``"length"``; empty where nothing is.
     """
 
     name: str
@@ -74,6 +76,8 @@ class ColumnProfile:
     mean: float | None = None
     sd: float | None = None
     importance: float | None = None
+    source: str = ""
+    how: str = ""
 
     @property
     def bounded(self) -> bool:
@@ -129,6 +133,7 @@ class Profile:
         score_map: From a score to the share of the reference's rows that came true; ``None`` where there are too few
             labels, and for a regression.
         pairs: The pairs of columns whose rank correlation is watched.
+        derived: What is derived of columns and watched beside them; ``None`` where the profile is from before that.
         format: Version of the stored form.
     """
 
@@ -140,11 +145,17 @@ class Profile:
     performance: tuple[performance.Estimate, ...] = ()
     score_map: calibration.ScoreMap | None = None
     pairs: tuple[joint_counts.Pair, ...] = ()
+    derived: tuple[ColumnProfile, ...] | None = None
     format: int = FORMAT
 
     def column(self, name: str) -> ColumnProfile | None:
-        """Return the column or outcome of that name, or ``None``."""
-        return next((column for column in (*self.columns, *self.outcomes) if column.name == name), None)
+        """Return the column, derived column or outcome of that name, or ``None``."""
+        return next((column for column in self.every if column.name == name), None)
+
+    @property
+    def every(self) -> tuple[ColumnProfile, ...]:
+        """The columns, what is derived of them, and the outcomes."""
+        return (*self.columns, *(self.derived or ()), *self.outcomes)
 
     def to_json(self) -> bytes:
         """Return the profile as canonical JSON: equal profiles give equal bytes."""
@@ -172,6 +183,7 @@ class Profile:
                 pairs=tuple(
                     joint_counts.Pair(p["first"], p["second"], tuple(p["moments"])) for p in data.get("pairs", ())
                 ),
+                derived=None if data.get("derived") is None else tuple(_column_from(item) for item in data["derived"]),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a profile: {error}") from None
@@ -190,6 +202,7 @@ def build(
     labels: Any | None,
     task: Task,
     classes: tuple[ClassLabel, ...] = (),
+    moments: Any | None = None,
 ) -> Profile:
     """Profile reference rows, best of data the model was not fitted on.
 
@@ -201,6 +214,7 @@ def build(
         labels: What happened, missing where unknown; or ``None``.
         task: ``"classification"`` or ``"regression"``.
         classes: The labels in the model's order; empty for a regression.
+        moments: When each row's event happened, seconds since 1970, for the age of dates; or ``None``.
 
     Raises:
         InvalidInput: A column is absent, of another length, or holds what its type does not allow.
@@ -228,7 +242,20 @@ def build(
         performance=performance.evaluate(task, classes, labelled) if labelled is not None else (),
         score_map=_score_map(labelled, task, classes) if labelled is not None else None,
         pairs=joint_counts.choose(profiled, columns),
+        derived=_derived(profiled, columns, moments),
     )
+
+
+def _derived(
+    columns: Sequence[ColumnProfile], values: Mapping[str, Any], moments: Any | None
+) -> tuple[ColumnProfile, ...]:
+    times = None if moments is None else to_numbers(moments)
+    found = []
+    for source, how, made in derived.choose(columns, values, times):
+        kind: Kind = "category" if isinstance(made, Coded) else "number"
+        column = _profile(derived.named(source, how), made, kind, len(made))
+        found.append(replace(column, source=source, how=how))
+    return tuple(found)
 
 
 def _outcomes(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlprod_nb.monitoring import joint_counts
+from mlprod_nb.monitoring import derived, joint_counts
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.monitoring.profile import ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import Finding
@@ -23,8 +23,11 @@ def findings(profile: Profile, window: WindowCounts) -> tuple[Finding, ...]:
     """Return every finding, the gravest first."""
     found = list(_volume(window))
     if window.rows:
+        dates = derived.dated(profile)
         for column in profile.columns:
-            found += _column(column, window.columns[column.name])
+            found += _column(column, window.columns[column.name], date=column.name in dates)
+        found += _dates(profile, window)
+        found += [Finding(name, "derived", "info", 0.0, text) for name, text in derived.untested(profile)]
         found += [
             Finding(name, "new column", "info", 1.0, "the reference has no such column; it is not looked at")
             for name in window.extra
@@ -44,7 +47,7 @@ def _volume(window: WindowCounts) -> Iterator[Finding]:
         yield Finding("", "volume", "warn", float(window.rows), text)
 
 
-def _column(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
+def _column(column: ColumnProfile, counts: ColumnCounts, *, date: bool) -> Iterator[Finding]:
     if counts.problem:
         gone = counts.problem == "the column is gone"
         yield Finding(column.name, "column gone" if gone else "type", "alarm", 1.0, counts.problem)
@@ -56,6 +59,8 @@ def _column(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
         yield Finding(column.name, "missing", "info" if known or by_chance else "alarm", 1.0, text)
         return
     yield from _missing(column, counts)
+    if date:  # new ones are no news, and the rows of a day have one in common
+        return
     yield from _values(column, counts)
     commonest = max(column.counts) / max(sum(column.counts), 1)
     if column.distinct > 1 and _distinct(counts) == 1 and commonest**counts.present < _UNLIKELY:
@@ -102,6 +107,22 @@ def _values(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
     elif counts.unseen and column.rows:
         text = f"unseen categories are not tested: the reference has more than {len(column.categories):,} categories"
         yield Finding(column.name, "unseen categories", "info", 0.0, text)
+
+
+def _dates(profile: Profile, window: WindowCounts) -> Iterator[Finding]:
+    """Yield, of each column of dates, how many values are none."""
+    sources = {column.name: column for column in profile.columns}
+    # Hours are missing where only a date is written; the others tell the same of one column.
+    telling = {column.source: column for column in profile.derived or () if column.how in ("age", "weekday")}
+    for name, column in telling.items():
+        now, given, source = window.columns[column.name], window.columns[name], sources[name]
+        wrong, present = now.missing - given.missing, max(given.present, 1)
+        before, known = column.missing - source.missing, max(source.rows - source.missing, 1)
+        if not now.problem and wrong:
+            share = wrong / present
+            far = share - before / known >= _MUCH and _beyond_chance(wrong, present, _careful(before) / known)
+            text = f"{_percent(share)} are no dates as 2013-01-31, in the reference {_percent(before / known)}"
+            yield Finding(name, "dates", "warn" if far else "info", share, text)
 
 
 def _unseen_rate(column: ColumnProfile) -> float:

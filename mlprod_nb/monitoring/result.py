@@ -27,7 +27,7 @@ class MonitorResult(Result):
         until: The window's end, exclusive.
         rows: Predictions in the window.
         labelled_share: Share of the version's predictions that have a label.
-        columns: The model's input columns, what matters most first.
+        columns: The model's input columns and what is derived of them, what matters most first.
         outcomes: The score, the predictions and the labels.
         performance: Metrics where there are labels, by version and variant.
         quality: What is wrong with the data.

@@ -20,7 +20,7 @@ _CAUSES = 3
 #: The metric that judges a model's predictions as a whole: the first of these that the task has.
 _WHOLE = ("log_loss", "mae", "accuracy")
 #: Findings that chance does not explain, and that no test speaks of.
-_FACTS = ("infinite", "constant", "version", "range", "unseen categories")
+_FACTS = ("infinite", "constant", "version", "range", "unseen categories", "dates")
 
 
 @dataclass(frozen=True)
