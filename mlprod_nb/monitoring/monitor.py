@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from mlprod_nb.monitoring import (
     counting,
     derived,
     drift,
+    duplicates,
     plots,
     pooling,
     power,
@@ -123,7 +125,9 @@ def run(given: MonitorInput) -> MonitorResult:
     moved = drift.compare(given.profile, windows, given.budget, detectors, pairs=not given.detectors)
     performance = scoring.compare(given.profile, outcomes, given.model_version, given.budget)
     standing, remarks = examine(_subject(given, outcomes, counted, moved.columns))
-    found = (*quality.findings(given.profile, counted), *_arrivals(given), *_label_findings(given, outcomes), *remarks)
+    given = replace(given, rows=cache(given.rows)) if given.rows is not None else given
+    plain = (*quality.findings(given.profile, counted), *_twice(given, counted))
+    found = (*plain, *_arrivals(given), *_label_findings(given, outcomes), *remarks)
     rows = row_tests.run(given, outcomes)
     seen = (moved.columns, moved.outcomes, performance, found, rows.alibi)
     about = (given.model_version, given.in_report, rows.joint, rows.online, standing)
@@ -211,6 +215,18 @@ def _figures(
         column = given.profile.column(row.column)
         figures.append(plots.column_figure(column, counted.columns[row.column]) if column else None)
     return tuple(figure for figure in figures if figure is not None)
+
+
+def _twice(given: MonitorInput, counted: WindowCounts) -> Iterator[Finding]:
+    """Say what is there twice; rows are compared where they are read anyway."""
+
+    def read() -> dict[str, Any]:
+        return counting.inputs(given.window if given.rows is None else given.rows())
+
+    yield from duplicates.columns(given.profile, counted, read)
+    reference = given.reference
+    if reference is not None and (given.request.thorough or given.joint or given.alibi or given.online):
+        yield from duplicates.rows(given.profile, read(), row_tests.read_reference(reference) or {})
 
 
 def _arrivals(given: MonitorInput) -> tuple[Finding, ...]:

@@ -55,7 +55,7 @@ def _column(column: ColumnProfile, counts: ColumnCounts, *, date: bool) -> Itera
     if counts.rows and counts.missing == counts.rows:
         known = column.missing == column.rows
         text = "every value is missing" + (", as in the reference" if known else "")
-        by_chance = min(1.0, _careful(column.missing) / max(column.rows, 1)) ** counts.rows >= _UNLIKELY
+        by_chance = min(1.0, careful(column.missing) / max(column.rows, 1)) ** counts.rows >= _UNLIKELY
         yield Finding(column.name, "missing", "info" if known or by_chance else "alarm", 1.0, text)
         return
     yield from _missing(column, counts)
@@ -73,7 +73,7 @@ def _missing(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
     before = column.missing / column.rows if column.rows else 0.0
     if share:
         much = share - before >= _MUCH and (share - before) * counts.rows >= _FEW
-        text = f"{_percent(share)} missing, in the reference {_percent(before)}"
+        text = f"{percent(share)} missing, in the reference {percent(before)}"
         yield Finding(column.name, "missing", "warn" if much else "info", share, text)
 
 
@@ -91,18 +91,18 @@ def _values(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
     outside = (counts.below + counts.above) / present
     if outside >= _NOTABLE and column.minimum is not None:
         text = (
-            f"{_percent(outside)} outside the reference's range"
+            f"{percent(outside)} outside the reference's range"
             f" {column.minimum:.4g} to {column.maximum:.4g}, up to {_furthest(column, counts):.4g}"
         )
         # Chance of a value beyond the largest of n: more than t / n with probability exp(-t); t = 14 on either side.
         rate = 28 / (column.rows - column.missing)
-        much = outside >= _MUCH and _beyond_chance(counts.below + counts.above, counts.present, rate)
+        much = outside >= _MUCH and beyond_chance(counts.below + counts.above, counts.present, rate)
         yield Finding(column.name, "range", "warn" if much else "info", outside, text)
     if counts.unseen and not column.bounded:
         share = counts.unseen / present
         examples = ", ".join(repr(name[:40]) for name, _ in counts.new[:3])
-        text = f"{_percent(share)} in categories that the reference lacks, as {examples}"
-        much = share >= _MUCH and _beyond_chance(counts.unseen, counts.present, _unseen_rate(column))
+        text = f"{percent(share)} in categories that the reference lacks, as {examples}"
+        much = share >= _MUCH and beyond_chance(counts.unseen, counts.present, _unseen_rate(column))
         yield Finding(column.name, "unseen categories", "warn" if much else "info", share, text)
     elif counts.unseen and column.rows:
         text = f"unseen categories are not tested: the reference has more than {len(column.categories):,} categories"
@@ -120,23 +120,24 @@ def _dates(profile: Profile, window: WindowCounts) -> Iterator[Finding]:
         before, known = column.missing - source.missing, max(source.rows - source.missing, 1)
         if not now.problem and wrong:
             share = wrong / present
-            far = share - before / known >= _MUCH and _beyond_chance(wrong, present, _careful(before) / known)
-            text = f"{_percent(share)} are no dates as 2013-01-31, in the reference {_percent(before / known)}"
+            far = share - before / known >= _MUCH and beyond_chance(wrong, present, careful(before) / known)
+            text = f"{percent(share)} are no dates as 2013-01-31, in the reference {percent(before / known)}"
             yield Finding(name, "dates", "warn" if far else "info", share, text)
 
 
 def _unseen_rate(column: ColumnProfile) -> float:
     """Return a careful bound of the share of new categories if nothing changed (Good 1953: that of the singletons)."""
     singletons = sum(1 for rows in column.counts[:-1] if rows == 1)
-    return _careful(singletons) / max(sum(column.counts), 1)
+    return careful(singletons) / max(sum(column.counts), 1)
 
 
-def _careful(found: int) -> float:
+def careful(found: int) -> float:
     """Return a count that the true mean of a Poisson count hardly exceeds."""
     return found + 5 * math.sqrt(found + 1) + 10
 
 
-def _beyond_chance(found: int, rows: int, rate: float) -> bool:
+def beyond_chance(found: int, rows: int, rate: float) -> bool:
+    """Say whether so many of some rows are more than chance gives at a rate."""
     from scipy.special import pdtrc
 
     return bool(pdtrc(found - 1, rows * rate) < _UNLIKELY)
@@ -159,5 +160,6 @@ def _distinct(counts: ColumnCounts) -> int:
     return min(2, int(np.count_nonzero(counts.counts)))
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Return a share as a percentage of two digits."""
     return f"{100 * share:.2g} %" if share < 0.0995 else f"{100 * share:.0f} %"
