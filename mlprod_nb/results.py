@@ -10,9 +10,11 @@ from __future__ import annotations
 import html
 import json
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlprod_nb.clock import iso
@@ -25,6 +27,8 @@ VERDICT_MIME = "application/vnd.mlprod.verdict+json"
 _SYMBOLS: dict[str, str] = {"ok": "✓", "warn": "!", "alarm": "✗"}
 #: Up to so many characters a cell's text is not broken into lines.
 _UNBROKEN = 16
+#: Characters of the widest cell of a table in a terminal.
+_WIDEST = 60
 _WORDS: dict[str, str] = {"ok": "OK", "warn": "WARNING", "alarm": "ALARM"}
 
 
@@ -300,13 +304,30 @@ def _next_line(result: Result, quote: str = "") -> list[str]:
 
 
 def _text(section: Section) -> str:
-    cells = [[format_value(value) for value in row] for row in section.rows]
     head = [[column.replace("_", " ") for column in section.columns]] if section.columns else []
-    table = head + cells
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))] if table else []
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    cells = [[format_value(value) for value in row] for row in section.rows]
+    broken = [[_broken(cell) if head else [cell] for cell in row] for row in head + cells]
+    widths = [max(len(line) for row in broken for line in row[i]) for i in range(len(broken[0]))] if broken else []
+    lines = [
+        "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
+        for row in broken
+        for parts in zip_longest(*row, fillvalue="")
+    ]
     name, bracket, remark = section.title.partition(" (")
     return "\n".join(([name.upper() + bracket + remark] if section.title else []) + lines)
+
+
+def _broken(cell: str) -> list[str]:
+    """Break a long cell into lines, so that a sentence in a table leaves room for what stands beside it.
+
+    Words stay whole, and so does a line to run: both are there to be copied.
+    """
+    if cell.startswith(("%", "mlprod ")):
+        return [cell]
+    wrapped = [
+        textwrap.wrap(line, _WIDEST, break_on_hyphens=False, break_long_words=False) for line in cell.split("\n")
+    ]
+    return [part for line in wrapped for part in (line or [""])]
 
 
 def _escape_markdown(text: str) -> str:

@@ -97,3 +97,24 @@ def test_values_are_written_for_readers(value: object, shown: str) -> None:
 def test_numpy_scalars_become_plain_values() -> None:
     row = Row("x", np.float32(1.5))  # type: ignore[arg-type]
     assert Example(Verdict("ok", ""), (row,), EXAMPLE.when, 1).to_dict()["rows"][0]["value"] == 1.5
+
+
+@dataclass(frozen=True)
+class Told:
+    sentence: str
+    digest: str
+    next: str
+
+
+@dataclass(frozen=True)
+class Telling(Result):
+    told: tuple[Told, ...]
+
+
+def test_a_long_cell_is_broken_between_words_and_a_line_to_run_is_not() -> None:
+    told = Told("word " * 30, "f" * 64, "%mlprod report flights drift " + "--since 2013-04-01 " * 4)
+    text = str(Telling((told,)))
+    assert text.count("word") == 30
+    assert max(line.count("word") for line in text.splitlines()) == 12
+    assert told.digest in text
+    assert told.next.strip() in text

@@ -12,7 +12,7 @@ from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.lifecycle import aliases
 from mlprod_nb.lifecycle import data as reading
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result
+from mlprod_nb.results import Result, counted
 from mlprod_nb.store import journal
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class ModelsResult(Result):
         """Say how many there are."""
         if not self.versions:
             return "No model is registered yet."
-        return f"{len(self.versions)} version{'s' if len(self.versions) > 1 else ''} of {self.models} model(s)."
+        return f"{counted(len(self.versions), 'version')} of {counted(self.models, 'model')}."
 
 
 def register(context: Context, submission: Submission) -> RegisterResult:
