@@ -154,7 +154,7 @@ class ABTestResult(Result):
             "treatment",
             "difference",
             "interval",
-            "p (adjusted)",
+            "p (adj.)",
             "to win",
             "read by",
             "units",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.lifecycle import experiment
 from mlprod_nb.lifecycle.traffic import PredictResult
 from tests.lifecycle.conftest import Site, make_site
 
@@ -148,3 +149,19 @@ def test_a_split_is_calibrated_and_what_came_before_it_does_not_count(site: Site
     workspace.abtest_stop("flights")
     ask(site, days=1)
     assert workspace.abtest_result("flights").rows == found.rows
+
+
+def test_each_of_several_treatments_is_known_by_its_version(site: Site) -> None:
+    workspace, context = site.workspace, site.workspace.context
+    workspace.route("flights", "champion=34", "flights/1=33", "flights/2=33")
+    workspace.abtest_start("flights", design="control: champion\ntreatments: [v1, v2]")
+    with context.store.read() as connection:
+        test = experiment.latest(connection, "flights")
+    assert test is not None
+    assert [experiment.tested(context, test, name) for name in ("v1", "v2")] == ["flights/1", "flights/2"]
+    answered = ask(site, days=1)
+    workspace.feedback("flights", ids=answered.prediction_ids, values=list(site.target))
+    found = workspace.abtest_result("flights")
+    assert {arm.treatment for arm in found.arms} == {"v1", "v2"}
+    assert set(found.sample_ratio.expected) == {"champion", "v1", "v2"}
+    workspace.abtest_stop("flights")
