@@ -162,7 +162,8 @@ class Workspace:
         Args:
             name: The registered model's name.
             model: The fitted model ($name in a notebook, a joblib file in a shell).
-            data: The reference data: the columns the model takes ($name, or a CSV or Parquet file).
+            data: The reference data: the columns the model takes ($name, or a CSV or Parquet file); a frame's index of
+                moments says when each row's event happened.
             target: The true outcomes of the reference data ($name, or the name of a column of the data).
             alias: An alias to set on the new version, as champion.
             note: What changed and why; in a notebook the cell's body.

@@ -159,7 +159,8 @@ def untested(profile: Profile) -> Iterator[tuple[str, str]]:
         return
     aged = {column.source for column in profile.derived if column.how == "age"}
     for source in sorted(dated(profile) - aged):
-        yield source, "the age of its dates is not tested: the reference's rows have no event times"
+        missing = "the reference's rows have no event times; register a frame whose index is of them"
+        yield source, f"the age of its dates is not tested: {missing}"
 
 
 def read_dates(texts: Sequence[str]) -> Dates:

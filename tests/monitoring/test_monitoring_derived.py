@@ -261,9 +261,9 @@ def test_profiles_from_before_and_references_without_times_say_what_is_not_teste
     columns = rows(random, BEFORE.timestamp() + random.random(3000) * 13 * 7 * DAY)
     timeless = build(columns, COLUMNS, scores=score_of(columns), labels=None, task="regression")
     found = look(timeless, window(random))
-    assert {one.column: one.statement for one in found.quality if one.check == "derived"} == {
-        "booked": "the age of its dates is not tested: the reference's rows have no event times"
-    }
+    (one,) = [one for one in found.quality if one.check == "derived"]
+    assert one.column == "booked"
+    assert one.statement.startswith("the age of its dates is not tested: the reference's rows have no event times")
 
 
 def _weight(profile: Profile, name: str) -> float:
