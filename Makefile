@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 TESTS := -q -n 2 --dist loadscope
 
-.PHONY: setup demo lab test test-latest check bench bench-stats lock pictures clean
+.PHONY: setup demo lab test test-latest check bench bench-monitoring bench-stats lock pictures clean
 
 setup: .venv/ready
 
@@ -50,6 +50,9 @@ check: setup  ## Style, types and import contracts.
 
 bench: setup  ## The gateway beside MLflow's server and a bare echo; needs wrk. Writes benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.gateway
+
+bench-monitoring: setup  ## The monitor beside a bare pass, scipy and alibi-detect. Writes its section of benchmarks/RESULTS.md.
+	$(BIN)/python -m benchmarks.monitoring
 
 bench-stats: setup  ## Error rates and powers of the statistics by simulation. Writes benchmarks/STATISTICS.md.
 	set -e; for module in abtest_statistics monitoring_statistics; do $(BIN)/python -m benchmarks.$$module; done

@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks import servers, strain, wrk
 from benchmarks.models import MODELS, prepare
 from benchmarks.servers import Running
+from benchmarks.statistics_page import write_head
 from benchmarks.strain import Strain
 
 CONNECTIONS = (1, 16, 64)
@@ -77,7 +78,7 @@ def main() -> None:
     page = render(loads, footprints, strains)
     print(page)
     if not quick:
-        Path(__file__).with_name("RESULTS.md").write_text(page, encoding="utf-8")
+        write_head(page, Path(__file__).with_name("RESULTS.md"))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""One measured process of ``benchmarks.monitoring``: ``python -m benchmarks.monitoring_child WHAT FOLDER ROWS``.
+"""One measured process of ``benchmarks.monitoring``.
 
-It prints one line of JSON: seconds and processor seconds of the computation alone, peak memory, and what was found.
-Data are read before the clock starts where a library takes arrays; ours and the bare pass read them inside.
+``python -m benchmarks.monitoring_child WHAT FOLDER WINDOW REFERENCE`` prints one line of JSON: when it had its verdict,
+its processor seconds until then, those of the computation alone (without starting, importing and reading), peak memory,
+and what was found. All read the same Parquet file.
 """
 
 from __future__ import annotations
@@ -10,163 +11,178 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 Found = dict[str, Any]
-Work = Callable[[], Found]
 
 _BUFFER_BYTES = 65_536
 
 
-def ours(folder: Path, rows: int) -> Work:
-    """From a Parquet file and a stored profile to a verdict."""
+@dataclass
+class Watch:
+    """Adds up what the computation takes, ours and the processor's seconds."""
 
-    def work() -> Found:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    seconds: float = 0.0
+    cpu: float = 0.0
+    found: Found = field(default_factory=dict)
 
-        from mlprod_nb.monitoring import MonitorInput, Profile, counting, run, scoring
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Count what happens inside."""
+        began, processor = time.perf_counter(), time.process_time()
+        yield
+        self.seconds += time.perf_counter() - began
+        self.cpu += time.process_time() - processor
 
-        profile = Profile.from_json((folder / "profile.json").read_bytes())
-        counts = counting.add(profile, [])
-        texts = ["model", "variant", "prediction"]
-        texts += [f"inputs.{column.name}" for column in profile.columns if column.kind == "category"]
-        path = folder / f"window-{rows}.parquet"
-        with pq.ParquetFile(path, read_dictionary=texts, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
-            for group in range(file.num_row_groups):  # as WindowCounter counts the log's files
-                table = file.read_row_group(group, columns=["model", "version", "prediction", "score", "inputs"])
+
+def ours(watch: Watch, window: Path, reference: Path) -> None:
+    """Count the file in the stored profile's bins, and judge."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import scipy.special  # noqa: F401 - what the look imports late is not the computation
+
+    from mlprod_nb.monitoring import MonitorInput, Profile, counting, run, scoring
+
+    profile = Profile.from_json(reference.with_suffix(".json").read_bytes())
+    counts = counting.add(profile, [])
+    texts = ["model", "variant", "prediction", *_fields(profile, "category")]
+    rows = pq.read_metadata(window).num_rows
+    with pq.ParquetFile(window, read_dictionary=texts, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+        for group in range(file.num_row_groups):  # as WindowCounter counts the log's files
+            counted = ["prediction_id", "model", "version", "prediction", "score", "inputs"]
+            table = file.read_row_group(group, columns=counted)
+            with watch.computing():
                 outcomes = scoring.read(profile, table)
-                counted = counting.count_predictions(profile, table, outcomes, "model/1", of_rows=rows)
-                counts = counting.add(profile, [counts, counted])
-            del table, outcomes, counted
-            pa.default_memory_pool().release_unused()
-            # as PredictionLog.labelled reads what is needed row by row
-            window = file.read(columns=["model", "version", "variant", "event_time", "prediction", "score"])
-        result = run(MonitorInput("bench", profile, window, model_version="model/1", counts=counts))
-        return {
-            "verdict": result.verdict.status,
-            "ks": {row.column: row.statistic for row in result.columns if row.kind == "number"},
-        }
-
-    return work
+                part = counting.count_predictions(profile, table, outcomes, "model/1", of_rows=rows)
+                counts = counting.add(profile, [counts, part])
+        del table, outcomes, part
+        pa.default_memory_pool().release_unused()
+        # as PredictionLog.labelled reads what is needed row by row
+        narrow = file.read(columns=["model", "version", "variant", "event_time", "prediction", "score"])
+    with watch.computing():
+        result = run(MonitorInput("bench", profile, narrow, model_version="model/1", counts=counts))
+    numbers = [row for row in result.columns if row.kind == "number"]
+    watch.found = {"verdict": result.verdict.status, "ks": {row.column: row.effect for row in numbers}}
 
 
-def bare(folder: Path, rows: int) -> Work:
-    """The same pass with nothing around it: read, sort in float32, count in the reference's bins, KS."""
+def bare(watch: Watch, window: Path, reference: Path) -> None:
+    """The same pass with nothing around it: read, sort in float32, count in the profile's bins, KS."""
+    import numpy as np
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    def work() -> Found:
-        import numpy as np
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-
-        profile = json.loads((folder / "profile.json").read_bytes())
-        numbers = {c["name"]: np.array(c["edges"], dtype=np.float32) for c in profile["columns"] if c["edges"]}
-        before = {c["name"]: np.array(c["counts"]) for c in profile["columns"]}
-        found = {name: np.zeros(len(edges) + 1, dtype=np.int64) for name, edges in numbers.items()}
-        texts = [c["name"] for c in profile["columns"] if not c["edges"]]
-        categories: dict[str, dict[str, int]] = {name: {} for name in texts}
-        with pq.ParquetFile(
-            folder / f"window-{rows}.parquet",
-            read_dictionary=[f"inputs.{name}" for name in texts],
-            pre_buffer=False,
-            buffer_size=_BUFFER_BYTES,
-        ) as file:
-            for group in range(file.num_row_groups):
-                column = file.read_row_group(group, columns=["inputs"])["inputs"]
+    profile = json.loads(reference.with_suffix(".json").read_bytes())
+    numbers = {c["name"]: np.array(c["edges"], dtype=np.float32) for c in profile["columns"] if c["edges"]}
+    before = {c["name"]: np.array(c["counts"]) for c in profile["columns"]}
+    found = {name: np.zeros(len(edges) + 1, dtype=np.int64) for name, edges in numbers.items()}
+    categories: dict[str, dict[str, int]] = {c["name"]: {} for c in profile["columns"] if not c["edges"]}
+    texts = [f"inputs.{name}" for name in categories]
+    with pq.ParquetFile(window, read_dictionary=texts, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+        for group in range(file.num_row_groups):
+            column = file.read_row_group(group, columns=["inputs"])["inputs"]
+            with watch.computing():
                 for name, edges in numbers.items():
-                    array = pc.struct_field(column, name).combine_chunks()
+                    array = pc.struct_field(column, name).combine_chunks().drop_null()
                     values = np.frombuffer(array.buffers()[1], dtype="f8")[array.offset :][: len(array)]
                     ordered = np.sort(values.astype(np.float32))
                     reached = np.searchsorted(ordered, edges, side="right")
                     found[name] += np.diff(np.concatenate([[0], reached, [ordered.size]]))
-                for name in texts:
+                for name, counted in categories.items():
                     pairs = pc.value_counts(pc.struct_field(column, name))
-                    for text, count in zip(
-                        pairs.field(0).cast("string").to_pylist(), pairs.field(1).to_pylist(), strict=True
-                    ):
-                        categories[name][text] = categories[name].get(text, 0) + count
-        gaps = {
-            name: float(np.abs(np.cumsum(counts) / counts.sum() - np.cumsum(before[name]) / before[name].sum()).max())
-            for name, counts in found.items()
-        }
-        return {"ks": gaps}
-
-    return work
+                    texts_ = pairs.field(0).cast("string").to_pylist()
+                    for text, count in zip(texts_, pairs.field(1).to_pylist(), strict=True):
+                        counted[text] = counted.get(text, 0) + count
+    with watch.computing():
+        shares = {name: np.cumsum(counts) / counts.sum() for name, counts in found.items()}
+        gaps = {name: share - np.cumsum(before[name]) / before[name].sum() for name, share in shares.items()}
+        watch.found = {"ks": {name: float(np.abs(gap).max()) for name, gap in gaps.items()}}
 
 
-def scipy_loop(folder: Path, rows: int) -> Work:
-    """``ks_2samp`` and ``chi2_contingency``, column by column."""
-    import numpy as np
+def scipy_loop(watch: Watch, window: Path, reference: Path) -> None:
+    """``ks_2samp`` and ``chi2_contingency``, column by column, without missing values."""
+    import pandas as pd
     from scipy import stats
 
-    reference, window = _arrays(folder, "reference"), _arrays(folder, f"window-{rows}")
-
-    def work() -> Found:
-        found = {}
-        for name, after in window.items():
-            before = reference[name]
-            if after.dtype == object:
-                names = np.unique(np.concatenate([before, after]).astype(str))
-                sides = (np.concatenate([names, side.astype(str)]) for side in (before, after))
-                stats.chi2_contingency(np.array([np.unique(side, return_counts=True)[1] - 1 for side in sides]))
+    before, after = _frame(reference), _frame(window)
+    with watch.computing():
+        found, p_values = {}, {}
+        for name in after:
+            if after[name].dtype == object:
+                counts = pd.concat([side[name].value_counts() for side in (before, after)], axis=1).fillna(0)
+                p_values[name] = stats.chi2_contingency(counts.to_numpy()).pvalue
             else:
-                found[name] = float(stats.ks_2samp(before, after, method="asymp").statistic)
-        return {"ks": found}
+                tested = stats.ks_2samp(before[name].dropna(), after[name].dropna(), method="asymp")
+                found[name], p_values[name] = float(tested.statistic), tested.pvalue
+        watch.found = {"ks": found, "verdict": str(min(p_values.values()) < 0.05 / len(p_values))}
 
-    return work
 
-
-def alibi(folder: Path, rows: int) -> Work:
-    """alibi-detect's TabularDrift."""
+def alibi(watch: Watch, window: Path, reference: Path) -> None:
+    """alibi-detect's ``TabularDrift``, for which categories are made numbers."""
     import numpy as np
+    import pandas as pd
     from alibi_detect.cd import TabularDrift
 
-    before, after = (
-        np.column_stack([_codes(values) for values in _arrays(folder, name).values()])
-        for name in ("reference", f"window-{rows}")
-    )
-    kinds = {i: None for i, values in enumerate(_arrays(folder, "reference").values()) if values.dtype == object}
+    before, after = _frame(reference), _frame(window)
+    texts = [place for place, name in enumerate(before) if before[name].dtype == object]
+    for name in before.columns[texts]:
+        known = pd.CategoricalDtype(before[name].dropna().unique())
+        before[name], after[name] = (side[name].astype(known).cat.codes.astype(float) for side in (before, after))
+    first, second = before.to_numpy(dtype=float), after.to_numpy(dtype=float)
+    with watch.computing():
+        detector = TabularDrift(first, p_val=0.05, categories_per_feature=dict.fromkeys(texts))
+        said = detector.predict(second)["data"]
+        untested = int(np.isnan(np.asarray(said["p_val"], dtype=float)).sum())
+        watch.found = {"verdict": str(bool(said["is_drift"])), "untested": untested}
 
-    def work() -> Found:
-        detector = TabularDrift(before, p_val=0.05, categories_per_feature=kinds)
-        said = detector.predict(after)["data"]
-        return {"drift": int(said["is_drift"])}
 
-    return work
+def _fields(profile: Any, kind: str) -> list[str]:
+    return [f"inputs.{column.name}" for column in profile.columns if column.kind == kind]
 
 
-def _arrays(folder: Path, name: str) -> dict[str, Any]:
-    import numpy as np
+def _frame(path: Path) -> Any:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    column = pq.read_table(folder / f"{name}.parquet", columns=["inputs"])["inputs"].combine_chunks()
-    return {
-        field.name: np.asarray(column.field(number).to_numpy(zero_copy_only=False))
-        for number, field in enumerate(column.type)
-    }
+    column = pq.read_table(path, columns=["inputs"])["inputs"]
+    return pa.Table.from_struct_array(column).to_pandas()
 
 
-def _codes(values: Any) -> Any:
-    import numpy as np
-
-    return np.unique(values.astype(str), return_inverse=True)[1].astype(float) if values.dtype == object else values
-
-
-WORK: dict[str, Callable[[Path, int], Work]] = {"ours": ours, "bare": bare, "scipy": scipy_loop, "alibi": alibi}
+WORK: dict[str, Callable[[Watch, Path, Path], None]] = {
+    "ours": ours,
+    "bare": bare,
+    "scipy": scipy_loop,
+    "alibi": alibi,
+}
 
 
 def main() -> None:
     """Measure one of them."""
-    what, folder, rows = sys.argv[1:]
-    work = WORK[what](Path(folder), int(rows))
-    began, processor = time.perf_counter(), time.process_time()
-    found = work()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - processor
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    pandas = "pandas" in sys.modules
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "memory_mb": memory, "pandas": pandas, **found}))
+    what, folder, window, reference = sys.argv[1:]
+    watch = Watch()
+    WORK[what](watch, Path(folder) / f"{window}.parquet", Path(folder) / f"{reference}.parquet")
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(
+        json.dumps(
+            {
+                "ended": time.time(),
+                "cpu": used.ru_utime + used.ru_stime,
+                "computing": watch.seconds,
+                "computing_cpu": watch.cpu,
+                "memory_mb": _peak_mb(),
+                **watch.found,
+            }
+        )
+    )
+
+
+def _peak_mb() -> float:
+    """Return the largest resident memory until now; ``ru_maxrss`` would begin with that of the parent."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text("utf-8").splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024
 
 
 if __name__ == "__main__":

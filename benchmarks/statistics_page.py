@@ -1,4 +1,4 @@
-"""STATISTICS.md: one section for each simulation, written anew by the module that ran it."""
+"""Pages of results: one section for each measurement, written anew by the module that took it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def write_section(title: str, lines: Sequence[str], page: Path = PAGE) -> None:
     found = pattern.search(text)
     text = text[: found.start()] + section + text[found.end() :] if found else text + section
     page.write_text(text, encoding="utf-8")
+
+
+def write_head(text: str, page: Path) -> None:
+    """Replace what stands before a page's sections."""
+    before = page.read_text(encoding="utf-8") if page.exists() else ""
+    first = before.find("\n## ")
+    page.write_text(text + (before[first:] if first >= 0 else ""), encoding="utf-8")
 
 
 def bounds(found: int, of: int, level: float = 0.95) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -159,7 +159,7 @@ class Profile:
 
     def to_json(self) -> bytes:
         """Return the profile as canonical JSON: equal profiles give equal bytes."""
-        return canonical_json(asdict(self))
+        return canonical_json(_plain(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Profile:
@@ -192,6 +192,15 @@ class Profile:
 def _column_from(data: dict[str, Any]) -> ColumnProfile:
     lists = {name: tuple(data[name]) for name in ("counts", "edges", "categories")}
     return ColumnProfile(**{**data, **lists})
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON takes; ``dataclasses.asdict`` copies every number, which takes most of a second."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple) and value and (is_dataclass(value[0]) or isinstance(value[0], tuple)):
+        return [_plain(each) for each in value]
+    return value
 
 
 def build(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlprod_nb.columns import arrow_values
 from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PLACE, PREDICTION_FIELDS
 from mlprod_nb.prediction_log.framing import RecordKind
 
 INPUTS = "inputs"
 _BY_PLACE = [(name, "ascending") for name in PLACE.names]
+# Where more rows than this share have the moment of the one before, it is as fast to sort all.
+_FEW = 0.05
 
 
 def empty(kind: RecordKind, only: Sequence[str] = ()) -> pa.Table:
@@ -56,9 +60,26 @@ def ordered(table: pa.Table, *columns: tuple[str, str]) -> pa.Table:
         table: Placed rows.
         columns: Of each its name, and ``ascending`` or ``descending``; places go the way of the first.
     """
+    if _in_order(table, columns):
+        return table
     places = [(name, columns[0][1] if columns else way) for name, way in _BY_PLACE]
     keys = [*columns, *places]
     return table.take(pc.sort_indices(table.select([name for name, _ in keys]), sort_keys=keys))
+
+
+def _in_order(table: pa.Table, columns: Sequence[tuple[str, str]]) -> bool:
+    """Say whether rows are in the order of a moment and a text already, as those of a file are; no where unsure."""
+    if len(columns) != 2 or {way for _, way in columns} != {"ascending"} or not table.num_rows:
+        return False
+    first, second = (table[name] for name, _ in columns)
+    if not pa.types.is_timestamp(first.type) or first.null_count or second.null_count:
+        return False
+    steps = np.diff(np.concatenate([arrow_values(chunk) for chunk in first.chunks]))
+    equal = np.flatnonzero(steps == 0)
+    if (steps < 0).any() or equal.size > _FEW * table.num_rows:
+        return False
+    one, next_one = (second.take(pa.array(equal + ahead)).combine_chunks() for ahead in (0, 1))
+    return bool(pc.all(pc.less(one, next_one)).as_py())
 
 
 def without_place(table: pa.Table, only: Sequence[str] = ()) -> pa.Table:

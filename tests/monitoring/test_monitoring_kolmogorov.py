@@ -18,6 +18,13 @@ def test_for_few_rows_it_is_the_law_of_scipy(rows: int, z: float) -> None:
     assert survival(rows, statistic) == pytest.approx(stats.kstwo.sf(statistic, rows), abs=1e-12, rel=1e-9)
 
 
+@pytest.mark.parametrize("rows", [141, 300, 909, 4999])
+def test_from_141_rows_on_it_is_the_law_of_scipy_on_both_sides_of_every_method(rows: int) -> None:
+    borders = np.array([(1.4 / rows) ** (2 / 3), (2.2 / rows) ** 0.5])
+    for statistic in np.concatenate([borders * 0.9999, borders * 1.0001, np.linspace(0.3, 2.5, 40) / math.sqrt(rows)]):
+        assert survival(rows, statistic) == pytest.approx(stats.kstwo.sf(statistic, rows), rel=1e-11)
+
+
 @pytest.mark.parametrize("rows", [5001, 20_000, 100_000])
 @pytest.mark.parametrize("z", [0.04, 0.3, 0.6, 1.0, 1.4, 2.0, 2.5, 3.1, 3.2, 4.0])
 def test_for_many_rows_it_is_as_close_as_scipy_is_to_itself(rows: int, z: float) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.detectors.ks import KolmogorovSmirnov
 from mlprod_nb.monitoring.impact import weights, with_importance
 from mlprod_nb.monitoring.profile import Profile, build
+from mlprod_nb.registry.bundles import canonical_json
 
 from . import samples
 
@@ -198,3 +200,10 @@ def test_classes_and_columns_as_pandas_and_numpy_give_them_are_taken() -> None:
     assert [column.missing for column in profile.columns] == [50, 50, 50]
     assert profile.columns[2].categories == ("false", "true")
     assert {estimate.rows for estimate in profile.performance} == {150}
+
+
+def test_the_bytes_of_a_profile_are_those_of_all_its_fields() -> None:
+    profile, _ = samples.reference_profile(np.random.default_rng(0), 2000)
+    assert profile.pairs
+    assert profile.score_map is not None
+    assert profile.to_json() == canonical_json(asdict(profile))

@@ -10,7 +10,9 @@ import math
 import numpy as np
 
 _FEW_ROWS = 5000
-_ONE_SIDED_ROWS, _ONE_SIDED_FROM = 140, 2.2
+_ONE_SIDED_FROM = 2.2
+_VERY_FEW_ROWS = 140
+_EXPANDED_FROM = 1.4
 _TAIL_FROM = 10.0
 _CERTAIN_BELOW = 0.05
 _TERMS = np.arange(-20, 21)
@@ -20,7 +22,8 @@ def survival(rows: int, statistic: float) -> float:
     """Return the chance of at least this statistic for a sample of some rows.
 
     Up to 5,000 rows it is that of ``scipy.stats.kstwo.sf``, which follows Simard and L'Ecuyer (2011), "Computing the
-    two-sided Kolmogorov–Smirnov distribution". Above, it is the expansion of Pelz and Good (1976), and twice the
+    two-sided Kolmogorov–Smirnov distribution"; it is asked for what takes a matrix, which above 140 rows are chances
+    near one. Above, it is the expansion of Pelz and Good (1976), and twice the
     one-sided chance by Maag and Dicaire (1971) where that is below 1e-8; the error is below 1e-10 either way.
 
     Args:
@@ -32,10 +35,12 @@ def survival(rows: int, statistic: float) -> float:
         if square > _TAIL_FROM:
             return 2 * math.exp(-((6 * rows * statistic + 1) ** 2) / (18 * rows))
         return 1.0 if square < _CERTAIN_BELOW**2 else min(1.0, max(0.0, 1 - _pelz_good(rows, statistic)))
-    if rows > _ONE_SIDED_ROWS and square >= _ONE_SIDED_FROM:
+    if rows > _VERY_FEW_ROWS and square >= _ONE_SIDED_FROM:
         from scipy.special import smirnov
 
         return min(1.0, 2 * float(smirnov(rows, statistic)))
+    if rows > _VERY_FEW_ROWS and rows * statistic**1.5 > _EXPANDED_FROM:
+        return min(1.0, max(0.0, 1 - _pelz_good(rows, statistic)))
     from scipy import stats
 
     return float(stats.kstwo.sf(statistic, rows))

@@ -1,0 +1,250 @@
+"""The monitor beside a bare pass, a loop over scipy and alibi-detect: ``python -m benchmarks.monitoring [--quick]``.
+
+Each runs in a process of its own, from its start to its verdict: it imports what it needs, reads the same Parquet file
+and compares 16 columns of numbers and 4 of 30 categories with the same reference. The monitor and the bare pass have
+the reference as the stored profile; scipy and alibi-detect need its rows, and read them from Parquet. The computation
+alone leaves out starting, importing, reading, decoding and making numbers of categories. The bare pass reads, sorts
+each column in float32, counts in the profile's bins and compares the shares: no score, no tests, no verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.statistics_page import write_section
+from mlprod_nb.monitoring import build
+from mlprod_nb.registry.bundles import Column, Signature
+
+TITLE = "Speed of the monitor"
+COLUMNS = 20
+GROUP_ROWS = 32_768
+MISSING = 0.05
+SEED = 2013
+WHAT = ("ours", "bare", "scipy", "alibi")
+NAMES = {"ours": "mlprod_nb", "bare": "bare pass", "scipy": "scipy loop", "alibi": "alibi-detect's TabularDrift"}
+_TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Case:
+    """A window and its reference.
+
+    Attributes:
+        rows: Rows of the window.
+        reference_rows: Rows of the reference.
+        missing: The share of missing values in every column of both.
+    """
+
+    rows: int
+    reference_rows: int
+    missing: float = 0.0
+
+    @property
+    def window(self) -> str:
+        """The name of the window's file."""
+        return f"window-{self.rows}-{self.missing}"
+
+    @property
+    def reference(self) -> str:
+        """The name of the reference's file and profile."""
+        return f"reference-{self.reference_rows}-{self.missing}"
+
+    def __str__(self) -> str:
+        missing = f", {self.missing:.0%} of the values missing" if self.missing else ""
+        return f"{self.rows:,} rows against {self.reference_rows:,}{missing}"
+
+
+CASES = (
+    Case(50_000, 100_000),
+    Case(50_000, 100_000, MISSING),
+    Case(1_000_000, 100_000),
+    Case(1_000_000, 100_000, MISSING),
+    Case(1_000_000, 1_000_000),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one process took.
+
+    Attributes:
+        seconds: From its start to its verdict.
+        cpu: The processor's seconds until then.
+        computing: Seconds of the computation alone.
+        computing_cpu: The processor's seconds of it.
+        memory_mb: Its largest resident memory.
+        found: What it found.
+    """
+
+    seconds: float
+    cpu: float
+    computing: float
+    computing_cpu: float
+    memory_mb: float
+    found: dict[str, Any]
+
+
+def main() -> None:
+    """Run everything, print as it goes, and write the section of RESULTS.md."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="One run of the smallest case, and no file is written.")
+    parser.add_argument("--runs", type=int, default=3, help="How often each is run.")
+    given = parser.parse_args()
+    cases = CASES[:1] if given.quick else CASES
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for case in cases:
+            prepare(folder, case)
+        found = {case: measure(folder, case, 1 if given.quick else given.runs) for case in cases}
+    lines = render(found, 1 if given.quick else given.runs)
+    print("\n".join(lines))
+    if not given.quick:
+        write_section(TITLE, lines, page=Path(__file__).with_name("RESULTS.md"))
+
+
+def prepare(folder: Path, case: Case) -> None:
+    """Write a case's window, its reference and the reference's profile, where they are not there yet."""
+    random = np.random.default_rng([SEED, case.rows, case.reference_rows])
+    if not (folder / f"{case.window}.parquet").exists():
+        _write(folder / f"{case.window}.parquet", random, draw(random, case.rows, case.missing))
+    reference = folder / f"{case.reference}.parquet"
+    if reference.exists():
+        return
+    columns = draw(random, case.reference_rows, case.missing)
+    _write(reference, random, columns)
+    texts = {name for name, values in columns.items() if values.dtype == object}
+    profile = build(
+        columns,
+        Signature(tuple(Column(name, "string" if name in texts else "double", True) for name in columns)),
+        scores=random.random(case.reference_rows),
+        labels=None,
+        task="classification",
+        classes=(0, 1),
+    )
+    reference.with_suffix(".json").write_bytes(profile.to_json())
+
+
+def draw(random: np.random.Generator, rows: int, missing: float) -> dict[str, Any]:
+    """Draw columns that never change: four normal ones, then one of 30 categories, and so on."""
+    names = np.array([f"k{number}" for number in range(30)], dtype=object)
+    columns: dict[str, Any] = {}
+    for number in range(COLUMNS):
+        category = number % 5 == 4
+        values = names[random.integers(0, 30, rows)] if category else random.normal(size=rows) * (number + 1)
+        if missing:
+            values[random.random(rows) < missing] = None if category else np.nan
+        columns[f"c{number}"] = values
+    return columns
+
+
+def _write(path: Path, random: np.random.Generator, columns: dict[str, Any]) -> None:
+    rows = len(columns["c0"])
+    scores = random.random(rows)
+    moments = np.datetime64("2026-01-01", "us") + np.arange(rows) * np.timedelta64(500, "ms")
+    ends = random.integers(0, 1 << 62, rows, dtype=np.int64).tolist()
+    table = pa.table(
+        {
+            "prediction_id": pa.array(
+                [f"019b0000-0000-7000-{end >> 48:04x}-{end & (1 << 48) - 1:012x}" for end in ends]
+            ),
+            "model": pa.array(["model"] * rows),
+            "version": pa.array(np.ones(rows, dtype=np.int32)),
+            "variant": pa.array(["champion"] * rows),
+            "event_time": pa.array(moments, pa.timestamp("us", "UTC")),
+            "prediction": pa.array(np.where(scores > 0.5, "1", "0")),
+            "score": pa.array(scores),
+            "inputs": pa.StructArray.from_arrays(
+                [pa.array(values, from_pandas=True) for values in columns.values()], names=list(columns)
+            ),
+        }
+    )
+    pq.write_table(table, path, compression="zstd", row_group_size=GROUP_ROWS)
+
+
+def measure(folder: Path, case: Case, runs: int) -> dict[str, list[Measured]]:
+    """Run each in turn, so often."""
+    found: dict[str, list[Measured]] = {what: [] for what in WHAT}
+    for _ in range(runs):
+        for what in WHAT:
+            found[what].append(_run(folder, case, what))
+            print(f"{case}: {what}: {found[what][-1]}"[:200], flush=True)
+    return found
+
+
+def _run(folder: Path, case: Case, what: str) -> Measured:
+    program = [sys.executable, "-m", "benchmarks.monitoring_child", what, str(folder), case.window, case.reference]
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    began = time.time()
+    done = subprocess.run(
+        program, env={**os.environ, **threads}, stdout=subprocess.PIPE, timeout=_TIMEOUT_SECONDS, check=True
+    )
+    said = json.loads(done.stdout.splitlines()[-1])
+    own = {name: said.pop(name) for name in ("cpu", "computing", "computing_cpu", "memory_mb")}
+    return Measured(seconds=said.pop("ended") - began, **own, found=said)
+
+
+def render(found: dict[Case, dict[str, list[Measured]]], runs: int) -> list[str]:
+    """Return the section's lines."""
+    lines = [
+        f"`make bench-monitoring` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, {platform.machine()}, "
+        f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in ("numpy", "pyarrow", "scipy", "alibi-detect")),
+        "",
+        *[line.strip() for line in (__doc__ or "").strip().splitlines()[2:]],
+        "",
+        f"Medians of {runs} runs, taken in turn. Processor seconds are those of all threads; they depend less on what",
+        "else the machine does. × is the processor seconds over ours.",
+    ]
+    for case, measured in found.items():
+        lines += ["", f"**{case}**", "", *_table(measured), "", *_remarks(measured)]
+    return lines
+
+
+def _table(measured: dict[str, list[Measured]]) -> list[str]:
+    lines = [
+        "| | start to verdict s | processor s | × | computation s | processor s | × | memory MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    cpu, computing = _median(measured["ours"], "cpu"), _median(measured["ours"], "computing_cpu")
+    for what, runs in measured.items():
+        values = [_median(runs, name) for name in ("seconds", "cpu", "computing", "computing_cpu", "memory_mb")]
+        lines.append(
+            f"| {NAMES[what]} | {values[0]:.2f} | {values[1]:.2f} | {values[1] / cpu:.2f} | {values[2]:.2f} "
+            f"| {values[3]:.2f} | {values[3] / computing:.2f} | {values[4]:.0f} |"
+        )
+    return lines
+
+
+def _remarks(measured: dict[str, list[Measured]]) -> list[str]:
+    binned, exact = (measured[what][0].found["ks"] for what in ("ours", "scipy"))
+    error = max(abs(binned[name] - value) for name, value in exact.items())
+    lines = [f"The monitor's KS statistics are within {error:.1e} of the exact ones of all rows."]
+    untested = measured["alibi"][0].found["untested"]
+    if untested:
+        lines.append(f"alibi-detect gave no p-value for {untested} of the {COLUMNS} columns, and no warning.")
+    return lines
+
+
+def _median(runs: list[Measured], name: str) -> float:
+    return float(median(getattr(run, name) for run in runs))
+
+
+if __name__ == "__main__":
+    main()
