@@ -110,7 +110,9 @@ class PredictionLog:
         found = self._places.steadily(
             lambda: [inside(table, where, shadows=shadows) for table in self._places.rows(where, "predictions", read)]
         )
-        rows = _together("predictions", found, read)
+        # Files of different days are in order then, and need not be sorted.
+        by_time = sorted((table for table in found if table.num_rows), key=lambda table: table["event_time"][0].value)
+        rows = _together("predictions", by_time, read)
         rows = tables.ordered(rows, ("event_time", "ascending"), ("prediction_id", "ascending"))
         return tables.without_place(rows, only)
 

@@ -79,7 +79,7 @@ def _in_order(table: pa.Table, columns: Sequence[tuple[str, str]]) -> bool:
     if (steps < 0).any() or equal.size > _FEW * table.num_rows:
         return False
     one, next_one = (second.take(pa.array(equal + ahead)).combine_chunks() for ahead in (0, 1))
-    return bool(pc.all(pc.less(one, next_one)).as_py())
+    return bool(pc.all(pc.less(one, next_one), min_count=0).as_py())
 
 
 def without_place(table: pa.Table, only: Sequence[str] = ()) -> pa.Table:
