@@ -67,7 +67,7 @@ class Case:
         return f"reference-{self.reference_rows}-{self.missing}"
 
     def __str__(self) -> str:
-        missing = f", {self.missing:.0%} of the values missing" if self.missing else ""
+        missing = f", {100 * self.missing:.0f} % of the values missing" if self.missing else ""
         return f"{self.rows:,} rows against {self.reference_rows:,}{missing}"
 
 

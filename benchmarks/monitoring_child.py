@@ -46,6 +46,7 @@ def ours(watch: Watch, window: Path, reference: Path) -> None:
     import scipy.special  # noqa: F401 - what the look imports late is not the computation
 
     from mlprod_nb.monitoring import MonitorInput, Profile, counting, run, scoring
+    from mlprod_nb.monitoring.detectors import BUILT_IN
 
     profile = Profile.from_json(reference.with_suffix(".json").read_bytes())
     counts = counting.add(profile, [])
@@ -65,8 +66,11 @@ def ours(watch: Watch, window: Path, reference: Path) -> None:
         narrow = file.read(columns=["model", "version", "variant", "event_time", "prediction", "score"])
     with watch.computing():
         result = run(MonitorInput("bench", profile, narrow, model_version="model/1", counts=counts))
-    numbers = [row for row in result.columns if row.kind == "number"]
-    watch.found = {"verdict": result.verdict.status, "ks": {row.column: row.effect for row in numbers}}
+    numbers = [column for column in profile.columns if column.kind == "number"]
+    watch.found = {
+        "verdict": result.verdict.status,
+        "ks": {c.name: BUILT_IN["ks"].compare(c.as_counts(), counts.columns[c.name]).statistic for c in numbers},
+    }
 
 
 def bare(watch: Watch, window: Path, reference: Path) -> None:
