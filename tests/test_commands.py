@@ -42,7 +42,8 @@ def click_command(verb: commands.Verb) -> click.Command:
 def test_every_public_method_of_the_facade_is_a_verb_and_nothing_else_is() -> None:
     public = {
         name
-        for name, member in vars(Workspace).items()
+        for part in Workspace.__mro__
+        for name, member in vars(part).items()
         if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, staticmethod))
     }
     assert {verb.method for verb in VERBS} == public

@@ -63,7 +63,8 @@ class Verb:
 def verbs() -> dict[str, Verb]:
     """Return every verb by name, in the façade's order."""
     found = {}
-    for name, member in vars(Workspace).items():
+    members = (item for part in Workspace.__mro__ for item in vars(part).items())
+    for name, member in members:
         function = member.__func__ if isinstance(member, staticmethod) else member
         if not name.startswith("_") and inspect.isfunction(function):
             verb = _verb(name, function, opens=not isinstance(member, staticmethod))

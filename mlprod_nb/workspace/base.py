@@ -1,0 +1,64 @@
+"""What every verb works on: a directory with ``mlprod.toml``, who calls, and the moment."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from mlprod_nb import settings
+from mlprod_nb.clock import Clock, utc_now
+
+if TYPE_CHECKING:
+    from mlprod_nb.lifecycle.context import Caller, Context
+    from mlprod_nb.lifecycle.history import LogReader
+    from mlprod_nb.lifecycle.training import TrainingReader
+
+
+class Base:
+    """A directory with ``mlprod.toml``, opened by somebody.
+
+    Args:
+        root: The directory.
+        caller: Who calls, from where, with which line; by default the operating system's user.
+        clock: Gives the present moment.
+    """
+
+    def __init__(self, root: Path, *, caller: Caller | None = None, clock: Clock = utc_now) -> None:
+        self.root = root
+        self.caller = caller
+        self.clock = clock
+
+    @classmethod
+    def open(cls, start: str | Path | None = None, *, caller: Caller | None = None) -> Self:
+        """Open the workspace at or above a directory.
+
+        Args:
+            start: Where to look; by default ``MLPROD_WORKSPACE`` or the current directory.
+            caller: Who calls.
+
+        Raises:
+            NotFound: No workspace is there.
+        """
+        return cls(settings.open_root(Path(start) if start else None), caller=caller)
+
+    @cached_property
+    def context(self) -> Context:
+        """What the stories work on: settings, store, registry, prediction log, caller and clock."""
+        from mlprod_nb.lifecycle.context import Caller, Context
+
+        return Context(self.root, self.caller or Caller.current(), self.clock)
+
+    @cached_property
+    def log(self) -> LogReader:
+        """The prediction log as tables, for analysis: ``ws.log("flights", since="7d").to_frame()``."""
+        from mlprod_nb.lifecycle.history import LogReader
+
+        return LogReader(self.context)
+
+    @cached_property
+    def training(self) -> TrainingReader:
+        """Labelled rows to train on: ``ws.training("flights", since="28d").fit()``."""
+        from mlprod_nb.lifecycle.training import TrainingReader
+
+        return TrainingReader(self.context)

@@ -1,0 +1,93 @@
+"""Verbs of models: register, check, retrain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlprod_nb.workspace.base import Base
+
+if TYPE_CHECKING:
+    from mlprod_nb.gates import GateReport
+    from mlprod_nb.lifecycle.register import ModelsResult, RegisterResult
+    from mlprod_nb.lifecycle.retraining import RetrainResult
+
+
+class Models(Base):
+    """Register models, check them, train them anew."""
+
+    def register(
+        self, name: str, *, model: Any, data: Any, target: Any = None, alias: str = "", note: str = ""
+    ) -> RegisterResult:
+        """Register a fitted model as a new version, with its bundle, reference profile and lineage.
+
+        Args:
+            name: The registered model's name.
+            model: The fitted model ($name in a notebook, a joblib file in a shell).
+            data: The reference data: the columns the model takes ($name, or a CSV or Parquet file); a frame's index of
+                moments says when each row's event happened.
+            target: The true outcomes of the reference data ($name, or the name of a column of the data).
+            alias: An alias to set on the new version, as champion.
+            note: What changed and why; in a notebook the cell's body.
+
+        Examples:
+            mlprod register flights --model $clf --data $X --target $y --alias champion
+        """
+        from mlprod_nb.lifecycle import register
+
+        return register.register(self.context, register.Submission(name, model, data, target, alias, note))
+
+    def models(self, name: str = "") -> ModelsResult:
+        """List the registered models, or the versions of one.
+
+        Args:
+            name: A model's name; empty for all.
+
+        Examples:
+            mlprod models
+            mlprod models flights
+        """
+        from mlprod_nb.lifecycle import register
+
+        return register.models(self.context, name)
+
+    def check(self, version: str) -> GateReport:
+        """Run the gates on a version: integrity, signature, agreement with the original, smoke prediction, latency.
+
+        Args:
+            version: A version, as flights/3 or flights@champion.
+
+        Examples:
+            mlprod check flights@champion
+        """
+        from mlprod_nb.lifecycle import register
+
+        return register.check(self.context, version)
+
+    def retrain(
+        self,
+        endpoint: str,
+        *,
+        mode: str = "recent",
+        since: str = "",
+        until: str = "",
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> RetrainResult:
+        """Train a challenger on an endpoint's log, by the training notebook; what serves goes on serving.
+
+        Args:
+            endpoint: The endpoint's name.
+            mode: recent: the window; full: all history; weighted: all history, weighted by how it resembles the window.
+            since: Where the window begins: a date, a time, or an age such as 7d; 28 days before its end where empty.
+            until: Where it ends; with the newest prediction where empty.
+            reason: Why, for note and journal; in a notebook the cell's body.
+            dry_run: Show what would be trained and change nothing.
+
+        Examples:
+            mlprod retrain flights
+            mlprod retrain flights --mode weighted --since 2013-06-01 --until 2013-07-01 --dry-run
+        """
+        from mlprod_nb.lifecycle import retraining
+
+        wanted = retraining.Retraining(endpoint, mode, since, until, reason=reason, dry_run=dry_run)
+        return retraining.retrain(self.context, wanted)

@@ -1,0 +1,219 @@
+"""Verbs of operations: alerts, schedule, access, audit, kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlprod_nb.workspace.base import Base
+
+if TYPE_CHECKING:
+    from mlprod_nb.lifecycle.access import AuditResult, GrantResult, RevokeResult, TokensResult, VerifyResult
+    from mlprod_nb.lifecycle.adapting import ActResult
+    from mlprod_nb.lifecycle.alerts import AlertsResult, HoldResult
+    from mlprod_nb.lifecycle.kernels import KernelResult
+    from mlprod_nb.lifecycle.notifying import TestSent
+    from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved
+    from mlprod_nb.scheduler import JobList
+
+
+class Operations(Base):
+    """See to alerts, jobs, callers and the audit trail."""
+
+    def alerts_list(self, endpoint: str = "", *, every: bool = False) -> AlertsResult:
+        """List the alerts that are not over, newest first.
+
+        Args:
+            endpoint: An endpoint's name; empty for all.
+            every: Those that have recovered too.
+
+        Examples:
+            mlprod alerts list
+            mlprod alerts list flights --every
+        """
+        from mlprod_nb.lifecycle import alerts
+
+        return alerts.list_alerts(self.context, endpoint, every=every)
+
+    def alerts_acknowledge(self, alert: int, *, until: str = "", reason: str = "") -> HoldResult:
+        """Say that you see to an alert; later looks carry it.
+
+        Args:
+            alert: The alert's number.
+            until: Until when that holds: a date, a time, or a duration from now; as long as it is open where empty.
+            reason: Why; in a notebook the cell's body.
+
+        Examples:
+            mlprod alerts acknowledge 1 --reason "storms of June, as every year"
+        """
+        from mlprod_nb.lifecycle import alerts
+
+        return alerts.acknowledge(self.context, alert, until=until, reason=reason)
+
+    def alerts_snooze(self, alert: int, *, until: str, reason: str = "") -> HoldResult:
+        """Keep an alert silent for a while; if it is still open after that, it is sent again.
+
+        Args:
+            alert: The alert's number.
+            until: Until when: a date, a time, or a duration from now.
+            reason: Why; in a notebook the cell's body.
+
+        Examples:
+            mlprod alerts snooze 1 --until "3 days" --reason "new data on Monday"
+        """
+        from mlprod_nb.lifecycle import alerts
+
+        return alerts.snooze(self.context, alert, until=until, reason=reason)
+
+    def alerts_act(self, alert: int, *, dry_run: bool = False) -> ActResult:
+        """Do now what the endpoint's on_drift wants done about an alert; done once, it is not done again.
+
+        Args:
+            alert: The alert's number.
+            dry_run: Show what would change and change nothing.
+
+        Examples:
+            mlprod alerts act 1 --dry-run
+        """
+        from mlprod_nb.lifecycle import adapting
+
+        return adapting.act(self.context, alert, dry_run=dry_run)
+
+    def alerts_test(self) -> TestSent:
+        """Send a test message to every address that alerts go to, and say where it arrived.
+
+        Examples:
+            mlprod alerts test
+        """
+        from mlprod_nb.lifecycle import notifying
+
+        return notifying.test(self.context)
+
+    def schedule_add(self, cron: str, command: str, *, timezone: str = "UTC", timeout: str = "1h") -> JobAdded:
+        """Store a command line to be run on a schedule.
+
+        Args:
+            cron: Five cron fields: minute, hour, day, month, weekday.
+            command: The command line, without mlprod.
+            timezone: An IANA time zone.
+            timeout: The longest that one run may take.
+
+        Examples:
+            mlprod schedule add "0 6 * * 1" "report flights drift --since 7d"
+        """
+        from mlprod_nb.lifecycle import scheduling
+
+        return scheduling.add(self.context, cron, command, timezone=timezone, timeout=timeout)
+
+    def schedule_list(self) -> JobList:
+        """List the jobs with their last and next runs.
+
+        Examples:
+            mlprod schedule list
+        """
+        from mlprod_nb.lifecycle import scheduling
+
+        return scheduling.list_jobs(self.context)
+
+    def schedule_run(self, job: int) -> JobRan:
+        """Run a job now, as the scheduler would.
+
+        Args:
+            job: The job's number.
+
+        Examples:
+            mlprod schedule run 1
+        """
+        from mlprod_nb.lifecycle import scheduling
+
+        return scheduling.run(self.context, job)
+
+    def schedule_remove(self, job: int) -> JobRemoved:
+        """Remove a job; its past runs stay.
+
+        Args:
+            job: The job's number.
+
+        Examples:
+            mlprod schedule remove 1
+        """
+        from mlprod_nb.lifecycle import scheduling
+
+        return scheduling.remove(self.context, job)
+
+    def access_grant(self, name: str, *, role: str = "caller", expires: str = "") -> GrantResult:
+        """Make a bearer token and write it to a file that only you can read; it is never printed.
+
+        Args:
+            name: Whom or what it is for.
+            role: viewer, caller, operator or admin.
+            expires: When it ends, as an age such as 90d; never where empty.
+
+        Examples:
+            mlprod access grant booking-service --role caller --expires 90d
+        """
+        from mlprod_nb.lifecycle import access
+
+        return access.grant(self.context, name, role=role, expires=expires)
+
+    def access_revoke(self, name: str) -> RevokeResult:
+        """Revoke all of a holder's tokens, at once.
+
+        Args:
+            name: Whom or what they were for.
+
+        Examples:
+            mlprod access revoke booking-service
+        """
+        from mlprod_nb.lifecycle import access
+
+        return access.revoke(self.context, name)
+
+    def access_list(self) -> TokensResult:
+        """List who holds tokens, with which role, until when.
+
+        Examples:
+            mlprod access list
+        """
+        from mlprod_nb.lifecycle import access
+
+        return access.list_tokens(self.context)
+
+    def audit_show(self, *, limit: int = 20) -> AuditResult:
+        """Show the newest entries of the audit trail.
+
+        Args:
+            limit: How many entries at most.
+
+        Examples:
+            mlprod audit show --limit 50
+        """
+        from mlprod_nb.lifecycle import access
+
+        return access.audit_show(self.context, limit)
+
+    def audit_verify(self) -> VerifyResult:
+        """Verify the audit trail's hash chain.
+
+        Examples:
+            mlprod audit verify
+        """
+        from mlprod_nb.lifecycle import access
+
+        return access.audit_verify(self.context)
+
+    def kernel_alibi(self, *, source: str = "", dry_run: bool = False) -> KernelResult:
+        """Make a Jupyter kernel that has alibi-detect, so that other notebooks keep the newest numpy.
+
+        alibi-detect is under the Business Source License 1.1: use in production needs a licence from Seldon.
+
+        Args:
+            source: What pip installs; this package, from where it was installed itself, where empty.
+            dry_run: Only say by which commands.
+
+        Examples:
+            mlprod kernel alibi --dry-run
+            mlprod kernel alibi
+        """
+        from mlprod_nb.lifecycle import kernels
+
+        return kernels.make_alibi(self.context, source=source, dry_run=dry_run)
