@@ -55,7 +55,7 @@ bench-monitoring: setup  ## The monitor beside a bare pass, scipy and alibi-dete
 	$(BIN)/python -m benchmarks.monitoring
 
 bench-stats: setup  ## Error rates and powers of the statistics by simulation. Writes benchmarks/STATISTICS.md.
-	set -e; for module in abtest_statistics monitoring_statistics; do $(BIN)/python -m benchmarks.$$module; done
+	set -e; for module in abtest_statistics abtest_peeking abtest_scan monitoring_statistics; do $(BIN)/python -m benchmarks.$$module; done
 
 lock:  ## Resolve the locked requirements anew; needs uv.
 	for extra in all latest; do uv pip compile pyproject.toml --extra $$extra --universal --python-version 3.11 \

@@ -15,7 +15,7 @@ from mlprod_nb.abtest.outcome import Statistic
 from mlprod_nb.abtest.reading import Question, adjusted, read
 from mlprod_nb.abtest.results import ABTestResult, MetricLift
 from mlprod_nb.abtest.scan import Facts, Scan, open_scan
-from mlprod_nb.abtest.verdict import Evidence, decide
+from mlprod_nb.abtest.verdict import Evidence, decide, power_left
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,7 +101,8 @@ def _one(given: _Given, design: Design) -> ABTestResult:
     checks = health.checks(
         health.Examined(design, facts, ratio, sums[labelled.name] if needs_labels else {}, compared, question.share)
     )
-    decision, verdict = decide(Evidence(design, facts, reading, health.fault(checks)))
+    evidence = Evidence(design, facts, reading, health.fault(checks))
+    decision, verdict = decide(evidence)
     mine = {name: found for name, found in facts.variants.items() if name in (design.control, design.treatment)}
     return ABTestResult(
         verdict=verdict,
@@ -117,6 +118,7 @@ def _one(given: _Given, design: Design) -> ABTestResult:
         until=facts.last,
         rows=sum(found.rows for found in mine.values()),
         path=reading.path,
+        power_left=power_left(evidence),
     )
 
 

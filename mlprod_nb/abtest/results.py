@@ -123,6 +123,7 @@ class ABTestResult(Result):
         until: Last event time.
         rows: Predictions in both variants.
         path: The interval over time, for plotting.
+        power_left: What the rest of the test may still find, in words.
         arms: One row a treatment, where there are several; the rest of the result is about the one that speaks.
     """
 
@@ -142,6 +143,7 @@ class ABTestResult(Result):
     until: datetime | None
     rows: int
     path: tuple[LookPoint, ...]
+    power_left: str = ""
     arms: tuple[ArmVerdict, ...] = ()
 
     def sections(self) -> Sequence[Section]:

@@ -75,12 +75,27 @@ def distinct(table: pa.Table) -> tuple[pa.Table, int]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if _ascending(table):
+        return table, 0
     repeated = table.num_rows - pc.count_distinct(table["prediction_id"], mode="all").as_py()
     if not repeated:
         return table, 0
     numbered = table.append_column("row", pa.array(np.arange(table.num_rows)))
     first = numbered.group_by("prediction_id", use_threads=False).aggregate([("row", "min")])["row_min"]
     return table.take(first.sort()), repeated
+
+
+def _ascending(table: pa.Table) -> bool:
+    """Return whether the rows come by event time, then id, as the log gives them: then repeats would be neighbours."""
+    import pyarrow.compute as pc
+
+    if table.num_rows < 2:
+        return True
+    times, ids = table["event_us"].to_numpy(), table["prediction_id"]
+    if (times[1:] < times[:-1]).any():
+        return False
+    same = np.flatnonzero(times[1:] == times[:-1])
+    return not len(same) or bool(pc.all(pc.greater(ids.take(same + 1), ids.take(same))).as_py())
 
 
 def label_class(outcome: Outcome) -> str:

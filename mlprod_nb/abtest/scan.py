@@ -82,25 +82,28 @@ class Scan:
         outcome: What the endpoint predicts.
         repeated_rows: Rows that were left out as repeats.
         in_future: Rows that happened after they were received.
+        once: Whether no row names a unit, so that each is its own.
     """
 
-    def __init__(self, connection: Any, outcome: Outcome, repeated_rows: int, in_future: int | None = None) -> None:
+    def __init__(
+        self, connection: Any, outcome: Outcome, repeated_rows: int, in_future: int | None = None, *, once: bool = False
+    ) -> None:
         self._in_future = in_future
+        self._once = once
         self._connection = connection
         self._outcome = outcome
         self._repeated = repeated_rows
 
     def facts(self) -> Facts:
         """Return what the table holds."""
+        units = "count(*)" if self._once else "count(DISTINCT unit)"
         rows = self._connection.execute(
-            "SELECT variant, count(*), count(DISTINCT unit), count(label_known), "
+            f"SELECT variant, count(*), {units}, count(label_known), "  # noqa: S608
             "count(*) FILTER (label IS NOT NULL AND label_known IS NULL), "
             "min(label) FILTER (label IS NOT NULL AND label_known IS NULL), "
             "list(DISTINCT model || '/' || version), min(event_us), max(event_us) FROM scored GROUP BY variant"
         ).fetchall()
-        ((crossing,),) = self._connection.execute(
-            "SELECT count(*) FROM (SELECT unit FROM scored GROUP BY unit HAVING min(variant) <> max(variant))"
-        ).fetchall()
+        crossing = 0 if self._once else self._crossing()
         variants = {
             row[0]: VariantFacts(row[1], row[2], row[3], row[4], row[5] or "", tuple(sorted(row[6])))
             for row in sorted(rows)
@@ -109,22 +112,17 @@ class Scan:
         last = max((row[8] for row in rows), default=None)
         return Facts(variants, crossing, self._repeated, _moment(first), _moment(last), self._in_future)
 
+    def _crossing(self) -> int:
+        ((crossing,),) = self._connection.execute(
+            "SELECT count(*) FROM (SELECT unit FROM scored GROUP BY unit HAVING min(variant) <> max(variant))"
+        ).fetchall()
+        return int(crossing)
+
     def sums(self, metrics: Mapping[str, Metric]) -> dict[str, dict[str, UnitSums]]:
         """Return each metric's sums per variant, from one scan; a variant without a row that counts is left out."""
-        inner = ", ".join(
-            f"count(v{i}) AS n{i}, coalesce(sum(v{i}), 0) AS s{i}, coalesce(sum(v{i} * v{i}), 0) AS q{i}"
-            for i in range(len(metrics))
-        )
         values = ", ".join(f"{self._value(metric)} AS v{i}" for i, metric in enumerate(metrics.values()))
-        outer = ", ".join(
-            f"count(*) {f}, sum(n{i})::BIGINT, sum(s{i}) {f}, sum(q{i}) {f}, "
-            f"var_samp(s{i}) {f}, var_samp(n{i}) {f}, covar_samp(s{i}, n{i}) {f}"
-            for i, f in enumerate(f"FILTER (n{i} > 0)" for i in range(len(metrics)))
-        )
-        rows = self._connection.execute(
-            f"SELECT variant, {outer} FROM (SELECT variant, {inner} FROM (SELECT variant, unit, {values} FROM scored) "  # noqa: S608
-            "GROUP BY variant, unit) GROUP BY variant"
-        ).fetchall()
+        query = _of_rows(len(metrics), values) if self._once else _of_units(len(metrics), values)
+        rows = self._connection.execute(query).fetchall()
         found: dict[str, dict[str, UnitSums]] = {}
         for index, name in enumerate(metrics):
             parts = {row[0]: row[1 + 7 * index : 8 + 7 * index] for row in rows}
@@ -321,9 +319,34 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
             f"{further}"
             f"{rows.label_class(outcome)} AS label_class FROM predictions)"
         )
-        yield Scan(connection, outcome, repeated, rows.in_future(table))
+        yield Scan(connection, outcome, repeated, rows.in_future(table), once=once["unit"].null_count == once.num_rows)
     finally:
         connection.close()
+
+
+def _of_units(count: int, values: str) -> str:
+    """Return the query of the sums over units."""
+    inner = ", ".join(
+        f"count(v{i}) AS n{i}, coalesce(sum(v{i}), 0) AS s{i}, coalesce(sum(v{i} * v{i}), 0) AS q{i}"
+        for i in range(count)
+    )
+    outer = ", ".join(
+        f"count(*) {f}, sum(n{i})::BIGINT, sum(s{i}) {f}, sum(q{i}) {f}, "
+        f"var_samp(s{i}) {f}, var_samp(n{i}) {f}, covar_samp(s{i}, n{i}) {f}"
+        for i, f in enumerate(f"FILTER (n{i} > 0)" for i in range(count))
+    )
+    return (
+        f"SELECT variant, {outer} FROM (SELECT variant, {inner} FROM (SELECT variant, unit, {values} FROM scored) "  # noqa: S608
+        "GROUP BY variant, unit) GROUP BY variant"
+    )
+
+
+def _of_rows(count: int, values: str) -> str:
+    """Return the same where each row is its own unit, which needs no table of units."""
+    outer = ", ".join(
+        f"count(v{i}), count(v{i}), sum(v{i}), sum(v{i} * v{i}), var_samp(v{i}), 0, 0" for i in range(count)
+    )
+    return f"SELECT variant, {outer} FROM (SELECT variant, {values} FROM scored) GROUP BY variant"  # noqa: S608
 
 
 def _quoted(column: str) -> str:

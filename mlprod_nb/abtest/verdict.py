@@ -110,6 +110,24 @@ def _keep_going(evidence: Evidence) -> str:
     return f"keep going: no difference in {primary.metric} is certain yet ({_interval(primary)}).{time}"
 
 
+def power_left(evidence: Evidence) -> str:
+    """Say what the rest of the test may still find."""
+    design, primary = evidence.design, evidence.reading.lifts[0]
+    effect, chance = design.minimal_effect, evidence.reading.conditional_power
+    if effect <= 0:
+        return "Not known: the design names no minimal_effect."
+    if chance is not None:
+        return (
+            f"Were {effect:g} in {primary.metric} there, the rest of the plan would find it in {chance:.0%} of cases."
+        )
+    if primary.difference_lower is None or primary.difference_upper is None:
+        return "Not known yet: there is no interval."
+    half = (primary.difference_upper - primary.difference_lower) / 2
+    left = _days_left(evidence)
+    time = f"about {left:,.0f} more days at this traffic" if left >= 1 else "no more time"
+    return f"The interval reaches {half:.3g} to either side; to come down to {effect:g} takes {time}."
+
+
 def _days_left(evidence: Evidence) -> float:
     """Return the days until the interval is as narrow as the minimal effect; it narrows with the root of the rows."""
     primary, facts, effect = evidence.reading.lifts[0], evidence.facts, evidence.design.minimal_effect
