@@ -28,12 +28,13 @@ NOT_ORDINARY = (MlprodError, ValueError, KeyError, TypeError, AttributeError, Ov
 
 _NUMBERS = frozenset((float, int))
 _NESTED = frozenset((dict, list))
+_FEWEST_ROWS = 8
 _VARIES = b"0123456789.,-+eE[] \t\r\n"
 _MOST_SKELETONS = 64
 _MOST_TRIES = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Table:
     """What an ordinary request holds.
 
@@ -57,10 +58,12 @@ class Reader:
 
     Args:
         signature: What the endpoint takes.
+        fewest_rows: Bodies of fewer rows are looked at value by value: their skeletons would take longer to make.
     """
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, *, fewest_rows: int = _FEWEST_ROWS) -> None:
         self.signature = signature
+        self._fewest_rows = fewest_rows
         self._columns = list(signature.names)
         self._skeletons: set[bytes] = set()
         self._tries = _MOST_TRIES if signature.only_numbers else 0
@@ -85,7 +88,7 @@ class Reader:
             names += len(content)
         elif type(content[0]) is dict:
             names += len(rows) * len(self.signature.names)
-        texts = self._texts(names, content, rows)
+        texts = self._texts(names, content, rows) if len(rows) >= self._fewest_rows else 0
         skeleton = bytes(body.translate(None, _VARIES)) if texts else b""
         if skeleton in self._skeletons:
             return Table(rows, units, body, names, only_numbers=True)

@@ -26,7 +26,7 @@ PIECES = st.sampled_from(
 
 def primed(signature: Signature = SIGNATURE) -> Reader:
     """Return a reader that knows the skeletons of ordinary bodies."""
-    reader = Reader(signature)
+    reader = Reader(signature, fewest_rows=1)
     for body in (SPLIT, *LISTS.values()):
         assert reader.read(body).only_numbers
     return reader
@@ -76,13 +76,13 @@ def test_a_body_of_a_known_skeleton_is_read_by_a_glance_at_its_size() -> None:
 )
 def test_what_is_not_numbers_alone_is_refused_by_a_reader_that_knows_its_neighbours(body: bytes) -> None:
     assert outcome(primed(), body) is None
-    assert outcome(Reader(SIGNATURE), body) is None
+    assert outcome(Reader(SIGNATURE, fewest_rows=1), body) is None
 
 
 def test_missing_and_large_numbers_are_read_as_by_a_reader_that_knows_nothing() -> None:
     for row in ([1.5, None, 2.0], [1e300, 2.0, 3.0], [2.0**60, 1.0, 0.1234567890123456789]):
         body = orjson.dumps({"inputs": [row]})
-        assert repr(outcome(primed(), body)) == repr(outcome(Reader(SIGNATURE), body)) != "None"
+        assert repr(outcome(primed(), body)) == repr(outcome(Reader(SIGNATURE, fewest_rows=1), body)) != "None"
 
 
 def test_tables_of_both_kinds_are_decoded_together() -> None:
@@ -101,11 +101,11 @@ def test_whatever_is_changed_in_a_known_body_is_read_as_by_a_reader_that_knows_n
     for at, cut, piece in changes:
         place = at % (len(body) + 1)
         body = body[:place] + piece + body[place + cut :]
-    assert repr(outcome(primed(), body)) == repr(outcome(Reader(SIGNATURE), body))
+    assert repr(outcome(primed(), body)) == repr(outcome(Reader(SIGNATURE, fewest_rows=1), body))
 
 
 def test_what_a_reader_remembers_is_bounded() -> None:
-    reader, chance = Reader(SIGNATURE), random.Random(SEED)
+    reader, chance = Reader(SIGNATURE, fewest_rows=1), random.Random(SEED)
     for _ in range(500):
         name = "".join(f"\\u{ord(letter):04x}" if chance.random() < 0.5 else letter for letter in "dataframe_split")
         body = f'{{"{name}": {{"columns": ["a1", "a2", "true"], "data": [[1, 2, 3]]}}}}'.encode()
