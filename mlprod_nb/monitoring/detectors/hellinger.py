@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.detectors import permutation
-from mlprod_nb.monitoring.detectors.chi_square import untested
 from mlprod_nb.monitoring.detectors.protocol import Comparison
-from mlprod_nb.monitoring.detectors.psi import groups
 
 
 @dataclass(frozen=True)
@@ -37,16 +34,9 @@ class Hellinger:
 
     def compare(self, reference: ColumnCounts, window: ColumnCounts) -> Comparison:
         """Compare two columns; fewer than two groups that expect ten rows are not tested."""
-        before, after = groups(reference, window)
-        if reason := untested(reference, window, before):
-            return Comparison(reason=reason)
-        n, m = int(before.sum()), int(after.sum())
+        return permutation.compare(_distances, reference, window)
 
-        def distances(drawn: NDArray[np.int64]) -> Floats:
-            q, p = drawn / m, (before + after - drawn) / n
-            found: Floats = np.sqrt(((np.sqrt(q) - np.sqrt(p)) ** 2).sum(axis=1) / 2)
-            return found
 
-        statistic = float(distances(after[np.newaxis])[0])
-        effect = float(np.abs(after / m - before / n).sum()) / 2
-        return Comparison(statistic, effect, permutation.p_value(distances, before, after))
+def _distances(p: Floats, q: Floats) -> Floats:
+    found: Floats = np.sqrt(((np.sqrt(q) - np.sqrt(p)) ** 2).sum(axis=1) / 2)
+    return found

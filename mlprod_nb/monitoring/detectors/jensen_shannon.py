@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.detectors import permutation
-from mlprod_nb.monitoring.detectors.chi_square import untested
 from mlprod_nb.monitoring.detectors.protocol import Comparison
-from mlprod_nb.monitoring.detectors.psi import groups
 
 
 @dataclass(frozen=True)
@@ -38,19 +35,12 @@ class JensenShannon:
 
     def compare(self, reference: ColumnCounts, window: ColumnCounts) -> Comparison:
         """Compare two columns; fewer than two groups that expect ten rows are not tested."""
-        from scipy.special import rel_entr
+        return permutation.compare(_distances, reference, window)
 
-        before, after = groups(reference, window)
-        if reason := untested(reference, window, before):
-            return Comparison(reason=reason)
-        n, m = int(before.sum()), int(after.sum())
 
-        def distances(drawn: NDArray[np.int64]) -> Floats:
-            q, p = drawn / m, (before + after - drawn) / n
-            divergence = (rel_entr(p, (p + q) / 2) + rel_entr(q, (p + q) / 2)).sum(axis=1) / 2
-            found: Floats = np.sqrt(np.maximum(divergence, 0))
-            return found
+def _distances(p: Floats, q: Floats) -> Floats:
+    from scipy.special import rel_entr
 
-        statistic = float(distances(after[np.newaxis])[0])
-        effect = float(np.abs(after / m - before / n).sum()) / 2
-        return Comparison(statistic, effect, permutation.p_value(distances, before, after))
+    divergence = (rel_entr(p, (p + q) / 2) + rel_entr(q, (p + q) / 2)).sum(axis=1) / 2
+    found: Floats = np.sqrt(np.maximum(divergence, 0))
+    return found

@@ -12,12 +12,37 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.columns import Floats
+from mlprod_nb.monitoring.detectors.chi_square import untested
+from mlprod_nb.monitoring.detectors.protocol import Comparison
+from mlprod_nb.monitoring.detectors.psi import groups
 
 Statistic = Callable[[NDArray[np.int64]], Floats]
+Distance = Callable[[Floats, Floats], Floats]
 FEW, MANY = 199, 1999
 _ENOUGH = 20
 _TAIL = 40
+
+
+def compare(distance: Distance, reference: ColumnCounts, window: ColumnCounts) -> Comparison:
+    """Compare two columns by a distance of shares; the effect is the total variation distance.
+
+    Args:
+        distance: Gives the distances of the reference's and the window's shares, both of shape ``(draws, groups)``.
+        reference: The reference's counts.
+        window: The window's counts; fewer than two groups that expect ten rows are not tested.
+    """
+    before, after = groups(reference, window)
+    if reason := untested(reference, window, before):
+        return Comparison(reason=reason)
+    n, m = int(before.sum()), int(after.sum())
+
+    def distances(drawn: NDArray[np.int64]) -> Floats:
+        return distance((before + after - drawn) / n, drawn / m)
+
+    effect = float(np.abs(after / m - before / n).sum()) / 2
+    return Comparison(float(distances(after[np.newaxis])[0]), effect, p_value(distances, before, after))
 
 
 def p_value(statistic: Statistic, before: NDArray[np.int64], after: NDArray[np.int64], *, seed: int = 0) -> float:
