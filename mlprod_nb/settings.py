@@ -167,6 +167,10 @@ class EndpointSettings(_Table):
     monitor: MonitorSettings = MonitorSettings()
 
 
+class ModelSettings(_Table):
+    """``[models.NAME]``: what holds for one registered model."""
+
+
 class Settings(_Table):
     """All settings of one workspace."""
 
@@ -180,11 +184,16 @@ class Settings(_Table):
     alerts: AlertSettings = AlertSettings()
     retraining: RetrainingSettings = RetrainingSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
+    models: dict[str, ModelSettings] = Field(default_factory=dict)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     def endpoint(self, name: str) -> EndpointSettings:
         """Return what holds for an endpoint; the defaults where nothing is set."""
         return self.endpoints.get(name, EndpointSettings())
+
+    def model(self, name: str) -> ModelSettings:
+        """Return what holds for a model; the defaults where nothing is set."""
+        return self.models.get(name, ModelSettings())
 
     def strangers(self, endpoints: Collection[str]) -> list[str]:
         """Return a sentence on each table of an endpoint that does not exist, with the nearest that does."""
@@ -289,6 +298,9 @@ def load(root: Path) -> Settings:
         raise UsageError(message, hint=f"Did you mean {suggestion!r}?" if suggestion else "") from None
 
 
+_NAMED: dict[str, type[_Table]] = {"endpoints": EndpointSettings, "models": ModelSettings}
+
+
 def _set(data: dict[str, Any], path: list[str], value: str) -> None:
     for part in path[:-1]:
         data = data.setdefault(part, {})
@@ -298,7 +310,7 @@ def _set(data: dict[str, Any], path: list[str], value: str) -> None:
 def _keys(location: tuple[int | str, ...]) -> list[str]:
     table: Any = Settings
     for depth, part in enumerate(location):
-        # Below "endpoints" stands a name that is nobody's field.
-        named = depth == 1 and location[0] == "endpoints"
-        table = EndpointSettings if named else table.model_fields[str(part)].annotation
+        # Below "endpoints" and "models" stands a name that is nobody's field.
+        named = _NAMED.get(str(location[0])) if depth == 1 else None
+        table = named or table.model_fields[str(part)].annotation
     return list(table.model_fields)
