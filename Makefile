@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 TESTS := -q -n 2 --dist loadscope
 
-.PHONY: setup demo lab test test-latest check bench bench-monitoring bench-stats lock pictures clean
+.PHONY: setup demo lab test test-latest check bench bench-monitoring bench-stats lock pictures verbs clean
 
 setup: .venv/ready
 
@@ -63,6 +63,9 @@ lock:  ## Resolve the locked requirements anew; needs uv.
 
 pictures: setup  ## Take the README's screenshots anew.
 	PYTHONPATH=. $(BIN)/python tools/pictures.py
+
+verbs: setup  ## Write docs/verbs anew, one page a verb, from the grammar.
+	PYTHONPATH=. $(BIN)/python tools/verbs.py
 
 clean:
 	rm -rf .venv .venv-latest demo
