@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.jupyterlab import Lab, wait_until
+from tests.browser.jupyterlab import Lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -98,9 +98,8 @@ def test_the_first_cells_run_by_keyboard_and_the_panel_shows(lab: Lab, clean_wor
     assert "Gateway at http://127.0.0.1:" in panel.inner_text()
     assert "nothing is deployed yet" in panel.inner_text()
     assert "Next: %mlprod deploy MODEL@ALIAS" in panel.inner_text()
-    shown = panel.get_by_text("as of").element_handle()
     panel.get_by_role("button", name="Refresh").press("Enter")
-    wait_until(lambda: not shown.evaluate("e => e.isConnected"), seconds=20, what="the panel to be drawn again")
+    panel.locator('xpath=self::*[@aria-busy="true"]').wait_for(timeout=20_000)
     panel.locator('xpath=self::*[@aria-busy="false"]').wait_for(timeout=20_000)
     assert panel.get_by_role("status").count() == 0
     assert "Gateway at http://127.0.0.1:" in panel.inner_text()
@@ -132,7 +131,7 @@ one, two = LogisticRegression().fit(X, y), LogisticRegression(C=0.1).fit(X, y)""
     lab.run_by_keyboard(len(cells))
     panel = lab.page.locator(".mlprod-panel")
     panel.get_by_role("img", name="Traffic: champion 50 %, challenger 50 %").wait_for(timeout=20_000)
-    panel.get_by_role("button", name="Roll back").click()
+    panel.get_by_role("button", name="Roll back toy").click()
     panel.get_by_role("button", name="Run", exact=True).click()
     panel.get_by_role("img", name="Traffic: champion 100 %").wait_for(timeout=30_000)
     panel.get_by_text("revision 3", exact=True).wait_for()
@@ -179,10 +178,10 @@ def test_the_panel_is_used_by_keyboard_alone(lab: Lab, pictures: Path) -> None:
     page.keyboard.press("Enter")
     strip = panel.get_by_role("group", name="Line to run")
     assert strip.locator("code").inner_text() == "%mlprod rollback flights"
-    assert strip.get_by_role("button", name="Run").evaluate("e => e === document.activeElement")
+    assert strip.get_by_role("button", name="Run", exact=True).evaluate("e => e === document.activeElement")
     page.keyboard.press("Escape")
     assert strip.count() == 0
-    assert panel.get_by_role("button", name="Roll back").evaluate("e => e === document.activeElement")
+    assert panel.get_by_role("button", name="Roll back flights").evaluate("e => e === document.activeElement")
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     message = panel.get_by_role("status")

@@ -1,23 +1,18 @@
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mlprod_nb import assets
 from mlprod_nb.errors import Refused
 from mlprod_nb.lifecycle.status import AlertStatus, EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
 from mlprod_nb.results import Result, Verdict
 from mlprod_nb.widgets import snapshot
-from mlprod_nb.widgets.status import StatusPanel, offered, show, view
+from mlprod_nb.widgets.panel import offers
+from mlprod_nb.widgets.status import StatusPanel, show, view
 
 AT = datetime(2013, 4, 1, tzinfo=UTC)
-HERE = Path(__file__).parent
 
 
 def a_status(*, running: bool = True, revision: int = 3, sentence: str = "flights answers") -> StatusResult:
@@ -61,35 +56,26 @@ def clicked(panel: StatusPanel, line: Any) -> dict[str, Any]:
     return message
 
 
-def test_the_pure_functions_hold() -> None:
-    node = shutil.which("node")
-    assert node, "node is needed for the panels' tests: apt-get install nodejs"
-    done = subprocess.run(
-        [node, "--test", *map(str, HERE.glob("*.test.mjs"))], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_the_view_groups_variants_by_endpoint_and_offers_what_makes_sense() -> None:
     shown = view(a_status())
     assert [(e["name"], [v["variant"] for v in e["variants"]]) for e in shown["endpoints"]] == [
         ("flights", ["champion", "challenger"]),
         ("fares", ["champion"]),
     ]
-    assert offered(shown) == {
-        "%mlprod status",
+    assert {offer["line"] for offer in offers(shown)} == {
         "%mlprod monitor flights",
         "%mlprod rollback flights",
         "%mlprod monitor fares",
         "%mlprod alerts acknowledge 7",
     }
-    assert "%mlprod up" in offered(view(a_status(running=False)))
+    assert "%mlprod up" in [offer["line"] for offer in offers(view(a_status(running=False)))]
 
 
 def test_every_line_that_a_panel_offers_parses() -> None:
     from mlprod_nb import commands
 
-    for line in offered(view(a_status(running=False))):
+    for offer in offers(view(a_status(running=False))):
+        line = offer["line"] + (" --dry-run" if offer["dry"] else "") + (" --reason x" if offer["reason"] else "")
         assert isinstance(commands.parse(commands.split(line.removeprefix("%mlprod")), commands.Door()), commands.Call)
 
 
@@ -98,7 +84,8 @@ def test_a_click_runs_the_line_and_shows_the_new_state() -> None:
     panel = StatusPanel(a_status(), runs)
     message = clicked(panel, "%mlprod rollback flights")
     assert runs.lines == ["%mlprod rollback flights", "%mlprod status"]
-    assert message == {"turn": 1, "kind": "ok", "line": "%mlprod rollback flights", "text": "✓ OK: flights answers"}
+    assert message["line"] == "%mlprod rollback flights"
+    assert (message["turn"], message["kind"], message["text"]) == (1, "ok", "✓ OK: flights answers")
     assert panel.state["endpoints"][0]["revision"] == 5
 
 
@@ -111,7 +98,19 @@ def test_refresh_shows_the_new_state_and_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["%mlprod down --yes", "import os", None, ["%mlprod status"], "%mlprod rollback fares"]
+    "line",
+    [
+        "%mlprod down --yes",
+        "import os",
+        None,
+        ["%mlprod status"],
+        "%mlprod rollback fares",
+        "rollback flights",
+        "%mlprod rollback flights --to 1",
+        "%mlprod rollback flights --reason a b",
+        "%mlprod monitor flights --reason a",
+        "%mlprod rollback 'flights",
+    ],
 )
 def test_a_line_that_the_panel_did_not_offer_is_not_run(line: Any) -> None:
     runs = Runs()
@@ -119,6 +118,13 @@ def test_a_line_that_the_panel_did_not_offer_is_not_run(line: Any) -> None:
     assert runs.lines == ["%mlprod status"]
     assert message["kind"] == "error"
     assert message["text"].startswith("the panel did not offer this line.")
+
+
+@pytest.mark.parametrize("end", [" --dry-run", " --reason 'it is late'", " --dry-run --reason late"])
+def test_a_line_may_be_tried_and_given_a_reason_where_its_verb_takes_them(end: str) -> None:
+    runs = Runs()
+    assert clicked(StatusPanel(a_status(), runs), f"%mlprod rollback flights{end}")["kind"] == "ok"
+    assert runs.lines[0] == f"%mlprod rollback flights{end}"
 
 
 @pytest.mark.parametrize("error", [Refused("there is no earlier revision."), KeyError("x")])
@@ -170,15 +176,3 @@ def test_the_page_holds_what_the_panel_holds_and_executes_nothing() -> None:
     assert "<img" not in html
     for text in ("flights/2", "challenger", "no converter", "dep_delay drifts", "report flights drift"):
         assert text in html
-
-
-def test_the_panels_files_ask_no_network() -> None:
-    for file in assets.folder("widgets").iterdir():
-        assert not re.search(r"https?:|url\(|@import", file.read_text(encoding="utf-8")), file.name
-
-
-def test_every_class_of_the_style_is_used() -> None:
-    script = assets.path("widgets", "status.js").read_text(encoding="utf-8")
-    styled = set(re.findall(r"\.(mlprod-[\w-]+)", assets.path("widgets", "status.css").read_text(encoding="utf-8")))
-    made = {"mlprod-badge", "mlprod-variant"}  # ends in a status or a number that the script puts there
-    assert {name for name in styled if name not in script and name.rpartition("-")[0] not in made} == set()

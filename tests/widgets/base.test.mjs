@@ -1,0 +1,81 @@
+// Run by tests/widgets/test_widgets_panels.py with `node --test`.
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import test from "node:test";
+import { load, source } from "./joined.mjs";
+
+const panel = await load("base");
+
+test("a verdict has a symbol and a word, not a colour alone", () => {
+  assert.deepEqual(panel.verdictWord("alarm"), ["✗", "Alarm"]);
+  assert.deepEqual(panel.verdictWord("new"), ["?", "new"]);
+});
+
+test("shares are written as people write them", () => {
+  assert.equal(panel.percent(50), "50 %");
+  assert.equal(panel.percent(33.333), "33.3 %");
+  assert.equal(panel.percent(0), "0 %");
+  assert.equal(panel.percent(0.01), "<0.1 %");
+  assert.equal(panel.percent("x"), "–");
+});
+
+test("moments are told by their age", () => {
+  const now = Date.parse("2013-04-01T12:00:00Z");
+  assert.equal(panel.ago("2013-04-01T11:59:40Z", now), "just now");
+  assert.equal(panel.ago("2013-04-01T11:59:10Z", now), "1 min ago");
+  assert.equal(panel.ago("2013-04-01T09:30:00Z", now), "3 h ago");
+  assert.equal(panel.ago("2013-03-29T12:00:00Z", now), "3 d ago");
+  assert.equal(panel.ago("2013-04-01T14:00:00Z", now), "in 2 h");
+  assert.equal(panel.ago(null, now), "");
+  assert.equal(panel.ago("never", now), "");
+});
+
+test("the traffic bar is filled by the variants that get traffic", () => {
+  const parts = panel.bars([
+    { variant: "champion", share: 90 },
+    { variant: "shadow", share: 0 },
+    { variant: "challenger", share: 10 },
+  ]);
+  assert.deepEqual(parts.map((part) => [part.name, part.index, part.width, part.named]), [
+    ["champion", 0, 90, true],
+    ["challenger", 2, 10, false],
+  ]);
+  assert.equal(parts[1].title, "challenger 10 %");
+  assert.deepEqual(panel.bars([]), []);
+  assert.deepEqual(panel.bars([{ variant: "a", share: 0 }]), []);
+  assert.deepEqual(panel.bars([{ variant: "a", share: NaN }, { variant: "b", share: 3 }]).map((part) => part.width), [100]);
+});
+
+test("numbers are read at a glance", () => {
+  assert.equal(panel.number(1234.4), "1,234");
+  assert.equal(panel.number(0.14234), "0.142");
+  assert.equal(panel.number(0.00000031), "3.1e-7");
+  assert.equal(panel.number(0), "0");
+  assert.equal(panel.number(null), "–");
+  assert.equal(panel.number(NaN), "–");
+});
+
+test("a reason becomes one word of the line, and only where it is written", () => {
+  const action = { line: "%mlprod rollback flights", reason: "optional" };
+  assert.equal(panel.lineOf(action, " "), "%mlprod rollback flights");
+  assert.equal(panel.lineOf(action, "it's late"), `%mlprod rollback flights --reason "it's late"`);
+  assert.equal(panel.lineOf(action, "late", true), "%mlprod rollback flights --dry-run --reason late");
+  assert.equal(panel.lineOf({ line: "%mlprod up", reason: "" }, "late"), "%mlprod up");
+});
+
+test("any text is quoted so that a shell expands nothing", () => {
+  assert.equal(panel.quoted("flights/3"), "flights/3");
+  assert.equal(panel.quoted(""), '""');
+  assert.equal(panel.quoted('say "no" to $HOME'), `'say "no" to $HOME'`);
+  assert.equal(panel.quoted("`id` isn't"), "'`id` isn'\\''t'");
+});
+
+for (const name of readdirSync(new URL("../../widgets/", import.meta.url)).filter((file) => file.endsWith(".js"))) {
+  test(`${name} is one module that imports nothing and never writes HTML`, async () => {
+    const text = source(name.slice(0, -3));
+    const loaded = await load(name.slice(0, -3));
+    if (name !== "base.js" && name !== "charts.js") assert.equal(typeof loaded.default.render, "function");
+    assert.doesNotMatch(text, /^\s*import\b|import\(/m);
+    assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(|https?:\/\/(?!www\.w3\.org\/2000\/svg")/);
+  });
+}
