@@ -167,8 +167,38 @@ class EndpointSettings(_Table):
     monitor: MonitorSettings = MonitorSettings()
 
 
+class GateSettings(_Table):
+    """``[models.NAME.gates]``: what a version must pass; a table of a gate's name below it sets that gate."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    required: tuple[str, ...] = Field((), description="Gates of which a warning or a skip is a no.")
+    off: tuple[str, ...] = Field((), description="Gates that are not run.")
+    against: str = Field("champion", description="The alias whose version is the champion to be compared with.")
+    holdout: str = Field("", description="Held-out rows with their outcomes: a CSV or Parquet file in the workspace.")
+    target: str = Field("", description="The column of that file which holds the outcomes.")
+    notebooks: tuple[str, ...] = Field((), description="Notebooks that end in a verdict, each a gate.")
+    functions: tuple[str, ...] = Field((), description="Python functions as gates.py:fairness, each a gate.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The gates' own options, by the gate's name."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _holds_tables(self) -> Self:
+        for name, value in self.options.items():
+            if not isinstance(value, dict):
+                near = nearest(name, type(self).model_fields)
+                hint = f" Did you mean {near!r}?" if near else ""
+                raise ValueError(f"{name!r} is neither a setting nor a table of a gate.{hint}")
+        return self
+
+
 class ModelSettings(_Table):
     """``[models.NAME]``: what holds for one registered model."""
+
+    gates: GateSettings = GateSettings()
 
 
 class Settings(_Table):
@@ -260,6 +290,11 @@ def notebook_path() -> str:
 def in_a_job() -> bool:
     """Return whether the scheduler runs this process."""
     return JOB in os.environ
+
+
+def step_summary() -> str:
+    """Return the file that GitHub Actions shows as the summary of a step; empty elsewhere."""
+    return os.environ.get("GITHUB_STEP_SUMMARY", "")
 
 
 def execution() -> str:

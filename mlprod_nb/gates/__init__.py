@@ -5,7 +5,8 @@ loaded at all.
 """
 
 from mlprod_nb.gates.builtin import BUILT_IN
-from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection
-from mlprod_nb.gates.report import GateReport, available, run
+from mlprod_nb.gates.protocol import Gate, GateOutcome, GateStatus, Inspection
+from mlprod_nb.gates.report import GateReport
+from mlprod_nb.gates.running import available, chosen, run
 
-__all__ = ["BUILT_IN", "Gate", "GateOutcome", "GateReport", "Inspection", "available", "run"]
+__all__ = ["BUILT_IN", "Gate", "GateOutcome", "GateReport", "GateStatus", "Inspection", "available", "chosen", "run"]

@@ -21,10 +21,13 @@ class GateOutcome:
 
     Attributes:
         name: The gate's name.
-        status: ``"ok"``; ``"warn"``; ``"alarm"``, which is a no; or ``"skipped"``.
+        status: ``"ok"``; ``"warn"``; ``"alarm"``, which is a no; or ``"skipped"``, of which the sentence is the reason.
         sentence: The finding in one sentence.
         value: What was measured, or ``None``; the sentence says in which unit.
         limit: The largest value that passes, or ``None``.
+        seconds: How long the gate took.
+        required: Whether the model's settings require it: a required gate that warns or is skipped is a no.
+        notebook: The executed notebook of a gate that is one, by its name in the archive; empty elsewhere.
     """
 
     name: str
@@ -32,13 +35,17 @@ class GateOutcome:
     sentence: str
     value: float | None = None
     limit: float | None = None
+    seconds: float = 0.0
+    required: bool = False
+    notebook: str = ""
 
 
 class Gate(Protocol):
     """One check of a bundle. To add one, see the entry-point group ``mlprod_nb.gates``.
 
-    A gate is a frozen object: what it needs (limits, a timer) comes in through its constructor. It changes nothing,
-    asks no network, and may raise: that counts as an alarm.
+    A gate is a frozen object: what it needs (limits, a timer) comes in through its constructor. A dataclass's fields
+    are what ``[models.NAME.gates.GATE]`` in mlprod.toml may set. It changes nothing, asks no network, and may raise:
+    that counts as an alarm. What lacks its rows or its counterpart is skipped, with the reason.
     """
 
     @property

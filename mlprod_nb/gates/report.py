@@ -1,19 +1,21 @@
-"""Running gates and reporting what they found."""
+"""What the gates found about one version, as a result that can be archived and read again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
-from typing import Any, ClassVar
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
 
-from mlprod_nb.errors import MlprodError, UsageError
-from mlprod_nb.gates.builtin import BUILT_IN, IntegrityGate
-from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection
-from mlprod_nb.registry.bundles import Bundle
+from mlprod_nb.errors import Corrupt
+from mlprod_nb.gates.protocol import GateOutcome
+from mlprod_nb.registry.bundles import canonical_json
 from mlprod_nb.results import Result, Section, Verdict
 
-ENTRY_POINTS = "mlprod_nb.gates"
+SYMBOLS = {"ok": "✓", "warn": "!", "alarm": "✗", "skipped": "–"}
+#: What says where a report lies or what it is called, and so cannot be a part of its digest.
+_OUTSIDE = ("digest", "page")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class GateReport(Result):
         gates: One outcome a gate, in the order in which they ran.
         bundle: The bundle's digest.
         runtime: ``onnx`` or ``python``.
+        made_at: When, in UTC; empty for a report that is not archived.
+        held_out: Which held-out rows it rests on; empty where there were none.
+        against: The version that it was compared with; empty where there was none.
+        digest: SHA-256 of all of the above: what an approval can name. Empty for a report that is not archived.
+        page: Its HTML page, relative to the workspace.
     """
 
     subject: str
@@ -33,77 +40,77 @@ class GateReport(Result):
     gates: tuple[GateOutcome, ...]
     bundle: str
     runtime: str
+    made_at: str = ""
+    held_out: str = ""
+    against: str = ""
+    digest: str = ""
+    page: str = ""
     _frame_field: ClassVar[str] = "gates"
 
     def sections(self) -> list[Section]:
         """Show one row a gate."""
-        symbols = {"ok": "✓", "warn": "!", "alarm": "✗", "skipped": "–"}
-        rows: list[tuple[Any, ...]] = [(symbols[gate.status], gate.name, gate.sentence) for gate in self.gates]
-        return [
-            Section("", (), (("version", self.subject), ("bundle", self.bundle[:12]), ("runtime", self.runtime))),
-            Section("gates", ("passed", "gate", "finding"), tuple(rows)),
-        ]
+        rows: list[tuple[Any, ...]] = [(SYMBOLS[gate.status], gate.name, gate.sentence) for gate in self.gates]
+        return [Section("", (), self.facts()), Section("gates", ("passed", "gate", "finding"), tuple(rows))]
+
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Return what the report is about, as names and texts."""
+        facts = (
+            ("version", self.subject),
+            ("bundle", self.bundle[:12]),
+            ("runtime", self.runtime),
+            ("held-out rows", self.held_out),
+            ("compared with", self.against),
+            ("digest", self.digest[:12]),
+            ("page", self.page),
+        )
+        return tuple((name, text) for name, text in facts if text)
+
+    def outcome(self, name: str) -> GateOutcome | None:
+        """Return what a gate found, or ``None`` where it did not run."""
+        return next((gate for gate in self.gates if gate.name == name), None)
+
+    def sealed(self) -> Self:
+        """Return the report with its digest."""
+        return replace(self, digest=self._digest())
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what :meth:`to_json` gave, and check it against its digest.
+
+        Raises:
+            Corrupt: It is no gate report, or was changed after it was sealed.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            known = {field.name: data[field.name] for field in fields(cls)}
+            known["gates"] = tuple(GateOutcome(**gate) for gate in known["gates"])
+            known["verdict"] = Verdict(**{**known["verdict"], "causes": ()})
+            report = cls(**known)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Corrupt(f"this is no gate report: {error}.", hint="Check the version again.") from None
+        if report._digest() != report.digest:
+            hint = "Check the version again."
+            raise Corrupt(f"the gate report of {report.subject} does not match its digest.", hint=hint)
+        return report
+
+    def _digest(self) -> str:
+        body = {name: value for name, value in self.to_dict().items() if name not in _OUTSIDE}
+        return hashlib.sha256(canonical_json(body)).hexdigest()
 
 
-def available() -> dict[str, Gate]:
-    """Return every gate by name: the built-in ones, then those that installed packages add.
-
-    Raises:
-        UsageError: A package's gate takes the name of another.
-    """
-    gates = dict(BUILT_IN)
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        if entry.name in gates:
-            raise UsageError(f"the gate {entry.name!r} of {entry.value} has a name that is taken.")
-        gates[entry.name] = entry.load()()
-    return gates
-
-
-def run(bundle: Bundle, *, subject: str = "", gates: Iterable[Gate] | None = None) -> GateReport:
-    """Run gates on a bundle.
-
-    The bundle's integrity is always checked first: where it fails, no other gate runs, since each would load the model.
-
-    Args:
-        bundle: The bundle.
-        subject: The version, as ``flights/3``; the bundle's digest where empty.
-        gates: The gates; by default all that are available.
-    """
-    chosen = list(available().values() if gates is None else gates)
-    if not any(isinstance(gate, IntegrityGate) for gate in chosen):
-        chosen.insert(0, IntegrityGate())
-    chosen.sort(key=lambda gate: not isinstance(gate, IntegrityGate))
-    inspection = Inspection(bundle)
-    outcomes: list[GateOutcome] = []
-    for gate in chosen:
-        if outcomes and outcomes[0].status == "alarm":
-            outcomes.append(GateOutcome(gate.name, "skipped", "Not run, since the bundle is not intact."))
-        else:
-            outcomes.append(_check(gate, inspection))
-    name = subject or bundle.digest[:12]
-    return GateReport(name, _verdict(name, outcomes), tuple(outcomes), bundle.digest, bundle.manifest.runtime)
-
-
-def _check(gate: Gate, inspection: Inspection) -> GateOutcome:
-    try:
-        outcome = gate.check(inspection)
-    except MlprodError as error:
-        return GateOutcome(gate.name, "alarm", error.message[:1].upper() + error.message[1:])
-    except Exception as error:  # noqa: BLE001 (whatever a gate raises is a no)
-        text = " ".join(str(error).split())[:300]
-        return GateOutcome(gate.name, "alarm", f"The gate failed: {type(error).__name__}: {text}")
-    return replace(outcome, name=gate.name)
-
-
-def _verdict(name: str, outcomes: list[GateOutcome]) -> Verdict:
+def conclude(name: str, outcomes: Sequence[GateOutcome]) -> Verdict:
+    """Return the verdict on a version, as its outcomes have it."""
     alarms = [outcome for outcome in outcomes if outcome.status == "alarm"]
     if alarms:
         more = f" ({len(alarms)} gates say no)" if len(alarms) > 1 else ""
         return Verdict("alarm", f"{name} must not be deployed: {alarms[0].name}: {alarms[0].sentence}{more}")
     passed = sum(outcome.status == "ok" for outcome in outcomes)
+    skipped = sum(outcome.status == "skipped" for outcome in outcomes)
+    left = f" {skipped} skipped." if skipped else ""
     warnings = [outcome for outcome in outcomes if outcome.status == "warn"]
     action = f"mlprod deploy {name}" if "/" in name or "@" in name else ""
     if warnings:
-        sentence = f"{name} passes {passed} gates of {len(outcomes)}, with a warning: {warnings[0].sentence}"
-        return Verdict("warn", sentence, action)
-    return Verdict("ok", f"{name} passes all {passed} gates.", action)
+        many = "a warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+        sentence = f"{name} passes {passed} gates of {len(outcomes) - skipped}, with {many}: {warnings[0].sentence}"
+        return Verdict("warn", sentence + left, action)
+    return Verdict("ok", f"{name} passes all {passed} gates.{left}", action)

@@ -166,12 +166,10 @@ def models(context: Context, name: str) -> ModelsResult:
 
 
 def check(context: Context, version: str) -> GateReport:
-    """Run the gates on a version's bundle."""
-    from mlprod_nb import gates
+    """Run the gates on a version's bundle and archive what they found; see :mod:`.gating`."""
+    from mlprod_nb.lifecycle import gating
 
-    chosen = context.registry.resolve(version)
-    bundle = context.registry.fetch_bundle(chosen, context.bundles)
-    return gates.run(bundle, subject=chosen.ref)
+    return gating.check(context, gating.Check(version))
 
 
 def _data_and_target(submission: Submission) -> tuple[pd.DataFrame, Any]:

@@ -11,7 +11,6 @@ import json
 import re
 import socket
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mlprod_nb.errors import Corrupt, MlprodError, NotFound, Refused, Unavailable, UsageError
+from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.lineage import Lineage
-from mlprod_nb.registry.quiet import quiet
+from mlprod_nb.registry.quiet import answering, one_line, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,6 +32,7 @@ RUNTIME_TAG = "mlprod.runtime"
 REASON_TAG = "mlprod.runtime_reason"
 METRICS_TAG = "mlprod.metrics"
 EXECUTION_TAG = "mlprod.execution"
+GATES_TAG = "mlprod.gates"
 BUNDLE_ARTIFACT = "bundle"
 LINEAGE_ARTIFACT = "lineage.json"
 
@@ -57,6 +57,7 @@ class ModelVersion:
         runtime: ``"onnx"``, ``"python"``, or empty for a version that was not registered here.
         runtime_reason: Why it is not ONNX; empty where it is.
         execution: The mark of the notebook's execution that registered it; empty where a person did.
+        gate_report: The digest of its newest gate report; empty where it was not checked yet.
     """
 
     model: str
@@ -71,6 +72,7 @@ class ModelVersion:
     runtime: str
     runtime_reason: str
     execution: str = ""
+    gate_report: str = ""
 
     @property
     def ref(self) -> str:
@@ -322,7 +324,7 @@ class Registry:
                     artifact_uri=source, dst_path=scratch, tracking_uri=self.tracking_uri
                 )
             except (MlflowException, OSError) as error:
-                raise Corrupt(f"{version.ref} cannot be fetched from the registry: {_one_line(error)}") from None
+                raise Corrupt(f"{version.ref} cannot be fetched from the registry: {one_line(error)}") from None
             return python_runner.load_model(Path(path))
 
     def _download(self, version: ModelVersion, artifact: str, folder: str) -> Path:
@@ -333,7 +335,7 @@ class Registry:
                 path = Path(self.client.download_artifacts(version.run_id, artifact, folder))
             except (MlflowException, OSError) as error:
                 raise Corrupt(
-                    f"{artifact} of {version.ref} cannot be fetched from the registry: {_one_line(error)}"
+                    f"{artifact} of {version.ref} cannot be fetched from the registry: {one_line(error)}"
                 ) from None
         if not path.exists():
             raise Corrupt(f"{artifact} of {version.ref} is missing from the registry.")
@@ -350,21 +352,7 @@ class Registry:
                 return None
             raise
 
-    @contextlib.contextmanager
-    def _mlflow(self) -> Iterator[None]:
-        """Mute MLflow and turn its errors into ours; an address is not shown, since it may hold a password."""
-        with quiet():
-            from mlflow.exceptions import MlflowException
-            from sqlalchemy.exc import SQLAlchemyError
-
-            try:
-                yield
-            except MlprodError:
-                raise
-            except (MlflowException, SQLAlchemyError) as error:
-                told = getattr(error, "orig", None) or error
-                hint = "Check [registry] tracking_uri in mlprod.toml."
-                raise Unavailable(f"the MLflow registry fails: {_one_line(told).rstrip('.')}.", hint=hint) from None
+    _mlflow = staticmethod(answering)
 
 
 def _version(entity: Any, aliases: dict[str, int]) -> ModelVersion:
@@ -383,8 +371,5 @@ def _version(entity: Any, aliases: dict[str, int]) -> ModelVersion:
         runtime=tags.get(RUNTIME_TAG, ""),
         runtime_reason=tags.get(REASON_TAG, ""),
         execution=tags.get(EXECUTION_TAG, ""),
+        gate_report=tags.get(GATES_TAG, ""),
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -1,4 +1,4 @@
-"""Keeping MLflow's own words out of a user's notebook: only our result is shown."""
+"""Keeping MLflow's own words out of a user's notebook: only our results and our errors are shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
+
+from mlprod_nb.errors import MlprodError, Unavailable
 
 _LOGGERS = ("mlflow", "alembic")
 # What is muted belongs to the process; two threads that mute at once would restore it in the wrong order.
@@ -22,6 +24,32 @@ def quiet() -> Iterator[None]:
     """
     with _ONE_AT_A_TIME, _muted():
         yield
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Mute MLflow and turn its errors into ours; an address is not shown, since it may hold a password.
+
+    Raises:
+        Unavailable: The registry does not answer, or fails.
+    """
+    with quiet():
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except MlprodError:
+            raise
+        except (MlflowException, SQLAlchemyError) as error:
+            told = getattr(error, "orig", None) or error
+            hint = "Check [registry] tracking_uri in mlprod.toml."
+            raise Unavailable(f"the MLflow registry fails: {one_line(told).rstrip('.')}.", hint=hint) from None
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's words in one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300]
 
 
 @contextlib.contextmanager

@@ -50,18 +50,24 @@ class Models(Base):
 
         return register.models(self.context, name)
 
-    def check(self, version: str) -> GateReport:
-        """Run the gates on a version: integrity, signature, agreement with the original, smoke prediction, latency.
+    def check(self, version: str, *, junit: str = "", summary: str = "", last: bool = False) -> GateReport:
+        """Run the gates on a version, and archive what they found with it.
 
         Args:
             version: A version, as flights/3 or flights@champion.
+            junit: A file for JUnit XML.
+            summary: A file that a summary in markdown is added to; in GitHub Actions the step's own where empty.
+            last: Only show the newest archived report.
 
         Examples:
             mlprod check flights@champion
+            mlprod check flights/4 --junit gates.xml
+            mlprod check flights/4 --last
         """
-        from mlprod_nb.lifecycle import register
+        from mlprod_nb.lifecycle import gating
 
-        return register.check(self.context, version)
+        wanted = gating.Check(version, junit=junit, summary=summary)
+        return gating.last(self.context, wanted) if last else gating.check(self.context, wanted)
 
     def retrain(
         self,

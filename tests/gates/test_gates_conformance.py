@@ -196,7 +196,7 @@ def _outcome(report: gates.GateReport, name: str) -> GateOutcome:
 @pytest.mark.parametrize("damage", SEALED)
 def test_a_broken_bundle_is_caught_by_the_gate_that_should(damage: str, onnx_bundle: Bundle, tmp_path: Path) -> None:
     change, name, words = SEALED[damage]
-    report = gates.run(_reseal(onnx_bundle, tmp_path / "broken", change), subject="flights/1")
+    report = gates.run(Inspection(_reseal(onnx_bundle, tmp_path / "broken", change)), subject="flights/1")
     assert report.verdict.status == "alarm"
     assert report.exit_code == 1
     outcome = _outcome(report, name)
@@ -222,7 +222,7 @@ def test_a_bundle_that_does_not_match_its_digests_is_not_loaded(
     shutil.copytree(onnx_bundle.path, tmp_path / "broken")
     bundle = read_bundle(tmp_path / "broken")
     change(bundle.path)
-    report = gates.run(bundle)
+    report = gates.run(Inspection(bundle))
     assert report.gates[0].name == "integrity"
     assert words in report.gates[0].sentence
     assert {outcome.status for outcome in report.gates[1:]} == {"skipped"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import pytest
 
 from mlprod_nb import gates
-from mlprod_nb.errors import UsageError
-from mlprod_nb.gates import BUILT_IN, Gate, GateOutcome, Inspection, report
+from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.gates import BUILT_IN, Gate, GateOutcome, Inspection, running
 from mlprod_nb.gates.builtin import FormatGate, LatencyGate
 from mlprod_nb.registry.bundles import Bundle
 
@@ -29,7 +30,7 @@ class Said:
 
 
 def test_a_sound_version_may_be_deployed(onnx_bundle: Bundle) -> None:
-    found = gates.run(onnx_bundle, subject="flights/1", gates=PATIENT)
+    found = gates.run(Inspection(onnx_bundle), subject="flights/1", gates=PATIENT)
     assert str(found.verdict) == "✓ OK: flights/1 passes all 6 gates."
     assert found.verdict.action == "mlprod deploy flights/1"
     assert found.exit_code == 0
@@ -37,29 +38,32 @@ def test_a_sound_version_may_be_deployed(onnx_bundle: Bundle) -> None:
 
 
 def test_a_python_version_passes_with_a_warning_that_says_why(python_bundle: Bundle) -> None:
-    found = gates.run(python_bundle, subject="flights/2", gates=PATIENT)
+    found = gates.run(Inspection(python_bundle), subject="flights/2", gates=PATIENT)
     assert (found.verdict.status, found.exit_code, found.runtime) == ("warn", 0, "python")
     assert "FunctionTransformer is not supported" in found.verdict.sentence
 
 
 def test_one_gate_that_says_no_is_enough(onnx_bundle: Bundle) -> None:
     found = gates.run(
-        onnx_bundle, subject="flights/1", gates=[Said("one"), Said("two", "alarm"), Said("three", "warn")]
+        Inspection(onnx_bundle), subject="flights/1", gates=[Said("one"), Said("two", "alarm"), Said("three", "warn")]
     )
     assert (found.verdict.status, found.exit_code, found.verdict.action) == ("alarm", 1, "")
     assert found.verdict.sentence == "flights/1 must not be deployed: two: Two says alarm."
 
 
 def test_a_gate_that_raises_is_a_no_in_one_line(onnx_bundle: Bundle) -> None:
-    found = gates.run(onnx_bundle, gates=[Said("broken", "raise")])
+    found = gates.run(Inspection(onnx_bundle), gates=[Said("broken", "raise")])
     assert found.gates[-1] == GateOutcome("broken", "alarm", "The gate failed: ZeroDivisionError: division by zero")
     assert found.exit_code == 1
 
 
 def test_integrity_is_checked_first_whatever_gates_are_asked_for(onnx_bundle: Bundle) -> None:
-    assert [outcome.name for outcome in gates.run(onnx_bundle, gates=[Said("one")]).gates] == ["integrity", "one"]
+    assert [outcome.name for outcome in gates.run(Inspection(onnx_bundle), gates=[Said("one")]).gates] == [
+        "integrity",
+        "one",
+    ]
     late = [Said("one"), BUILT_IN["integrity"]]
-    assert [outcome.name for outcome in gates.run(onnx_bundle, gates=late).gates] == ["integrity", "one"]
+    assert [outcome.name for outcome in gates.run(Inspection(onnx_bundle), gates=late).gates] == ["integrity", "one"]
 
 
 def test_a_slow_model_is_refused_by_the_latency_budget(onnx_bundle: Bundle) -> None:
@@ -93,7 +97,7 @@ def test_measuring_latency_ends_in_time(onnx_bundle: Bundle) -> None:
 
 
 def test_the_report_renders_everywhere_and_escapes(onnx_bundle: Bundle) -> None:
-    found = gates.run(onnx_bundle, subject="<b>x</b>", gates=[FormatGate()])
+    found = gates.run(Inspection(onnx_bundle), subject="<b>x</b>", gates=[FormatGate()])
     assert "ONNX" in str(found)
     assert "<b>x</b>" not in found._repr_html_()
     assert list(found.to_frame()["name"]) == ["integrity", "format"]
@@ -109,12 +113,53 @@ class _Entry:
 
 
 def test_installed_packages_add_gates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "entry_points", lambda group: [_Entry("fairness")])
+    monkeypatch.setattr(running, "entry_points", lambda group: [_Entry("fairness")])
     found: dict[str, Gate] = gates.available()
     assert list(found) == [*BUILT_IN, "fairness"]
 
 
 def test_a_package_cannot_replace_a_built_in_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "entry_points", lambda group: [_Entry("integrity")])
+    monkeypatch.setattr(running, "entry_points", lambda group: [_Entry("integrity")])
     with pytest.raises(UsageError, match="'integrity' of package:Gate has a name that is taken"):
         gates.available()
+
+
+def test_a_gate_that_is_skipped_is_counted_apart(onnx_bundle: Bundle) -> None:
+    found = gates.run(Inspection(onnx_bundle), subject="flights/1", gates=[Said("one"), Said("two", "skipped")])
+    assert str(found.verdict) == "✓ OK: flights/1 passes all 2 gates. 1 skipped."
+
+
+@pytest.mark.parametrize("status", ["warn", "skipped", "alarm"])
+def test_a_required_gate_must_be_passed(status: str, onnx_bundle: Bundle) -> None:
+    found = gates.run(Inspection(onnx_bundle), gates=[Said("one", status)], required=["one"])
+    outcome = found.outcome("one")
+    assert outcome is not None
+    assert (outcome.status, outcome.required, found.exit_code) == ("alarm", True, 1)
+    assert outcome.sentence.endswith(f"One says {status}.")
+
+
+def test_a_required_gate_that_does_not_run_is_named_with_its_nearest(onnx_bundle: Bundle) -> None:
+    with pytest.raises(NotFound, match=r"'on'\. Did you mean 'one'"):
+        gates.run(Inspection(onnx_bundle), gates=[Said("one")], required=["on"])
+
+
+def test_settings_turn_gates_off_and_set_their_options() -> None:
+    found = {gate.name: gate for gate in gates.chosen(BUILT_IN, off=["format"], options={"latency": {"limit_ms": 7}})}
+    assert "format" not in found
+    assert found["latency"] == LatencyGate(limit_ms=7.0)
+
+
+@pytest.mark.parametrize(
+    ("off", "options", "words"),
+    [
+        (["latncy"], {}, "no gate 'latncy'. Did you mean 'latency'"),
+        ([], {"latncy": {}}, "no gate 'latncy'"),
+        (["integrity"], {}, "cannot be turned off"),
+        ([], {"latency": {"limt_ms": 7}}, "no option of the gate 'latency' 'limt_ms'. Did you mean 'limit_ms'"),
+        ([], {"latency": {"limit_ms": "fast"}}, "option 'limit_ms' of the gate 'latency': Input should be a valid"),
+        ([], {"latency": {"name": "x"}}, "no option of the gate 'latency' 'name'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(off: list[str], options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        gates.chosen(BUILT_IN, off=off, options=options)

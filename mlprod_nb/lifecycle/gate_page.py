@@ -1,0 +1,74 @@
+"""The page of a gate report: the reports' own page, of a notebook that was never run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlprod_nb.results import Result, Section, counted
+
+if TYPE_CHECKING:
+    from mlprod_nb.gates import GateReport
+
+_WORDS = {"ok": "passed", "warn": "warning", "alarm": "no", "skipped": "skipped"}
+_ORDER = ("alarm", "warn", "ok", "skipped")
+
+
+@dataclass(frozen=True)
+class _Table(Result):
+    """One table of the page."""
+
+    title: str
+    content: tuple[Section, ...]
+
+    def headline(self) -> str:
+        """Say what it shows."""
+        return self.title
+
+    def sections(self) -> Sequence[Section]:
+        """Return the table."""
+        return self.content
+
+
+def page(report: GateReport) -> str:
+    """Return a gate report's HTML page: what is wrong first, then what passed, then what was skipped."""
+    from mlprod_nb.reports import render
+
+    ordered = sorted(report.gates, key=lambda gate: _ORDER.index(gate.status))
+    rows = tuple((gate.name, _WORDS[gate.status], gate.sentence, _notes(gate)) for gate in ordered)
+    gates = Section("", ("gate", "", "finding", ""), rows)
+    facts = Section("", (), tuple((name, text) for name, text in report.facts() if name not in ("page", "digest")))
+    bound = Section("", (), (("digest", report.digest), ("bundle", report.bundle), ("made", report.made_at)))
+    cells = [
+        _text(f"# Gate report of {report.subject}"),
+        _output(report.verdict._repr_mimebundle_()),
+        _text("## Gates"),
+        _shown(_Table(f"{counted(len(rows), 'gate')}.", (gates,))),
+        _text("## What was checked"),
+        _shown(_Table("The version and what it was held against.", (facts,))),
+        _text("## What this report is bound to"),
+        _shown(_Table("The digest covers all that is said here; an approval names it.", (bound,))),
+    ]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    return render.to_html(notebook, title=f"Gate report of {report.subject}")
+
+
+def _notes(gate: Any) -> str:
+    notes = ("required" if gate.required else "", gate.notebook)
+    return ", ".join(note for note in notes if note)
+
+
+def _text(source: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def _shown(result: Result) -> dict[str, Any]:
+    return _output({"text/html": result._repr_html_(), "text/plain": str(result)})
+
+
+def _output(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a code cell whose source is hidden; a cell without any is no cell to the page."""
+    output = {"output_type": "display_data", "data": data, "metadata": {}}
+    hidden = {"tags": ["remove-input"]}
+    return {"cell_type": "code", "metadata": hidden, "source": "report", "outputs": [output], "execution_count": None}

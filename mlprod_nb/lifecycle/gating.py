@@ -1,0 +1,175 @@
+"""Checking a version: the gates run, and what they found is archived with the version, sealed by its digest.
+
+Guarantee: a report that is archived says nothing about another bundle, and none that was changed afterwards is read.
+Whether a version may go on is asked of :func:`standing`, which every story that needs a passing report calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlprod_nb import settings
+from mlprod_nb.clock import iso
+from mlprod_nb.errors import NotFound, Refused, UsageError
+from mlprod_nb.lifecycle.context import Context
+
+if TYPE_CHECKING:
+    from mlprod_nb.gates import GateReport
+    from mlprod_nb.registry.models import ModelVersion
+
+ARCHIVE = "gates"
+REPORT, PAGE, JUNIT = "report.json", "index.html", "junit.xml"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a version has passed its gates.
+
+    Attributes:
+        passes: It has a gate report that is true of its bundle, and whose verdict is not no.
+        digest: That report's digest; empty where there is none.
+        sentence: In words, with what to do where it does not pass.
+    """
+
+    passes: bool
+    digest: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What to check, as :meth:`mlprod_nb.Workspace.check` takes it.
+
+    Attributes:
+        version: As ``flights/3`` or ``flights@challenger``.
+        junit: Where JUnit XML goes; nowhere where empty.
+        summary: The file that the summary is added to; the one that GitHub Actions names where empty.
+    """
+
+    version: str
+    junit: str = ""
+    summary: str = ""
+
+
+def check(context: Context, wanted: Check) -> GateReport:
+    """Run the gates on a version and archive what they found.
+
+    Raises:
+        NotFound: The version, or a gate or an option that the settings name, does not exist.
+        Refused: The version has no bundle.
+        UsageError: The settings do not fit, or a file cannot be written.
+    """
+    from mlprod_nb import gates
+
+    version = context.registry.resolve(wanted.version)
+    asked = context.settings.model(version.model).gates
+    bundle = context.registry.fetch_bundle(version, context.bundles)
+    chosen = gates.chosen(gates.available(), off=asked.off, options=asked.options)
+    found = gates.run(gates.Inspection(bundle), subject=version.ref, gates=chosen, required=asked.required)
+    report = archive(context, version, replace(found, made_at=iso(context.clock())))
+    write(report, wanted)
+    return report
+
+
+def last(context: Context, wanted: Check) -> GateReport:
+    """Return the newest archived report of a version, without running anything.
+
+    Raises:
+        Refused: The version was never checked.
+        Corrupt: The report was changed after it was archived.
+    """
+    report = _read(context, context.registry.resolve(wanted.version))
+    write(report, wanted)
+    return report
+
+
+def standing(context: Context, version: ModelVersion) -> Standing:
+    """Say whether a version has a passing gate report that is still true of its bundle and of the settings.
+
+    Approvals name :attr:`Standing.digest`. A report of another bundle, one whose verdict is no, and one that leaves
+    out a gate which ``[models.NAME.gates] required`` names by now, do not pass.
+
+    Raises:
+        Corrupt: The report was changed after it was archived.
+    """
+    again = f"Run: mlprod check {version.ref}"
+    if not version.gate_report:
+        return Standing(False, "", f"{version.ref} has no gate report. {again}")
+    report = _read(context, version)
+    if report.bundle != version.bundle:
+        sentence = f"the gate report of {version.ref} is about another bundle. {again}"
+        return Standing(False, report.digest, sentence)
+    if report.verdict.status == "alarm":
+        return Standing(False, report.digest, report.verdict.sentence)
+    for name in context.settings.model(version.model).gates.required:
+        outcome = report.outcome(name)
+        if outcome is None or outcome.status != "ok":
+            sentence = f"the gate {name!r} is required by now, and the report of {version.ref} does not show it passed."
+            return Standing(False, report.digest, f"{sentence} {again}")
+    return Standing(True, report.digest, report.verdict.sentence)
+
+
+def archive(context: Context, version: ModelVersion, report: GateReport) -> GateReport:
+    """Seal a report, write its files into the workspace and the registry, and record it.
+
+    The version's tag moves last: what it names is there, whole.
+    """
+    from mlprod_nb.gates import formats
+    from mlprod_nb.lifecycle import gate_page
+    from mlprod_nb.registry import attachments
+    from mlprod_nb.registry.models import GATES_TAG
+
+    report = report.sealed()
+    folder = context.layout.reports / version.model / ARCHIVE / f"v{version.version}-{report.digest[:12]}"
+    report = replace(report, page=(folder / PAGE).relative_to(context.root).as_posix())
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in ((REPORT, report.to_json()), (PAGE, gate_page.page(report)), (JUNIT, formats.junit(report))):
+        (folder / name).write_text(text, encoding="utf-8")
+    attachments.attach(context.registry, version, folder, _name(report.digest))
+    attachments.tag(context.registry, version, GATES_TAG, report.digest)
+    with context.store.write() as connection:
+        context.audit(connection, "check", version.ref, f"{report.digest} {report.verdict.status}")
+    return report
+
+
+def write(report: GateReport, wanted: Check) -> None:
+    """Write JUnit XML and the step summary where they are wanted.
+
+    Raises:
+        UsageError: A file cannot be written.
+    """
+    from mlprod_nb.gates import formats
+
+    summary = wanted.summary or settings.step_summary()
+    try:
+        if wanted.junit:
+            Path(wanted.junit).write_text(formats.junit(report), encoding="utf-8")
+        if summary:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(formats.summary(report) + "\n")
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from None
+
+
+def _read(context: Context, version: ModelVersion) -> GateReport:
+    from mlprod_nb.errors import Corrupt
+    from mlprod_nb.gates import GateReport
+    from mlprod_nb.registry import attachments
+
+    if not version.gate_report:
+        raise Refused(f"{version.ref} was never checked.", hint=f"Run: mlprod check {version.ref}")
+    try:
+        text = attachments.read(context.registry, version, f"{_name(version.gate_report)}/{REPORT}")
+    except NotFound:
+        hint = f"Run: mlprod check {version.ref}"
+        raise Corrupt(f"the gate report of {version.ref} is missing from the registry.", hint=hint) from None
+    report = GateReport.from_json(text)
+    if report.digest != version.gate_report:
+        raise Corrupt(f"the gate report of {version.ref} is not the one that was archived.")
+    return report
+
+
+def _name(digest: str) -> str:
+    return f"{ARCHIVE}/{digest[:16]}"

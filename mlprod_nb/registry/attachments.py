@@ -1,0 +1,68 @@
+"""Folders that are added to a version after it was registered, such as gate reports.
+
+They lie beside the version's own artifacts in its MLflow run, below a name of their own, and are never written twice.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from mlprod_nb.errors import Corrupt, NotFound
+from mlprod_nb.registry.models import ModelVersion, Registry
+from mlprod_nb.registry.quiet import answering, one_line
+
+
+def attach(registry: Registry, version: ModelVersion, folder: Path, name: str) -> None:
+    """Add a folder's files to a version.
+
+    Args:
+        registry: The registry.
+        version: The version.
+        folder: Its files are copied.
+        name: Where they go, as ``gates/3fa9c1d2``.
+
+    Raises:
+        Unavailable: The registry does not answer, or its artifacts cannot be written.
+    """
+    with answering():
+        registry.client.log_artifacts(version.run_id, str(folder), name)
+
+
+def attached(registry: Registry, version: ModelVersion, name: str, folder: Path) -> Path:
+    """Bring what was attached under a name into a folder, and return where it lies.
+
+    Raises:
+        NotFound: Nothing of that name is attached to the version.
+    """
+    with answering():
+        from mlflow.exceptions import MlflowException
+
+        try:
+            path = Path(registry.client.download_artifacts(version.run_id, name, str(folder)))
+        except (MlflowException, OSError):
+            raise NotFound(f"attachment of {version.ref}", name) from None
+    if not path.exists():
+        raise NotFound(f"attachment of {version.ref}", name)
+    return path
+
+
+def read(registry: Registry, version: ModelVersion, name: str) -> bytes:
+    """Return the bytes of one attached file.
+
+    Raises:
+        NotFound: No such file is attached to the version.
+        Corrupt: It cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+        path = attached(registry, version, name, Path(scratch))
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise Corrupt(f"{name} of {version.ref} cannot be read: {one_line(error)}") from None
+
+
+def tag(registry: Registry, version: ModelVersion, key: str, value: str) -> None:
+    """Set a tag on a version."""
+    with answering():
+        registry.client.set_model_version_tag(version.model, str(version.version), key, value)
