@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import InvalidInput, NotFound, Refused
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from mlprod_nb.prediction_log.ranges import LogRange
     from mlprod_nb.registry.bundles import Bundle
     from mlprod_nb.registry.runner import Runner
-    from mlprod_nb.reports.catalogue import ReportRecord
     from mlprod_nb.reports.compare import DiffResult
     from mlprod_nb.reports.flips import FlipsResult
     from mlprod_nb.reports.replay import ReplayResult
+    from mlprod_nb.store.report_index import ReportRecord
 
 _ROWS_AT_ONCE = 10_000
 
@@ -34,13 +35,15 @@ def replay(context: Context, digest: str) -> ReplayResult:
     from mlprod_nb.reports import ReportRequest, compare, replay
 
     record = _find(context, digest)
-    before = compare.read(context.root / record.path)
+    before = compare.read(_intact(context, record))
     request = ReportRequest(
         endpoint=record.endpoint,
         kind=record.kind,
         pinned=pinned_text(_range(record), _revision(context, record)),
         model_versions=tuple(record.bound_to["model_versions"]),
         options=record.bound_to["parameters"],
+        bundles=record.bound_to["bundles"],
+        settings=context.settings.endpoint(record.endpoint).monitor.model_dump(mode="json"),
         timeout_seconds=context.settings.reports.timeout_seconds,
     )
     after, seconds = replay.execute_again(request, context.root)
@@ -53,10 +56,10 @@ def replay_with(context: Context, digest: str, version: str) -> FlipsResult:
     Raises:
         Refused: The version takes what the rows do not have, or answers another kind of question.
     """
-    from mlprod_nb.reports import flips, verdicts
+    from mlprod_nb.reports import flips
 
     record = _find(context, digest)
-    verdicts.verify(context.root / record.path)
+    _intact(context, record)
     chosen = context.registry.resolve(version)
     bundle = context.registry.fetch_bundle(chosen, context.bundles)
     rows = context.log.labelled(_range(record))
@@ -73,7 +76,7 @@ def diff(context: Context, before: str, after: str) -> DiffResult:
     from mlprod_nb.reports import compare
 
     first, second = _find(context, before), _find(context, after)
-    one, other = compare.read(context.root / first.path), compare.read(context.root / second.path)
+    one, other = (compare.read(_intact(context, record)) for record in (first, second))
     found = compare.compare(one, other)
     said = compare.in_words(found, one.verdict, other.verdict)
     for name in ("kind", "endpoint"):
@@ -83,10 +86,19 @@ def diff(context: Context, before: str, after: str) -> DiffResult:
 
 
 def _find(context: Context, digest: str) -> ReportRecord:
-    from mlprod_nb.reports import catalogue
+    from mlprod_nb.store import report_index
 
     with context.store.read() as connection:
-        return catalogue.find(connection, digest)
+        return report_index.find(connection, digest)
+
+
+def _intact(context: Context, record: ReportRecord) -> Path:
+    """Return a report's folder, whose files are as they were written."""
+    from mlprod_nb.store import evidence
+
+    folder = context.root / record.path
+    evidence.verify_sealed(folder, record.digest, record.files)
+    return folder
 
 
 def _range(record: ReportRecord) -> LogRange:

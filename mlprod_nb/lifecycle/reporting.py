@@ -45,11 +45,14 @@ def report(context: Context, window: Window, kind: str) -> ReportResult:
     revision = existing(context, window.endpoint)
     spec = revision.spec
     assert spec is not None
+    answering = (*spec.variants, *spec.shadows)
     request = reports.ReportRequest(
         endpoint=window.endpoint,
         kind=kind,
         pinned=pinned_text(pin(context, window), revision.number),
-        model_versions=tuple(variant.model_version for variant in spec.variants),
+        model_versions=tuple(variant.model_version for variant in answering),
+        bundles={variant.model_version: variant.bundle for variant in answering},
+        settings=context.settings.endpoint(window.endpoint).monitor.model_dump(mode="json"),
         timeout_seconds=context.settings.reports.timeout_seconds,
     )
     try:
@@ -74,12 +77,13 @@ def site(context: Context) -> SiteResult:
 
 
 def approve(context: Context, digest: str, reason: str) -> ApprovalResult:
-    """Record an approval of a report whose verdict is still the one that was written."""
-    from mlprod_nb.reports import approvals, catalogue, verdicts
+    """Record an approval of a report that is still as it was written."""
+    from mlprod_nb.store import approvals
 
     with context.store.write() as connection:
-        verdicts.verify(context.root / catalogue.find(connection, digest).path)
-        given = approvals.approve(connection, digest, context.caller.actor, reason, context.clock())
+        given = approvals.approve(
+            connection, context.root, digest, actor=context.caller.actor, reason=reason, now=context.clock()
+        )
         context.audit(connection, "approve", given.digest, given.reason)
     site(context)
     return ApprovalResult(given.digest, given.actor, given.reason, given.at)

@@ -194,10 +194,10 @@ def _endpoint(context: Context, revision: Revision) -> list[EndpointStatus]:
 
 
 def _reports(context: Context) -> tuple[ReportRow, ...]:
-    from mlprod_nb.reports import catalogue
+    from mlprod_nb.store import report_index
 
     with context.store.read() as connection:
-        found = catalogue.list_reports(connection, limit=5)
+        found = report_index.list_reports(connection, limit=5)
     return tuple(
         ReportRow(r.endpoint, r.kind, r.status, r.sentence, r.created_at, r.digest[:12], r.approvals) for r in found
     )

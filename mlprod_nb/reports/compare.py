@@ -14,6 +14,7 @@ from mlprod_nb.reports import shown, verdicts
 from mlprod_nb.reports.execute import NOTEBOOK
 from mlprod_nb.reports.shown import Place
 from mlprod_nb.results import Cause, Result, Section, Verdict, counted, format_value
+from mlprod_nb.store import evidence
 
 #: How many changed values are shown; all of them are data.
 _SHOWN = 60
@@ -117,11 +118,11 @@ def read(folder: Path) -> Evidence:
         NotFound: The report was removed.
         Corrupt: Its verdict, or what its notebook concludes, was changed after it was written.
     """
-    body = verdicts.verify(folder)
+    body = evidence.verify(folder)
     found = Evidence.of(notebooks.read(folder / NOTEBOOK), body["bound_to"])
     stated = body["verdict"]
     if (found.verdict.status, found.verdict.sentence) != (stated["status"], stated["sentence"]):
-        raise Corrupt(f"{folder / NOTEBOOK} concludes other than {verdicts.FILE} beside it.", hint="Run it again.")
+        raise Corrupt(f"{folder / NOTEBOOK} concludes other than {evidence.FILE} beside it.", hint="Run it again.")
     return found
 
 
@@ -207,16 +208,16 @@ def _of_bindings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
 
 def _facts(bound_to: Mapping[str, Any]) -> dict[str, str]:
     """Return what a report is bound to as facts that a reader can compare."""
-    where = bound_to["log_range"]
-    facts = {
-        "model versions": ", ".join(bound_to["model_versions"]),
-        "first event time": where["since"] or "the log's beginning",
-        "last event time": where["until"] or "the log's end",
-        "rows": f"{where['rows']:,}",
-        "log range": where["digest"][:12],
-        "notebook": bound_to["notebook_sha256"][:12],
-    }
+    facts = {"model versions": ", ".join(bound_to["model_versions"])}
+    facts |= {f"bundle of {version}": digest[:12] for version, digest in bound_to.get("bundles", {}).items()}
+    if where := bound_to.get("log_range"):
+        facts["first event time"] = where["since"] or "the log's beginning"
+        facts["last event time"] = where["until"] or "the log's end"
+        facts["rows"] = f"{where['rows']:,}"
+        facts["log range"] = where["digest"][:12]
+    facts["notebook"] = bound_to["notebook_sha256"][:12]
     options = {f"parameter {name}": format_value(value) for name, value in bound_to["parameters"].items()}
+    options |= {f"setting {name}": format_value(value) for name, value in bound_to.get("settings", {}).items()}
     packages = {name: str(version) for name, version in bound_to["packages"].items()}
     return facts | options | packages
 

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import metadata
-from itertools import count
 from pathlib import Path
 from platform import python_version
 from typing import Any
-from urllib.parse import quote
 
 from mlprod_nb import assets, notebooks
 from mlprod_nb.clock import Clock, iso, utc_now
 from mlprod_nb.errors import ExecutionFailed, NotFound, UsageError
 from mlprod_nb.notebooks.files import Notebook, write
-from mlprod_nb.reports import catalogue, verdicts
+from mlprod_nb.reports import folders, verdicts
 from mlprod_nb.results import AlertChange, Result, Verdict
-from mlprod_nb.store import Store
+from mlprod_nb.store import Store, evidence, report_index
 
 NOTEBOOK = "report.ipynb"
 PAGE = "index.html"
@@ -43,6 +39,8 @@ class ReportRequest:
         pinned: The log range as JSON, so that a replay sees the same rows.
         model_versions: The versions it is about, as ``flights/3``.
         options: Further parameters of the notebook.
+        bundles: The digest of each version's bundle, so that a version of the same name is not another.
+        settings: What ``mlprod.toml`` sets for the endpoint, which its verdict depends on.
         timeout_seconds: Wall-clock limit of the execution.
     """
 
@@ -51,6 +49,8 @@ class ReportRequest:
     pinned: str
     model_versions: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    bundles: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     timeout_seconds: float = 900.0
 
 
@@ -147,7 +147,7 @@ def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock
     """
     source = source_of(request.kind, root)
     run = _Run(request, root, source, binding(request, notebooks.sha256(source)), clock(), time.monotonic())
-    with _building(run.parent) as building:
+    with folders.building(run.parent) as building:
         try:
             executed = _execute(run, building / NOTEBOOK)
             verdict = verdicts.read(executed)
@@ -169,7 +169,7 @@ class _Run:
 
     @property
     def parent(self) -> Path:
-        return self.root / "reports" / _folder_name(self.request.endpoint) / _folder_name(self.request.kind)
+        return self.root / "reports" / folders.name_of(self.request.endpoint) / folders.name_of(self.request.kind)
 
     @property
     def seconds(self) -> float:
@@ -203,13 +203,13 @@ def _succeed(run: _Run, building: Path, executed: Notebook, verdict: Verdict, st
     request = run.request
     said = {"status": verdict.status, "sentence": verdict.sentence, "action": verdict.action}
     body = {"verdict": said, "kind": request.kind, "endpoint": request.endpoint, "bound_to": run.bound_to}
-    digest = verdicts.digest(body)
-    verdicts.write(building, body)
+    digest = evidence.digest(body)
+    evidence.write(building, body)
     _render(building, executed, run.facts(digest))
     with store.write() as connection:
-        folder = _publish(building, f"{_stamp(run.created_at)}-{digest[: catalogue.SHORT]}")
+        folder = folders.publish(building, f"{folders.stamp(run.created_at)}-{digest[: report_index.SHORT]}")
         try:
-            record = catalogue.ReportRecord(
+            record = report_index.ReportRecord(
                 digest=digest,
                 kind=request.kind,
                 endpoint=request.endpoint,
@@ -218,12 +218,13 @@ def _succeed(run: _Run, building: Path, executed: Notebook, verdict: Verdict, st
                 path=folder.relative_to(run.root).as_posix(),
                 bound_to=run.bound_to,
                 created_at=run.created_at,
+                files=evidence.seal(folder),
             )
-            catalogue.add(connection, record)
+            report_index.add(connection, record)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-    files = (folder / PAGE, folder / NOTEBOOK, folder / verdicts.FILE)
+    files = (folder / PAGE, folder / NOTEBOOK, folder / evidence.FILE)
     return ReportResult(verdict, request.kind, request.endpoint, digest, *files, seconds=run.seconds)
 
 
@@ -232,7 +233,7 @@ def _fail(run: _Run, building: Path, reason: str, cell: int | None, error: str, 
     failure = {"reason": reason, "cell": cell, "error": error, "message": message}
     executed["metadata"].setdefault("mlprod", {})["failure"] = failure
     _render(building, executed, run.facts())
-    folder = _publish(building, f"{_stamp(run.created_at)}-failed")
+    folder = folders.publish(building, f"{folders.stamp(run.created_at)}-failed")
     where = f" in cell {cell + 1}" if cell is not None else ""
     what = ": ".join(part for part in (error, *message.splitlines()[:1]) if part) or reason
     return ReportFailed(
@@ -263,8 +264,10 @@ def binding(request: ReportRequest, notebook_sha256: str) -> dict[str, Any]:
     log_range = json.loads(pinned.to_json()) | {"digest": pinned.digest}
     return {
         "model_versions": sorted(request.model_versions),
+        "bundles": dict(request.bundles),
         "log_range": log_range,
         "parameters": dict(request.options),
+        "settings": dict(request.settings),
         "notebook_sha256": notebook_sha256,
         "packages": {"python": python_version(), **_versions()},
     }
@@ -276,41 +279,3 @@ def _versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-@contextmanager
-def _building(parent: Path) -> Iterator[Path]:
-    """Yield a fresh folder beside the reports, hidden; what was not published is removed at the end."""
-    folder = parent / f".building-{uuid.uuid4().hex[:12]}"
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _publish(building: Path, name: str) -> Path:
-    """Sync the files to disk and give the folder its name, or that name with a number where it is taken."""
-    for file in building.iterdir():
-        with file.open("rb+") as handle:
-            os.fsync(handle.fileno())
-    for number in count(1):
-        folder = building.with_name(name if number == 1 else f"{name}-{number}")
-        if not folder.exists():
-            break
-    building.rename(folder)
-    descriptor = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return folder
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-
-
-def _folder_name(name: str) -> str:
-    safe = quote(name, safe=" ")
-    return "%2E" + safe[1:] if safe.startswith(".") else safe

@@ -226,6 +226,7 @@ def _bound(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("Model versions", ", ".join(bound.get("model_versions", ()))),
         ("Log range digest", str(bound.get("log_range", {}).get("digest", ""))),
         ("Parameters", format_value(bound.get("parameters", {})) or "defaults"),
+        ("Settings", format_value(bound.get("settings", {}))),
         ("Notebook SHA-256", bound.get("notebook_sha256", "")),
         ("Duration", f"{report['seconds']:.1f} s"),
     )

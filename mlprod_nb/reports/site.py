@@ -22,10 +22,9 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from mlprod_nb.clock import iso
-from mlprod_nb.reports import catalogue
-from mlprod_nb.reports.catalogue import ReportRecord
 from mlprod_nb.results import Result, counted
-from mlprod_nb.store import Store
+from mlprod_nb.store import Store, report_index
+from mlprod_nb.store.report_index import ReportRecord
 
 PAGE = "index.html"
 FEED = "feed.xml"
@@ -109,7 +108,7 @@ class Entry:
     @property
     def short(self) -> str:
         """What is typed of its digest."""
-        return self.digest[: catalogue.SHORT]
+        return self.digest[: report_index.SHORT]
 
 
 @dataclass(frozen=True)
@@ -153,8 +152,8 @@ def build(store: Store, folder: Path, *, title: str, base: str = "") -> SiteResu
     # Whoever writes last must have read last, or the newest report would be missing.
     with _alone(folder):
         with store.read() as connection:
-            records = catalogue.list_reports(connection, limit=LISTED)
-            known = catalogue.count(connection)
+            records = report_index.list_reports(connection, limit=LISTED)
+            known = report_index.count(connection)
         failed = list(_failed(folder))
         entries = sorted((*_succeeded(records, folder), *failed), key=lambda entry: entry.at, reverse=True)
         left_out = known - len(records) + max(len(entries) - LISTED, 0)

@@ -1,17 +1,12 @@
-"""The one verdict of an executed notebook, and the evidence file that binds it to its inputs."""
+"""The one verdict of an executed notebook."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
 from typing import Any
 
-from mlprod_nb.errors import Corrupt, NotFound
 from mlprod_nb.notebooks.files import Notebook
 from mlprod_nb.results import VERDICT_MIME, Cause, Verdict
 
-FILE = "verdict.json"
 _STATUSES = ("ok", "warn", "alarm")
 
 
@@ -63,41 +58,3 @@ def _causes(data: dict[str, Any], index: int) -> tuple[Cause, ...]:
     if any(cause.grade not in _STATUSES for cause in found):
         raise VerdictProblem(f"its verdict's causes have other grades than {', '.join(_STATUSES)}", index)
     return found
-
-
-def canonical(body: dict[str, Any]) -> bytes:
-    """Return a report's body as the one JSON text that its digest is taken of: sorted keys, no spaces, UTF-8."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def digest(body: dict[str, Any]) -> str:
-    """Return a report's digest: SHA-256 of its canonical JSON, as hexadecimal text."""
-    return hashlib.sha256(canonical(body)).hexdigest()
-
-
-def write(folder: Path, body: dict[str, Any]) -> Path:
-    """Write ``verdict.json``: the body and its digest."""
-    file = folder / FILE
-    content = body | {"digest": digest(body)}
-    file.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    return file
-
-
-def verify(folder: Path) -> dict[str, Any]:
-    """Read a report's ``verdict.json`` and check it against its digest.
-
-    Raises:
-        NotFound: The folder holds none: the report failed, or was removed.
-        Corrupt: It was changed after it was written.
-    """
-    file = folder / FILE
-    try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        stated = content.pop("digest")
-    except FileNotFoundError:
-        raise NotFound("verdict at", str(file), hint="The report failed or was removed; run it again.") from None
-    except (ValueError, KeyError, AttributeError):
-        raise Corrupt(f"{file} is not a report's verdict.", hint="Run the report again.") from None
-    if digest(content) != stated:
-        raise Corrupt(f"{file} does not match its digest {stated[:12]}.", hint="Run the report again.")
-    return content | {"digest": stated}

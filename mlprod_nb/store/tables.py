@@ -142,6 +142,7 @@ reports = sa.Table(
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("bound_to", sa.JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
+    sa.Column("files", sa.JSON, nullable=False),
 )
 approvals = sa.Table(
     "approvals",

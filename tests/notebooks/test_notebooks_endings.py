@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from mlprod_nb import notebooks, reports
-from mlprod_nb.reports import catalogue
+from mlprod_nb.store import report_index
 from mlprod_nb.store import Store
 from tests.notebook_files import PARAMETERS, code, text, verdict, write
 
@@ -94,7 +94,7 @@ def test_a_report_whose_kernel_ends_early_leaves_a_page_and_no_process(
     assert f"Not run (cell {LAST + 2})" in page
     assert "process " in page
     with store.read() as connection:
-        assert catalogue.list_reports(connection) == []
+        assert report_index.list_reports(connection) == []
 
 
 def test_a_kernel_that_dies_when_all_cells_have_ended_changes_nothing(tmp_path: Path, store: Store) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from mlprod_nb.errors import Corrupt, NotFound
 from mlprod_nb.notebooks import files
-from mlprod_nb.reports import compare, replay, shown, verdicts
+from mlprod_nb.reports import compare, replay, shown
 from mlprod_nb.reports.compare import Evidence
 from mlprod_nb.reports.shown import Place
 from mlprod_nb.results import Cause, Result, Status, Verdict
+from mlprod_nb.store import evidence as store_evidence
 from tests.notebook_files import code, html, notebook, text
 from tests.reports.hostile import HOSTILE
 
@@ -140,7 +141,7 @@ def test_a_replay_that_gives_the_same_is_ok_and_one_that_does_not_is_no() -> Non
 
 def kept(folder: Path, *cells: dict[str, Any]) -> None:
     verdict = {"status": "ok", "sentence": "nothing moved.", "action": ""}
-    verdicts.write(folder, {"verdict": verdict, "kind": "own", "endpoint": "flights", "bound_to": BOUND})
+    store_evidence.write(folder, {"verdict": verdict, "kind": "own", "endpoint": "flights", "bound_to": BOUND})
     files.write(notebook(*cells), folder / "report.ipynb")
 
 

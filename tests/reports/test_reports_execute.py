@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from mlprod_nb import reports
-from mlprod_nb.errors import Corrupt, ExecutionFailed, NotFound, Refused, UsageError
-from mlprod_nb.reports import approvals, catalogue, verdicts
+from mlprod_nb.errors import ExecutionFailed, NotFound, UsageError
+from mlprod_nb.reports import verdicts
 from mlprod_nb.results import Verdict
-from mlprod_nb.store import Store, tables
+from mlprod_nb.store import Store, evidence, report_index
 from tests.notebook_files import PARAMETERS, code, notebook, text, verdict, write
 
 NOW = datetime(2013, 5, 1, 6, tzinfo=UTC)
@@ -49,7 +48,7 @@ def failed(root: Path, store: Store, *cells: dict[str, Any]) -> reports.ReportFa
     with pytest.raises(reports.ReportFailed) as caught:
         run(root, store, *cells)
     with store.read() as connection:
-        assert catalogue.list_reports(connection) == []
+        assert report_index.list_reports(connection) == []
     return caught.value
 
 
@@ -63,7 +62,7 @@ def test_a_report_is_kept_whole_bound_and_indexed_and_the_same_inputs_give_the_s
     folder = first.page.parent
     assert folder == tmp_path / "reports" / "flights" / "own" / f"20130501T060000Z-{first.digest[:12]}"
     assert sorted(file.name for file in folder.iterdir()) == ["index.html", "report.ipynb", "verdict.json"]
-    content = verdicts.verify(folder)
+    content = evidence.verify(folder)
     assert content["digest"] == first.digest
     bound = content["bound_to"]
     assert bound["model_versions"] == ["flights/3", "flights/4"]
@@ -78,7 +77,7 @@ def test_a_report_is_kept_whole_bound_and_indexed_and_the_same_inputs_give_the_s
     assert second.digest == first.digest
     assert second.page.parent.name == f"{folder.name}-2"
     with store.read() as connection:
-        [record] = catalogue.list_reports(connection)
+        [record] = report_index.list_reports(connection)
     assert tmp_path / record.path == second.page.parent
     assert not list(folder.parent.glob(".building-*"))
 
@@ -100,7 +99,7 @@ def test_a_failed_report_leaves_its_page_and_notebook_and_no_verdict(tmp_path: P
     assert "kept" in page
     assert str(error).startswith("the own report of 'flights' failed in cell 4: LookupError: no rows. See ")
     with pytest.raises(NotFound):
-        verdicts.verify(error.page.parent)
+        evidence.verify(error.page.parent)
 
 
 def test_a_notebook_that_shows_no_verdict_is_a_failed_report(tmp_path: Path, store: Store) -> None:
@@ -165,73 +164,3 @@ def test_anything_but_one_well_formed_verdict_is_a_problem(
     with pytest.raises(verdicts.VerdictProblem, match=message) as caught:
         verdicts.read(notebook(*cells))
     assert caught.value.cell_index == cell
-
-
-def test_a_verdict_that_was_changed_afterwards_is_noticed(tmp_path: Path) -> None:
-    file = verdicts.write(tmp_path, {"verdict": {"status": "alarm"}, "kind": "drift"})
-    assert verdicts.verify(tmp_path)["kind"] == "drift"
-    file.write_text(file.read_text().replace("alarm", "ok"))
-    with pytest.raises(Corrupt, match="does not match its digest"):
-        verdicts.verify(tmp_path)
-
-
-# -- catalogue and approvals -------------------------------------------------------------------------------------------
-
-
-def record(digest: str, *, endpoint: str = "flights", kind: str = "drift", hour: int = 0) -> catalogue.ReportRecord:
-    at = NOW.replace(hour=hour)
-    return catalogue.ReportRecord(digest, kind, endpoint, "ok", "fine.", f"reports/{digest[:4]}", {"a": 1}, at)
-
-
-@pytest.fixture
-def filled(store: Store) -> Store:
-    with store.write() as connection:
-        catalogue.add(connection, record("aaaa1" + "0" * 59, hour=1))
-        catalogue.add(connection, record("aaaa2" + "0" * 59, kind="abtest", hour=3))
-        catalogue.add(connection, record("bbbb" + "0" * 60, endpoint="boats", hour=2))
-    return store
-
-
-def test_reports_are_listed_newest_first_by_endpoint_and_kind(filled: Store) -> None:
-    with filled.read() as connection:
-        assert [r.digest[:5] for r in catalogue.list_reports(connection)] == ["aaaa2", "bbbb0", "aaaa1"]
-        assert [r.digest[:5] for r in catalogue.list_reports(connection, endpoint="flights")] == ["aaaa2", "aaaa1"]
-        assert [r.kind for r in catalogue.list_reports(connection, kind="abtest")] == ["abtest"]
-        assert len(catalogue.list_reports(connection, limit=1)) == 1
-
-
-def test_a_report_is_found_by_the_beginning_of_its_digest(filled: Store) -> None:
-    with filled.read() as connection:
-        assert catalogue.find(connection, "BBBB").endpoint == "boats"
-        with pytest.raises(UsageError, match="several reports begin with 'aaaa'"):
-            catalogue.find(connection, "aaaa")
-        for short in ("", "aaa", "  "):
-            with pytest.raises(UsageError, match="too short"):
-                catalogue.find(connection, short)
-        for unknown in ("cccc", "%%%%", "____", "aaa_"):
-            with pytest.raises(NotFound, match="there is no report"):
-                catalogue.find(connection, unknown)
-
-
-def test_an_approval_says_who_when_and_why_and_is_given_once(filled: Store) -> None:
-    with filled.write() as connection:
-        given = approvals.approve(connection, "bbbb", "ann", " seasonal ", NOW)
-        approvals.approve(connection, "bbbb", "bob", "agreed", NOW)
-        assert given == approvals.Approval("bbbb" + "0" * 60, "ann", "seasonal", NOW)
-        assert [approval.actor for approval in approvals.approvals_of(connection, "bbbb")] == ["ann", "bob"]
-        assert catalogue.find(connection, "bbbb").approvals == 2
-        with pytest.raises(Refused, match="ann approved report bbbb00000000 before"):
-            approvals.approve(connection, "bbbb", "ann", "again", NOW)
-        with pytest.raises(UsageError, match="needs a reason"):
-            approvals.approve(connection, "bbbb", "cat", "  ", NOW)
-        with pytest.raises(NotFound):
-            approvals.approve(connection, "cccc", "ann", "x", NOW)
-        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.approvals)) == 2
-
-
-def test_a_report_that_is_run_again_keeps_its_approvals_and_points_to_the_newer_folder(filled: Store) -> None:
-    with filled.write() as connection:
-        approvals.approve(connection, "bbbb", "ann", "fine", NOW)
-        catalogue.add(connection, replace(record("bbbb" + "0" * 60, endpoint="boats", hour=9), path="reports/newer"))
-        found = catalogue.find(connection, "bbbb")
-        assert (found.path, found.approvals) == ("reports/newer", 1)

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mlprod_nb.reports import catalogue, site
-from mlprod_nb.reports.catalogue import ReportRecord
+from mlprod_nb.reports import site
 from mlprod_nb.results import Status
-from mlprod_nb.store import Store
+from mlprod_nb.store import Store, report_index
+from mlprod_nb.store.report_index import ReportRecord
 from tests.reports.hostile import HOSTILE
 
 NOW = datetime(2013, 5, 1, 6, tzinfo=UTC)
@@ -52,7 +52,7 @@ def add(store: Store, root: Path, *records: ReportRecord) -> None:
         (root / one.path / "index.html").write_text("<h1>x</h1>")
     with store.write() as connection:
         for one in records:
-            catalogue.add(connection, one)
+            report_index.add(connection, one)
 
 
 def fail(root: Path, endpoint: str, name: str, heading: str) -> None:

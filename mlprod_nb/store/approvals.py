@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.reports import catalogue
-from mlprod_nb.store import tables
+from mlprod_nb.store import evidence, report_index, tables
 
 
 @dataclass(frozen=True)
@@ -34,26 +34,31 @@ class Approval:
     at: datetime
 
 
-def approve(connection: Connection, digest: str, actor: str, reason: str, now: datetime) -> Approval:
-    """Record an approval, in the caller's transaction.
+def approve(connection: Connection, root: Path, digest: str, *, actor: str, reason: str, now: datetime) -> Approval:
+    """Record an approval of a report that is still as it was written, in the caller's transaction.
+
+    Every door ends here: the verb and the gateway's page.
 
     Args:
         connection: A writing connection.
+        root: The workspace's directory.
         digest: The report's digest or the beginning of it.
         actor: Who approves.
         reason: Why; a reviewer owes one.
         now: The present moment.
 
     Raises:
-        NotFound: There is no such report.
+        NotFound: There is no such report, or its files were removed.
         UsageError: The digest is ambiguous, or the reason is empty.
         Refused: This actor approved it before.
+        Corrupt: A file of it was changed after it was written.
     """
-    report = catalogue.find(connection, digest)
+    report = report_index.find(connection, digest)
+    evidence.verify_sealed(root / report.path, report.digest, report.files)
     if not reason.strip():
         raise UsageError("an approval needs a reason.", hint='Add --reason "…".')
     if any(approval.actor == actor for approval in approvals_of(connection, report.digest)):
-        raise Refused(f"{actor} approved report {report.digest[: catalogue.SHORT]} before.")
+        raise Refused(f"{actor} approved report {report.digest[: report_index.SHORT]} before.")
     approval = Approval(report.digest, actor, reason.strip(), now)
     connection.execute(
         sa.insert(tables.approvals).values(
@@ -70,7 +75,7 @@ def approvals_of(connection: Connection, digest: str) -> list[Approval]:
         NotFound: There is no such report.
         UsageError: The digest is ambiguous.
     """
-    report = catalogue.find(connection, digest)
+    report = report_index.find(connection, digest)
     table = tables.approvals
     query = sa.select(table).where(table.c.report_digest == report.digest).order_by(table.c.id)
     return [Approval(row.report_digest, row.actor, row.reason, row.at) for row in connection.execute(query)]

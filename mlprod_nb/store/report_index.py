@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ class ReportRecord:
         path: Its folder, relative to the workspace.
         bound_to: Model versions, log range, parameters, notebook and packages.
         created_at: When it was made.
+        files: The SHA-256 of each of its files, by name.
         approvals: How many approved it.
     """
 
@@ -40,20 +41,22 @@ class ReportRecord:
     path: str
     bound_to: dict[str, Any]
     created_at: datetime
+    files: dict[str, str] = field(default_factory=dict)
     approvals: int = 0
 
 
 def add(connection: Connection, record: ReportRecord) -> None:
     """Index a report, in the caller's transaction.
 
-    A report that equals an earlier one has its digest, and so its approvals; the index then points to the newer folder.
+    A report that equals an earlier one has its digest, and so its approvals; the index then points to the newer files.
     """
     values = {name: getattr(record, name) for name in tables.reports.columns.keys()}  # noqa: SIM118 (not a dict)
     same = tables.reports.c.digest == record.digest
     if connection.scalar(sa.select(tables.reports.c.digest).where(same)) is None:
         connection.execute(sa.insert(tables.reports).values(**values))
     else:
-        connection.execute(sa.update(tables.reports).where(same).values(path=record.path, created_at=record.created_at))
+        newer = {name: values[name] for name in ("path", "created_at", "files")}
+        connection.execute(sa.update(tables.reports).where(same).values(**newer))
 
 
 def list_reports(connection: Connection, *, endpoint: str = "", kind: str = "", limit: int = 100) -> list[ReportRecord]:
