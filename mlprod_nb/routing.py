@@ -165,6 +165,21 @@ def resplit(before: EndpointSpec, after: EndpointSpec) -> EndpointSpec:
     return replace(after, ranges=_joined(sorted(kept)))
 
 
+def moved(before: EndpointSpec, after: EndpointSpec) -> dict[tuple[str, str], float]:
+    """Return which share of all units meets another variant than before, by the variant before and after."""
+    found: dict[tuple[str, str], int] = {}
+    ends = sorted({end for spec in (before, after) for end, _ in spec.ranges})
+    for start, end in zip((0, *ends), ends, strict=False):
+        pair = (_owner(before, start), _owner(after, start))
+        if pair[0] != pair[1]:
+            found[pair] = found.get(pair, 0) + end - start
+    return {pair: points / SPACE for pair, points in found.items()}
+
+
+def _owner(spec: EndpointSpec, point: int) -> str:
+    return next(name for end, name in spec.ranges if point < end)
+
+
 def _points(spec: EndpointSpec) -> dict[str, int]:
     """Return how many points each variant with a weight has; they sum to the whole space (largest remainders)."""
     shares = {name: share * SPACE for name, share in spec.shares().items() if share > 0}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mlprod_nb.errors import UsageError
 from mlprod_nb.routing import SPACE, EndpointSpec, Variant, assign, resplit
+from mlprod_nb.routing import moved as who_moved
 
 UNITS = [f"N{i}" for i in range(20_000)]
 
@@ -138,3 +139,10 @@ def test_weights_that_mean_nothing_are_refused(weights: tuple[float, ...]) -> No
 def test_a_state_survives_being_stored() -> None:
     spec = split(1, 2, 3)
     assert EndpointSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_who_moves_is_told_by_the_variant_before_and_after() -> None:
+    before = split(50, 50)
+    after = resplit(before, split(70, 20, 10))
+    assert who_moved(before, after) == pytest.approx({("b", "a"): 0.2, ("b", "c"): 0.1}, abs=1e-6)
+    assert who_moved(before, before) == {}

@@ -327,6 +327,9 @@ function show(page, started, model, el) {
     ui.draw();
   };
   const onMessage = () => {
+    const { line } = model.get("message");
+    // A panel may ask for more than what its buttons send, and the answer to that frees no button.
+    if (!ui.busy || line !== (sent === model.get("state").refresh ? "" : sent)) return ui.draw();
     const key = ui.action?.line ?? "refresh";
     const tried = ui.action !== null && sent === lineOf(ui.action, ui.reason, true);
     const inside = root.contains(document.activeElement) || document.activeElement === document.body;
@@ -334,15 +337,16 @@ function show(page, started, model, el) {
     if (!tried) ui.action = null;
     ui.draw();
     if (inside) focus(tried ? "dry" : key);
+    return undefined;
   };
   root.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && ui.action && !ui.busy) ui.leave();
   });
   model.on("change:state", onState);
   model.on("change:message", onMessage);
+  const ended = started?.({ model, ui, root });
   ui.draw();
   el.append(root);
-  const ended = started?.({ model, ui, root });
   return () => {
     ended?.();
     model.off("change:state", onState);

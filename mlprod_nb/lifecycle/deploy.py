@@ -14,11 +14,26 @@ from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import Change, TrafficRow, active, commit, describe, existing, traffic
 from mlprod_nb.results import Result
-from mlprod_nb.routing import EndpointSpec, Variant, resplit
+from mlprod_nb.routing import EndpointSpec, Variant, moved, resplit
 from mlprod_nb.store import journal, revisions
 from mlprod_nb.store.revisions import Revision
 
 _SHADOW = "shadow"
+
+
+@dataclass(frozen=True)
+class UnitsMoved:
+    """Units that meet another variant than before.
+
+    Attributes:
+        before: The variant that they met.
+        after: The variant that they meet now.
+        share: Which share of all units they are, percent.
+    """
+
+    before: str
+    after: str
+    share: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,7 @@ class RevisionResult(Result):
         owed: The aliases that should have moved back and did not, since the registry does not answer.
         restores: The number of the revision that this one equals, after a rollback.
         dry_run: Whether nothing was changed.
+        moves: Who meets another variant than before.
     """
 
     endpoint: str
@@ -46,6 +62,7 @@ class RevisionResult(Result):
     owed: tuple[AliasMove, ...]
     restores: int | None
     dry_run: bool
+    moves: tuple[UnitsMoved, ...] = ()
 
     _frame_field: ClassVar[str] = "traffic"
     _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "revision", "dry_run")
@@ -250,7 +267,13 @@ def _apply(context: Context, change: Change, current: Revision | None) -> Revisi
         owed=done.owed if done else (),
         restores=change.restores,
         dry_run=change.dry_run,
+        moves=_units_moved(current.spec if current else None, change.spec),
     )
+
+
+def _units_moved(before: EndpointSpec | None, after: EndpointSpec) -> tuple[UnitsMoved, ...]:
+    shares = moved(before, after) if before else {}
+    return tuple(UnitsMoved(old, new, round(100 * share, 2)) for (old, new), share in shares.items())
 
 
 def _next_number(context: Context, endpoint: str) -> int:

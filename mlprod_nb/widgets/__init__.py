@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 #: The result that a panel shows, by module and class, and the panel's own module.
-PANELS = {("mlprod_nb.lifecycle.status", "StatusResult"): "mlprod_nb.widgets.status"}
+PANELS = {
+    ("mlprod_nb.lifecycle.status", "StatusResult"): "mlprod_nb.widgets.status",
+    ("mlprod_nb.lifecycle.panels.traffic", "TrafficView"): "mlprod_nb.widgets.traffic",
+}
 
 
 def load(shell: InteractiveShell) -> None:

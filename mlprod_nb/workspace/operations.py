@@ -1,4 +1,4 @@
-"""Verbs of operations: alerts, schedule, access, audit, kernels."""
+"""Verbs of operations: panels, alerts, schedule, access, audit, kernels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,28 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.kernels import KernelResult
     from mlprod_nb.lifecycle.notifying import TestSent
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved
+    from mlprod_nb.results import Result
     from mlprod_nb.scheduler import JobList
 
 
 class Operations(Base):
     """See to alerts, jobs, callers and the audit trail."""
+
+    def panel(self, name: str, endpoint: str = "", *, since: str = "", until: str = "") -> Result:
+        """Show a panel: in a notebook to click, elsewhere as a page or text.
+
+        Args:
+            name: status or traffic.
+            endpoint: The endpoint's name; the only one where empty.
+            since: From this event time on, for drift: a date, a time, or an age such as 7d.
+            until: Before this event time.
+
+        Examples:
+            mlprod panel traffic flights
+        """
+        from mlprod_nb.lifecycle import panels
+
+        return panels.show(self.context, panels.Wanted(name, endpoint, since, until))
 
     def alerts_list(self, endpoint: str = "", *, every: bool = False) -> AlertsResult:
         """List the alerts that are not over, newest first.

@@ -158,14 +158,24 @@ class Lab:
 
 
 @contextmanager
-def chromium(server: Server) -> Iterator[Lab]:
-    """Open a page in Debian's Chromium that notes every request beyond the server."""
+def browser() -> Iterator[Any]:
+    """Run Debian's Chromium."""
     assert CHROMIUM.is_file(), "Debian's Chromium is needed: apt-get install chromium"
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(_FLAGS))
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        running = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(_FLAGS))
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+@contextmanager
+def chromium(server: Server) -> Iterator[Lab]:
+    """Open a page in Debian's Chromium that notes every request beyond the server."""
+    with browser() as running:
+        page = running.new_page(viewport={"width": 1200, "height": 900})
         lab = Lab(page, server)
 
         def note(request: Any) -> None:
@@ -178,7 +188,4 @@ def chromium(server: Server) -> Iterator[Lab]:
 
         page.on("request", note)
         page.on("websocket", note_socket)
-        try:
-            yield lab
-        finally:
-            browser.close()
+        yield lab

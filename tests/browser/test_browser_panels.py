@@ -1,0 +1,103 @@
+"""Every panel alone on a page, in light and dark: nothing for axe-core to find, nothing executed, nothing cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from tests.browser import samples
+from tests.browser.bare import bare_page
+from tests.browser.jupyterlab import browser
+
+pytestmark = pytest.mark.browser
+NAMES = ("traffic",)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as opened:
+        yield opened
+
+
+def opened(chromium: Any, name: str, theme: Literal["light", "dark"] = "light", width: int = 1000) -> Any:
+    page = chromium.new_context(offline=True, viewport={"width": width, "height": 800}).new_page()
+    state, message = samples.sample(name)
+    page.set_content(bare_page(name, state, theme, message))
+    page.wait_for_function("window.shown")
+    return page
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_panel_is_readable_by_all_and_executes_nothing(
+    chromium: Any, name: str, theme: Literal["light", "dark"], pictures: Path
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = opened(chromium, name, theme)
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    assert page.evaluate("window.hit") is None
+    assert page.locator(".mlprod-panel img, .mlprod-panel script, .mlprod-panel a").count() == 0
+    assert samples.HOSTILE in page.locator(".mlprod-panel").inner_text()
+    for width in (1000, 420):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.locator(".mlprod-panel").evaluate("e => e.scrollWidth <= e.clientWidth"), f"cut off at {width} px"
+        page.screenshot(path=str(pictures / f"{name}-{theme}-{width}.png"), full_page=True)
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_panel_cleans_up_after_itself(chromium: Any, name: str) -> None:
+    page = opened(chromium, name)
+    page.evaluate("window.cleanUp()")
+    assert page.locator(".mlprod-panel").count() == 0
+    assert page.evaluate("Object.values(window.heard).flat().length") == 0
+    page.context.close()
+
+
+def told(page: Any, line: str, text: str, **details: Any) -> None:
+    """Answer a line as Python does."""
+    message = {"turn": 1, "kind": "ok", "line": line, "text": text, "details": details}
+    page.evaluate("message => window.model.set('message', message)", message)
+
+
+def sent(page: Any) -> list[str]:
+    return [content["line"] for content in page.evaluate("window.sent") if "line" in content]
+
+
+def test_shares_are_set_by_keyboard_tried_and_applied(chromium: Any) -> None:
+    page = opened(chromium, "traffic")
+    slider = page.get_by_role("slider", name="Share of champion")
+    slider.focus()
+    page.keyboard.press("Home")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    line = '%mlprod route flights champion=3 challenger=78 "<img src=x onerror=window.hit=1>"=19 canary=shadow'
+    page.wait_for_function("window.sent.length === 1")
+    assert sent(page) == [f"{line} --dry-run"], "a burst of keys is one question"
+    assert slider.evaluate("e => e === document.activeElement")
+    moves = [{"before": "champion", "after": "challenger", "share": 47.0}]
+    told(page, f"{line} --dry-run", "would be live", traffic=[], moves=moves)
+    assert "47 % of tailnum would move from champion to challenger." in page.locator(".mlprod-panel").inner_text()
+    page.get_by_label("Reason (optional)").fill("it's late")
+    page.get_by_role("button", name="Apply").click()
+    assert sent(page)[-1] == f'{line} --reason "it\'s late"'
+    assert page.get_by_role("button", name="Applying…").is_disabled()
+    page.context.close()
+
+
+def test_a_shadow_and_a_new_version_come_into_the_line(chromium: Any) -> None:
+    page = opened(chromium, "traffic")
+    page.get_by_label("challenger as a shadow").check()
+    page.get_by_label("Add a version").select_option("next")
+    page.get_by_role("slider", name="Share of next").fill("30")
+    strip = page.get_by_role("group", name="Change of the traffic").locator("code").inner_text()
+    assert "challenger=shadow" in strip
+    assert "next=30" in strip
+    page.get_by_role("button", name="Reset").click()
+    assert page.get_by_text("This is what serves now.").is_visible()
+    page.context.close()
