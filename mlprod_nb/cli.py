@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
         command=shlex.join(["mlprod", *words]),
         read_input=sys.stdin.read,
         confirm=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+        tell=_tell,
         **({"facade": facade} if facade is not None else {}),
     )
     try:
@@ -55,6 +56,11 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
 
 def _ask(question: str) -> bool:
     return click.confirm(question, default=False, err=True)
+
+
+def _tell(text: str) -> None:
+    """Write a line of progress where the result does not go, so that ``--json`` stays JSON."""
+    click.echo(text, err=True)
 
 
 def _write(text: str) -> None:

@@ -88,6 +88,7 @@ class MlprodMagics(Magics):
                 body=cell,
                 notebook=self._notebook,
                 confirm=_ask,
+                tell=_tell,
             )
             result = commands.run(commands.split(text), door)
         except KeyboardInterrupt as stop:
@@ -146,6 +147,12 @@ class MlprodMagics(Magics):
         calls = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign)]
         last = [call.args[-1] for call in calls if isinstance(call, ast.Call) and call.args]
         return any(isinstance(word, ast.Constant) and str(word.value).strip() == line.strip() for word in last)
+
+
+def _tell(text: str) -> None:
+    """Show a line of progress above the result; it goes to the cell as it comes."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _ask(question: str) -> bool:

@@ -59,7 +59,7 @@ def _caller(door: Door, verb: Verb) -> Any:
 
     # Only a registration records its notebook.
     notebook = door.notebook() if verb.name == "register" else None
-    return replace(Caller.current(), command=door.command, notebook=notebook, confirm=door.confirm)
+    return replace(Caller.current(), command=door.command, notebook=notebook, confirm=door.confirm, tell=door.tell)
 
 
 def _check_job(line: str) -> None:

@@ -31,6 +31,7 @@ class Door:
         read_input: Reads standard input, for an option whose value is ``-``.
         notebook: Tells what is known of the notebook, for lineage; only called when a verb runs.
         confirm: Asks a question; ``None`` where nobody can be asked.
+        tell: Takes lines of progress while a verb is at work; ``None`` where nobody watches.
         facade: The class whose methods the verbs are.
     """
 
@@ -40,4 +41,5 @@ class Door:
     read_input: Callable[[], str] = _no_input
     notebook: Callable[[], NotebookContext | None] = _no_notebook
     confirm: Callable[[str], bool] | None = None
+    tell: Callable[[str], None] | None = None
     facade: Any = Workspace

@@ -14,6 +14,7 @@ from mlprod_nb.workspace import Workspace
 #: Nouns that hold several verbs, as ``abtest start``.
 NOUNS = {
     "abtest": "Plan, start, read and stop A/B tests.",
+    "release": "Release a version by steps: checked, in shadow, a small share, larger ones, promoted.",
     "alerts": "See what is wrong, and say who sees to it; alone, it lists.",
     "schedule": "Run command lines at set times.",
     "access": "Give and take rights to call and to operate.",
@@ -27,6 +28,10 @@ BODY = {
     "promote": "reason",
     "rollback": "reason",
     "approve": "reason",
+    "release": "reason",
+    "release pause": "reason",
+    "release resume": "reason",
+    "release stop": "reason",
     "alerts acknowledge": "reason",
     "alerts snooze": "reason",
     "retrain": "reason",

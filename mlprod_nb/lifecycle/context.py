@@ -36,6 +36,7 @@ class Caller:
         confirm: Asks a question and returns the answer; ``None`` where nobody can be asked.
         job: Whether the scheduler calls.
         execution: The mark of the notebook's execution that calls; empty where a person does.
+        tell: Takes lines of progress while a verb is at work; ``None`` where nobody watches.
     """
 
     actor: str
@@ -44,6 +45,7 @@ class Caller:
     confirm: Callable[[str], bool] | None = None
     job: bool = False
     execution: str = ""
+    tell: Callable[[str], None] | None = None
 
     @classmethod
     def current(cls) -> Caller:

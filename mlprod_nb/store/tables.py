@@ -285,3 +285,40 @@ alert_actions = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("changed_at", Moment, nullable=False),
 )
+releases = sa.Table(
+    "releases",
+    metadata,
+    _id(),
+    sa.Column("endpoint", sa.String(200), nullable=False, index=True),
+    sa.Column("version", sa.String(300), nullable=False),
+    sa.Column("plan", sa.JSON, nullable=False),
+    sa.Column("before", sa.Integer, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("command", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+)
+release_events = sa.Table(
+    "release_events",
+    metadata,
+    _id(),
+    sa.Column("release_id", sa.Integer, sa.ForeignKey("releases.id"), nullable=False, index=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("facts", sa.JSON, nullable=False),
+)
+version_actions = sa.Table(
+    "version_actions",
+    metadata,
+    sa.Column("model", sa.String(200), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("wants", sa.String(20), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+)

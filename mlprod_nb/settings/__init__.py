@@ -1,6 +1,6 @@
 """Settings of a workspace: ``mlprod.toml``, over which ``MLPROD_*`` variables win.
 
-This is the only module that reads the environment. A variable is named after the table and key it sets, as
+This is the only package that reads the environment. A variable is named after the table and key it sets, as
 ``MLPROD_GATEWAY__PORT=8080`` sets ``port`` in ``[gateway]``.
 """
 
@@ -12,9 +12,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from mlprod_nb.errors import NotFound, UsageError, nearest
+from mlprod_nb.settings.base import Table
+from mlprod_nb.settings.models import GateSettings as GateSettings
+from mlprod_nb.settings.models import ModelSettings as ModelSettings
+from mlprod_nb.settings.models import ReleaseSettings as ReleaseSettings
 
 FILE_NAME = "mlprod.toml"
 _PREFIX = "MLPROD_"
@@ -24,11 +28,7 @@ JOB = "_MLPROD_JOB"
 EXECUTION = "_MLPROD_EXECUTION"
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GatewaySettings(_Table):
+class GatewaySettings(Table):
     """``[gateway]``: the HTTP processes that answer predictions."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you change it.")
@@ -47,25 +47,25 @@ class GatewaySettings(_Table):
     )
 
 
-class StoreSettings(_Table):
+class StoreSettings(Table):
     """``[store]``: the state database."""
 
     url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the workspace's .mlprod directory.")
 
 
-class RegistrySettings(_Table):
+class RegistrySettings(Table):
     """``[registry]``: the MLflow registry."""
 
     tracking_uri: str = Field("", description="MLflow tracking and registry URI; empty: SQLite in the workspace.")
 
 
-class ReportSettings(_Table):
+class ReportSettings(Table):
     """``[reports]``: executed notebooks and their pages."""
 
     timeout_seconds: float = Field(900.0, gt=0, description="Wall-clock limit of one report notebook.")
 
 
-class WorkerSettings(_Table):
+class WorkerSettings(Table):
     """``[model_worker]``: limits of the processes that serve what ONNX cannot express."""
 
     processes: int = Field(1, ge=1, le=64, description="Model workers for each model and gateway worker.")
@@ -76,7 +76,7 @@ class WorkerSettings(_Table):
     call_timeout_seconds: float = Field(10.0, gt=0, description="Time a model worker has to answer one batch.")
 
 
-class LogSettings(_Table):
+class LogSettings(Table):
     """``[log]``: the prediction log."""
 
     reserve_mib: int = Field(
@@ -87,7 +87,7 @@ class LogSettings(_Table):
     )
 
 
-class AlertSettings(_Table):
+class AlertSettings(Table):
     """``[alerts]``: whom alerts are sent to."""
 
     urls: tuple[SecretStr, ...] = Field(
@@ -104,7 +104,7 @@ class AlertSettings(_Table):
         return value.split() if isinstance(value, str) else value
 
 
-class RetrainingSettings(_Table):
+class RetrainingSettings(Table):
     """``[retraining]``: how new versions are trained."""
 
     notebook: str = Field(
@@ -114,7 +114,7 @@ class RetrainingSettings(_Table):
     timeout_seconds: float = Field(3600.0, gt=0, description="Wall-clock limit of one training notebook.")
 
 
-class MonitorSettings(_Table):
+class MonitorSettings(Table):
     """``[endpoints.NAME.monitor]``: how an endpoint is watched, and what is done when something is wrong."""
 
     yearly_alpha: float = Field(
@@ -148,7 +148,7 @@ class MonitorSettings(_Table):
         return self
 
 
-class EndpointSettings(_Table):
+class EndpointSettings(Table):
     """``[endpoints.NAME]``: what holds for one endpoint.
 
     Guarantee: with ``durability = "synced"``, an answer that does not say ``logged: false`` survives a power loss; with
@@ -167,41 +167,7 @@ class EndpointSettings(_Table):
     monitor: MonitorSettings = MonitorSettings()
 
 
-class GateSettings(_Table):
-    """``[models.NAME.gates]``: what a version must pass; a table of a gate's name below it sets that gate."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    required: tuple[str, ...] = Field((), description="Gates of which a warning or a skip is a no.")
-    off: tuple[str, ...] = Field((), description="Gates that are not run.")
-    against: str = Field("champion", description="The alias whose version is the champion to be compared with.")
-    holdout: str = Field("", description="Held-out rows with their outcomes: a CSV or Parquet file in the workspace.")
-    target: str = Field("", description="The column of that file which holds the outcomes.")
-    notebooks: tuple[str, ...] = Field((), description="Notebooks that end in a verdict, each a gate.")
-    functions: tuple[str, ...] = Field((), description="Python functions as gates.py:fairness, each a gate.")
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The gates' own options, by the gate's name."""
-        return dict(self.model_extra or {})
-
-    @model_validator(mode="after")
-    def _holds_tables(self) -> Self:
-        for name, value in self.options.items():
-            if not isinstance(value, dict):
-                near = nearest(name, type(self).model_fields)
-                hint = f" Did you mean {near!r}?" if near else ""
-                raise ValueError(f"{name!r} is neither a setting nor a table of a gate.{hint}")
-        return self
-
-
-class ModelSettings(_Table):
-    """``[models.NAME]``: what holds for one registered model."""
-
-    gates: GateSettings = GateSettings()
-
-
-class Settings(_Table):
+class Settings(Table):
     """All settings of one workspace."""
 
     name: str = Field("", description="The workspace's name; empty: its directory's name.")
@@ -333,7 +299,7 @@ def load(root: Path) -> Settings:
         raise UsageError(message, hint=f"Did you mean {suggestion!r}?" if suggestion else "") from None
 
 
-_NAMED: dict[str, type[_Table]] = {"endpoints": EndpointSettings, "models": ModelSettings}
+_NAMED: dict[str, type[Table]] = {"endpoints": EndpointSettings, "models": ModelSettings}
 
 
 def _set(data: dict[str, Any], path: list[str], value: str) -> None:

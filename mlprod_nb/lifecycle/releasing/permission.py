@@ -1,0 +1,12 @@
+"""What the last step waits for of people."""
+
+from __future__ import annotations
+
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.releasing.plan import Plan
+from mlprod_nb.store.releases import Release
+
+
+def missing(context: Context, release: Release, plan: Plan) -> str:  # noqa: ARG001
+    """Return whose approval the alias's move waits for and which line gives it; empty where it may move."""
+    return ""
