@@ -9,7 +9,7 @@ import joblib
 import pytest
 
 from mlprod_nb import commands
-from mlprod_nb.commands.grammar import grammar
+from mlprod_nb.commands.grammar import _Noun, grammar
 from mlprod_nb.commands.verbs import NOUNS
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.workspace import Workspace
@@ -36,7 +36,9 @@ def click_command(verb: commands.Verb) -> click.Command:
     for word in verb.name.split():
         assert isinstance(command, click.Group)
         command = command.commands[word]
-    return command
+    # A noun that is a verb itself holds that one apart.
+    own = command.own if isinstance(command, _Noun) else None
+    return own or command
 
 
 def test_every_public_method_of_the_facade_is_a_verb_and_nothing_else_is() -> None:
@@ -98,6 +100,15 @@ def test_no_verb_at_all_is_status() -> None:
 
 def test_alerts_alone_lists_them() -> None:
     assert call("alerts").verb.name == "alerts list"
+
+
+def test_a_noun_that_is_a_verb_too_takes_its_own_words_and_those_of_its_verbs() -> None:
+    assert call("release flights/4 --plan").verb.name == "release"
+    assert call("release --wait flights/4").options["wait"]
+    assert call("release pause flights").verb.name == "release pause"
+    assert "release pause" in page("release --help")
+    found = [suggestion.text for suggestion in commands.complete(["release"], "")]
+    assert {"pause", "--plan"} <= set(found)
 
 
 def test_help_of_the_program_shows_every_first_word() -> None:

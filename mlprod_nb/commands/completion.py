@@ -34,7 +34,8 @@ def complete(words: Sequence[str], fragment: str, names: Iterable[str] = ()) -> 
     if verb is None:
         found = [Suggestion(text, "verb") for text in _next_words(words)] + [Suggestion("--help", "option")]
     else:
-        found = _inside(verb, rest, fragment, names)
+        further = [] if rest else [Suggestion(text, "verb") for text in _next_words(words)]
+        found = [*further, *_inside(verb, rest, fragment, names)]
     return [suggestion for suggestion in found if suggestion.text.startswith(fragment)]
 
 

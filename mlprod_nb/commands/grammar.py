@@ -97,6 +97,9 @@ def grammar() -> click.Group:
     )
     for verb in verbs().values():
         noun, _, rest = verb.name.rpartition(" ")
+        if verb.name in NOUNS:  # a verb that is a noun of further verbs, too
+            root.add_command(_Noun(rest, help=NOUNS[rest], own=_VerbCommand(rest, verb)))
+            continue
         if noun and noun not in root.commands:
             root.add_command(_Noun(noun, help=NOUNS[noun]))
         group = root.commands[noun] if noun else root
@@ -148,15 +151,27 @@ class _VerbCommand(click.Command):
             with formatter.section("Arguments"):
                 formatter.write_dl([(spelling(p), explained.parameters.get(p.name or "", "")) for p in arguments])
         self.format_options(ctx, formatter)
+        further = [verb for name, verb in verbs().items() if name.startswith(f"{self.verb.name} ")]
+        if further:
+            with formatter.section("Verbs"):
+                formatter.write_dl([(verb.name, verb.explanation.summary) for verb in further])
         with formatter.section("Examples"):
             for example in explained.examples:
                 formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
 class _Noun(click.Group):
-    def __init__(self, name: str, *, help: str, root: bool = False) -> None:  # noqa: A002 (click's word)
+    def __init__(
+        self,
+        name: str,
+        *,
+        help: str,  # noqa: A002 (click's word)
+        root: bool = False,
+        own: _VerbCommand | None = None,
+    ) -> None:
         super().__init__(name, help=help, invoke_without_command=True, context_settings=dict(_SETTINGS))
         self._root = root
+        self.own = own
         self.callback = self._alone
         self._help = _HelpOption()
         if root:
@@ -183,6 +198,9 @@ class _Noun(click.Group):
             prefix = "" if self._root else f"{self.name} "
             known = [name for name in verbs() if name.startswith(prefix)]
             raise NotFound("verb", prefix + args[0], known, hint=f"See: {PROGRAM} --help")
+        found = self.commands.get(args[0])
+        if isinstance(found, _Noun) and found.own is not None and not (args[1:] and args[1] in found.commands):
+            return args[0], found.own, args[1:]
         return super().resolve_command(ctx, args)
 
     def _alone(self) -> Call | None:

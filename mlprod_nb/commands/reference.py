@@ -29,7 +29,7 @@ def _index() -> str:
     ]
     noun = None
     for verb in verbs().values():
-        group = verb.name.partition(" ")[0] if " " in verb.name else ""
+        group = verb.name.partition(" ")[0] if " " in verb.name or verb.name in NOUNS else ""
         if group != noun:
             lines += ["", f"**{group}**: {NOUNS[group]}", ""] if group else [""]
             noun = group

@@ -49,7 +49,9 @@ class ReleaseSettings(Table):
     min_predictions: int = Field(100, ge=1, description="Predictions of the candidate that each step needs.")
     min_labels: int = Field(0, ge=0, description="How many of them must have feedback.")
     hold: str = Field("10m", description="How long each step stands at least.")
-    longest: str = Field("7d", description="How long a step may stand; without its evidence by then, it is rolled back.")
+    longest: str = Field(
+        "7d", description="How long a step may stand; without its evidence by then, it is rolled back."
+    )
     alpha: float = Field(
         0.05, gt=0, lt=1, description="Chance that a version that is no worse is ever rolled back, over all steps."
     )

@@ -5,6 +5,7 @@ Positional parameters are a verb's arguments, keyword parameters its options. Th
 
 from __future__ import annotations
 
+from mlprod_nb.workspace.delivery import Delivery
 from mlprod_nb.workspace.evidence import Evidence
 from mlprod_nb.workspace.models import Models
 from mlprod_nb.workspace.operations import Operations
@@ -13,7 +14,7 @@ from mlprod_nb.workspace.serving import Serving
 __all__ = ["Workspace"]
 
 
-class Workspace(Serving, Models, Evidence, Operations):
+class Workspace(Serving, Models, Delivery, Evidence, Operations):
     """A directory with ``mlprod.toml``: its registry, endpoints, prediction log and reports.
 
     Args:

@@ -20,7 +20,7 @@ from mlprod_nb.lifecycle import aliases, deploy, revise
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing import checking, counters, telling
 from mlprod_nb.lifecycle.releasing.deciding import Decision, Evidence, step
-from mlprod_nb.lifecycle.releasing.evidence import Subject, changed_by, champion, look, variant_name
+from mlprod_nb.lifecycle.releasing.evidence import Subject, champion, changed_by, look, variant_name
 from mlprod_nb.lifecycle.releasing.plan import Plan, Step
 from mlprod_nb.lifecycle.releasing.standing import Standing, of
 from mlprod_nb.lifecycle.revise import Change
@@ -84,9 +84,7 @@ def _follow(context: Context, subject: Subject, decision: Decision) -> bool:
     return False
 
 
-def note(
-    context: Context, release: Release, kind: Kind, at: int, detail: str, **more: Any
-) -> None:
+def note(context: Context, release: Release, kind: Kind, at: int, detail: str, **more: Any) -> None:
     """Append an event, and the audit trail's entry of it."""
     event = Event(context.clock(), context.caller.actor, kind, at, detail, **more)
     with context.store.write() as connection:

@@ -94,9 +94,10 @@ def changed_by(context: Context, subject: Subject) -> str:
     with context.store.read() as connection:
         present = revisions.newest_active(connection).get(subject.endpoint)
     now = subject.standing
-    mine = present is None or present.number == now.revision
+    if present is None or present.number == now.revision:
+        return ""
     # What an action made that is not written down as ended.
-    if mine or (present.number > now.newest and now.reason and present.reason == now.reason):
+    if present.number > now.newest and now.reason and present.reason == now.reason:
         return ""
     what = describe(present.spec) or "it was taken away"
     return f"{present.actor} made revision {present.number} of {subject.endpoint!r} meanwhile ({what})."
@@ -131,7 +132,11 @@ def _measured(context: Context, subject: Subject) -> _Measured:
     alpha = subject.plan.step_alpha
     findings = (
         _errors(errors.of(control.name, subject.candidate, subject.step), subject.plan, alpha * _ERRORS),
-        *(_judge(lift, _tolerances(subject.plan)) for lift in found.metrics if lift.metric in _tolerances(subject.plan)),
+        *(
+            _judge(lift, _tolerances(subject.plan))
+            for lift in found.metrics
+            if lift.metric in _tolerances(subject.plan)
+        ),
         _scores(rows, control.name, subject, alpha * _SCORES),
     )
     wrong = next((check.found for check in found.health if not check.ok), "")
@@ -245,7 +250,7 @@ def _errors(found: counters.Failures, plan: Plan, alpha: float) -> Finding:
         judged = "within"
     sentence = (
         f"{found.candidate_failed:,} of {found.candidate_requests:,} requests failed, against "
-        f"{found.champion_failed:,} of {found.champion_requests:,} of the champion's ({plan.errors:.2%} more are allowed)"
+        f"{found.champion_failed:,} of {found.champion_requests:,} of the champion's ({plan.errors:.2%} more allowed)"
     )
     return Finding("errors", *shares, plan.errors, judged, sentence)
 

@@ -74,7 +74,9 @@ class ReleasePlan(Result):
         """Show one row a step."""
         facts = list(super().sections())
         a_day = self.predictions_per_day
-        traffic = "not known: too little has been answered" if a_day is None else f"{format_value(a_day)} predictions a day"
+        traffic = (
+            "not known: too little has been answered" if a_day is None else f"{format_value(a_day)} predictions a day"
+        )
         rows = tuple((s.step, s.what, s.needs, s.days, s.rolled_back_by) for s in self.steps)
         return [
             Section("", (), (*facts[0].rows, ("traffic today", traffic))),

@@ -227,5 +227,3 @@ def _entry(event: Event) -> EventRow:
 
 def _moment(at: datetime | None) -> str | None:
     return f"{at:%Y-%m-%d %H:%M:%S}" if at else None
-
-

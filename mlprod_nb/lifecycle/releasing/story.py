@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import NotFound, Refused, UsageError
@@ -18,6 +19,10 @@ from mlprod_nb.lifecycle.releasing.standing import of
 from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.store import releases
 from mlprod_nb.store.releases import NewRelease, Release
+from mlprod_nb.store.revisions import Revision
+
+if TYPE_CHECKING:
+    from mlprod_nb.abtest import Outcome
 
 _LOOK_SECONDS = 2.0
 
@@ -95,7 +100,7 @@ def _under_way(context: Context, endpoint: str) -> Release | None:
     return found if found is not None and found.ending is None else None
 
 
-def _refuse_what_cannot_be_released(context: Context, current: revise.Revision, version: str) -> None:
+def _refuse_what_cannot_be_released(context: Context, current: Revision, version: str) -> None:
     endpoint, spec = current.endpoint, current.spec
     assert spec is not None
     heard = [variant for variant in spec.variants if variant.weight > 0]
@@ -113,7 +118,7 @@ def _refuse_what_cannot_be_released(context: Context, current: revise.Revision, 
         raise Refused(f"an A/B test runs on {endpoint!r}.", hint=f"End it with: mlprod abtest stop {endpoint}")
 
 
-def _check_metrics(plan: Plan, outcome: experiment.Outcome) -> None:
+def _check_metrics(plan: Plan, outcome: Outcome) -> None:
     """Refuse metrics that do not exist or do not fit, before anything begins."""
     from mlprod_nb.abtest import metrics
 
@@ -129,7 +134,9 @@ def begin(context: Context, given: NewRelease) -> int:
     with context.store.write() as connection:
         number = releases.begin(connection, given, now=now)
         carrying.ensure(connection, now=now)
-        context.audit(connection, "release", f"release {number}", f"{given.version} to {given.endpoint}: {given.reason}")
+        context.audit(
+            connection, "release", f"release {number}", f"{given.version} to {given.endpoint}: {given.reason}"
+        )
     return number
 
 
