@@ -126,11 +126,12 @@ def _finish(context: Context, subject: Subject) -> bool:
             _name_it(context, subject)
     except MlprodError as error:
         return _failed(context, subject, error)
+    if part.kind == "promote":  # one event, so that nobody is killed between two
+        ended = f"{subject.release.given.version} has all traffic, by revision {number}."
+        note(context, subject.release, "promoted", now.step, ended, revision=number)
+        return True
     facts = counters.now(context, subject.endpoint) if part.measured else {}
-    detail = f"revision {number} serves."
-    note(context, subject.release, "stands", now.step, detail, revision=number, facts=facts)
-    if part.kind == "promote":
-        note(context, subject.release, "promoted", now.step, f"{subject.release.given.version} has all traffic.")
+    note(context, subject.release, "stands", now.step, f"revision {number} serves.", revision=number, facts=facts)
     return True
 
 

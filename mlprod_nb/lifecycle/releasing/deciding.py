@@ -107,7 +107,7 @@ def _unfinished(now: Standing, evidence: Evidence) -> Decision:
     if now.phase == "begun" and evidence.foreign:
         return Decision("wait", f"paused: {now.paused}") if now.paused else Decision("pause", evidence.foreign)
     if evidence.obstacle:
-        return Decision("wait", f"waits: {evidence.obstacle}")
+        return Decision("wait", f"waits for {evidence.obstacle}")
     return Decision("finish", "it was begun and not ended.")
 
 
@@ -151,7 +151,7 @@ def _go_on(plan: Plan, now: Standing, evidence: Evidence) -> Decision:
     if following >= len(plan.steps):
         return Decision("none", "every step is done.")
     if plan.steps[following].kind != "check" and evidence.obstacle:
-        return Decision("wait", f"waits: {evidence.obstacle}")
+        return Decision("wait", f"waits for {evidence.obstacle}")
     if plan.steps[following].kind == "promote" and evidence.approval:
         return Decision("wait", f"waits for approval: {evidence.approval}")
     return Decision("begin", _enough(evidence), following)

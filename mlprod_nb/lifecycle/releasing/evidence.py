@@ -79,7 +79,7 @@ def look(context: Context, subject: Subject) -> Evidence:
     from mlprod_nb.targets import local
 
     now, plan = subject.standing, subject.plan
-    hindered = "" if local.running(context.root) else "the gateway is not running: mlprod up"
+    hindered = "" if local.running(context.root) else "the gateway, which is not running: mlprod up"
     foreign = changed_by(context, subject)
     if now.phase != "stands" or now.paused or foreign or not subject.step.measured:
         approval = permission.missing(context, subject.release, plan) if _before_the_last(subject) else ""

@@ -206,7 +206,7 @@ def _steps(plan: Plan, release: Release, standing: Standing) -> tuple[StepRow, .
     rows = []
     for at, step in enumerate(plan.steps):
         begun = next((event for event in reversed(release.events) if event.kind == "begun" and event.step == at), None)
-        stands = next((e for e in reversed(release.events) if e.kind == "stands" and e.step == at), None)
+        stands = next((e for e in reversed(release.events) if e.kind in ("stands", "promoted") and e.step == at), None)
         made = stands.revision if stands is not None and stands.revision else None
         why = begun.detail.partition("): ")[2] if begun is not None else ""
         rows.append(StepRow(at + 1, str(step), _state(standing, at), stands.at if stands else None, made, why))

@@ -1,0 +1,82 @@
+"""A workspace in which versions are released: one that is fine, and one that says the opposite of what is true."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mlprod_nb import Workspace
+from mlprod_nb.lifecycle import revise
+from mlprod_nb.lifecycle.releasing.shown import ReleaseResult
+from tests.lifecycle.conftest import Site, make_site
+
+Opener = Callable[..., Workspace]
+PLAIN = 'name = "site"\n'
+GOOD, BAD = "flights/2", "flights/3"
+
+
+@contextmanager
+def running(root: Path) -> Iterator[Site]:
+    """Yield a site that runs, with the bad version in it."""
+    site = make_site(root)
+    bad = make_pipeline(StandardScaler(), LogisticRegression()).fit(site.data, 1 - site.target)
+    site.workspace.register("flights", model=bad, data=site.data, target=site.target, note="planted")
+    site.workspace.up()
+    yield site
+    site.workspace.down(yes=True)
+    site.workspace.context.store.close()
+
+
+def opener(site: Site) -> Iterator[Opener]:
+    """Yield what opens the workspace with settings of releases; quick ones unless they are given."""
+    file = site.workspace.context.layout.settings_file
+
+    def again(**settings: str) -> Workspace:
+        given = {"hold": '"0s"', "steps": "[20, 50, 100]", "min_predictions": "60", **settings}
+        lines = [f"{name} = {value}" for name, value in given.items()]
+        file.write_text("\n".join([PLAIN, "[models.flights.release]", *lines]))
+        return Workspace.open(site.workspace.root)
+
+    yield again
+    file.write_text(PLAIN)
+
+
+def ask(site: Site, endpoint: str) -> None:
+    """Answer every row as its own unit, and send what really happened."""
+    units = [f"N{i}" for i in range(len(site.data))]
+    answered = site.workspace.predict(endpoint, data=site.data, units=units)
+    site.workspace.feedback(endpoint, ids=answered.prediction_ids, values=site.target.tolist())
+    wait_for_shadows(site, endpoint)
+
+
+def wait_for_shadows(site: Site, endpoint: str) -> None:
+    """Poll the log until every answer of the newest revision has those of its shadows."""
+    log, newest = site.workspace.context.log, revise.existing(site.workspace.context, endpoint)
+    assert newest.spec is not None
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        rows = log.predictions(log.pin(endpoint), shadows=True, only=["revision", "shadow"]).to_pylist()
+        mine = [row["shadow"] for row in rows if row["revision"] == newest.number]
+        if sum(mine) == len(newest.spec.shadows) * (len(mine) - sum(mine)):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the shadows did not answer")
+
+
+def shown(found: object) -> ReleaseResult:
+    assert isinstance(found, ReleaseResult)
+    return found
+
+
+def state(workspace: Workspace, endpoint: str) -> str:
+    return workspace.release_show(endpoint).state
+
+
+def serving(workspace: Workspace, endpoint: str) -> str:
+    return revise.describe(revise.existing(workspace.context, endpoint).spec)

@@ -1,0 +1,223 @@
+"""Releases through the workspace: by steps to the promotion, back on harm, and what people and other moves do to them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import pytest
+
+from mlprod_nb.errors import NotFound, Refused, UsageError
+from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
+from tests.lifecycle.conftest import Site
+from tests.lifecycle.releases import BAD, Opener, ask, opener, running, serving, shown, state
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running(tmp_path_factory.mktemp("releases")) as site:
+        yield site
+
+
+@pytest.fixture
+def opened(site: Site) -> Iterator[Opener]:
+    yield from opener(site)
+
+
+@pytest.fixture
+def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
+    """An endpoint of this test's own that serves flights/1."""
+    name = f"e-{zlib.crc32(request.node.name.encode()):x}"
+    site.workspace.context.registry.set_alias("flights", "champion", 1)
+    site.workspace.deploy("flights@champion", endpoint=name)
+    return name
+
+
+def test_a_version_is_checked_shadowed_canaried_and_promoted(site: Site, opened: Opener, endpoint: str) -> None:
+    workspace = opened()
+    found = shown(workspace.release("flights/2", endpoint=endpoint, reason="trained on more"))
+    assert found.state == "under way"
+    assert found.step == "shadow"
+    assert serving(workspace, endpoint) == "champion flights/1 100 %, v2 flights/2 shadow"
+    assert "waits for predictions: 0 of 60" in found.verdict.sentence
+    for expected in ("champion flights/1 80 %, v2 flights/2 20 %", "champion flights/1 50 %, v2 flights/2 50 %"):
+        ask(site, endpoint)
+        workspace.release_advance(endpoint)
+        assert serving(workspace, endpoint) == expected
+    ask(site, endpoint)
+    workspace.release_advance(endpoint)
+    assert serving(workspace, endpoint) == "v2 flights/2 100 %, champion flights/1 shadow"
+    ask(site, endpoint)
+    [row] = workspace.release_advance(endpoint).releases
+    assert row.state == "promoted"
+    assert serving(workspace, endpoint) == "champion flights/2 100 %"
+    assert workspace.context.registry.aliases("flights")["champion"] == 2
+    told = shown(workspace.release_show(endpoint))
+    assert [step.state for step in told.steps] == ["done"] * 6
+    reasons = [move.reason for move in workspace.history(endpoint).moves]
+    assert "step 3 of 6 (20 %): 400 predictions and no harm" in " ".join(reasons)
+    assert workspace.schedule_list().jobs == ()
+    assert workspace.audit_verify().exit_code == 0
+
+
+def test_a_planted_bad_version_is_rolled_back_by_itself_and_people_are_told(
+    site: Site, opened: Opener, endpoint: str
+) -> None:
+    workspace = opened(shadow="false")
+    workspace.release(BAD, endpoint=endpoint)
+    assert serving(workspace, endpoint) == "champion flights/1 80 %, v3 flights/3 20 %"
+    for _ in range(4):
+        ask(site, endpoint)
+        [row] = workspace.release_advance(endpoint).releases
+        if row.state != "under way":
+            break
+    assert row.state == "rolled back"
+    assert "accuracy is" in row.sentence
+    assert serving(workspace, endpoint) == "champion flights/1 100 %"
+    assert set(site.ask(endpoint)) == {"flights/1"}
+    newest = workspace.history(endpoint).moves[0]
+    assert newest.reason.startswith("release ")
+    assert "is rolled back: accuracy is" in newest.reason
+    [alert] = workspace.alerts_list(endpoint).alerts
+    assert (alert.causes, alert.next) == ("release: flights/3", f"%mlprod release show {endpoint}")
+    assert shown(workspace.release_show(endpoint)).exit_code == 1
+
+
+def test_a_plan_shows_every_step_and_what_it_takes_and_changes_nothing(
+    site: Site, opened: Opener, endpoint: str
+) -> None:
+    workspace = opened(min_labels="40", proof="true", metrics="{accuracy = 0.05}")
+    days = [f"2013-04-{1 + i % 20:02}" for i in range(len(site.data))]
+    site.workspace.predict(endpoint, data=site.data, event_time=days)
+    found = workspace.release("flights/2", endpoint=endpoint, plan=True)
+    assert isinstance(found, ReleasePlan)
+    assert [step.what for step in found.steps] == ["check", "shadow", "20 %", "50 %", "100 %", "promote"]
+    assert found.steps[2].needs == "60 predictions, 40 with feedback"
+    assert "proof that accuracy is within 0.05" in found.steps[3].needs
+    assert "accuracy worse by 0.05" in found.steps[3].rolled_back_by
+    assert found.predictions_per_day == pytest.approx(400 / 19)
+    assert found.steps[2].days == pytest.approx(60 / (400 / 19 * 0.2))
+    assert "(a plan, nothing changed)" in found.headline()
+    with pytest.raises(Refused, match="nothing was ever released"):
+        workspace.release_show(endpoint)
+
+
+def test_two_releases_of_one_endpoint_refuse_each_other_and_the_same_one_goes_on(
+    site: Site, opened: Opener, endpoint: str
+) -> None:
+    workspace = opened()
+    first = shown(workspace.release("flights/2", endpoint=endpoint))
+    with pytest.raises(Refused, match=f"release {first.release} of flights/2 to '{endpoint}' is under way"):
+        workspace.release(BAD, endpoint=endpoint)
+    again = shown(workspace.release("flights/2", endpoint=endpoint))
+    assert again.release == first.release
+    workspace.release_stop(endpoint)
+
+
+def test_somebody_elses_route_pauses_the_release_and_a_resumption_makes_its_step_again(
+    site: Site, opened: Opener, endpoint: str
+) -> None:
+    workspace = opened()
+    workspace.release("flights/2", endpoint=endpoint)
+    site.workspace.route(endpoint, "champion=100", reason="an audit")
+    [row] = workspace.release_advance(endpoint).releases
+    assert row.state == "paused"
+    assert "made revision 3 of" in row.sentence
+    assert serving(workspace, endpoint) == "champion flights/1 100 %"
+    with pytest.raises(Refused, match="is paused already"):
+        workspace.release_pause(endpoint)
+    resumed = workspace.release_resume(endpoint, reason="the audit is over")
+    assert (resumed.state, resumed.step) == ("under way", "shadow")
+    assert serving(workspace, endpoint) == "champion flights/1 100 %, v2 flights/2 shadow"
+    workspace.release_stop(endpoint)
+    assert serving(workspace, endpoint) == "champion flights/1 100 %"
+
+
+def test_a_stop_leaves_what_somebody_else_routed(site: Site, opened: Opener, endpoint: str) -> None:
+    workspace = opened()
+    workspace.release("flights/2", endpoint=endpoint)
+    site.workspace.deploy(BAD, endpoint=endpoint, reason="an experiment of mine")
+    workspace.release_advance(endpoint)
+    stopped = workspace.release_stop(endpoint, reason="no longer")
+    assert stopped.state == "stopped"
+    assert "stays, which the release did not make" in stopped.verdict.sentence
+    assert serving(workspace, endpoint) == "v3 flights/3 100 %"
+
+
+def test_a_paused_release_stays_where_it_is_whatever_comes_and_goes_on_when_it_is_resumed(
+    site: Site, opened: Opener, endpoint: str
+) -> None:
+    workspace = opened(shadow="false")
+    workspace.release("flights/2", endpoint=endpoint)
+    paused = workspace.release_pause(endpoint, reason="the fair begins")
+    assert paused.exit_code == 0
+    assert "the fair begins" in paused.verdict.sentence
+    ask(site, endpoint)
+    workspace.release_advance(endpoint)
+    assert serving(workspace, endpoint) == "champion flights/1 80 %, v2 flights/2 20 %"
+    workspace.release_resume(endpoint)
+    assert serving(workspace, endpoint) == "champion flights/1 50 %, v2 flights/2 50 %"
+    workspace.release_stop(endpoint)
+    assert state(workspace, endpoint) == "stopped"
+    with pytest.raises(Refused, match="is over: stopped"):
+        workspace.release_resume(endpoint)
+
+
+def test_a_step_without_its_evidence_in_time_goes_back(site: Site, opened: Opener, endpoint: str) -> None:
+    workspace = opened(longest='"0s"')
+    found = shown(workspace.release("flights/2", endpoint=endpoint))
+    assert found.state == "rolled back"
+    assert "still waits for predictions: 0 of 60" in found.verdict.sentence
+    assert serving(workspace, endpoint) == "champion flights/1 100 %"
+
+
+def test_without_the_gateway_a_release_waits_and_goes_on_after_it(site: Site, opened: Opener, endpoint: str) -> None:
+    workspace = opened(shadow="false")
+    site.workspace.down(yes=True)
+    try:
+        found = shown(workspace.release("flights/2", endpoint=endpoint))
+        assert "waits for the gateway, which is not running: mlprod up" in found.verdict.sentence
+        assert found.carried_on == "nobody, since no scheduler runs: mlprod up, or mlprod release advance"
+        assert len(workspace.history(endpoint).moves) == 1
+    finally:
+        site.workspace.up()
+    workspace.release_advance(endpoint)
+    assert serving(workspace, endpoint) == "champion flights/1 80 %, v2 flights/2 20 %"
+    workspace.release_stop(endpoint)
+
+
+def test_what_cannot_be_released_is_refused_before_anything_changes(site: Site, opened: Opener, endpoint: str) -> None:
+    workspace = opened()
+    with pytest.raises(NotFound, match="there is no endpoint 'nowhere'"):
+        workspace.release("flights/2", endpoint="nowhere")
+    with pytest.raises(NotFound, match="there is no version 'flights/99'"):
+        workspace.release("flights/99", endpoint=endpoint)
+    with pytest.raises(Refused, match="flights/1 serves at"):
+        workspace.release("flights/1", endpoint=endpoint)
+    site.workspace.route(endpoint, "champion=50", "flights/2=50")
+    with pytest.raises(Refused, match="the traffic of .* is split"):
+        workspace.release(BAD, endpoint=endpoint)
+    site.workspace.rollback(endpoint)
+    with pytest.raises(NotFound, match="there is no metric 'acuracy'. Did you mean 'accuracy'"):
+        opened(metrics="{acuracy = 0.1}").release("flights/2", endpoint=endpoint)
+    with pytest.raises(UsageError, match="proof = true needs metrics"):
+        opened(proof="true").release("flights/2", endpoint=endpoint)
+    with pytest.raises(UsageError, match="steps are shares of the traffic in percent, rising"):
+        opened(steps="[50, 10]").release("flights/2", endpoint=endpoint)
+    assert workspace.schedule_list().jobs == ()
+
+
+def test_a_version_that_fails_its_gates_changes_nothing(
+    site: Site, opened: Opener, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlprod_nb.lifecycle.releasing import checking
+    from mlprod_nb.results import Verdict
+
+    monkeypatch.setattr(checking, "verdict", lambda *_: Verdict("alarm", "flights/2 must not be deployed: too slow."))
+    workspace = opened()
+    found = shown(workspace.release("flights/2", endpoint=endpoint))
+    assert (found.state, found.exit_code) == ("refused", 1)
+    assert "too slow" in found.verdict.sentence
+    assert len(workspace.history(endpoint).moves) == 1

@@ -1,0 +1,111 @@
+"""kill -9 of whoever carries a release on, at every mark: the next look ends what was begun, once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlprod_nb import Workspace
+from tests.lifecycle.conftest import Site
+from tests.lifecycle.releases import BAD, GOOD, Opener, ask, opener, running, serving, state
+
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running(tmp_path_factory.mktemp("kills")) as site:
+        yield site
+
+
+@pytest.fixture
+def opened(site: Site) -> Iterator[Opener]:
+    yield from opener(site)
+
+
+@pytest.fixture
+def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
+    """An endpoint of this test's own that serves flights/1."""
+    name = f"e-{zlib.crc32(request.node.name.encode()):x}"
+    site.workspace.context.registry.set_alias("flights", "champion", 1)
+    site.workspace.deploy("flights@champion", endpoint=name)
+    return name
+
+
+def killed(workspace: Workspace, endpoint: str, mark: str) -> None:
+    """Let a look at the release be killed at a mark."""
+    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.releasing_process"]
+    command = [*words, str(workspace.root), endpoint, mark]
+    here = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def sometimes(marks: list[str], ordinary: str) -> list[object]:
+    return [mark if mark == ordinary else pytest.param(mark, marks=pytest.mark.exhaustive) for mark in marks]
+
+
+def outcomes(workspace: Workspace, endpoint: str) -> list[str]:
+    return [move.outcome for move in workspace.history(endpoint).moves if move.what.startswith("revision")]
+
+
+def champion(workspace: Workspace) -> int:
+    return workspace.context.registry.aliases("flights")["champion"]
+
+
+@pytest.mark.parametrize(
+    "mark", sometimes(["begun event", "begun", "proposed", "active", "made", "stands"], "proposed")
+)
+def test_a_share_of_the_traffic_is_routed_once(site: Site, opened: Opener, endpoint: str, mark: str) -> None:
+    workspace = opened(steps="[20, 50]")
+    workspace.release(GOOD, endpoint=endpoint)
+    ask(site, endpoint)
+    killed(workspace, endpoint, mark.removesuffix(" event"))
+    workspace.release_advance(endpoint)
+    assert serving(workspace, endpoint) == "champion flights/1 80 %, v2 flights/2 20 %"
+    assert outcomes(workspace, endpoint) == ["active"] * 3
+    assert set(site.ask(endpoint)) <= {"flights/1", "flights/2"}
+    assert state(workspace, endpoint) == "under way"
+    workspace.release_stop(endpoint)
+
+
+@pytest.mark.parametrize(
+    "mark", sometimes(["begun", "proposed", "active", "journal written", "promoted"], "journal written")
+)
+def test_a_version_is_promoted_once_and_the_alias_goes_with_it(
+    site: Site, opened: Opener, endpoint: str, mark: str
+) -> None:
+    workspace = opened(steps="[50]", shadow="false")
+    workspace.release(GOOD, endpoint=endpoint)
+    ask(site, endpoint)
+    killed(workspace, endpoint, mark)
+    workspace.release_advance(endpoint)
+    assert serving(workspace, endpoint) == "champion flights/2 100 %"
+    assert outcomes(workspace, endpoint) == ["active"] * 3
+    assert champion(workspace) == 2
+    moved = [move for move in workspace.history(endpoint).moves if move.what == "flights@champion"]
+    assert [move.after for move in moved] == ["flights/2"]
+    assert state(workspace, endpoint) == "promoted"
+
+
+@pytest.mark.parametrize(
+    "mark", sometimes(["reverting event", "reverting", "proposed", "active", "rolled back"], "active")
+)
+def test_a_harmful_version_is_rolled_back_once(site: Site, opened: Opener, endpoint: str, mark: str) -> None:
+    workspace = opened(steps="[50]", shadow="false")
+    workspace.release(BAD, endpoint=endpoint)
+    ask(site, endpoint)
+    killed(workspace, endpoint, mark.removesuffix(" event"))
+    workspace.release_advance(endpoint)
+    assert serving(workspace, endpoint) == "champion flights/1 100 %"
+    assert outcomes(workspace, endpoint) == ["active"] * 3
+    assert set(site.ask(endpoint)) == {"flights/1"}
+    assert state(workspace, endpoint) == "rolled back"
+    assert len(workspace.alerts_list(endpoint).alerts) == 1
+    assert workspace.audit_verify().exit_code == 0
