@@ -1,4 +1,4 @@
-"""Releases through the workspace: by steps to the promotion, back on harm, and what people and other moves do to them."""
+"""Releases through the workspace: by steps to the promotion, back on harm, and what people do to them meanwhile."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_planted_bad_version_is_rolled_back_by_itself_and_people_are_told(
     assert shown(workspace.release_show(endpoint)).exit_code == 1
 
 
-def test_a_plan_shows_every_step_and_what_it_takes_and_changes_nothing(
+def test_a_plan_shows_each_step_and_what_it_takes_and_changes_nothing(
     site: Site, opened: Opener, endpoint: str
 ) -> None:
     workspace = opened(min_labels="40", proof="true", metrics="{accuracy = 0.05}")
@@ -197,10 +197,10 @@ def test_what_cannot_be_released_is_refused_before_anything_changes(site: Site, 
     with pytest.raises(Refused, match="flights/1 serves at"):
         workspace.release("flights/1", endpoint=endpoint)
     site.workspace.route(endpoint, "champion=50", "flights/2=50")
-    with pytest.raises(Refused, match="the traffic of .* is split"):
+    with pytest.raises(Refused, match=r"the traffic of .* is split"):
         workspace.release(BAD, endpoint=endpoint)
     site.workspace.rollback(endpoint)
-    with pytest.raises(NotFound, match="there is no metric 'acuracy'. Did you mean 'accuracy'"):
+    with pytest.raises(NotFound, match=r"there is no metric 'acuracy'\. Did you mean 'accuracy'"):
         opened(metrics="{acuracy = 0.1}").release("flights/2", endpoint=endpoint)
     with pytest.raises(UsageError, match="proof = true needs metrics"):
         opened(proof="true").release("flights/2", endpoint=endpoint)
