@@ -98,9 +98,9 @@ def test_somebody_elses_route_pauses_wherever_it_stands() -> None:
 
 
 def test_what_was_begun_is_ended_before_anything_else_even_where_it_is_paused_or_stopped() -> None:
-    for more in ({}, {"paused": "by ann."}, {"stop": "ann stopped it."}):
-        assert step(plan(), replace(stands(3), phase="begun", **more), Evidence(), NOW).move == "finish"
-        assert step(plan(), replace(stands(3), phase="reverting", **more), Evidence(), NOW).move == "finish"
+    for now in (stands(3), stands(3, paused="by ann."), stands(3, stop="ann stopped it.")):
+        assert step(plan(), replace(now, phase="begun"), Evidence(), NOW).move == "finish"
+        assert step(plan(), replace(now, phase="reverting"), Evidence(), NOW).move == "finish"
 
 
 def test_what_failed_three_times_goes_back() -> None:
@@ -110,8 +110,8 @@ def test_what_failed_three_times_goes_back() -> None:
 
 def test_without_a_gateway_a_step_waits_and_says_how_to_start_it() -> None:
     down = Evidence(predictions=100, obstacle="the gateway, which is not running: mlprod up")
-    assert step(plan(), stands(3), down, at(90)).why == "waits for the gateway is not running: mlprod up"
-    assert step(plan(), stands(0), down, at(90)).why == "waits: the gateway is not running: mlprod up"
+    for number in (0, 2):
+        assert step(plan(), stands(number), down, at(90)).why == f"waits for {down.obstacle}"
 
 
 def test_the_promotion_waits_for_people_and_does_not_age_by_it() -> None:
