@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlprod_nb import Workspace
+from mlprod_nb import Workspace, scheduler
 from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.releasing.shown import ReleaseResult
 from tests.lifecycle.conftest import Site, make_site
@@ -27,10 +27,16 @@ def running(root: Path) -> Iterator[Site]:
     site = make_site(root)
     bad = make_pipeline(StandardScaler(), LogisticRegression()).fit(site.data, 1 - site.target)
     site.workspace.register("flights", model=bad, data=site.data, target=site.target, note="planted")
-    site.workspace.up()
+    up(site)
     yield site
     site.workspace.down(yes=True)
     site.workspace.context.store.close()
+
+
+def up(site: Site) -> None:
+    """Start the gateway without the scheduler, which would carry releases on between two lines of a test."""
+    site.workspace.up()
+    scheduler.stop(site.workspace.root)
 
 
 def opener(site: Site) -> Iterator[Opener]:

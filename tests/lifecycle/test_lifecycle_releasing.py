@@ -10,7 +10,7 @@ import pytest
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.releases import BAD, Opener, ask, opener, running, serving, shown, state
+from tests.lifecycle.releases import BAD, Opener, ask, opener, running, serving, shown, state, up
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -182,7 +182,7 @@ def test_without_the_gateway_a_release_waits_and_goes_on_after_it(site: Site, op
         assert found.carried_on == "nobody, since no scheduler runs: mlprod up, or mlprod release advance"
         assert len(workspace.history(endpoint).moves) == 1
     finally:
-        site.workspace.up()
+        up(site)
     workspace.release_advance(endpoint)
     assert serving(workspace, endpoint) == "champion flights/1 80 %, v2 flights/2 20 %"
     workspace.release_stop(endpoint)
