@@ -5,8 +5,22 @@ loaded at all.
 """
 
 from mlprod_nb.gates.builtin import BUILT_IN
-from mlprod_nb.gates.protocol import Gate, GateOutcome, GateStatus, Inspection
+from mlprod_nb.gates.protocol import Gate, GateOutcome, GateStatus, Inspection, NotTested, Surroundings
 from mlprod_nb.gates.report import GateReport
+from mlprod_nb.gates.rows import HeldOut
 from mlprod_nb.gates.running import available, chosen, run
 
-__all__ = ["BUILT_IN", "Gate", "GateOutcome", "GateReport", "GateStatus", "Inspection", "available", "chosen", "run"]
+__all__ = [
+    "BUILT_IN",
+    "Gate",
+    "GateOutcome",
+    "GateReport",
+    "GateStatus",
+    "HeldOut",
+    "Inspection",
+    "NotTested",
+    "Surroundings",
+    "available",
+    "chosen",
+    "run",
+]

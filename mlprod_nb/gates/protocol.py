@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mlprod_nb.errors import InvalidInput
 from mlprod_nb.registry.bundles import REFERENCE, Bundle
 from mlprod_nb.registry.runner import Runner, open_runner
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from mlprod_nb.gates.rows import HeldOut, Predicted
 
 GateStatus = Literal["ok", "warn", "alarm", "skipped"]
 
@@ -45,7 +50,7 @@ class Gate(Protocol):
 
     A gate is a frozen object: what it needs (limits, a timer) comes in through its constructor. A dataclass's fields
     are what ``[models.NAME.gates.GATE]`` in mlprod.toml may set. It changes nothing, asks no network, and may raise:
-    that counts as an alarm. What lacks its rows or its counterpart is skipped, with the reason.
+    that counts as an alarm, save :class:`NotTested`, by which it is skipped with its reason.
     """
 
     @property
@@ -58,15 +63,46 @@ class Gate(Protocol):
         ...
 
 
+class NotTested(Exception):
+    """A gate lacks what it needs.
+
+    Args:
+        reason: Why, as a clause without its full stop.
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What a version is held against, beside its own bundle.
+
+    Attributes:
+        held_out: Held-out rows, or why there are none.
+        champion: The champion under inspection, or why there is none.
+        packages: The recorded packages and their versions; empty where they are not known.
+        root: The folder to which a gate's files are relative.
+        exhaustive: Whether what takes minutes is tested too.
+    """
+
+    held_out: HeldOut | str = "there are no held-out rows"
+    champion: Inspection | str = "there is no champion"
+    packages: Mapping[str, str] = field(default_factory=dict)
+    root: Path = Path()
+    exhaustive: bool = False
+
+
 class Inspection:
-    """A bundle under inspection; model and reference sample are loaded once, when a gate first asks.
+    """A bundle under inspection; model, reference sample and predictions are loaded once, when a gate first asks.
 
     Args:
         bundle: The bundle.
+        subject: The version, as ``flights/3``; the bundle's digest where empty.
+        surroundings: What it is held against.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, subject: str = "", surroundings: Surroundings | None = None) -> None:
         self.bundle = bundle
+        self.subject = subject or bundle.digest[:12]
+        self.surroundings = surroundings or Surroundings()
 
     @cached_property
     def runner(self) -> Runner:
@@ -79,3 +115,47 @@ class Inspection:
         import pyarrow.parquet as pq
 
         return pq.read_table(self.bundle.path / REFERENCE, partitioning=None)
+
+    @property
+    def held_out(self) -> HeldOut:
+        """The held-out rows.
+
+        Raises:
+            NotTested: There are none.
+        """
+        if isinstance(self.surroundings.held_out, str):
+            raise NotTested(self.surroundings.held_out)
+        return self.surroundings.held_out
+
+    @property
+    def champion(self) -> Inspection:
+        """The champion.
+
+        Raises:
+            NotTested: There is none.
+        """
+        if isinstance(self.surroundings.champion, str):
+            raise NotTested(self.surroundings.champion)
+        return self.surroundings.champion
+
+    @cached_property
+    def predicted(self) -> Predicted:
+        """What the model says about the held-out rows."""
+        from mlprod_nb.gates.rows import predict
+
+        return predict(self.bundle, self.runner, self.held_out)
+
+    @cached_property
+    def predicted_by_champion(self) -> Predicted:
+        """What the champion says about the same rows.
+
+        Raises:
+            NotTested: It does not take them.
+        """
+        from mlprod_nb.gates.rows import predict
+
+        champion = self.champion
+        try:
+            return predict(champion.bundle, champion.runner, self.held_out)
+        except InvalidInput as error:
+            raise NotTested(f"{champion.subject} does not take these rows: {error.message.rstrip('.')}") from None

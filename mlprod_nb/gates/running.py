@@ -11,8 +11,9 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from mlprod_nb.errors import MlprodError, NotFound, UsageError
-from mlprod_nb.gates.builtin import BUILT_IN, IntegrityGate
-from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection
+from mlprod_nb.gates.builtin import BUILT_IN
+from mlprod_nb.gates.bundle import IntegrityGate
+from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection, NotTested
 from mlprod_nb.gates.report import GateReport, conclude
 
 ENTRY_POINTS = "mlprod_nb.gates"
@@ -57,7 +58,6 @@ def chosen(
 def run(
     inspection: Inspection,
     *,
-    subject: str = "",
     gates: Iterable[Gate] | None = None,
     required: Collection[str] = (),
 ) -> GateReport:
@@ -67,7 +67,6 @@ def run(
 
     Args:
         inspection: The bundle and what surrounds it.
-        subject: The version, as ``flights/3``; the bundle's digest where empty.
         gates: The gates; by default all that are available.
         required: The names of gates of which a warning or a skip is a no.
 
@@ -89,8 +88,7 @@ def run(
         else:
             found = _check(gate, inspection)
         outcomes.append(_held_to(found) if gate.name in required else found)
-    bundle = inspection.bundle
-    name = subject or bundle.digest[:12]
+    bundle, name = inspection.bundle, inspection.subject
     return GateReport(name, conclude(name, outcomes), tuple(outcomes), bundle.digest, bundle.manifest.runtime)
 
 
@@ -98,6 +96,8 @@ def _check(gate: Gate, inspection: Inspection) -> GateOutcome:
     begin = time.perf_counter()
     try:
         outcome = gate.check(inspection)
+    except NotTested as missing:
+        outcome = GateOutcome(gate.name, "skipped", f"Not tested: {missing}.")
     except MlprodError as error:
         outcome = GateOutcome(gate.name, "alarm", error.message[:1].upper() + error.message[1:])
     except Exception as error:  # noqa: BLE001 (whatever a gate raises is a no)
@@ -108,7 +108,7 @@ def _check(gate: Gate, inspection: Inspection) -> GateOutcome:
 
 def _held_to(outcome: GateOutcome) -> GateOutcome:
     """Turn a required gate's warning or skip into a no."""
-    words = {"warn": "Required without a warning: ", "skipped": "Required and not tested: "}
+    words = {"warn": "Required without a warning: ", "skipped": "Required. "}
     if outcome.status not in words:
         return replace(outcome, required=True)
     return replace(outcome, status="alarm", sentence=words[outcome.status] + outcome.sentence, required=True)

@@ -67,7 +67,7 @@ def check(context: Context, wanted: Check) -> GateReport:
     asked = context.settings.model(version.model).gates
     bundle = context.registry.fetch_bundle(version, context.bundles)
     chosen = gates.chosen(gates.available(), off=asked.off, options=asked.options)
-    found = gates.run(gates.Inspection(bundle), subject=version.ref, gates=chosen, required=asked.required)
+    found = gates.run(gates.Inspection(bundle, version.ref), gates=chosen, required=asked.required)
     report = archive(context, version, replace(found, made_at=iso(context.clock())))
     write(report, wanted)
     return report

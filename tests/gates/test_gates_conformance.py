@@ -18,7 +18,7 @@ import pytest
 
 from mlprod_nb import gates
 from mlprod_nb.gates import BUILT_IN, GateOutcome, Inspection
-from mlprod_nb.gates.builtin import LatencyGate
+from mlprod_nb.gates.bundle import LatencyGate
 from mlprod_nb.gates.protocol import Gate
 from mlprod_nb.registry.bundles import MANIFEST, Bundle, Description, read_bundle, seal
 
@@ -196,7 +196,7 @@ def _outcome(report: gates.GateReport, name: str) -> GateOutcome:
 @pytest.mark.parametrize("damage", SEALED)
 def test_a_broken_bundle_is_caught_by_the_gate_that_should(damage: str, onnx_bundle: Bundle, tmp_path: Path) -> None:
     change, name, words = SEALED[damage]
-    report = gates.run(Inspection(_reseal(onnx_bundle, tmp_path / "broken", change)), subject="flights/1")
+    report = gates.run(Inspection(_reseal(onnx_bundle, tmp_path / "broken", change), "flights/1"))
     assert report.verdict.status == "alarm"
     assert report.exit_code == 1
     outcome = _outcome(report, name)

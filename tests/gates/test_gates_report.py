@@ -10,7 +10,7 @@ import pytest
 from mlprod_nb import gates
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.gates import BUILT_IN, Gate, GateOutcome, Inspection, running
-from mlprod_nb.gates.builtin import FormatGate, LatencyGate
+from mlprod_nb.gates.bundle import FormatGate, LatencyGate
 from mlprod_nb.registry.bundles import Bundle
 
 PATIENT: list[Gate] = [LatencyGate(limit_ms=5_000.0) if name == "latency" else gate for name, gate in BUILT_IN.items()]
@@ -30,7 +30,7 @@ class Said:
 
 
 def test_a_sound_version_may_be_deployed(onnx_bundle: Bundle) -> None:
-    found = gates.run(Inspection(onnx_bundle), subject="flights/1", gates=PATIENT)
+    found = gates.run(Inspection(onnx_bundle, "flights/1"), gates=PATIENT)
     assert str(found.verdict) == "✓ OK: flights/1 passes all 6 gates."
     assert found.verdict.action == "mlprod deploy flights/1"
     assert found.exit_code == 0
@@ -38,14 +38,14 @@ def test_a_sound_version_may_be_deployed(onnx_bundle: Bundle) -> None:
 
 
 def test_a_python_version_passes_with_a_warning_that_says_why(python_bundle: Bundle) -> None:
-    found = gates.run(Inspection(python_bundle), subject="flights/2", gates=PATIENT)
+    found = gates.run(Inspection(python_bundle, "flights/2"), gates=PATIENT)
     assert (found.verdict.status, found.exit_code, found.runtime) == ("warn", 0, "python")
     assert "FunctionTransformer is not supported" in found.verdict.sentence
 
 
 def test_one_gate_that_says_no_is_enough(onnx_bundle: Bundle) -> None:
     found = gates.run(
-        Inspection(onnx_bundle), subject="flights/1", gates=[Said("one"), Said("two", "alarm"), Said("three", "warn")]
+        Inspection(onnx_bundle, "flights/1"), gates=[Said("one"), Said("two", "alarm"), Said("three", "warn")]
     )
     assert (found.verdict.status, found.exit_code, found.verdict.action) == ("alarm", 1, "")
     assert found.verdict.sentence == "flights/1 must not be deployed: two: Two says alarm."
@@ -97,7 +97,7 @@ def test_measuring_latency_ends_in_time(onnx_bundle: Bundle) -> None:
 
 
 def test_the_report_renders_everywhere_and_escapes(onnx_bundle: Bundle) -> None:
-    found = gates.run(Inspection(onnx_bundle), subject="<b>x</b>", gates=[FormatGate()])
+    found = gates.run(Inspection(onnx_bundle, "<b>x</b>"), gates=[FormatGate()])
     assert "ONNX" in str(found)
     assert "<b>x</b>" not in found._repr_html_()
     assert list(found.to_frame()["name"]) == ["integrity", "format"]
@@ -125,7 +125,7 @@ def test_a_package_cannot_replace_a_built_in_gate(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_gate_that_is_skipped_is_counted_apart(onnx_bundle: Bundle) -> None:
-    found = gates.run(Inspection(onnx_bundle), subject="flights/1", gates=[Said("one"), Said("two", "skipped")])
+    found = gates.run(Inspection(onnx_bundle, "flights/1"), gates=[Said("one"), Said("two", "skipped")])
     assert str(found.verdict) == "✓ OK: flights/1 passes all 2 gates. 1 skipped."
 
 
