@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from mlprod_nb.gates import paired
-from mlprod_nb.gates.protocol import GateOutcome, Inspection, NotTested
+from mlprod_nb.gates.protocol import GateOutcome, GateStatus, Inspection, NotTested
 from mlprod_nb.gates.rows import FEWEST
 from mlprod_nb.monitoring import calibration, performance, scoring
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate
+
+_BEYOND_CHANCE = 0.001
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ class ChampionGate:
 
     Attributes:
         metric: By which; Brier's score, accuracy for several classes and the absolute error where empty.
-        margin: How much worse is as good, in the metric's units; 0.01 of a share and 5 % of the champion's error where 0.
+        margin: How much worse is as good, in the metric's units; where 0, 0.01 of a share and 5 % of the champion's
+            error.
         alpha: Chance that the interval leaves out the truth, two-sided.
         unit: A column of the held-out rows that names what belongs together, such as a customer; empty: nothing does.
     """
@@ -118,7 +121,10 @@ class ChampionGate:
         low, high = found.interval.lower, found.interval.upper
         status = "ok" if high <= margin else "alarm" if low > 0 else "warn"
         words = f"{metric} {found.candidate:.4g} against {found.champion:.4g} of {champion.subject} on the same rows"
-        interval = f"worse by {found.worse:.2g} ({1 - self.alpha:.0%} interval {low:.2g} to {high:.2g})"
+        side = "worse" if found.worse > 0 else "better"
+        interval = (
+            f"{side} by {abs(found.worse):.2g} (how much worse, {1 - self.alpha:.0%} interval: {low:.2g} to {high:.2g})"
+        )
         judged = {
             "ok": f"within the margin of {margin:.2g}",
             "alarm": f"the margin is {margin:.2g}",
@@ -149,7 +155,7 @@ class CalibrationGate:
     name: str = "calibration"
 
     def check(self, inspection: Inspection) -> GateOutcome:
-        """Say no where the error is large and chance does not explain it."""
+        """Say no where the error is large and chance does not explain it; warn where it may."""
         predicted = inspection.predicted
         if predicted.task == "regression":
             raise NotTested("a regression gives no probabilities")
@@ -159,11 +165,11 @@ class CalibrationGate:
         if found is None:
             raise NotTested(f"{len(came)} held-out rows are too few; {FEWEST} are needed")
         excess = max(0.0, found.error - found.error_by_chance)
-        beyond = excess > self.most and (found.p_value is None or found.p_value <= 0.001)
-        sentence = _sentence(f"{found.statement}; by chance alone the error would be {found.error_by_chance:.3f}")
-        return GateOutcome(
-            self.name, "alarm" if beyond else "ok", sentence, excess, max(self.most, excess * (not beyond))
+        status: GateStatus = (
+            "ok" if excess <= self.most else "alarm" if (found.p_value or 0.0) <= _BEYOND_CHANCE else "warn"
         )
+        sentence = _sentence(f"{found.statement}; by chance alone the error would be {found.error_by_chance:.3f}")
+        return GateOutcome(self.name, status, sentence, excess, self.most)
 
 
 def _held_to(estimate: Estimate, limit: float) -> tuple[str, str]:

@@ -6,17 +6,20 @@ Whether a version may go on is asked of :func:`standing`, which every story that
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlprod_nb import settings
 from mlprod_nb.clock import iso
-from mlprod_nb.errors import NotFound, Refused, UsageError
+from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
+from mlprod_nb.lifecycle import held_out
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.held_out import NOTHING, Given
 
 if TYPE_CHECKING:
-    from mlprod_nb.gates import GateReport
+    from mlprod_nb.gates import GateReport, Surroundings
     from mlprod_nb.registry.models import ModelVersion
 
 ARCHIVE = "gates"
@@ -44,11 +47,17 @@ class Check:
 
     Attributes:
         version: As ``flights/3`` or ``flights@challenger``.
+        given: Held-out rows; those that are found where none are given.
+        against: What it is compared with, as ``flights/2`` or ``champion``; the settings' alias where empty.
+        exhaustive: Whether what takes minutes is tested too.
         junit: Where JUnit XML goes; nowhere where empty.
         summary: The file that the summary is added to; the one that GitHub Actions names where empty.
     """
 
     version: str
+    given: Given = NOTHING
+    against: str = ""
+    exhaustive: bool = False
     junit: str = ""
     summary: str = ""
 
@@ -67,10 +76,34 @@ def check(context: Context, wanted: Check) -> GateReport:
     asked = context.settings.model(version.model).gates
     bundle = context.registry.fetch_bundle(version, context.bundles)
     chosen = gates.chosen(gates.available(), off=asked.off, options=asked.options)
-    found = gates.run(gates.Inspection(bundle, version.ref), gates=chosen, required=asked.required)
-    report = archive(context, version, replace(found, made_at=iso(context.clock())))
+    around = surroundings(context, version, wanted)
+    found = gates.run(gates.Inspection(bundle, version.ref, around), gates=chosen, required=asked.required)
+    rows, other = around.held_out, around.champion
+    found = replace(
+        found,
+        made_at=iso(context.clock()),
+        held_out="" if isinstance(rows, str) else rows.told,
+        against="" if isinstance(other, str) else other.subject,
+    )
+    report = archive(context, version, found)
     write(report, wanted)
     return report
+
+
+def surroundings(context: Context, version: ModelVersion, wanted: Check) -> Surroundings:
+    """Return what a version is held against: held-out rows, the champion, the packages it was made with."""
+    from mlprod_nb.gates import Surroundings
+
+    packages: dict[str, str] = {}
+    with contextlib.suppress(Corrupt):
+        packages = context.registry.lineage(version).packages
+    return Surroundings(
+        held_out=held_out.find(context, version, wanted.given),
+        champion=held_out.champion(context, version, wanted.against),
+        packages=packages,
+        root=context.root,
+        exhaustive=wanted.exhaustive,
+    )
 
 
 def last(context: Context, wanted: Check) -> GateReport:
@@ -154,7 +187,6 @@ def write(report: GateReport, wanted: Check) -> None:
 
 
 def _read(context: Context, version: ModelVersion) -> GateReport:
-    from mlprod_nb.errors import Corrupt
     from mlprod_nb.gates import GateReport
     from mlprod_nb.registry import attachments
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb.errors import NotFound, UsageError
-from mlprod_nb.lifecycle import aliases
+from mlprod_nb.lifecycle import aliases, held_out
 from mlprod_nb.lifecycle import data as reading
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.held_out import NOTHING, Given
 from mlprod_nb.results import Result, counted
 from mlprod_nb.store import journal
 
@@ -34,6 +35,7 @@ class Submission:
     target: Any
     alias: str
     note: str
+    rows: Given = NOTHING
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,10 @@ def register(context: Context, submission: Submission) -> RegisterResult:
     frame, target = _data_and_target(submission)
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
         prepared = conversion.prepare(submission.model, frame, target)
+        attachments = _attachments(submission, prepared, Path(scratch) / "attached")
         profile = _profile(prepared)
         metrics = {estimate.metric: estimate.value for estimate in profile.performance}
-        bundle = conversion.build_bundle(prepared, folder=Path(scratch), profile=profile.to_json())
+        bundle = conversion.build_bundle(prepared, folder=Path(scratch) / "bundle", profile=profile.to_json())
         origin = lineage.capture(frame, target, notebook=context.caller.notebook, cwd=context.root)
         candidate = models.Candidate(
             name=submission.name,
@@ -135,6 +138,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
             metrics=metrics,
             lineage=origin,
             execution=context.caller.execution,
+            attachments=attachments,
         )
         version = context.registry.register(candidate)
     _name_it(context, version, submission)
@@ -181,6 +185,17 @@ def _data_and_target(submission: Submission) -> tuple[pd.DataFrame, Any]:
     if not len(frame.columns):
         raise UsageError("--data has no column left beside the target.")
     return frame, values
+
+
+def _attachments(submission: Submission, prepared: Prepared, folder: Path) -> dict[str, Path]:
+    """Return what is recorded beside the model, as folders by name; held-out rows must be such as it takes."""
+    from mlprod_nb.registry.signatures import to_columns
+
+    if submission.rows.holdout is None:
+        return {}
+    rows = held_out.read(submission.rows, "")
+    to_columns(rows.frame, prepared.signature)
+    return {held_out.ARTIFACT: held_out.write(rows, folder / held_out.ARTIFACT)}
 
 
 def _profile(prepared: Prepared) -> Profile:

@@ -11,7 +11,8 @@ import json
 import re
 import socket
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +94,7 @@ class Candidate:
         metrics: Its performance on the reference data.
         lineage: Where it comes from.
         execution: The mark of the notebook's execution that registers it.
+        attachments: Folders that are kept beside its bundle, by name.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Candidate:
     metrics: dict[str, float]
     lineage: Lineage
     execution: str = ""
+    attachments: Mapping[str, Path] = field(default_factory=dict)
 
 
 def check_name(name: str, kind: str = "model") -> None:

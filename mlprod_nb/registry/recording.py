@@ -107,6 +107,8 @@ def _log(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
         lineage.write_bytes(candidate.lineage.to_json())
         client.log_artifact(run_id, str(lineage))
     client.log_artifacts(run_id, str(candidate.bundle.path), models.BUNDLE_ARTIFACT)
+    for name, folder in candidate.attachments.items():
+        client.log_artifacts(run_id, str(folder), name)
 
 
 def _log_model(client: MlflowClient, begun: _Begun, experiment: str, candidate: Candidate) -> None:

@@ -16,7 +16,16 @@ class Models(Base):
     """Register models, check them, train them anew."""
 
     def register(
-        self, name: str, *, model: Any, data: Any, target: Any = None, alias: str = "", note: str = ""
+        self,
+        name: str,
+        *,
+        model: Any,
+        data: Any,
+        target: Any = None,
+        holdout: Any = None,
+        holdout_target: Any = None,
+        alias: str = "",
+        note: str = "",
     ) -> RegisterResult:
         """Register a fitted model as a new version, with its bundle, reference profile and lineage.
 
@@ -26,15 +35,20 @@ class Models(Base):
             data: The reference data: the columns the model takes ($name, or a CSV or Parquet file); a frame's index of
                 moments says when each row's event happened.
             target: The true outcomes of the reference data ($name, or the name of a column of the data).
+            holdout: Rows that the model was not trained on, for the gates ($name, or a CSV or Parquet file); kept with
+                the version.
+            holdout_target: Their true outcomes ($name, or the name of a column of the held-out rows).
             alias: An alias to set on the new version, as champion.
             note: What changed and why; in a notebook the cell's body.
 
         Examples:
             mlprod register flights --model $clf --data $X --target $y --alias champion
+            mlprod register flights --model $clf --data $X --target $y --holdout $X_test --holdout-target $y_test
         """
-        from mlprod_nb.lifecycle import register
+        from mlprod_nb.lifecycle import held_out, register
 
-        return register.register(self.context, register.Submission(name, model, data, target, alias, note))
+        given = held_out.Given(holdout, holdout_target)
+        return register.register(self.context, register.Submission(name, model, data, target, alias, note, given))
 
     def models(self, name: str = "") -> ModelsResult:
         """List the registered models, or the versions of one.
@@ -50,23 +64,41 @@ class Models(Base):
 
         return register.models(self.context, name)
 
-    def check(self, version: str, *, junit: str = "", summary: str = "", last: bool = False) -> GateReport:
+    def check(
+        self,
+        version: str,
+        *,
+        holdout: Any = None,
+        target: Any = None,
+        against: str = "",
+        exhaustive: bool = False,
+        junit: str = "",
+        summary: str = "",
+        last: bool = False,
+    ) -> GateReport:
         """Run the gates on a version, and archive what they found with it.
 
         Args:
             version: A version, as flights/3 or flights@champion.
+            holdout: Rows that the model was not trained on ($name, or a CSV or Parquet file); those that the settings
+                name, or that were kept with the version, where none are given.
+            target: Their true outcomes ($name, or the name of a column of the held-out rows).
+            against: What it is compared with: an alias or a version; champion where empty.
+            exhaustive: Test what takes minutes too: an environment made anew of the recorded packages.
             junit: A file for JUnit XML.
             summary: A file that a summary in markdown is added to; in GitHub Actions the step's own where empty.
             last: Only show the newest archived report.
 
         Examples:
-            mlprod check flights@champion
+            mlprod check flights@challenger
+            mlprod check flights/4 --holdout $X_test --target $y_test --against flights/3
             mlprod check flights/4 --junit gates.xml
             mlprod check flights/4 --last
         """
         from mlprod_nb.lifecycle import gating
+        from mlprod_nb.lifecycle.held_out import Given
 
-        wanted = gating.Check(version, junit=junit, summary=summary)
+        wanted = gating.Check(version, Given(holdout, target), against, exhaustive, junit, summary)
         return gating.last(self.context, wanted) if last else gating.check(self.context, wanted)
 
     def retrain(

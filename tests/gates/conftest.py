@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from mlprod_nb.gates import HeldOut, Inspection, Surroundings
 from mlprod_nb.registry.bundles import Bundle
 from tests.registry import samples
 
@@ -14,3 +15,11 @@ def onnx_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="session")
 def python_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return samples.python_bundle(tmp_path_factory.mktemp("python"))
+
+
+@pytest.fixture(scope="session")
+def surroundings(onnx_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Surroundings:
+    """Fresh rows of the same kind, and a champion that looks at less."""
+    frame, late = samples.flights(2_000, seed=1)
+    champion = samples.weak_bundle(tmp_path_factory.mktemp("champion"))
+    return Surroundings(HeldOut(frame, late.tolist(), "made up"), Inspection(champion, "flights/1"))

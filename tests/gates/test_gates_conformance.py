@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
@@ -17,13 +18,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlprod_nb import gates
-from mlprod_nb.gates import BUILT_IN, GateOutcome, Inspection
+from mlprod_nb.gates import BUILT_IN, GateOutcome, Inspection, Surroundings
 from mlprod_nb.gates.bundle import LatencyGate
 from mlprod_nb.gates.protocol import Gate
+from mlprod_nb.gates.scores import ScoreGate
 from mlprod_nb.registry.bundles import MANIFEST, Bundle, Description, read_bundle, seal
 
 ALL = pytest.mark.parametrize("name", BUILT_IN)
-GATES: dict[str, Gate] = BUILT_IN | {"latency": LatencyGate(limit_ms=5_000.0)}  # a budget that a busy machine keeps
+SET: dict[str, Gate] = {
+    "latency": LatencyGate(limit_ms=5_000.0),  # a budget that a busy machine keeps
+    "score": ScoreGate({"accuracy": 0.5, "brier": 0.4}),
+}
+GATES: dict[str, Gate] = BUILT_IN | SET
 
 
 def _contents(bundle: Bundle) -> dict[str, str]:
@@ -31,20 +37,20 @@ def _contents(bundle: Bundle) -> dict[str, str]:
 
 
 @ALL
-def test_a_sound_bundle_passes(name: str, onnx_bundle: Bundle) -> None:
-    outcome = GATES[name].check(Inspection(onnx_bundle))
+def test_a_sound_bundle_passes(name: str, onnx_bundle: Bundle, surroundings: Surroundings) -> None:
+    outcome = GATES[name].check(Inspection(onnx_bundle, "flights/2", surroundings))
     assert outcome.status == "ok", outcome.sentence
 
 
 @ALL
-def test_a_sound_python_bundle_is_not_refused(name: str, python_bundle: Bundle) -> None:
-    outcome = GATES[name].check(Inspection(python_bundle))
+def test_a_sound_python_bundle_is_not_refused(name: str, python_bundle: Bundle, surroundings: Surroundings) -> None:
+    outcome = GATES[name].check(Inspection(python_bundle, "flights/2", surroundings))
     assert outcome.status == ("warn" if name == "format" else "ok"), outcome.sentence
 
 
 @ALL
-def test_an_outcome_is_well_formed(name: str, onnx_bundle: Bundle) -> None:
-    outcome = GATES[name].check(Inspection(onnx_bundle))
+def test_an_outcome_is_well_formed(name: str, onnx_bundle: Bundle, surroundings: Surroundings) -> None:
+    outcome = GATES[name].check(Inspection(onnx_bundle, "flights/2", surroundings))
     assert outcome.name == name == GATES[name].name
     assert not outcome.sentence[0].islower()
     assert outcome.sentence.endswith(".")
@@ -57,10 +63,18 @@ def test_an_outcome_is_well_formed(name: str, onnx_bundle: Bundle) -> None:
 
 
 @ALL
-def test_a_gate_changes_nothing(name: str, onnx_bundle: Bundle) -> None:
+def test_a_gate_changes_nothing(name: str, onnx_bundle: Bundle, surroundings: Surroundings) -> None:
     before = _contents(onnx_bundle)
-    GATES[name].check(Inspection(onnx_bundle))
+    GATES[name].check(Inspection(onnx_bundle, "flights/2", surroundings))
     assert _contents(onnx_bundle) == before
+
+
+@ALL
+def test_a_gate_that_lacks_what_it_needs_says_so_in_a_clause(name: str, onnx_bundle: Bundle) -> None:
+    found = gates.run(Inspection(onnx_bundle), gates=[GATES[name]]).outcome(name)
+    assert found is not None
+    assert found.status in ("ok", "skipped")
+    assert found.status == "ok" or re.fullmatch(r"Not tested: [^\n]+[^.]\.", found.sentence)
 
 
 @ALL

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from mlprod_nb import Workspace, settings
-from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
+from mlprod_nb.errors import Corrupt, InvalidInput, NotFound, Refused, UsageError
 from mlprod_nb.gates import GateReport
 from mlprod_nb.lifecycle import gating
 from mlprod_nb.registry import attachments
@@ -135,3 +138,63 @@ def test_a_setting_of_a_wrong_name_is_refused_with_the_nearest(checked: Site) ->
             set_to(checked, '[models.flights.gates]\nrequird = ["agreement"]\n').check("flights/1")
     finally:
         set_to(checked, PATIENT)
+
+
+# Held-out rows: where they come from.
+
+
+def more_flights(rows: int = 600) -> tuple[pd.DataFrame, pd.Series[int]]:
+    random = np.random.default_rng(8)
+    data = pd.DataFrame({"distance": random.normal(900, 300, rows), "hour": random.integers(5, 23, rows)})
+    return data, pd.Series((data["hour"] / 23 + random.normal(0, 0.3, rows) > 0.7).astype(int))
+
+
+def said(report: GateReport, gate: str) -> str:
+    outcome = report.outcome(gate)
+    assert outcome is not None
+    return f"{outcome.status}: {outcome.sentence}"
+
+
+def test_without_held_out_rows_the_gates_say_how_to_give_them(report: GateReport) -> None:
+    assert said(report, "score").startswith("skipped: Not tested: there are no held-out rows: pass --holdout")
+    assert (report.held_out, report.against) == ("", "")
+
+
+def test_rows_given_with_the_check_are_compared_with_the_champion(checked: Site) -> None:
+    data, target = more_flights()
+    found = checked.workspace.check("flights/2", holdout=data, target=target)
+    assert (found.held_out, found.against) == ("600 rows given with the check", "flights/1")
+    assert " of flights/1 on the same rows: " in said(found, "champion")
+    itself = checked.workspace.check("flights/1", holdout=data, target=target)
+    assert said(itself, "champion") == "skipped: Not tested: flights/1 is the champion itself."
+    other = checked.workspace.check("flights/1", holdout=data, target=target, against="flights/2")
+    assert other.against == "flights/2"
+
+
+def test_rows_of_the_settings_file_come_before_recorded_ones(checked: Site) -> None:
+    data, target = more_flights()
+    data.assign(late=target).to_parquet(checked.workspace.root / "held_out.parquet")
+    test, outcome = more_flights(100)
+    options: Any = {"data": checked.data, "target": checked.target, "holdout": test, "holdout_target": outcome}
+    version = checked.workspace.register("flights", model=checked.model, note="with rows", **options).version
+    assert checked.workspace.check(version).held_out == f"100 rows recorded with {version}"
+    try:
+        named = set_to(checked, '[models.flights.gates]\nholdout = "held_out.parquet"\ntarget = "late"\n' + PATIENT)
+        assert named.check(version).held_out == "600 rows of held_out.parquet"
+        again = set_to(checked, '[models.flights.gates]\nholdout = "held_out.parquet"\n' + PATIENT)
+        with pytest.raises(UsageError, match="held-out rows need their outcomes"):
+            again.check(version)
+        gone = set_to(checked, '[models.flights.gates]\nholdout = "nowhere.csv"\ntarget = "late"\n' + PATIENT)
+        with pytest.raises(NotFound, match=r"no file .*nowhere\.csv"):
+            gone.check(version)
+    finally:
+        set_to(checked, PATIENT)
+
+
+def test_rows_that_the_model_does_not_take_are_refused_when_it_is_registered(checked: Site) -> None:
+    data, target = more_flights(100)
+    before = checked.workspace.models("flights")
+    options: Any = {"model": checked.model, "data": checked.data, "target": checked.target}
+    with pytest.raises(InvalidInput, match="column 'hour' is missing"):
+        checked.workspace.register("flights", holdout=data[["distance"]], holdout_target=target, **options)
+    assert checked.workspace.models("flights") == before

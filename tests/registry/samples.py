@@ -75,6 +75,14 @@ def onnx_bundle(folder: Path) -> Bundle:
     return conversion.build_bundle(prepared, folder=folder, profile=b"{}")
 
 
+def weak_bundle(folder: Path) -> Bundle:
+    """Build a bundle of a model that looks at the hour alone."""
+    frame, late = flights()
+    model = make_pipeline(ColumnTransformer([("hour", StandardScaler(), ["hour"])]), LogisticRegression())
+    prepared = conversion.prepare(model.fit(frame, late), frame, late)
+    return conversion.build_bundle(prepared, folder=folder, profile=b"{}")
+
+
 def python_bundle(folder: Path) -> Bundle:
     """Build a bundle of a model that ONNX cannot express."""
     frame, late = flights()
