@@ -36,6 +36,10 @@ class FakeWorkspace:
     def init(cls, *arguments: Any, **options: Any) -> Result:
         return cls._call("init", inspect.signature(workspace.Workspace.init), arguments, options)
 
+    @classmethod
+    def verdict(cls, *arguments: Any, **options: Any) -> Result:
+        return cls._call("verdict", inspect.signature(workspace.Workspace.verdict), arguments, options)
+
     def __getattr__(self, name: str) -> Callable[..., Result]:
         signature = inspect.signature(getattr(workspace.Workspace(root=None), name))  # type: ignore[arg-type]
         return lambda *arguments, **options: self._call(name, signature, arguments, options)

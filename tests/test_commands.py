@@ -10,13 +10,13 @@ import pytest
 
 from mlprod_nb import commands
 from mlprod_nb.commands.grammar import _Noun, grammar
-from mlprod_nb.commands.verbs import NOUNS
+from mlprod_nb.commands.verbs import NOUNS, spelled
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.workspace import Workspace
 from tests.fake_workspace import Called, FakeWorkspace
 
 VERBS = list(commands.verbs().values())
-FILES = ("$clf", "$X", "$y", "$X_test", "$y_test", "$april", "$when", "$ids", "$arrived_late")
+FILES = ("$clf", "$X", "$y", "$X_test", "$y_test", "$april", "$when", "$ids", "$arrived_late", "$monitor")
 
 
 def call(line: str, **options: Any) -> commands.Call:
@@ -54,7 +54,7 @@ def test_every_public_method_of_the_facade_is_a_verb_and_nothing_else_is() -> No
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_options_equal_the_facades_keyword_parameters(verb: commands.Verb) -> None:
     parameters = [p for p in inspect.signature(getattr(Workspace, verb.method)).parameters.values() if p.name != "self"]
-    keywords = {f"--{p.name.replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY}
+    keywords = {f"--{spelled(p.name)}" for p in parameters if p.kind is p.KEYWORD_ONLY}
     command = click_command(verb)
     assert {name for p in command.params if isinstance(p, click.Option) for name in p.opts} == keywords
     arguments = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mlprod_nb.commands.verbs import NOUNS, Verb, verbs
+from mlprod_nb.commands.verbs import NOUNS, Verb, spelled, verbs
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _next_words(words: Sequence[str]) -> list[str]:
 
 
 def _inside(verb: Verb, rest: Sequence[str], fragment: str, names: Iterable[str]) -> list[Suggestion]:
-    options = {f"--{p.name.replace('_', '-')}": p for p in verb.parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    options = {f"--{spelled(p.name)}": p for p in verb.parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
     variables = [Suggestion(f"${name}", "variable") for name in sorted(names)]
     waiting = options.get(rest[-1]) if rest else None
     if waiting is not None and waiting.annotation != "bool":

@@ -17,7 +17,7 @@ import click
 import mlprod_nb
 from mlprod_nb.commands.door import Door
 from mlprod_nb.commands.parameters import Number, Object, ParamType, Text, Whole, read_column, read_model, spelling
-from mlprod_nb.commands.verbs import NOUNS, Verb, verbs
+from mlprod_nb.commands.verbs import NOUNS, Verb, spelled, verbs
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.results import Result
 
@@ -241,7 +241,7 @@ def _parameter(parameter: inspect.Parameter, verb: Verb) -> click.Parameter:
     text = verb.explanation.parameters.get(parameter.name, "")
     if verb.body == parameter.name:
         text = f"{text.rstrip('.')}; - reads standard input."
-    flag = f"--{parameter.name.replace('_', '-')}"
+    flag = f"--{spelled(parameter.name)}"
     if parameter.annotation == "bool":
         return click.Option([flag, parameter.name], is_flag=True, default=bool(parameter.default), help=text)
     return click.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 
-from mlprod_nb.commands.verbs import NOUNS, Verb, verbs
+from mlprod_nb.commands.verbs import NOUNS, Verb, spelled, verbs
 
 INDEX = "README.md"
 
@@ -91,7 +91,7 @@ def _required(parameter: inspect.Parameter) -> bool:
 
 
 def _word(parameter: inspect.Parameter) -> str:
-    return parameter.name.replace("_", "-")
+    return spelled(parameter.name)
 
 
 def _text(verb: Verb, parameter: inspect.Parameter) -> str:

@@ -13,6 +13,7 @@ from mlprod_nb.workspace import Workspace
 
 #: Nouns that hold several verbs, as ``abtest start``.
 NOUNS = {
+    "report": "Run report notebooks; with new, make one of your own.",
     "abtest": "Plan, start, read and stop A/B tests.",
     "release": "Release a version by steps: checked, in shadow, a small share, larger ones, promoted.",
     "alerts": "See what is wrong, and say who sees to it; alone, it lists.",
@@ -81,4 +82,9 @@ def _verb(method: str, function: Callable[..., Any], *, opens: bool) -> Verb:
     noun, _, rest = method.partition("_")
     name = f"{noun} {rest}" if noun in NOUNS and rest else method
     parameters = tuple(inspect.signature(function).parameters.values())[1 if opens else 0 :]
-    return Verb(name.replace("_", "-"), method, opens, parameters, explain(function))
+    return Verb(spelled(name), method, opens, parameters, explain(function))
+
+
+def spelled(name: str) -> str:
+    """Return a name of Python's as it is typed: ``dry-run``; ``from`` for ``from_``, which Python keeps for itself."""
+    return name.rstrip("_").replace("_", "-")

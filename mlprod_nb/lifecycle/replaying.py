@@ -45,6 +45,8 @@ def replay(context: Context, digest: str) -> ReplayResult:
         bundles=record.bound_to["bundles"],
         settings=context.settings.endpoint(record.endpoint).monitor.model_dump(mode="json"),
         timeout_seconds=context.settings.reports.timeout_seconds,
+        memory_mib=context.settings.reports.memory_mib,
+        kernel=record.bound_to.get("kernel", ""),
     )
     after, seconds = replay.execute_again(request, context.root)
     return replay.judge(record.digest, before, after, seconds)

@@ -13,7 +13,7 @@ from mlprod_nb.lifecycle.watch import Window, pin, pinned_text
 from mlprod_nb.results import Result
 
 if TYPE_CHECKING:
-    from mlprod_nb.reports import ReportResult
+    from mlprod_nb.reports import ReportRequest, ReportResult
     from mlprod_nb.reports.site import SiteResult
 
 
@@ -38,23 +38,29 @@ class ApprovalResult(Result):
         return f"Report {self.digest[:12]} is approved by {self.actor}."
 
 
-def report(context: Context, window: Window, kind: str) -> ReportResult:
+@dataclass(frozen=True)
+class Asked:
+    """Which report is asked for.
+
+    Attributes:
+        window: Of which endpoint, and which part of its log.
+        kind: The kind of report.
+        parameters: Values for the notebook's parameters cell, as they were typed.
+        kernel: The Jupyter kernel; empty: the workspace's setting.
+    """
+
+    window: Window
+    kind: str
+    parameters: str = ""
+    kernel: str = ""
+
+
+def report(context: Context, asked: Asked) -> ReportResult:
     """Run one report notebook."""
     from mlprod_nb import reports
 
-    revision = existing(context, window.endpoint)
-    spec = revision.spec
-    assert spec is not None
-    answering = (*spec.variants, *spec.shadows)
-    request = reports.ReportRequest(
-        endpoint=window.endpoint,
-        kind=kind,
-        pinned=pinned_text(pin(context, window), revision.number),
-        model_versions=tuple(variant.model_version for variant in answering),
-        bundles={variant.model_version: variant.bundle for variant in answering},
-        settings=context.settings.endpoint(window.endpoint).monitor.model_dump(mode="json"),
-        timeout_seconds=context.settings.reports.timeout_seconds,
-    )
+    window, kind = asked.window, asked.kind
+    request = _request(context, asked)
     try:
         found = reports.run_report(request, root=context.root, store=context.store, clock=context.clock)
     except reports.ReportFailed:
@@ -66,6 +72,30 @@ def report(context: Context, window: Window, kind: str) -> ReportResult:
     # Last, so that whatever hinders it hinders no alert.
     site(context)
     return told
+
+
+def _request(context: Context, asked: Asked) -> ReportRequest:
+    from mlprod_nb import notebooks
+    from mlprod_nb.reports import ReportRequest, kinds
+
+    settings = context.settings.reports
+    declared = notebooks.declared(notebooks.read(kinds.source(asked.kind, context.root)))
+    revision = existing(context, asked.window.endpoint)
+    spec = revision.spec
+    assert spec is not None
+    answering = (*spec.variants, *spec.shadows)
+    return ReportRequest(
+        endpoint=asked.window.endpoint,
+        kind=asked.kind,
+        pinned=pinned_text(pin(context, asked.window), revision.number),
+        model_versions=tuple(variant.model_version for variant in answering),
+        bundles={variant.model_version: variant.bundle for variant in answering},
+        settings=context.settings.endpoint(asked.window.endpoint).monitor.model_dump(mode="json"),
+        options=notebooks.parse(asked.parameters, declared),
+        timeout_seconds=settings.timeout_seconds,
+        memory_mib=settings.memory_mib,
+        kernel=asked.kernel or settings.kernel,
+    )
 
 
 def site(context: Context) -> SiteResult:

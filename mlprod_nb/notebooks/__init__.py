@@ -5,19 +5,21 @@ interpreter that called, whatever kernels the user has installed; a wall-clock l
 starts, and nothing of it is left when :func:`execute` returns; the notebook as far as it came is always kept.
 """
 
-from mlprod_nb.notebooks.execution import Execution, NotebookFailed, Reason, execute
+from mlprod_nb.notebooks.execution import Execution, NotebookFailed, Reason, Surroundings, execute
 from mlprod_nb.notebooks.files import find, read, sha256
-from mlprod_nb.notebooks.parameters import Parameter, check, declared
+from mlprod_nb.notebooks.parameters import Parameter, check, declared, parse
 
 __all__ = [
     "Execution",
     "NotebookFailed",
     "Parameter",
     "Reason",
+    "Surroundings",
     "check",
     "declared",
     "execute",
     "find",
+    "parse",
     "read",
     "sha256",
 ]

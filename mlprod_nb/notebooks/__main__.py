@@ -9,13 +9,19 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import resource
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mlprod_nb.notebooks import kernels
 from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK, MARK
+
+#: As Python, numpy, Arrow, DuckDB and torch call it.
+_OUT_OF_MEMORY = re.compile(r"(MemoryError|OutOfMemory\w*)$")
 
 
 class _Progress:
@@ -88,12 +94,13 @@ def _execute(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
             autosave_cell_every=2,
             # nbclient waits 4 s for a cell's last outputs, which a busy machine exceeds.
             iopub_timeout=60,
-            kernel_manager_class=_kernel_manager(folder),
+            kernel_manager_class=_kernel_manager(folder, spec),
             on_cell_start=progress.started,
             on_cell_executed=progress.ended,
         )
     except PapermillExecutionError as error:
-        return _outcome("error", error.cell_index, error.ename, error.evalue)
+        reason = "memory" if _OUT_OF_MEMORY.search(error.ename) else "error"
+        return _outcome(reason, error.cell_index, error.ename, error.evalue)
     except DeadKernelError:
         return _outcome("died", progress.cell, "", "")
     except Exception as error:  # noqa: BLE001 (the caller must be told whatever happened)
@@ -107,8 +114,8 @@ def _outcome(reason: str | None, cell: int | None, error: str, message: str) -> 
     return {"reason": reason, "cell": cell, "error": error, "message": message}
 
 
-def _kernel_manager(folder: Path) -> type[Any]:
-    """Return a kernel manager for this very interpreter.
+def _kernel_manager(folder: Path, spec: dict[str, Any]) -> type[Any]:
+    """Return a kernel manager for this very interpreter, or for the kernel that is asked for.
 
     A kernel looked up by the name ``python3`` may be another environment's: the user's own kernel specifications come
     first on Jupyter's path. So none is looked up. The connection file stays in the run's folder.
@@ -123,12 +130,29 @@ def _kernel_manager(folder: Path) -> type[Any]:
             transport = "ipc" if sys.platform != "win32" and len(file) < 90 else "tcp"
             super().__init__(connection_file=file, transport=transport, **options)
 
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
+            await super()._async_launch_kernel(kernel_cmd, **options)
+            _limit(getattr(self.provisioner, "pid", 0), spec["memory_mib"])
+
         @property
         def kernel_spec(self) -> KernelSpec:
+            if spec["kernel"]:
+                return kernels.find(spec["kernel"])
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
             return KernelSpec(argv=command, display_name="Python 3", language="python")
 
     return OwnKernelManager
+
+
+def _limit(pid: int, memory_mib: int) -> None:
+    """Bound a process's own memory, before it has run anything of the notebook's.
+
+    What is counted are private pages that can be written (``RLIMIT_DATA``): an address space is mostly files and
+    reservations, and says little of what a process takes.
+    """
+    if pid and memory_mib and sys.platform == "linux":
+        size = memory_mib * 2**20
+        resource.prlimit(pid, resource.RLIMIT_DATA, (size, size))
 
 
 def _end_with_caller() -> None:

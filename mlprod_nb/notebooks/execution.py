@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlprod_nb.errors import ExecutionFailed, UsageError
-from mlprod_nb.notebooks import files
+from mlprod_nb.notebooks import files, kernels
 from mlprod_nb.notebooks.files import Notebook
 from mlprod_nb.notebooks.parameters import check, declared
 from mlprod_nb.settings import EXECUTION
 
-Reason = Literal["error", "timeout", "output", "died", "start"]
+Reason = Literal["error", "timeout", "output", "memory", "died", "start"]
 
 MARK = EXECUTION
 #: Characters of an executed notebook, beyond which it is stopped.
@@ -38,9 +38,25 @@ _HINTS: dict[Reason, str] = {
     "error": "Open it in JupyterLab and run it up to that cell.",
     "timeout": "Raise [reports] timeout_seconds in mlprod.toml, or narrow the window.",
     "output": "Print less: a loop that never ends mostly ends here.",
+    "memory": "Raise [reports] memory_mib in mlprod.toml, or narrow the window.",
     "died": "A kernel that dies was mostly out of memory, or a library crashed; narrow the window and run it again.",
     "start": "Check that ipykernel is installed where mlprod is.",
 }
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a notebook runs in.
+
+    Attributes:
+        kernel: A Jupyter kernel's name; empty: this very interpreter, whatever kernels are installed.
+        memory_mib: Memory that the kernel, and each process it starts, may take, MiB; 0: no limit. On Linux only.
+        mark: What the execution is known by, in what it starts and registers; a new one where empty.
+    """
+
+    kernel: str = ""
+    memory_mib: int = 0
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,7 @@ class NotebookFailed(ExecutionFailed):
 
     Args:
         reason: ``"error"``: a cell raised; ``"timeout"``: the limit was reached; ``"output"``: it printed too much;
-            ``"died"``: the kernel ended by itself; ``"start"``: no kernel could be started.
+            ``"memory"``: it needed more memory than it may have; ``"died"``: the kernel ended by itself; ``"start"``: no kernel could be started.
         notebook: The notebook as far as it came.
         cell_index: Index of the failing cell in it, or ``None`` where no cell is at fault.
         error_name: The exception's class, or empty.
@@ -94,6 +110,7 @@ class NotebookFailed(ExecutionFailed):
             "error": f"failed: {error_name}: {_first_line(error_message)}".rstrip(": "),
             "timeout": f"was stopped: {error_message}",
             "output": f"was stopped: {error_message}",
+            "memory": f"ran out of memory: {error_name}: {_first_line(error_message)}".rstrip(": "),
             "died": "ended because its kernel died",
             "start": f"could not start: {_first_line(error_message)}",
         }[reason]
@@ -101,9 +118,15 @@ class NotebookFailed(ExecutionFailed):
 
 
 def execute(
-    source: Path, output: Path, parameters: Mapping[str, Any], *, timeout_seconds: float, cwd: Path, mark: str = ""
+    source: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    *,
+    timeout_seconds: float,
+    cwd: Path,
+    within: Surroundings = Surroundings(),  # noqa: B008 (frozen)
 ) -> Execution:
-    """Execute a notebook in a fresh kernel of this interpreter.
+    """Execute a notebook in a fresh kernel.
 
     Args:
         source: The notebook; it is not changed.
@@ -111,10 +134,10 @@ def execute(
         parameters: Values for the notebook's parameters cell.
         timeout_seconds: Wall-clock limit for the whole run, the kernel's start included.
         cwd: The directory in which the notebook runs.
-        mark: What the execution is known by, in what it starts and registers; a new one where empty.
+        within: What it runs in.
 
     Raises:
-        NotFound: The notebook, or a parameter, does not exist.
+        NotFound: The notebook, a parameter or the kernel does not exist.
         UsageError: A parameter has the wrong type or is missing.
         Refused: A parameter looks like a secret.
         NotebookFailed: It did not reach its end; ``output`` holds what there is.
@@ -123,11 +146,13 @@ def execute(
         raise UsageError(f"the limit is {timeout_seconds} s; it must be above 0.")
     notebook = files.read(source)
     check(parameters, declared(notebook))
+    if within.kernel:
+        kernels.find(within.kernel)
     digest = files.sha256(source)
     with tempfile.TemporaryDirectory(prefix="mlprod-execution-") as folder:
-        work, mark = Path(folder), mark or uuid.uuid4().hex
+        work, mark = Path(folder), within.mark or uuid.uuid4().hex
         (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-        spec = {"parameters": dict(parameters), "cwd": str(cwd.resolve()), "mark": mark}
+        spec = {"parameters": dict(parameters), "cwd": str(cwd.resolve()), **asdict(within), "mark": mark}
         (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
         start = time.monotonic()
         timed_out = _run(work, mark, timeout_seconds)

@@ -8,8 +8,10 @@ inspection reads it line by line and gives up on a default that contains an equa
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +74,36 @@ def declared(notebook: Notebook) -> dict[str, Parameter]:
                 if isinstance(target, ast.Name):
                     found[target.id] = Parameter(target.id, annotation, required=False)
     return found
+
+
+def parse(text: str, known: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Read parameters as they are typed: ``top=5 column=dest``; quotes as in a shell keep spaces.
+
+    A value is JSON, or the text itself where it is not, or where the notebook declares a text.
+
+    Raises:
+        UsageError: A word is no assignment, a quote is not closed, or a name comes twice.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise UsageError(f"a quote is not closed in the parameters: {text.strip()}") from None
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.rstrip(",").partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"{word!r} is no parameter.", hint="Write NAME=VALUE, as in: top=5 column=dest")
+        if name in found:
+            raise UsageError(f"parameter {name!r} is given twice.")
+        found[name] = value if name in known and known[name].annotation == "str" else _json(value)
+    return found
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def check(parameters: Mapping[str, Any], known: Mapping[str, Parameter]) -> None:

@@ -14,17 +14,16 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from mlprod_nb import assets, notebooks
+from mlprod_nb import notebooks
 from mlprod_nb.clock import Clock, iso, utc_now
-from mlprod_nb.errors import ExecutionFailed, NotFound, UsageError
+from mlprod_nb.errors import ExecutionFailed, UsageError
 from mlprod_nb.notebooks.files import Notebook, write
-from mlprod_nb.reports import folders, verdicts
+from mlprod_nb.reports import folders, kinds, verdicts
 from mlprod_nb.results import AlertChange, Result, Verdict
 from mlprod_nb.store import Store, evidence, report_index
 
 NOTEBOOK = "report.ipynb"
 PAGE = "index.html"
-_SUFFIX = "_report"
 #: What can change a report's numbers; its versions are part of the digest.
 _PACKAGES = ("mlprod_nb", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "alibi-detect", "duckdb", "papermill")
 
@@ -42,6 +41,8 @@ class ReportRequest:
         bundles: The digest of each version's bundle, so that a version of the same name is not another.
         settings: What ``mlprod.toml`` sets for the endpoint, which its verdict depends on.
         timeout_seconds: Wall-clock limit of the execution.
+        memory_mib: Most memory that its kernel may take, MiB; 0: no limit.
+        kernel: The Jupyter kernel that it runs in; empty: this environment.
     """
 
     endpoint: str
@@ -52,6 +53,13 @@ class ReportRequest:
     bundles: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     timeout_seconds: float = 900.0
+    memory_mib: int = 0
+    kernel: str = ""
+
+    @property
+    def within(self) -> notebooks.Surroundings:
+        """What its notebook runs in."""
+        return notebooks.Surroundings(kernel=self.kernel, memory_mib=self.memory_mib)
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class ReportFailed(ExecutionFailed):
 
     Args:
         message: One sentence.
-        reason: ``"error"``, ``"timeout"``, ``"output"``, ``"died"``, ``"start"`` or ``"verdict"``.
+        reason: ``"error"``, ``"timeout"``, ``"output"``, ``"memory"``, ``"died"``, ``"start"`` or ``"verdict"``.
         page: The page that says what failed.
         notebook: The notebook as far as it came.
         cell_index: Index of the cell at fault in it, or ``None``.
@@ -113,24 +121,6 @@ class ReportFailed(ExecutionFailed):
         super().__init__(message, hint=f"See {page}")
 
 
-def kinds(root: Path) -> list[str]:
-    """Return the kinds of report there are: those that ship and the workspace's own."""
-    folders = (root, root / "notebooks", assets.folder("notebooks"))
-    names = {path.stem for folder in folders if folder.is_dir() for path in folder.glob(f"*{_SUFFIX}.ipynb")}
-    return sorted(name.removesuffix(_SUFFIX) for name in names)
-
-
-def source_of(kind: str, root: Path) -> Path:
-    """Return the notebook of a kind of report.
-
-    Raises:
-        NotFound: There is no such kind.
-    """
-    if kind not in (known := kinds(root)):
-        raise NotFound("kind of report", kind, known)
-    return notebooks.find(kind + _SUFFIX, root=root)
-
-
 def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock = utc_now) -> ReportResult:
     """Run a report in a fresh kernel and keep it whole: notebook, page, ``verdict.json`` and index entry.
 
@@ -145,7 +135,7 @@ def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock
         UsageError: A parameter has the wrong type, or the pinned log range is malformed or another endpoint's.
         ReportFailed: It came to no verdict; its page says why.
     """
-    source = source_of(request.kind, root)
+    source = kinds.source(request.kind, root)
     run = _Run(request, root, source, binding(request, notebooks.sha256(source)), clock(), time.monotonic())
     with folders.building(run.parent) as building:
         try:
@@ -188,15 +178,15 @@ class _Run:
 
 
 def _execute(run: _Run, output: Path) -> Notebook:
-    given, limit = parameters(run.request, run.root), run.request.timeout_seconds
-    notebooks.execute(run.source, output, given, timeout_seconds=limit, cwd=run.root)
+    given, limit = parameters(run.request, run.root, run.source), run.request.timeout_seconds
+    notebooks.execute(run.source, output, given, timeout_seconds=limit, cwd=run.root, within=run.request.within)
     return notebooks.read(output)
 
 
-def parameters(request: ReportRequest, root: Path) -> dict[str, Any]:
+def parameters(request: ReportRequest, root: Path, source: Path) -> dict[str, Any]:
     """Return what a report's notebook is given."""
     where = {"workspace": str(root.resolve()), "endpoint": request.endpoint, "pinned": request.pinned}
-    return where | dict(request.options)
+    return kinds.given(source, where, dict(request.options))
 
 
 def _succeed(run: _Run, building: Path, executed: Notebook, verdict: Verdict, store: Store) -> ReportResult:
@@ -269,12 +259,16 @@ def binding(request: ReportRequest, notebook_sha256: str) -> dict[str, Any]:
         "parameters": dict(request.options),
         "settings": dict(request.settings),
         "notebook_sha256": notebook_sha256,
-        "packages": {"python": python_version(), **_versions()},
-    }
+        "packages": _versions(request.kernel),
+    } | ({"kernel": request.kernel} if request.kernel else {})
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def _versions(kernel: str) -> dict[str, str]:
+    if kernel:
+        from mlprod_nb.notebooks import kernels
+
+        return kernels.versions(kernel, _PACKAGES)
+    found = {"python": python_version()}
     for name in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)

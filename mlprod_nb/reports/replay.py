@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from mlprod_nb import notebooks
 from mlprod_nb.errors import ExecutionFailed
-from mlprod_nb.reports import compare, execute, verdicts
+from mlprod_nb.reports import compare, execute, kinds, verdicts
 from mlprod_nb.reports.compare import Change, Evidence
 from mlprod_nb.reports.execute import ReportRequest
 from mlprod_nb.results import Result, Section, Verdict, counted
@@ -57,13 +57,13 @@ def execute_again(request: ReportRequest, root: Path) -> tuple[Evidence, float]:
         NotFound: There is no such kind of report any more.
         ExecutionFailed: It comes to no verdict.
     """
-    source = execute.source_of(request.kind, root)
+    source = kinds.source(request.kind, root)
     with tempfile.TemporaryDirectory(prefix="mlprod-replay-") as folder:
         output = Path(folder) / execute.NOTEBOOK
-        parameters = execute.parameters(request, root)
+        parameters = execute.parameters(request, root, source)
         limit = request.timeout_seconds
         try:
-            ran = notebooks.execute(source, output, parameters, timeout_seconds=limit, cwd=root)
+            ran = notebooks.execute(source, output, parameters, timeout_seconds=limit, cwd=root, within=request.within)
             bound = execute.binding(request, ran.source_sha256)
             return Evidence.of(notebooks.read(output), bound), ran.seconds
         except notebooks.NotebookFailed as error:

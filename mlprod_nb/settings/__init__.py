@@ -63,6 +63,8 @@ class ReportSettings(Table):
     """``[reports]``: executed notebooks and their pages."""
 
     timeout_seconds: float = Field(900.0, gt=0, description="Wall-clock limit of one report notebook.")
+    memory_mib: int = Field(4096, ge=0, description="Most memory that a report's kernel may take, MiB; 0: no limit.")
+    kernel: str = Field("", description="Jupyter kernel that reports run in; empty: the environment of mlprod itself.")
 
 
 class WorkerSettings(Table):

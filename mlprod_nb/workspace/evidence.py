@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.workspace.base import Base
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from mlprod_nb.reports import ReportResult
     from mlprod_nb.reports.compare import DiffResult
     from mlprod_nb.reports.flips import FlipsResult
+    from mlprod_nb.reports.kinds import OwnReport
     from mlprod_nb.reports.replay import ReplayResult
     from mlprod_nb.reports.site import SiteResult
+    from mlprod_nb.reports.stated import StatedVerdict
 
 
 class Evidence(Base):
@@ -181,23 +183,62 @@ class Evidence(Base):
 
         return shipping.stop(self.context, shipping.Stop(endpoint, ship, yes, reason, dry_run))
 
-    def report(self, endpoint: str, kind: str, *, since: str = "", until: str = "") -> ReportResult:
+    def report(
+        self, endpoint: str, kind: str, *, since: str = "", until: str = "", parameters: str = "", kernel: str = ""
+    ) -> ReportResult:
         """Run a report notebook in a fresh kernel: executed notebook, HTML page and verdict.json.
 
         Args:
             endpoint: The endpoint's name.
-            kind: drift, performance or abtest.
+            kind: drift, performance, abtest, or one of your own, which report new makes.
             since: From this event time on: a date, a time, or an age such as 7d.
             until: Before this event time.
+            parameters: Values for the notebook's parameters cell, as "alibi=false joint=false".
+            kernel: A Jupyter kernel to run it in, as the one that kernel alibi makes; the workspace's setting where
+                empty.
 
         Examples:
             mlprod report flights drift --since 2013-04-01 --until 2013-05-01
             mlprod report flights performance --since 7d
             mlprod report flights abtest
+            mlprod report flights drift --parameters "alibi=false joint=false"
         """
         from mlprod_nb.lifecycle import reporting, watch
 
-        return reporting.report(self.context, watch.Window(endpoint, since, until), kind)
+        asked = reporting.Asked(watch.Window(endpoint, since, until), kind, parameters, kernel)
+        return reporting.report(self.context, asked)
+
+    def report_new(self, name: str, *, from_: str = "drift") -> OwnReport:
+        """Copy a report's notebook into the workspace as one of your own.
+
+        Args:
+            name: What the new kind of report is called.
+            from_: The kind to copy.
+
+        Examples:
+            mlprod report new latency
+            mlprod report new accuracy --from performance
+        """
+        from mlprod_nb.reports import kinds
+
+        return kinds.new(name, from_, self.root)
+
+    @staticmethod
+    def verdict(said: Any, sentence: str = "", *, action: str = "") -> StatedVerdict:
+        """Conclude a report: a notebook is one if exactly one of its cells does.
+
+        Args:
+            said: ok, warn or alarm; in a notebook also $name of a result that has a verdict.
+            sentence: The conclusion in one sentence, after ok, warn or alarm.
+            action: The exact line to run next.
+
+        Examples:
+            mlprod verdict warn "answers take longer than 50 ms" --action "mlprod status"
+            mlprod verdict $monitor
+        """
+        from mlprod_nb.reports import stated
+
+        return stated.state(said, sentence, action)
 
     def approve(self, digest: str, *, reason: str = "") -> ApprovalResult:
         """Record that a reviewer approves a report.

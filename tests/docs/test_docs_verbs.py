@@ -9,6 +9,7 @@ import pytest
 
 from mlprod_nb import commands
 from mlprod_nb.commands import reference
+from mlprod_nb.commands.verbs import spelled
 
 FOLDER = Path(__file__).parents[2] / "docs" / "verbs"
 PAGES = reference.pages()
@@ -34,5 +35,5 @@ def test_a_page_names_every_word_and_example_of_its_verb() -> None:
         assert all(f"\n{example}\n" in page and f"\n%{example}\n" in page for example in verb.explanation.examples)
         for parameter in verb.parameters:
             option = parameter.kind is parameter.KEYWORD_ONLY
-            word = parameter.name.replace("_", "-") if option else parameter.name.replace("_", " ").upper()
+            word = spelled(parameter.name) if option else parameter.name.replace("_", " ").upper()
             assert (f"| `--{word}" if option else word) in page

@@ -46,8 +46,9 @@ ENDINGS = {
         "died",
         "ended because its kernel died",
     ),
-    "out of memory within its limit": Ending(
-        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))\nb'x' * 2**36", "error", "MemoryError"
+    "out of memory within its limit": Ending("b'x' * 2**33", "memory", "ran out of memory: MemoryError"),
+    "out of memory in numpy, bit by bit": Ending(
+        "import numpy\nkept = []\nwhile True:\n    kept.append(numpy.ones(2**22))", "memory", "ran out of memory"
     ),
     "hung with the interpreter locked": Ending(
         "import ctypes\nctypes.PyDLL(None).sleep(600)", "timeout", "it reached the limit of 20 s", limit=20
@@ -67,7 +68,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def run(root: Path, store: Store, *cells: dict[str, Any], limit: float) -> reports.ReportResult:
     path = root / "notebooks" / "own_report.ipynb"
     write(path, text("# Own"), code(PARAMETERS, "parameters"), code(BEGIN), *cells)
-    request = reports.ReportRequest("flights", "own", PINNED, ("flights/1",), timeout_seconds=limit)
+    request = reports.ReportRequest("flights", "own", PINNED, ("flights/1",), timeout_seconds=limit, memory_mib=1024)
     return reports.run_report(request, root=root, store=store, clock=lambda: datetime(2013, 5, 1, tzinfo=UTC))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 import pytest
@@ -114,6 +116,24 @@ def test_a_wrong_option_leaves_nothing(tmp_path: Path, store: Store) -> None:
     with pytest.raises(NotFound, match=r"there is no parameter 'pined'. Did you mean 'pinned'"):
         run(tmp_path, store, verdict(), options={"pined": "x"})
     assert not [path for path in (tmp_path / "reports").rglob("*") if path.is_file() or path.name.startswith(".")]
+
+
+def test_a_report_runs_in_the_kernel_that_is_named_and_is_bound_to_its_packages(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "jupyter" / "kernels" / "other"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    about = {"argv": argv, "display_name": "Other", "language": "python", "env": {"OTHER_KERNEL": "yes"}}
+    (folder / "kernel.json").write_text(json.dumps(about))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    found = run(tmp_path, store, code("import os\nprint('in', os.environ['OTHER_KERNEL'])"), verdict(), kernel="other")
+    assert "in yes" in found.notebook.read_text(encoding="utf-8")
+    bound = evidence.verify(found.page.parent)["bound_to"]
+    assert bound["kernel"] == "other"
+    assert bound["packages"]["python"] == python_version()
+    with pytest.raises(NotFound, match=r"there is no kernel 'othr'. Did you mean 'other'"):
+        run(tmp_path, store, verdict(), kernel="othr")
 
 
 def test_an_unknown_kind_names_the_nearest(tmp_path: Path, store: Store) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb import assets, notebooks
-from mlprod_nb.reports import clean, execute, show
+from mlprod_nb.reports import clean, kinds, show
 from mlprod_nb.results import Result, Section
 
 SHIPPED = sorted(assets.folder("notebooks").glob("*_report.ipynb"))
@@ -35,7 +35,7 @@ class Numbers(Result):
 
 
 def test_the_reports_ship(tmp_path: Path) -> None:
-    assert execute.kinds(tmp_path) == ["abtest", "drift", "performance"]
+    assert kinds.names(tmp_path) == ["abtest", "drift", "performance"]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
