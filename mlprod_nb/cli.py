@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from mlprod_nb import commands
+from mlprod_nb.commands.showing import InPlace, Lines, TerminalLine
 from mlprod_nb.errors import MlprodError
 
 _FAILED = 3
@@ -35,8 +36,8 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
     door = commands.Door(
         command=shlex.join(["mlprod", *words]),
         read_input=sys.stdin.read,
+        progress=_progress(),
         confirm=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
-        tell=_tell,
         **({"facade": facade} if facade is not None else {}),
     )
     try:
@@ -45,8 +46,8 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
     except MlprodError as error:
         _complain(str(error))
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted.")
+    except (KeyboardInterrupt, click.Abort) as stop:
+        _complain(f"interrupted; {stop}." if str(stop) else "interrupted.")
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 (the last line of defence: a shell gets one line, whatever broke)
         _complain(_unexpected(error))
@@ -58,9 +59,9 @@ def _ask(question: str) -> bool:
     return click.confirm(question, default=False, err=True)
 
 
-def _tell(text: str) -> None:
-    """Write a line of progress where the result does not go, so that ``--json`` stays JSON."""
-    click.echo(text, err=True)
+def _progress() -> commands.Shown:
+    """Return what shows the steps: in place where somebody looks on, else line by line."""
+    return InPlace(TerminalLine(sys.stderr)) if sys.stderr.isatty() else Lines(sys.stderr)
 
 
 def _write(text: str) -> None:

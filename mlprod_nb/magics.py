@@ -11,8 +11,9 @@ import importlib
 import re
 import sys
 import threading
+import uuid
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from mlprod_nb.errors import Refused
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from mlprod_nb.commands import Shown
     from mlprod_nb.registry.lineage import NotebookContext
     from mlprod_nb.results import Result
 
@@ -88,12 +90,13 @@ class MlprodMagics(Magics):
                 body=cell,
                 notebook=self._notebook,
                 confirm=_ask,
-                tell=_tell,
+                progress=self._progress(silent=silent),
             )
             result = commands.run(commands.split(text), door)
         except KeyboardInterrupt as stop:
             # Set on the instance, so that front ends still see the class they know.
-            stop._render_traceback_ = lambda: ["mlprod: interrupted."]  # type: ignore[attr-defined]
+            text = f"mlprod: interrupted; {stop}." if str(stop) else "mlprod: interrupted."
+            stop._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]
             raise
         return None if silent and not self._is_assigned(line) else result
 
@@ -119,6 +122,26 @@ class MlprodMagics(Magics):
             self._loader.start()
         self._loader.join(_TAB_SECONDS)
         return None if self._loader.is_alive() else sys.modules.get("mlprod_nb.commands")
+
+    def _progress(self, *, silent: bool) -> Shown:
+        """Return what shows the steps: the cell's output in a kernel, the last line in a terminal."""
+        from mlprod_nb.commands import showing
+
+        if silent:
+            return showing.Nothing()
+        if hasattr(self.shell, "kernel"):
+            return showing.InPlace(showing.CellOutput(self._publisher()))
+        stream = sys.stderr
+        return showing.InPlace(showing.TerminalLine(stream)) if stream.isatty() else showing.Lines(stream)
+
+    def _publisher(self) -> Callable[[dict[str, Any], bool], None]:
+        """Return what shows MIME bundles in one output of the cell that runs."""
+        output = {"display_id": uuid.uuid4().hex}
+
+        def publish(bundle: dict[str, Any], update: bool) -> None:
+            self.shell.display_pub.publish(bundle, {}, transient=output, update=update)
+
+        return publish
 
     def _names(self, local_ns: dict[str, Any] | None) -> Mapping[str, Any]:
         """Return the variables a line can name: the user's own, without what IPython puts there."""
@@ -147,12 +170,6 @@ class MlprodMagics(Magics):
         calls = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign)]
         last = [call.args[-1] for call in calls if isinstance(call, ast.Call) and call.args]
         return any(isinstance(word, ast.Constant) and str(word.value).strip() == line.strip() for word in last)
-
-
-def _tell(text: str) -> None:
-    """Show a line of progress above the result; it goes to the cell as it comes."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 def _ask(question: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mlprod_nb.commands.completion import Suggestion as Suggestion
@@ -12,13 +13,14 @@ from mlprod_nb.commands.door import Door as Door
 from mlprod_nb.commands.grammar import Call as Call
 from mlprod_nb.commands.grammar import Page as Page
 from mlprod_nb.commands.grammar import parse as parse
+from mlprod_nb.commands.showing import Shown as Shown
 from mlprod_nb.commands.verbs import BODY as BODY
 from mlprod_nb.commands.verbs import Verb as Verb
 from mlprod_nb.commands.verbs import verbs as verbs
 from mlprod_nb.errors import UsageError
 from mlprod_nb.results import Result
 
-__all__ = ["BODY", "Call", "Door", "Page", "Suggestion", "Verb", "complete", "parse", "run", "split", "verbs"]
+__all__ = ["BODY", "Call", "Door", "Page", "Shown", "Suggestion", "Verb", "complete", "parse", "run", "split", "verbs"]
 
 
 def split(line: str) -> list[str]:
@@ -47,7 +49,8 @@ def run(words: Sequence[str], door: Door) -> Result:
     if call.verb.method == "schedule_add":
         _check_job(call.arguments[1])
     facade: Any = door.facade if not call.verb.opens else door.facade.open(caller=_caller(door, call.verb))
-    result = getattr(facade, call.verb.method)(*call.arguments, **call.options)
+    with _shown(door.progress):
+        result = getattr(facade, call.verb.method)(*call.arguments, **call.options)
     assert isinstance(result, Result)
     return result
 
@@ -59,7 +62,23 @@ def _caller(door: Door, verb: Verb) -> Any:
 
     # Only a registration records its notebook.
     notebook = door.notebook() if verb.name == "register" else None
-    return replace(Caller.current(), command=door.command, notebook=notebook, confirm=door.confirm, tell=door.tell)
+    return replace(
+        Caller.current(), command=door.command, notebook=notebook, confirm=door.confirm, progress=door.progress
+    )
+
+
+@contextmanager
+def _shown(progress: Shown) -> Iterator[None]:
+    """Tell whoever shows the progress how it ended."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress.end("interrupted")
+        raise
+    except BaseException:
+        progress.end("failed")
+        raise
+    progress.end("done")
 
 
 def _check_job(line: str) -> None:

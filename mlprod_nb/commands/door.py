@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlprod_nb.commands.showing import Nothing, Shown
 from mlprod_nb.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Door:
         read_input: Reads standard input, for an option whose value is ``-``.
         notebook: Tells what is known of the notebook, for lineage; only called when a verb runs.
         confirm: Asks a question; ``None`` where nobody can be asked.
-        tell: Takes lines of progress while a verb is at work; ``None`` where nobody watches.
+        progress: Shows how far a verb is.
         facade: The class whose methods the verbs are.
     """
 
@@ -41,5 +42,5 @@ class Door:
     read_input: Callable[[], str] = _no_input
     notebook: Callable[[], NotebookContext | None] = _no_notebook
     confirm: Callable[[str], bool] | None = None
-    tell: Callable[[str], None] | None = None
+    progress: Shown = field(default_factory=Nothing)
     facade: Any = Workspace

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from mlprod_nb import settings
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import Refused
+from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.store import Store
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Caller:
         confirm: Asks a question and returns the answer; ``None`` where nobody can be asked.
         job: Whether the scheduler calls.
         execution: The mark of the notebook's execution that calls; empty where a person does.
-        tell: Takes lines of progress while a verb is at work; ``None`` where nobody watches.
+        progress: Who listens to how far the verb is.
     """
 
     actor: str
@@ -45,7 +46,7 @@ class Caller:
     confirm: Callable[[str], bool] | None = None
     job: bool = False
     execution: str = ""
-    tell: Callable[[str], None] | None = None
+    progress: Progress = SILENCE
 
     @classmethod
     def current(cls) -> Caller:
@@ -72,6 +73,11 @@ class Context:
     def settings(self) -> settings.Settings:
         """The workspace's settings."""
         return settings.load(self.root)
+
+    @property
+    def progress(self) -> Progress:
+        """Who listens to how far the verb is."""
+        return self.caller.progress
 
     @cached_property
     def store(self) -> Store:

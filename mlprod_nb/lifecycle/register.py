@@ -13,6 +13,7 @@ from mlprod_nb.lifecycle import aliases, held_out
 from mlprod_nb.lifecycle import data as reading
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.held_out import NOTHING, Given
+from mlprod_nb.progress import uninterrupted
 from mlprod_nb.results import Result, counted
 from mlprod_nb.store import journal
 
@@ -121,12 +122,15 @@ def register(context: Context, submission: Submission) -> RegisterResult:
     from mlprod_nb.registry import conversion, lineage, models
 
     models.check_name(submission.name)
+    context.progress.step("predicting the reference rows")
     frame, target = _data_and_target(submission)
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
         prepared = conversion.prepare(submission.model, frame, target)
         attachments = _attachments(submission, prepared, Path(scratch) / "attached")
+        context.progress.step("counting the reference profile")
         profile = _profile(prepared)
         metrics = {estimate.metric: estimate.value for estimate in profile.performance}
+        context.progress.step("converting to ONNX and comparing the answers")
         bundle = conversion.build_bundle(prepared, folder=Path(scratch) / "bundle", profile=profile.to_json())
         origin = lineage.capture(frame, target, notebook=context.caller.notebook, cwd=context.root)
         candidate = models.Candidate(
@@ -140,8 +144,10 @@ def register(context: Context, submission: Submission) -> RegisterResult:
             execution=context.caller.execution,
             attachments=attachments,
         )
-        version = context.registry.register(candidate)
-    _name_it(context, version, submission)
+        context.progress.step("recording the version")
+        with uninterrupted(second_breaks=True):
+            version = context.registry.register(candidate)
+            _name_it(context, version, submission)
     return RegisterResult(
         version=version.ref,
         alias=submission.alias,

@@ -60,7 +60,9 @@ def report(context: Context, asked: Asked) -> ReportResult:
     from mlprod_nb import reports
 
     window, kind = asked.window, asked.kind
+    context.progress.step("pinning the rows")
     request = _request(context, asked)
+    context.progress.step(f"running the {kind} notebook")
     try:
         found = reports.run_report(request, root=context.root, store=context.store, clock=context.clock)
     except reports.ReportFailed:
@@ -68,6 +70,7 @@ def report(context: Context, asked: Asked) -> ReportResult:
         raise
     with context.store.write() as connection:
         context.audit(connection, "report", f"{window.endpoint} {kind}", f"{found.digest} {found.verdict.status}")
+    context.progress.step("seeing to alerts")
     told = replace(found, since_last_report=alerts.settle(context, alerts.of_report(context, found)))
     # Last, so that whatever hinders it hinders no alert.
     site(context)

@@ -112,6 +112,7 @@ def retrain(context: Context, wanted: Retraining) -> RetrainResult:
     variant = main_variant(existing(context, wanted.endpoint).spec, wanted.endpoint)
     wanted = _dated(context, replace(wanted, mark=wanted.mark or uuid.uuid4().hex))
     source = _notebook(context, variant)
+    context.progress.step("counting the labelled rows")
     # Counted before anything is run, so that too few rows are refused at once; weights change no number.
     counted = "recent" if wanted.mode == "recent" else "full"
     rows = TrainingReader(context)(wanted.endpoint, since=wanted.since, until=wanted.until, mode=counted).rows
@@ -134,7 +135,9 @@ def retrain(context: Context, wanted: Retraining) -> RetrainResult:
     if wanted.dry_run:
         return planned
     begin = time.monotonic()
+    context.progress.step(f"running {source.name}")
     _execute(context, wanted, source, output)
+    context.progress.step("naming the new version")
     version = _registered(context, variant.model, wanted.mark)
     if version is None:
         raise ExecutionFailed(f"{source.name} registered no version of {variant.model}.", hint=f"See {output}")

@@ -8,12 +8,14 @@ needs no registry: where that does not answer, the earlier state serves and the 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
 from mlprod_nb.lifecycle import aliases
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.progress import uninterrupted
 from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store import revisions
 from mlprod_nb.store.revisions import Outcome, Revision
@@ -127,14 +129,23 @@ def commit(context: Context, change: Change) -> Committed:
     gateway = local.running(context.root)
     if gateway is None:
         raise Refused("the gateway is not running.", hint="Start it with: mlprod up")
-    revision = _propose(context, change)
-    outcome = _await_outcome(context, revision)
-    if outcome.outcome != "active":
-        raise Refused(
-            f"endpoint {change.endpoint!r} did not take revision {revision.number}: {outcome.detail}",
-            hint="It serves what it served before.",
-        )
-    _await_workers(context, revision, gateway.id)
+    context.progress.step("waiting for the gateway to load it")
+    # An interrupt withdraws what is not decided yet; what is decided is made whole.
+    with uninterrupted() as interrupted:
+        revision = _propose(context, change)
+        outcome = _await_outcome(context, revision, interrupted)
+        if outcome.outcome != "active":
+            raise Refused(
+                f"endpoint {change.endpoint!r} did not take revision {revision.number}: {outcome.detail}",
+                hint="It serves what it served before.",
+            )
+        return _follow(context, change, revision, gateway.id)
+
+
+def _follow(context: Context, change: Change, revision: Revision, gateway_id: str) -> Committed:
+    """Let workers and aliases follow a revision that serves."""
+    context.progress.step("waiting for every worker to serve it")
+    _await_workers(context, revision, gateway_id)
     done: list[AliasMove] = []
     try:
         if change.moves and not context.registry.reachable():
@@ -182,18 +193,18 @@ def _propose(context: Context, change: Change) -> Revision:
     return revision
 
 
-def _await_outcome(context: Context, revision: Revision) -> Outcome:
+def _await_outcome(context: Context, revision: Revision, interrupted: Callable[[], bool]) -> Outcome:
     """Wait for the gateway; withdraw the revision where it does not answer, or where the user interrupts."""
     deadline = time.monotonic() + context.settings.model_worker.start_timeout_seconds + _ANSWER_SECONDS
     detail = "the gateway did not answer in time"
-    try:
-        while time.monotonic() < deadline:
-            outcome = _outcome(context, revision)
-            if outcome is not None:
-                return outcome
-            time.sleep(_POLL_SECONDS)
-    except KeyboardInterrupt:
-        detail = "interrupted"
+    while time.monotonic() < deadline:
+        outcome = _outcome(context, revision)
+        if outcome is not None:
+            return outcome
+        if interrupted():
+            detail = "interrupted"
+            break
+        time.sleep(_POLL_SECONDS)
     with context.store.write() as connection:
         revisions.decide(connection, revision.id, "withdrawn", detail=detail, now=context.clock())
     outcome = _outcome(context, revision)
@@ -221,7 +232,8 @@ def _await_workers(context: Context, revision: Revision, gateway_id: str) -> Non
 
 def outcome(context: Context, revision: Revision) -> Outcome:
     """Return how a revision is decided that a process proposed and did not wait for."""
-    return _outcome(context, revision) or _await_outcome(context, revision)
+    with uninterrupted() as interrupted:
+        return _outcome(context, revision) or _await_outcome(context, revision, interrupted)
 
 
 def _outcome(context: Context, revision: Revision) -> Outcome | None:
@@ -246,4 +258,4 @@ def _undo(context: Context, change: Change, failed: Revision, done: list[AliasMo
         dry_run=False,
         restores=before.number if before else None,
     )
-    _await_outcome(context, _propose(context, back))
+    _await_outcome(context, _propose(context, back), lambda: False)

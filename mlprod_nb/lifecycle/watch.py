@@ -112,15 +112,18 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     from mlprod_nb.serving import refusals
 
     choose(named(extra.detectors))  # a wrong name is told before anything is read
+    context.progress.step("pinning the rows")
     pinned = pin(context, window)
     variant = main_variant(judged_by(context, window).spec, window.endpoint)
     bundle = context.bundles.get(variant.bundle)
     profile = monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes())
+    context.progress.step("counting the log's files")
     counts, *earlier = WindowCounter(context.log, profile, variant.model_version).counts(pinned, MOST_EARLIER)
     settings = context.settings.endpoint(window.endpoint).monitor
     rows = context.log.labelled(
         pinned, only=(*examining.NARROW, *examining.columns(settings, thorough=extra.performance))
     )
+    context.progress.step("comparing with the reference")
     return monitoring.run(
         monitoring.MonitorInput(
             endpoint=window.endpoint,

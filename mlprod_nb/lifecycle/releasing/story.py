@@ -142,7 +142,7 @@ def begin(context: Context, given: NewRelease) -> int:
 
 def look(context: Context, number: int) -> ReleaseResult:
     """Carry a release on as far as it goes now."""
-    _, evidence = acting.advance(context, number, context.caller.tell or acting.silent)
+    _, evidence = acting.advance(context, number, context.progress.step)
     carrying.clear(context)
     notifying.deliver(context)
     return shown.result(context, number, evidence)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from mlprod_nb import commands
+from mlprod_nb.commands import showing
+from mlprod_nb.errors import Refused
+from mlprod_nb.lifecycle.context import Caller
+from mlprod_nb.progress import SILENCE, uninterrupted
+from mlprod_nb.results import Result
+from tests.fake_workspace import FakeWorkspace
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def held(events: list[str], *, second_breaks: bool = False) -> None:
+    with uninterrupted(second_breaks=second_breaks) as asked:
+        assert not asked()
+        interrupt()
+        assert asked()
+        events.append("first")
+        interrupt()
+        events.append("second")
+
+
+def test_interrupts_wait_for_the_end_of_the_block() -> None:
+    events: list[str] = []
+    with pytest.raises(KeyboardInterrupt, match="finished first"):
+        held(events)
+    assert events == ["first", "second"]
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_a_second_interrupt_goes_through_where_it_is_allowed() -> None:
+    events: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        held(events, second_breaks=True)
+    assert events == ["first"]
+
+
+def refused() -> None:
+    with uninterrupted():
+        interrupt()
+        raise Refused("no.")
+
+
+def test_an_error_in_the_block_is_the_error_that_is_raised() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Refused):
+        refused()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_in_another_thread_nothing_is_done() -> None:
+    seen = []
+
+    def work() -> None:
+        with uninterrupted() as asked:
+            seen.append(asked())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+class Ticks:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def shown() -> tuple[showing.InPlace, list[tuple[str, bool]], Ticks]:
+    bundles: list[tuple[str, bool]] = []
+    ticks = Ticks()
+
+    def publish(bundle: dict[str, Any], update: bool) -> None:
+        bundles.append((bundle["text/plain"], update))
+
+    return showing.InPlace(showing.CellOutput(publish), ticks), bundles, ticks
+
+
+def test_a_notebook_is_left_the_output_it_was_given_first() -> None:
+    place, bundles, _ = shown()
+    place.step("reading")
+    place.step("writing")
+    place.end("done")
+    assert bundles == [("", False), ("… reading", True), ("✓ reading\n… writing", True), ("", True)]
+
+
+def test_where_it_failed_or_was_interrupted_stays() -> None:
+    place, bundles, _ = shown()
+    place.step("reading")
+    place.at(3, 12)
+    place.end("interrupted")
+    assert bundles[-1] == ("✗ interrupted while reading (3 of 12)", True)
+
+
+def test_parts_are_shown_at_most_ten_times_a_second() -> None:
+    place, bundles, ticks = shown()
+    place.step("reading")
+    for part in range(1, 1001):
+        ticks.now += 0.001
+        place.at(part, 1000)
+    assert 9 <= len(bundles) - 2 <= 10
+
+
+def test_a_verb_without_steps_shows_nothing() -> None:
+    place, bundles, _ = shown()
+    place.end("done")
+    assert bundles == []
+
+
+def test_steps_with_markup_in_them_are_text() -> None:
+    pages: list[str] = []
+    output = showing.CellOutput(lambda bundle, update: pages.append(bundle["text/html"]))
+    output.show(showing.Steps().begin("<script>"))
+    output.close(showing.Steps().begin("<script>"), "failed")
+    assert all("<script>" not in page for page in pages)
+
+
+def test_a_terminal_keeps_one_line_and_takes_it_away() -> None:
+    stream = io.StringIO()
+    place = showing.InPlace(showing.TerminalLine(stream), Ticks())
+    place.step("reading")
+    place.step("counting")
+    place.end("done")
+    assert stream.getvalue() == "\r\x1b[Kreading …\r\x1b[Kcounting …\r\x1b[K"
+    line = showing.TerminalLine(stream)
+    line.show(showing.Steps((), "counting", 6, 12))
+    assert stream.getvalue().endswith("counting (6 of 12) [############............]")
+
+
+def test_a_log_has_one_line_a_step() -> None:
+    stream = io.StringIO()
+    lines = showing.Lines(stream)
+    lines.step("reading")
+    lines.at(1, 2)
+    lines.end("done")
+    assert stream.getvalue() == "· reading\n"
+
+
+class Working(FakeWorkspace):
+    """A façade whose verbs report a step."""
+
+    def __getattr__(self, name: str) -> Any:
+        verb = super().__getattr__(name)
+
+        def work(*arguments: Any, **options: Any) -> Result:
+            type(self).callers[-1].progress.step("working")
+            result: Result = verb(*arguments, **options)
+            return result
+
+        return work
+
+
+class Broken(Working):
+    raises = Refused("no.")
+
+
+class Interrupted(Working):
+    raises = KeyboardInterrupt()
+
+
+@pytest.mark.parametrize(
+    ("facade", "last"),
+    [(Working, ""), (Broken, "✗ failed while working"), (Interrupted, "✗ interrupted while working")],
+)
+def test_a_door_is_told_how_the_verb_ended(facade: type[FakeWorkspace], last: str) -> None:
+    place, bundles, _ = shown()
+    door = commands.Door(facade=facade, progress=place)
+    with suppress(Refused, KeyboardInterrupt):
+        commands.run(["deploy", "flights/1"], door)
+    assert bundles[-1] == (last, True)
+
+
+def test_without_a_door_nobody_listens() -> None:
+    assert Caller.current().progress is SILENCE
+    SILENCE.step("x")
+    SILENCE.at(1, 2)
