@@ -112,6 +112,7 @@ def init(path: Path, *, name: str) -> InitResult:
 def up(context: Context) -> UpResult:
     """Start what does not run yet: two at once start one."""
     from mlprod_nb import scheduler
+    from mlprod_nb.lifecycle.releasing import carrying
     from mlprod_nb.targets import local
 
     before = local.running(context.root)
@@ -119,6 +120,7 @@ def up(context: Context) -> UpResult:
     if before is None:
         with context.store.write() as connection:
             context.audit(connection, "up", record.url)
+    carrying.watch_where_asked(context)
     return UpResult(record.url, record.pid, scheduler.start(context.root), before is not None)
 
 

@@ -54,6 +54,7 @@ class RegisterResult(Result):
         metrics: The model's performance on the reference data; empty without a target.
         note: The version's note.
         bundle: The bundle's digest.
+        then: What ``on_register`` does with it, and who does; empty where nothing is set.
     """
 
     version: str
@@ -66,6 +67,7 @@ class RegisterResult(Result):
     metrics: dict[str, float]
     note: str
     bundle: str
+    then: str = ""
 
     def headline(self) -> str:
         """Name the version."""
@@ -128,7 +130,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
         prepared = conversion.prepare(submission.model, frame, target)
         attachments = _attachments(submission, prepared, Path(scratch) / "attached")
         context.progress.step("counting the reference profile")
-        profile = _profile(prepared)
+        profile = profile_of(prepared)
         metrics = {estimate.metric: estimate.value for estimate in profile.performance}
         context.progress.step("converting to ONNX and comparing the answers")
         bundle = conversion.build_bundle(prepared, folder=Path(scratch) / "bundle", profile=profile.to_json())
@@ -147,7 +149,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
         context.progress.step("recording the version")
         with uninterrupted(second_breaks=True):
             version = context.registry.register(candidate)
-            _name_it(context, version, submission)
+            then = _name_it(context, version, submission)
     return RegisterResult(
         version=version.ref,
         alias=submission.alias,
@@ -159,6 +161,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
         metrics=metrics,
         note=submission.note.strip(),
         bundle=bundle.digest,
+        then=then,
     )
 
 
@@ -204,7 +207,8 @@ def _attachments(submission: Submission, prepared: Prepared, folder: Path) -> di
     return {held_out.ARTIFACT: held_out.write(rows, folder / held_out.ARTIFACT)}
 
 
-def _profile(prepared: Prepared) -> Profile:
+def profile_of(prepared: Prepared) -> Profile:
+    """Return the reference profile of a model's reference data."""
     from mlprod_nb import monitoring
     from mlprod_nb.monitoring import impact
     from mlprod_nb.registry.bundles import PREDICTION_COLUMN
@@ -224,8 +228,10 @@ def _profile(prepared: Prepared) -> Profile:
     return impact.with_importance(profile, {name: columns[name] for name in prepared.signature.names}, prepared.score)
 
 
-def _name_it(context: Context, version: ModelVersion, submission: Submission) -> None:
-    """Write the journal, and set the alias where one was asked for."""
+def _name_it(context: Context, version: ModelVersion, submission: Submission) -> str:
+    """Write the journal, and set the alias where one was asked for; return what is done with the version then."""
+    from mlprod_nb.lifecycle.releasing import watching
+
     move = aliases.planned(context, version.model, submission.alias, version.version) if submission.alias else None
     with context.store.write() as connection:
         journal.append(
@@ -244,5 +250,7 @@ def _name_it(context: Context, version: ModelVersion, submission: Submission) ->
         if move is not None:
             aliases.write_journal(context, connection, move, reason=submission.note.strip())
         context.audit(connection, "register", version.ref, version.bundle)
+        then = watching.plan(context, connection, version.model, version.version)
     if move is not None:
         aliases.apply(context, move)
+    return then

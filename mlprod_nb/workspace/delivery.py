@@ -9,6 +9,7 @@ from mlprod_nb.workspace.base import Base
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
     from mlprod_nb.lifecycle.releasing.shown import AdvanceResult, ReleaseResult
+    from mlprod_nb.lifecycle.releasing.watching import WatchResult
 
 
 class Delivery(Base):
@@ -106,3 +107,15 @@ class Delivery(Base):
         from mlprod_nb.lifecycle.releasing import story
 
         return story.stop(self.context, endpoint, reason)
+
+    def release_watch(self) -> WatchResult:
+        """Look for new versions of the models that have on_register, and check or release each once.
+
+        Versions that plain MLflow registered get their bundle here. The scheduler does this every minute.
+
+        Examples:
+            mlprod release watch
+        """
+        from mlprod_nb.lifecycle.releasing import watching
+
+        return watching.watch(self.context)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from sqlalchemy.engine import Connection
 
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import NotFound, Refused, UsageError
@@ -128,12 +131,20 @@ def _check_metrics(plan: Plan, outcome: Outcome) -> None:
             raise UsageError(f"metric {name!r} may be worse by {worse:g}; it is 0 or more.")
 
 
-def begin(context: Context, given: NewRelease) -> int:
-    """Write a release down, with the job that carries it on."""
+def begin(context: Context, given: NewRelease, also: Callable[[Connection, int], None] | None = None) -> int:
+    """Write a release down, with the job that carries it on.
+
+    Args:
+        context: The workspace.
+        given: The release.
+        also: What is written in the same transaction; takes the release's number.
+    """
     now = context.clock()
     with context.store.write() as connection:
         number = releases.begin(connection, given, now=now)
         carrying.ensure(connection, now=now)
+        if also is not None:
+            also(connection, number)
         context.audit(
             connection, "release", f"release {number}", f"{given.version} to {given.endpoint}: {given.reason}"
         )
