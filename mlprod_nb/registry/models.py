@@ -315,45 +315,9 @@ class Registry:
         Raises:
             Corrupt: It cannot be fetched or loaded.
         """
-        from mlprod_nb.registry import python_runner
+        from mlprod_nb.registry import originals
 
-        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-            return python_runner.load_model(self._model(version, scratch))
-
-    def input_example(self, version: ModelVersion) -> Any:
-        """Return the example rows that a version was logged with as a frame, or ``None`` where it has none.
-
-        Raises:
-            Corrupt: The version cannot be fetched.
-        """
-        import pandas as pd
-
-        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-            folder = self._model(version, scratch)
-            with self._mlflow():
-                from mlflow.exceptions import MlflowException
-                from mlflow.models import Model
-
-                try:
-                    found = Model.load(str(folder)).load_input_example(str(folder))
-                except (MlflowException, OSError, ValueError):
-                    return None
-        return found if isinstance(found, pd.DataFrame) else None
-
-    def _model(self, version: ModelVersion, scratch: str) -> Path:
-        """Bring a version's MLflow model into a folder."""
-        with self._mlflow():
-            import mlflow.artifacts
-            from mlflow.exceptions import MlflowException
-
-            source = self.client.get_model_version(version.model, str(version.version)).source
-            try:
-                path = mlflow.artifacts.download_artifacts(
-                    artifact_uri=source, dst_path=scratch, tracking_uri=self.tracking_uri
-                )
-            except (MlflowException, OSError) as error:
-                raise Corrupt(f"{version.ref} cannot be fetched from the registry: {one_line(error)}") from None
-            return Path(path)
+        return originals.load(self, version)
 
     def _download(self, version: ModelVersion, artifact: str, folder: str) -> Path:
         with self._mlflow():

@@ -61,12 +61,14 @@ def _make(context: Context, version: ModelVersion, rows: pd.DataFrame, target: A
 
 def _reference(context: Context, version: ModelVersion, endpoint: str) -> tuple[pd.DataFrame, Any, str]:
     """Return rows that the version is to answer, with what happened where it is known, and whence they are."""
+    from mlprod_nb.registry import originals
+
     try:
         known = TrainingReader(context)(endpoint)
         chosen = known.data.sample(min(len(known.data), _MOST_ROWS), random_state=0).sort_index()
         return chosen.reset_index(drop=True), known.target[chosen.index].tolist(), f"the log of {endpoint!r}"
     except MlprodError:
-        example = context.registry.input_example(version)
+        example = originals.input_example(context.registry, version)
     if example is None or len(example) < FEWEST:
         has = "no input example" if example is None else f"an input example of {len(example)} rows"
         raise Refused(
