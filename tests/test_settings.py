@@ -72,6 +72,23 @@ def test_an_endpoint_s_table_is_known_by_its_name_and_misspelt_keys_are_answered
         settings.load(root)
 
 
+def test_a_wrong_key_of_a_protected_alias_names_the_nearest(root: Path) -> None:
+    (root / "mlprod.toml").write_text("[models.flights.protected.champion]\naproval = 2\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"protected\.champion\.aproval.*Did you mean 'approvals'"):
+        settings.load(root)
+
+
+def test_a_table_of_a_model_that_does_not_exist_names_the_nearest_that_does(root: Path) -> None:
+    text = "[models.fligths.protected.champion]\n[models.delay.protected]\nchampion = {approvals = 2}\n"
+    (root / "mlprod.toml").write_text(text, encoding="utf-8")
+    found = settings.load(root)
+    assert found.unknown_models(["flights", "delay"]) == [
+        "mlprod.toml: [models.fligths] is about no model that is registered. Did you mean 'flights'?",
+    ]
+    assert found.model("fligths").protected["champion"].approvals == 1
+    assert found.model("delay").protected["champion"].approvals == 2
+
+
 def test_a_table_of_an_endpoint_that_does_not_exist_names_the_nearest_that_does(root: Path) -> None:
     (root / "mlprod.toml").write_text("[endpoints.fligths]\n[endpoints.delay]\n[endpoints.x]\n", encoding="utf-8")
     assert settings.load(root).strangers(["flights", "delay"]) == [

@@ -93,9 +93,12 @@ class GateReport(Result):
             raise Corrupt(f"the gate report of {report.subject} does not match its digest.", hint=hint)
         return report
 
+    def body(self) -> dict[str, Any]:
+        """Return what the digest covers."""
+        return {name: value for name, value in self.to_dict().items() if name not in _OUTSIDE}
+
     def _digest(self) -> str:
-        body = {name: value for name, value in self.to_dict().items() if name not in _OUTSIDE}
-        return hashlib.sha256(canonical_json(body)).hexdigest()
+        return hashlib.sha256(canonical_json(self.body())).hexdigest()
 
 
 def conclude(name: str, outcomes: Sequence[GateOutcome]) -> Verdict:

@@ -29,6 +29,19 @@ class AliasMove:
         return AliasMove(self.alias, self.after, self.before)
 
 
+@dataclass(frozen=True)
+class Cleared:
+    """A move that may be made; :mod:`.protecting` says which.
+
+    Attributes:
+        move: The move.
+        grounds: Why a protected alias may move; empty for one that is not protected.
+    """
+
+    move: AliasMove
+    grounds: str
+
+
 def planned(context: Context, model: str, alias: str, version: int) -> AliasMove:
     """Return the move that would point an alias at a version."""
     now = context.registry.aliases(model).get(alias)
@@ -36,9 +49,10 @@ def planned(context: Context, model: str, alias: str, version: int) -> AliasMove
 
 
 def write_journal(
-    context: Context, connection: Connection, move: AliasMove, *, reason: str, revision_id: int | None = None
+    context: Context, connection: Connection, cleared: Cleared, *, reason: str, revision_id: int | None = None
 ) -> None:
     """Append a move to the journal, in the caller's transaction."""
+    move = cleared.move
     journal.append(
         connection,
         journal.JournalEntry(
@@ -53,6 +67,9 @@ def write_journal(
             revision_id=revision_id,
         ),
     )
+    if cleared.grounds:
+        detail = f"{move.before or 'nothing'} to {move.after or 'nothing'}: {cleared.grounds}"
+        context.audit(connection, "move protected alias", move.alias, detail)
 
 
 def apply(context: Context, move: AliasMove) -> None:

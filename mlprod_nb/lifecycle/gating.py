@@ -145,14 +145,15 @@ def standing(context: Context, version: ModelVersion) -> Standing:
 
 
 def archive(context: Context, version: ModelVersion, report: GateReport) -> GateReport:
-    """Seal a report, write its files into the workspace and the registry, and record it.
+    """Seal a report, write its files into the workspace and the registry, and index it, so that it can be approved.
 
     The version's tag moves last: what it names is there, whole.
     """
     from mlprod_nb.gates import formats
-    from mlprod_nb.lifecycle import gate_page
+    from mlprod_nb.lifecycle import gate_page, reporting
     from mlprod_nb.registry import attachments
     from mlprod_nb.registry.models import GATES_TAG
+    from mlprod_nb.store import evidence, report_index
 
     report = report.sealed()
     folder = context.layout.reports / version.model / ARCHIVE / f"v{version.version}-{report.digest[:12]}"
@@ -162,8 +163,22 @@ def archive(context: Context, version: ModelVersion, report: GateReport) -> Gate
         (folder / name).write_text(text, encoding="utf-8")
     attachments.attach(context.registry, version, folder, _name(report.digest))
     attachments.tag(context.registry, version, GATES_TAG, report.digest)
+    evidence.write(folder, report.body())
+    record = report_index.ReportRecord(
+        digest=report.digest,
+        kind=ARCHIVE,
+        endpoint=version.model,
+        status=report.verdict.status,
+        sentence=report.verdict.sentence,
+        path=folder.relative_to(context.root).as_posix(),
+        bound_to={"model_versions": [version.ref], "bundles": {version.ref: report.bundle}},
+        created_at=context.clock(),
+        files=evidence.seal(folder),
+    )
     with context.store.write() as connection:
+        report_index.add(connection, record)
         context.audit(connection, "check", version.ref, f"{report.digest} {report.verdict.status}")
+    reporting.site(context)
     return report
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb.errors import NotFound, UsageError
-from mlprod_nb.lifecycle import aliases, held_out
+from mlprod_nb.lifecycle import aliases, held_out, protecting
 from mlprod_nb.lifecycle import data as reading
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.held_out import NOTHING, Given
@@ -124,6 +124,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
     from mlprod_nb.registry import conversion, lineage, models
 
     models.check_name(submission.name)
+    protecting.refuse_new(context, submission.name, submission.alias)
     context.progress.step("predicting the reference rows")
     frame, target = _data_and_target(submission)
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
@@ -233,6 +234,7 @@ def _name_it(context: Context, version: ModelVersion, submission: Submission) ->
     from mlprod_nb.lifecycle.releasing import watching
 
     move = aliases.planned(context, version.model, submission.alias, version.version) if submission.alias else None
+    cleared = protecting.clear(context, move) if move else None
     with context.store.write() as connection:
         journal.append(
             connection,
@@ -247,8 +249,8 @@ def _name_it(context: Context, version: ModelVersion, submission: Submission) ->
                 command=context.caller.command,
             ),
         )
-        if move is not None:
-            aliases.write_journal(context, connection, move, reason=submission.note.strip())
+        if cleared is not None:
+            aliases.write_journal(context, connection, cleared, reason=submission.note.strip())
         context.audit(connection, "register", version.ref, version.bundle)
         then = watching.plan(context, connection, version.model, version.version)
     if move is not None:

@@ -91,7 +91,11 @@ def _find(context: Context, digest: str) -> ReportRecord:
     from mlprod_nb.store import report_index
 
     with context.store.read() as connection:
-        return report_index.find(connection, digest)
+        found = report_index.find(connection, digest)
+    if "log_range" not in found.bound_to:
+        again = f"Run: mlprod check {', '.join(found.bound_to['model_versions'])}"
+        raise Refused(f"report {found.digest[:12]} is a gate report, which rests on no range of the log.", hint=again)
+    return found
 
 
 def _intact(context: Context, record: ReportRecord) -> Path:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mlprod_nb import notebooks
 from mlprod_nb.clock import iso, parse_duration, parse_moment
 from mlprod_nb.errors import ExecutionFailed, MlprodError, NotFound, Refused
-from mlprod_nb.lifecycle import aliases
+from mlprod_nb.lifecycle import aliases, protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.training import TrainingReader, check_mode
@@ -110,6 +110,7 @@ def retrain(context: Context, wanted: Retraining) -> RetrainResult:
     """
     check_mode(wanted.mode)
     variant = main_variant(existing(context, wanted.endpoint).spec, wanted.endpoint)
+    protecting.refuse_new(context, variant.model, wanted.alias)
     wanted = _dated(context, replace(wanted, mark=wanted.mark or uuid.uuid4().hex))
     source = _notebook(context, variant)
     context.progress.step("counting the labelled rows")
@@ -248,7 +249,8 @@ def _name_it(context: Context, version: ModelVersion, alias: str, reason: str) -
     move = aliases.planned(context, version.model, alias, version.version)
     if move.before == move.after:
         return
+    cleared = protecting.clear(context, move)
     with context.store.write() as connection:
-        aliases.write_journal(context, connection, move, reason=reason)
+        aliases.write_journal(context, connection, cleared, reason=reason)
         context.audit(connection, "retrain", version.ref, f"{move.alias} from {move.before or 'nothing'}: {reason}")
     aliases.apply(context, move)

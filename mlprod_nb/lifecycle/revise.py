@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
-from mlprod_nb.lifecycle import aliases
+from mlprod_nb.lifecycle import aliases, protecting
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.progress import uninterrupted
@@ -167,11 +167,14 @@ def _owe(context: Context, change: Change, done: list[AliasMove]) -> tuple[Alias
     with context.store.write() as connection:
         for move in owed:
             reason = f"the registry did not answer when {change.endpoint} was rolled back"
-            aliases.write_journal(context, connection, move.reversed(), reason=reason)
+            back = protecting.taken_back(context, move.reversed())
+            aliases.write_journal(context, connection, back, reason=reason)
     return owed
 
 
 def _propose(context: Context, change: Change) -> Revision:
+    clear = protecting.clear if change.restores is None else protecting.taken_back
+    moves = [clear(context, move) for move in change.moves]
     with context.store.write() as connection:
         if any(waiting.endpoint == change.endpoint for waiting in revisions.undecided(connection)):
             raise Refused(
@@ -187,7 +190,7 @@ def _propose(context: Context, change: Change) -> Revision:
             now=context.clock(),
             restores=change.restores,
         )
-        for move in change.moves:
+        for move in moves:
             aliases.write_journal(context, connection, move, reason=change.reason, revision_id=revision.id)
         context.audit(connection, "route", change.endpoint, f"revision {revision.number}: {describe(change.spec)}")
     return revision

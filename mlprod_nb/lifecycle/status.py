@@ -8,6 +8,7 @@ from datetime import datetime
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import active
 from mlprod_nb.results import Result, Verdict
+from mlprod_nb.store import journal
 from mlprod_nb.store.revisions import Revision
 
 
@@ -158,6 +159,10 @@ def status(context: Context) -> StatusResult:
     waiting = _alerts(context)
     verdict = _verdict(gateway, endpoints, reports, waiting)
     strangers = context.settings.strangers(deployed) if deployed else []
+    if context.settings.models:
+        with context.store.read() as connection:
+            models = journal.registered(connection)
+        strangers += context.settings.unknown_models(models) if models else []
     return StatusResult(
         verdict=Verdict("warn", strangers[0]) if strangers and verdict.status == "ok" else verdict,
         workspace=context.settings.name or context.root.name,

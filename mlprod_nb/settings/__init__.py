@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
@@ -18,6 +18,7 @@ from mlprod_nb.errors import NotFound, UsageError, nearest
 from mlprod_nb.settings.base import Table
 from mlprod_nb.settings.models import GateSettings as GateSettings
 from mlprod_nb.settings.models import ModelSettings as ModelSettings
+from mlprod_nb.settings.models import ProtectedAlias as ProtectedAlias
 from mlprod_nb.settings.models import ReleaseSettings as ReleaseSettings
 
 FILE_NAME = "mlprod.toml"
@@ -195,12 +196,20 @@ class Settings(Table):
 
     def strangers(self, endpoints: Collection[str]) -> list[str]:
         """Return a sentence on each table of an endpoint that does not exist, with the nearest that does."""
-        found = []
-        for name in sorted(set(self.endpoints) - set(endpoints)):
-            suggestion = nearest(name, endpoints)
-            hint = f" Did you mean {suggestion!r}?" if suggestion else ""
-            found.append(f"{FILE_NAME}: [endpoints.{name}] is about no endpoint that is deployed.{hint}")
-        return found
+        return _strangers(self.endpoints, endpoints, "endpoints", "endpoint that is deployed")
+
+    def unknown_models(self, models: Collection[str]) -> list[str]:
+        """Return a sentence on each table of a model that does not exist: what it protects is not protected."""
+        return _strangers(self.models, models, "models", "model that is registered")
+
+
+def _strangers(named: Collection[str], known: Collection[str], table: str, what: str) -> list[str]:
+    found = []
+    for name in sorted(set(named) - set(known)):
+        suggestion = nearest(name, known)
+        hint = f" Did you mean {suggestion!r}?" if suggestion else ""
+        found.append(f"{FILE_NAME}: [{table}.{name}] is about no {what}.{hint}")
+    return found
 
 
 class Layout:
@@ -301,9 +310,6 @@ def load(root: Path) -> Settings:
         raise UsageError(message, hint=f"Did you mean {suggestion!r}?" if suggestion else "") from None
 
 
-_NAMED: dict[str, type[Table]] = {"endpoints": EndpointSettings, "models": ModelSettings}
-
-
 def _set(data: dict[str, Any], path: list[str], value: str) -> None:
     for part in path[:-1]:
         data = data.setdefault(part, {})
@@ -312,8 +318,8 @@ def _set(data: dict[str, Any], path: list[str], value: str) -> None:
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:
     table: Any = Settings
-    for depth, part in enumerate(location):
-        # Below "endpoints" and "models" stands a name that is nobody's field.
-        named = _NAMED.get(str(location[0])) if depth == 1 else None
-        table = named or table.model_fields[str(part)].annotation
+    for part in location:
+        # Below a dictionary of tables, as "models" is, stands a name that is nobody's field.
+        named = get_args(table)
+        table = named[1] if named else table.model_fields[str(part)].annotation
     return list(table.model_fields)

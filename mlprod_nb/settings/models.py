@@ -90,9 +90,17 @@ class ReleaseSettings(Table):
         return self
 
 
+class ProtectedAlias(Table):
+    """``[models.NAME.protected.ALIAS]``: an alias that moves only to what passed its gates and is approved."""
+
+    approvals: int = Field(1, ge=0, le=20, description="How many others than the version's author must have approved.")
+    reports: tuple[str, ...] = Field(("gates", "abtest"), description="Of which kinds of report an approval counts.")
+
+
 class ModelSettings(Table):
     """``[models.NAME]``: what holds for one registered model."""
 
+    protected: dict[str, ProtectedAlias] = Field(default_factory=dict)
     gates: GateSettings = GateSettings()
     on_register: Literal["", "check", "release"] = Field(
         "", description="What is done with each new version by itself, whoever registered it."

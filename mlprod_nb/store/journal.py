@@ -62,6 +62,13 @@ def newest_of(connection: Connection, subject: str) -> JournalEntry | None:
     )
 
 
+def registered(connection: Connection) -> set[str]:
+    """Return the names of the models that were registered here."""
+    table = tables.journal.c
+    subjects = connection.scalars(sa.select(table.subject).where(table.kind == "register").distinct())
+    return {subject.partition("/")[0] for subject in subjects}
+
+
 def _select(connection: Connection, condition: sa.ColumnElement[bool]) -> list[JournalEntry]:
     table, outcomes = tables.journal, tables.revision_outcomes
     counts = table.c.revision_id.is_(None) | (outcomes.c.outcome == "active")

@@ -66,6 +66,11 @@ def list_reports(connection: Connection, *, endpoint: str = "", kind: str = "", 
     return _select(connection, conditions, limit)
 
 
+def approved(connection: Connection) -> list[ReportRecord]:
+    """Return the reports that somebody approved, the newest first."""
+    return _select(connection, [tables.reports.c.digest.in_(sa.select(tables.approvals.c.report_digest))], limit=None)
+
+
 def count(connection: Connection) -> int:
     """Return how many reports there are."""
     return connection.scalar(sa.select(sa.func.count()).select_from(tables.reports)) or 0
@@ -91,7 +96,7 @@ def find(connection: Connection, digest: str) -> ReportRecord:
     return found[0]
 
 
-def _select(connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int) -> list[ReportRecord]:
+def _select(connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int | None) -> list[ReportRecord]:
     approved = (
         sa.select(sa.func.count())
         .where(tables.approvals.c.report_digest == tables.reports.c.digest)

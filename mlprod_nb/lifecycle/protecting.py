@@ -1,0 +1,181 @@
+"""Protected aliases: such an alias moves only to a version that passes its gates and that others have approved.
+
+Guarantee: no alias moves without a :class:`~.aliases.Cleared`, and only this module makes one; so the rule holds at
+every door, also at one that is yet to come. A rollback is the exception: it takes back what came with revisions that
+served, to versions that had the alias before, and an emergency waits for no reviewer. The audit trail tells it apart.
+
+An approval counts while all that it rests on holds: the report is, file by file, what was approved; it is bound to this
+very bundle; of gate reports it is the newest; of others no newer one about the version is an alarm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlprod_nb.errors import MlprodError, Refused
+from mlprod_nb.lifecycle.aliases import AliasMove, Cleared
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.results import counted
+from mlprod_nb.store import approvals, evidence, report_index
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from mlprod_nb.lifecycle.gating import Standing
+    from mlprod_nb.registry.models import ModelVersion
+    from mlprod_nb.settings import ProtectedAlias
+    from mlprod_nb.store.report_index import ReportRecord
+
+GATES = "gates"
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """What a protected alias asks of a version, and what is there.
+
+    Attributes:
+        alias: As ``flights@champion``.
+        version: As ``flights/3``.
+        author: Who registered it, and so does not count.
+        needed: How many others must have approved.
+        given: Who has, and which report, as ``bob (gates 3fa9c1d2aa01)``.
+        passed: The digest of the gate report that passes; empty where none does.
+        missing: What is missing, each a sentence; nothing: the alias may move.
+        lines: What to run, one line each.
+    """
+
+    alias: str
+    version: str
+    author: str
+    needed: int
+    given: tuple[str, ...]
+    passed: str
+    missing: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+def clear(context: Context, move: AliasMove) -> Cleared:
+    """Return the move as one that may be made.
+
+    Raises:
+        Refused: The alias is protected, and something is missing.
+    """
+    found = examine(context, move)
+    if found is None:
+        return Cleared(move, "")
+    if found.missing:
+        raise Refused(
+            f"{move.alias} is protected and stays at {move.before or 'nothing'}: {' '.join(found.missing)}",
+            hint=" ".join(found.lines),
+        )
+    return Cleared(move, f"gate report {found.passed[:12]}; approved by {', '.join(found.given) or 'nobody: 0 needed'}")
+
+
+def taken_back(context: Context, move: AliasMove) -> Cleared:
+    """Return a rollback's move as one that may be made: it needs no approval, and says so."""
+    return Cleared(move, "taken back by a rollback, which needs no approval" if _rule(context, move.alias) else "")
+
+
+def refuse_new(context: Context, model: str, alias: str) -> None:
+    """Refuse an alias for a version that is about to be made, which nobody can have approved.
+
+    Raises:
+        Refused: The alias is protected.
+    """
+    if alias and _rule(context, f"{model}@{alias}") is not None:
+        raise Refused(
+            f"{model}@{alias} is protected: a version that is only being made has no gate report and no approvals.",
+            hint=f"Leave the alias out; then run: mlprod check {model}/N, mlprod approve DIGEST --reason WHY,"
+            f" mlprod promote {model}/N --alias {alias}",
+        )
+
+
+def examine(context: Context, move: AliasMove) -> Clearance | None:
+    """Return what a protected alias asks of a move and what is there; ``None`` where the alias is not protected."""
+    from mlprod_nb.lifecycle import gating
+
+    rule = _rule(context, move.alias)
+    if rule is None or not move.after:
+        return None
+    version = context.registry.resolve(move.after)
+    standing = gating.standing(context, version)
+    with context.store.read() as connection:
+        counts = list(_approvals(context, connection, version, rule, standing))
+    given = {actor: report for actor, report, problem in counts if not problem}
+    lacking = max(0, rule.approvals - len(given))
+    author = version.author or "unknown"
+    missing, lines = [], []
+    if not standing.passes:
+        missing.append(standing.sentence.partition(" Run: ")[0].rstrip(".") + ".")
+        lines.append(f"Run: mlprod check {version.ref}")
+    if lacking:
+        missing.append(f"{version.ref} lacks {counted(lacking, 'approval')} by others than its author, {author}.")
+        missing += [
+            f"The approval by {actor} of {report} does not count: {problem}."
+            for actor, report, problem in counts
+            if problem
+        ]
+        digest = standing.digest[: report_index.SHORT] if standing.passes else "DIGEST"
+        lines.append(f"Somebody else than {author} runs: mlprod approve {digest} --reason WHY")
+    return Clearance(
+        alias=move.alias,
+        version=version.ref,
+        author=author,
+        needed=rule.approvals,
+        given=tuple(f"{actor} ({report})" for actor, report in sorted(given.items())),
+        passed=standing.digest if standing.passes else "",
+        missing=tuple(missing),
+        lines=tuple(lines),
+    )
+
+
+def _rule(context: Context, alias: str) -> ProtectedAlias | None:
+    model, name = alias.split("@")
+    return context.settings.model(model).protected.get(name)
+
+
+def _approvals(
+    context: Context, connection: Connection, version: ModelVersion, rule: ProtectedAlias, standing: Standing
+) -> Iterator[tuple[str, str, str]]:
+    """Yield each approval of a report about a version: who, of which, and why it does not count."""
+    for record in report_index.approved(connection):
+        if version.ref not in record.bound_to.get("model_versions", ()):
+            continue
+        problem = _problem(context, connection, record, version, rule, standing)
+        name = f"{record.kind} {record.digest[: report_index.SHORT]}"
+        for approval in approvals.approvals_of(connection, record.digest):
+            own = "it is the author's own" if approval.actor == version.author else ""
+            yield approval.actor, name, own or problem
+
+
+def _problem(
+    context: Context,
+    connection: Connection,
+    record: ReportRecord,
+    version: ModelVersion,
+    rule: ProtectedAlias,
+    standing: Standing,
+) -> str:
+    """Return why a report's approvals do not count, or nothing."""
+    if record.kind not in rule.reports:
+        return f"of reports, {', '.join(rule.reports)} count"
+    if record.bound_to.get("bundles", {}).get(version.ref) != version.bundle:
+        return "it is bound to another bundle"
+    if record.kind == GATES:
+        if record.digest != standing.digest:
+            return "the version was checked again since"
+    elif "alarm" in (record.status, _newest(connection, record, version.ref).status):
+        return "its verdict, or that of a newer one, is an alarm"
+    try:
+        evidence.verify_sealed(context.root / record.path, record.digest, record.files)
+    except MlprodError as error:
+        return error.message.rstrip(".")
+    return ""
+
+
+def _newest(connection: Connection, record: ReportRecord, version: str) -> ReportRecord:
+    """Return the newest report of the same kind and endpoint about a version."""
+    later = report_index.list_reports(connection, endpoint=record.endpoint, kind=record.kind, limit=1000)
+    return next((one for one in later if version in one.bound_to.get("model_versions", ())), record)
