@@ -67,6 +67,36 @@ class Point:
     rows: int
 
 
+@dataclass(frozen=True)
+class Bars:
+    """Reference and window of one column, bar by bar, as shares of the rows.
+
+    Attributes:
+        names: The categories; empty for numbers.
+        stops: Where the bars of numbers begin and end, one more than bars; empty for categories.
+        reference: The reference's share in each bar.
+        window: The window's share in each bar.
+    """
+
+    names: tuple[str, ...]
+    stops: tuple[float, ...]
+    reference: tuple[float, ...]
+    window: tuple[float, ...]
+
+
+def bars(column: ColumnProfile, window: ColumnCounts) -> Bars | None:
+    """Return the shares that a figure of the column shows, or ``None`` where either side has no values."""
+    if not sum(column.counts) or not window.counts.sum():
+        return None
+    if column.kind == "category":
+        names, before, after = _categories(column, window)
+        return Bars(tuple(names), (), tuple(before.tolist()), tuple(after.tolist()))
+    edges = np.array(column.edges, dtype=np.float64)
+    stops, _ = _bars(column, window, edges)
+    heights = (_heights(np.asarray(counts), edges, stops) for counts in (column.counts, window.counts))
+    return Bars((), tuple(stops.tolist()), *(tuple(shares.tolist()) for shares in heights))
+
+
 def column_figure(column: ColumnProfile, window: ColumnCounts) -> Figure | None:
     """Return the reference and the window of one column side by side, or ``None`` where either has no values."""
     if not sum(column.counts) or not window.counts.sum():
@@ -237,30 +267,36 @@ def _heights(counts: NDArray[np.int64], edges: Floats, stops: Floats) -> Floats:
     return np.diff(at)
 
 
-def _category_figure(column: ColumnProfile, window: ColumnCounts) -> Figure:
+def _categories(column: ColumnProfile, window: ColumnCounts) -> tuple[list[str], Floats, Floats]:
+    """Return the categories whose shares changed most, commonest in the reference first, and their shares."""
     before = np.asarray(column.counts) / sum(column.counts)
     after = window.counts / window.counts.sum()
     changed = np.argsort(-np.abs(after - before), kind="stable")[:_CATEGORIES]
     changed = changed[np.maximum(before, after)[changed] > 0]
     chosen = changed[np.argsort(-before[changed], kind="stable")]
     names = [column.categories[i] if i < len(column.categories) else "all others" for i in chosen]
-    top = float(max(before[chosen].max(), after[chosen].max()))
-    left, row = 120, (HEIGHT - _TOP - 8) / len(chosen)
+    return names, before[chosen], after[chosen]
+
+
+def _category_figure(column: ColumnProfile, window: ColumnCounts) -> Figure:
+    names, before, after = _categories(column, window)
+    top = float(max(before.max(), after.max()))
+    left, row = 120, (HEIGHT - _TOP - 8) / len(names)
     thick = min(row * 0.38, 14)
     parts = []
-    for place, (index, name) in enumerate(zip(chosen, names, strict=True)):
+    for place, (name, one, other) in enumerate(zip(names, before, after, strict=True)):
         y = _TOP + row * place + row / 2
-        for share, colour, offset in ((before[index], REFERENCE_COLOUR, -thick), (after[index], WINDOW_COLOUR, 0.0)):
+        for share, colour, offset in ((one, REFERENCE_COLOUR, -thick), (other, WINDOW_COLOUR, 0.0)):
             width = (WIDTH - left - 96) * share / top
             parts.append(
                 f'<rect x="{left}" y="{y + offset:.1f}" width="{width:.1f}" height="{thick:.1f}" fill="{colour}"/>'
             )
         parts.append(_text(left - 6, y + 4, name if len(name) <= 18 else name[:17] + "…", "end"))
-        parts.append(_text(WIDTH - 2, y + 4, f"{100 * before[index]:.3g} → {100 * after[index]:.3g} %", "end"))
-    most = int(chosen[np.argmax(np.abs(after - before)[chosen])])
-    name = names[list(chosen).index(most)]
-    text = f"the categories whose share of the rows changed most; {name} {100 * before[most]:.3g} % in the reference, "
-    return _figure(column.name.strip("_"), text + f"{100 * after[most]:.3g} % in the window", parts)
+        parts.append(_text(WIDTH - 2, y + 4, f"{100 * one:.3g} → {100 * other:.3g} %", "end"))
+    most = int(np.argmax(np.abs(after - before)))
+    text = f"the categories whose share of the rows changed most; {names[most]} {100 * before[most]:.3g} % in the"
+    text += f" reference, {100 * after[most]:.3g} % in the window"
+    return _figure(column.name.strip("_"), text, parts)
 
 
 def _figure(

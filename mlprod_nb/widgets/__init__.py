@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PANELS = {
     ("mlprod_nb.lifecycle.status", "StatusResult"): "mlprod_nb.widgets.status",
     ("mlprod_nb.lifecycle.panels.traffic", "TrafficView"): "mlprod_nb.widgets.traffic",
+    ("mlprod_nb.lifecycle.panels.live", "LiveView"): "mlprod_nb.widgets.live",
 }
 
 

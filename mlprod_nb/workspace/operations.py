@@ -24,13 +24,14 @@ class Operations(Base):
         """Show a panel: in a notebook to click, elsewhere as a page or text.
 
         Args:
-            name: status or traffic.
+            name: status, traffic or live.
             endpoint: The endpoint's name; the only one where empty.
             since: From this event time on, for drift: a date, a time, or an age such as 7d.
             until: Before this event time.
 
         Examples:
             mlprod panel traffic flights
+            mlprod panel live
         """
         from mlprod_nb.lifecycle import panels
 

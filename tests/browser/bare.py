@@ -33,9 +33,9 @@ window.shown = true;
 """
 
 
-def bare_page(name: str, state: dict[str, Any], theme: Literal["light", "dark"], message: Any = None) -> str:
+def bare_page(name: str, state: dict[str, Any], theme: Literal["light", "dark"], more: Any = None) -> str:
     """Return a page with one panel."""
-    values = json.dumps({"state": state, "message": message or {}}).replace("<", "\\u003c")
+    values = json.dumps({"state": state, "message": {}, **(more or {})}).replace("<", "\\u003c")
     source = json.dumps(panel.module(name)).replace("<", "\\u003c")
     light = "true" if theme == "light" else "false"
     return (

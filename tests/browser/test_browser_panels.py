@@ -13,7 +13,7 @@ from tests.browser.bare import bare_page
 from tests.browser.jupyterlab import browser
 
 pytestmark = pytest.mark.browser
-NAMES = ("traffic",)
+NAMES = ("traffic", "live")
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,8 @@ def chromium() -> Iterator[Any]:
 
 def opened(chromium: Any, name: str, theme: Literal["light", "dark"] = "light", width: int = 1000) -> Any:
     page = chromium.new_context(offline=True, viewport={"width": width, "height": 800}).new_page()
-    state, message = samples.sample(name)
-    page.set_content(bare_page(name, state, theme, message))
+    state, more = samples.sample(name)
+    page.set_content(bare_page(name, state, theme, more))
     page.wait_for_function("window.shown")
     return page
 

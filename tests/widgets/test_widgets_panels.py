@@ -15,7 +15,7 @@ from mlprod_nb import assets
 from mlprod_nb.widgets import panel
 
 HERE = Path(__file__).parent
-SHARED = ("base",)
+SHARED = ("base", "charts")
 PANELS = sorted(file.stem for file in assets.folder("widgets").glob("*.js") if file.stem not in SHARED)
 
 
@@ -48,7 +48,7 @@ def test_every_class_of_a_style_is_used(name: str) -> None:
     scripts = "".join(panel.module(file) for file in files)
     text = assets.path("widgets", f"{name}.css").read_text(encoding="utf-8")
     styled = set(re.findall(r"\.(mlprod-[\w-]+)", text))
-    made = {"mlprod-badge", "mlprod-variant"}  # ends in a status or a number that the script puts there
+    made = {"mlprod-badge", "mlprod-variant", "mlprod-line"}  # ends in a status or a number that the script puts there
     assert {one for one in styled if one not in scripts and one.rpartition("-")[0] not in made} == set()
 
 

@@ -10,7 +10,7 @@ from mlprod_nb.lifecycle.revise import active, existing
 from mlprod_nb.results import Result
 
 #: The panels, and whether each is about one endpoint.
-NAMES = {"status": False, "traffic": True}
+NAMES = {"status": False, "traffic": True, "live": True}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ def show(context: Context, wanted: Wanted) -> Result:
             from mlprod_nb.lifecycle.panels import traffic
 
             return traffic.look(context, endpoint)
+        case "live":
+            from mlprod_nb.lifecycle.panels import live
+
+            return live.look(context, endpoint)
         case _:
             from mlprod_nb.lifecycle import status
 

@@ -1,0 +1,32 @@
+// Run by tests/widgets/test_widgets_panels.py with `node --test`.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { load } from "./joined.mjs";
+
+const panel = await load("live");
+
+test("times are read at a glance", () => {
+  assert.equal(panel.duration(0.84), "0.84 ms");
+  assert.equal(panel.duration(12.345), "12.3 ms");
+  assert.equal(panel.duration(1240), "1.24 s");
+  assert.equal(panel.duration(null), "–");
+});
+
+test("a watch tells how long it lasts", () => {
+  assert.equal(panel.lasting([]), "0 s");
+  assert.equal(panel.lasting([10, 70]), "60 s");
+  assert.equal(panel.lasting([0, 600]), "10 min");
+  assert.equal(panel.lasting([0, 3 * 3600]), "3.0 h");
+});
+
+test("what came true has its interval, a share in percent", () => {
+  assert.equal(panel.truthWord({ metric: "accuracy", value: 0.741, lower: 0.72, upper: 0.76 }), "74.1 % (72 % to 76 %)");
+  assert.equal(panel.truthWord({ metric: "mae", value: 12.34, lower: 11, upper: 13.5 }), "12.3 (11 to 13.5)");
+});
+
+test("before two looks the table shows all since the gateway started", () => {
+  const state = { variants: [{ variant: "a" }] };
+  assert.equal(panel.rowsOf(state, undefined).caption, "Since the gateway started");
+  assert.equal(panel.rowsOf(state, { last: [] }).rows, state.variants);
+  assert.equal(panel.rowsOf(state, { last: [{ variant: "b" }] }).each, " /s");
+});

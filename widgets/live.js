@@ -1,0 +1,158 @@
+/** The live panel: requests, errors, times, scores and truth by variant, as they come. */
+import { h, number, outcome, panel, percent, swatch, top } from "./base.js";
+import { bothSides, legend, lineChart, sidesLegend } from "./charts.js";
+
+const SAY_EVERY_MS = 20_000;
+
+/** How long the watch has gone on, in words. */
+export function lasting(times) {
+  const seconds = times.length > 1 ? times.at(-1) - times[0] : 0;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** A time in milliseconds as people read it. */
+export function duration(ms) {
+  if (typeof ms !== "number" || !Number.isFinite(ms)) return "–";
+  return ms >= 1000 ? `${number(ms / 1000)} s` : `${number(ms)} ms`;
+}
+
+/** How many came true, in words. */
+export function truthWord(truth) {
+  const share = truth.metric === "accuracy";
+  const shown = share ? (value) => percent(100 * value) : number;
+  return `${shown(truth.value)} (${shown(truth.lower)} to ${shown(truth.upper)})`;
+}
+
+/** The rows of the table: the last seconds where the panel has watched, else all since the gateway started. */
+export function rowsOf(state, live) {
+  if (live?.last?.length) return { caption: "In the last 5 seconds", each: " /s", rows: live.last };
+  return { caption: "Since the gateway started", each: "", rows: state.variants };
+}
+
+function watching(live, ui) {
+  const paused = ui.own.paused;
+  const problem = live?.problem;
+  const [mark, word] = problem ? ["✗", problem] : paused ? ["❚❚", "Paused"] : live?.at ? ["●", "Live, once a second"] : ["…", "Beginning to watch"];
+  return h(
+    "div",
+    { class: "mlprod-row mlprod-watching" },
+    h("span", { class: "mlprod-soft" }, h("span", { "aria-hidden": "true" }, `${mark} `), live?.refused > 0 ? `${word}; ${number(live.refused)} requests a second end with an error` : word),
+    h("span", { class: "mlprod-space" }),
+    h("button", { type: "button", class: "mlprod-button", "data-key": "pause", onclick: ui.own.toggle }, paused ? "Go on" : "Pause"),
+  );
+}
+
+function table(state, live) {
+  const { caption, each, rows } = rowsOf(state, live);
+  const names = ["variant", "requests", "errors", "half within", "95 % within", "99 % within", "rows each"];
+  return h(
+    "section",
+    { class: "mlprod-listing" },
+    h(
+      "table",
+      { class: "mlprod-live" },
+      h("caption", {}, caption),
+      h("thead", {}, h("tr", {}, ...names.map((name, i) => h("th", { scope: "col", class: i ? "mlprod-number" : "" }, name)))),
+      h(
+        "tbody",
+        {},
+        ...rows.map((row, index) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, swatch(index), row.variant),
+            ...[
+              ["requests", `${number(row.requests)}${each}`],
+              ["errors", `${number(row.errors)}${each}`],
+              ["half within", duration(row.p50_ms)],
+              ["95 % within", duration(row.p95_ms)],
+              ["99 % within", duration(row.p99_ms)],
+              ["rows each", number(row.rows_each)],
+            ].map(([name, text]) => h("td", { class: "mlprod-number", "data-name": name }, text)),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+function graph(title, key, chart) {
+  return h("figure", { class: "mlprod-figure" }, h("figcaption", {}, title), key, chart);
+}
+
+function moving(live) {
+  if (!live?.times?.length) return [];
+  const lines = (values) => live.names.map((name, index) => ({ name, index, points: live.times.map((at, i) => [at, values[index][i]]) }));
+  const words = [`${lasting(live.times)} ago`, "now"];
+  return [
+    graph("Requests a second", legend(live.names), lineChart({ label: "Requests a second", lines: lines(live.requests), words })),
+    graph("95 % answered within, ms", legend(live.names), lineChart({ label: "95 % answered within", lines: lines(live.p95_ms), unit: "", words })),
+  ];
+}
+
+function truths(recent) {
+  if (!recent.truths.length) return null;
+  const metric = recent.truths[0].metric;
+  return h(
+    "table",
+    { class: "mlprod-truth" },
+    h("caption", {}, `${metric[0].toUpperCase()}${metric.slice(1)} of the ${number(recent.labelled)} newest rows with a label (95 % interval)`),
+    h("thead", { class: "mlprod-unseen" }, h("tr", {}, ...["variant", metric, "rows"].map((name) => h("th", { scope: "col" }, name)))),
+    h(
+      "tbody",
+      {},
+      ...recent.truths.map((truth) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, truth.variant),
+          h("td", { class: "mlprod-number" }, truthWord(truth)),
+          h("td", { class: "mlprod-soft mlprod-number" }, `${number(truth.rows)} rows`),
+        ),
+      ),
+    ),
+  );
+}
+
+/** The panel's elements. */
+export function page(state, message, ui, seen) {
+  const live = ui.own.live;
+  const recent = live?.recent ?? state.recent;
+  const title = `Scores of ${recent?.version}, newest ${number(recent?.rows ?? 0)} rows`;
+  const graphs = [...moving(live), recent?.scores ? graph(title, sidesLegend(), bothSides(recent.scores, title)) : null];
+  return [
+    top(`Live: ${state.endpoint}`, state, ui, seen, h("span", { class: "mlprod-soft" }, `revision ${state.revision}`)),
+    watching(live, ui),
+    outcome(message),
+    state.problem && !live?.at ? h("p", {}, `✗ ${state.problem}`) : null,
+    table(state, live),
+    h("div", { class: "mlprod-figures" }, ...graphs, recent ? truths(recent) : h("p", { class: "mlprod-soft" }, "The log has no rows yet.")),
+  ];
+}
+
+/** Say that somebody watches, now and then, and show what comes of it. */
+function started({ model, ui }) {
+  const say = () => model.send({ watching: !ui.own.paused });
+  const onLive = () => {
+    ui.own.live = model.get("live");
+    ui.draw();
+  };
+  ui.own.live = model.get("live");
+  ui.own.toggle = () => {
+    ui.own.paused = !ui.own.paused;
+    say();
+    ui.draw();
+  };
+  model.on("change:live", onLive);
+  say();
+  const timer = setInterval(() => ui.own.paused || say(), SAY_EVERY_MS);
+  return () => {
+    clearInterval(timer);
+    model.off("change:live", onLive);
+    model.send({ watching: false });
+  };
+}
+
+export default panel(page, { started });
