@@ -15,6 +15,7 @@ from mlprod_nb.registry.runner import Runner, open_runner
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mlprod_nb.gates.footprint import Fresh
     from mlprod_nb.gates.rows import HeldOut, Predicted
 
 GateStatus = Literal["ok", "warn", "alarm", "skipped"]
@@ -115,6 +116,17 @@ class Inspection:
         import pyarrow.parquet as pq
 
         return pq.read_table(self.bundle.path / REFERENCE, partitioning=None)
+
+    @cached_property
+    def fresh(self) -> Fresh:
+        """What it takes to load the bundle in a process of its own.
+
+        Raises:
+            ExecutionFailed: It does not load.
+        """
+        from mlprod_nb.gates.footprint import load_fresh
+
+        return load_fresh(self.bundle)
 
     @property
     def held_out(self) -> HeldOut:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.metadata
+
 import pytest
 
 from mlprod_nb.gates import HeldOut, Inspection, Surroundings
@@ -22,4 +24,11 @@ def surroundings(onnx_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) 
     """Fresh rows of the same kind, and a champion that looks at less."""
     frame, late = samples.flights(2_000, seed=1)
     champion = samples.weak_bundle(tmp_path_factory.mktemp("champion"))
-    return Surroundings(HeldOut(frame, late.tolist(), "made up"), Inspection(champion, "flights/1"))
+    root = tmp_path_factory.mktemp("root")
+    (root / "osv.json").write_text('{"vulns": []}', encoding="utf-8")
+    return Surroundings(
+        HeldOut(frame, late.tolist(), "made up"),
+        Inspection(champion, "flights/1"),
+        packages={name: importlib.metadata.version(name) for name in ("numpy", "pandas", "onnxruntime")},
+        root=root,
+    )

@@ -31,7 +31,7 @@ class Said:
 
 def test_a_sound_version_may_be_deployed(onnx_bundle: Bundle) -> None:
     found = gates.run(Inspection(onnx_bundle, "flights/1"), gates=PATIENT)
-    assert str(found.verdict) == "✓ OK: flights/1 passes all 6 gates. 4 skipped."
+    assert str(found.verdict) == "✓ OK: flights/1 passes all 10 gates. 9 skipped."
     assert found.verdict.action == "mlprod deploy flights/1"
     assert found.exit_code == 0
     assert [outcome.name for outcome in found.gates] == list(BUILT_IN)
