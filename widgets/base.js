@@ -129,14 +129,14 @@ function renew(old, next) {
   if ("value" in next && old.value !== next.value) old.value = next.value;
 }
 
-/** A verdict as symbol and word. */
-export function badge(status) {
+/** A verdict as symbol and word; another word where it is not a verdict that is told. */
+export function badge(status, told = "") {
   const [symbol, word] = verdictWord(status);
   return h(
     "span",
     { class: `mlprod-badge mlprod-badge-${status in WORDS ? status : "warn"}` },
     h("span", { "aria-hidden": "true" }, symbol),
-    word,
+    told || word,
   );
 }
 

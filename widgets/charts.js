@@ -63,26 +63,26 @@ export function extent(values) {
   return low <= high ? [low, high] : [0, 1];
 }
 
-function axis(marks, y, unit) {
+function axis(marks, y, unit, width = WIDTH) {
   return marks.flatMap((mark) => [
-    svg("path", { d: `M${LEFT} ${y(mark).toFixed(1)}H${WIDTH - RIGHT}`, class: mark === 0 ? "mlprod-zero" : "mlprod-grid" }),
+    svg("path", { d: `M${LEFT} ${y(mark).toFixed(1)}H${width - RIGHT}`, class: mark === 0 ? "mlprod-zero" : "mlprod-grid" }),
     svg("text", { x: LEFT - 6, y: y(mark) + 4, "text-anchor": "end" }, `${number(mark)}${unit}`),
   ]);
 }
 
-function figure(label, height, parts, spoken) {
+function figure(label, height, parts, spoken, width = WIDTH) {
   return svg(
     "svg",
-    { class: "mlprod-chart", role: "img", "aria-label": `${label}: ${spoken}`, viewBox: `0 0 ${WIDTH} ${height}` },
+    { class: "mlprod-chart", role: "img", "aria-label": `${label}: ${spoken}`, viewBox: `0 0 ${width} ${height}` },
     svg("title", {}, label),
     ...parts,
   );
 }
 
-function ends(words, height) {
+function ends(words, height, width = WIDTH) {
   return [
     svg("text", { x: LEFT, y: height - 6 }, words[0]),
-    svg("text", { x: WIDTH - RIGHT, y: height - 6, "text-anchor": "end" }, words[1]),
+    svg("text", { x: width - RIGHT, y: height - 6, "text-anchor": "end" }, words[1]),
   ];
 }
 
@@ -90,17 +90,17 @@ function ends(words, height) {
  * Lines over time. Each of `lines` has a name, an index (its hue and dashes) and points [x, value]; `area` has points
  * [x, lower, upper]; `words` stand below the first and the last point.
  */
-export function lineChart({ label, lines, area = [], unit = "", words = ["", ""], zero = true, spoken, height = 130 }) {
+export function lineChart({ label, lines, area = [], unit = "", words = ["", ""], zero = true, spoken, height = 130, width = WIDTH }) {
   const every = lines.flatMap((line) => line.points);
   const values = [...every.map((point) => point[1]), ...area.flatMap((point) => point.slice(1)), ...(zero ? [0] : [])];
   const marks = ticks(...extent(values));
-  const x = scale(...extent([...every, ...area].map((point) => point[0])), LEFT, WIDTH - RIGHT);
+  const x = scale(...extent([...every, ...area].map((point) => point[0])), LEFT, width - RIGHT);
   const y = scale(marks[0], marks[marks.length - 1], height - BOTTOM, TOP);
   return figure(
     label,
     height,
     [
-      ...axis(marks, y, unit),
+      ...axis(marks, y, unit, width),
       area.length ? svg("path", { d: band(area, x, y), class: "mlprod-band" }) : null,
       ...lines.map((line) =>
         svg("path", {
@@ -109,9 +109,10 @@ export function lineChart({ label, lines, area = [], unit = "", words = ["", ""]
           "stroke-dasharray": DASHES[line.index % 4],
         }),
       ),
-      ...ends(words, height),
+      ...ends(words, height, width),
     ],
     spoken ?? lines.map((line) => `${line.name} ${number(line.points.at(-1)?.[1] ?? null)}${unit}`).join(", "),
+    width,
   );
 }
 

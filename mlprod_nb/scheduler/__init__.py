@@ -10,6 +10,7 @@ from mlprod_nb.scheduler.jobs import (
     DueSlot,
     JobList,
     JobRow,
+    JobRun,
     JobSpec,
     add,
     claim_due,
@@ -17,6 +18,7 @@ from mlprod_nb.scheduler.jobs import (
     finish,
     list_jobs,
     remove,
+    runs_of,
 )
 from mlprod_nb.scheduler.process import running, start, stop
 from mlprod_nb.scheduler.runs import Runner, loop
@@ -25,6 +27,7 @@ __all__ = [
     "DueSlot",
     "JobList",
     "JobRow",
+    "JobRun",
     "JobSpec",
     "Runner",
     "add",
@@ -35,6 +38,7 @@ __all__ = [
     "loop",
     "remove",
     "running",
+    "runs_of",
     "start",
     "stop",
 ]

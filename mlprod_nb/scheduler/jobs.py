@@ -113,6 +113,32 @@ class JobList(Result):
         return f"{len(self.jobs)} {'job is' if len(self.jobs) == 1 else 'jobs are'} scheduled."
 
 
+@dataclass(frozen=True)
+class JobRun:
+    """One run of a job.
+
+    Attributes:
+        slot: When it was due, UTC.
+        started_at: When it began.
+        finished_at: When it ended; ``None`` while it runs.
+        ending: How it ended, in words.
+        log_path: Where its output is.
+    """
+
+    slot: datetime
+    started_at: datetime
+    finished_at: datetime | None
+    ending: str
+    log_path: str
+
+
+def runs_of(connection: Connection, job: int, *, limit: int) -> tuple[JobRun, ...]:
+    """Return a job's last runs, newest first."""
+    query = sa.select(job_slots).where(job_slots.c.job_id == job).order_by(job_slots.c.slot.desc()).limit(limit)
+    rows = connection.execute(query)
+    return tuple(JobRun(r.slot, r.started_at, r.finished_at, _ending(r), r.log_path) for r in rows)
+
+
 def add(connection: Connection, spec: JobSpec, *, now: datetime) -> JobRow:
     """Store a job; its first run is the first slot after ``now``. The grammar has read its command line before.
 

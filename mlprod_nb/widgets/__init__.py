@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 #: The result that a panel shows, by module and class, and the panel's own module.
 PANELS = {
     ("mlprod_nb.lifecycle.status", "StatusResult"): "mlprod_nb.widgets.status",
+    ("mlprod_nb.lifecycle.panels.registry", "RegistryView"): "mlprod_nb.widgets.registry",
     ("mlprod_nb.lifecycle.panels.traffic", "TrafficView"): "mlprod_nb.widgets.traffic",
     ("mlprod_nb.lifecycle.panels.live", "LiveView"): "mlprod_nb.widgets.live",
+    ("mlprod_nb.lifecycle.panels.drift", "DriftView"): "mlprod_nb.widgets.drift",
+    ("mlprod_nb.lifecycle.panels.abtest", "ABTestView"): "mlprod_nb.widgets.abtest",
+    ("mlprod_nb.lifecycle.panels.jobs", "JobsView"): "mlprod_nb.widgets.jobs",
+    ("mlprod_nb.lifecycle.panels.approvals", "ApprovalsView"): "mlprod_nb.widgets.approvals",
 }
 
 

@@ -89,6 +89,10 @@ class Panel(anywidget.AnyWidget):
         """Tell whether a line that no button has may be sent; its words come without ``%mlprod``."""
         return False
 
+    def reads(self, line: str) -> bool:  # noqa: ARG002 (for those who can show another part of the data)
+        """Tell whether a line that was offered only reads what the panel is to show from now on."""
+        return False
+
     def details(self, result: Result) -> dict[str, Any]:  # noqa: ARG002 (for those who show more of a line's result)
         """Return what a front end shows of a line's result beside its headline."""
         return {}
@@ -101,6 +105,8 @@ class Panel(anywidget.AnyWidget):
         try:
             if not isinstance(line, str) or not (line == refresh or self._offered(line)):
                 raise Refused("the panel did not offer this line.", hint="Refresh it and try again.")
+            if self.reads(line):
+                refresh = line
             if line != refresh:
                 result = self._run(line)
                 told = {"kind": "ok", "text": result.headline(), "details": self.details(result)}
@@ -108,16 +114,16 @@ class Panel(anywidget.AnyWidget):
             told |= {"kind": "error", "text": str(error)}
         except Exception as error:  # noqa: BLE001 (a panel that waits for ever says less)
             told |= {"kind": "error", "text": f"{type(error).__name__}: {error}"}
-        lost = self._refresh()
+        lost = self._refresh(refresh)
         if lost and told["kind"] == "ok":
             told |= {"kind": "error", "text": lost}
         turn = self.message.get("turn", 0) + 1
         self.message = {**told, "turn": turn, "line": "" if line == refresh else str(line)}
 
-    def _refresh(self) -> str:
-        """Read the state again; return what is wrong where it cannot be read."""
+    def _refresh(self, line: str) -> str:
+        """Read the state by a line; return what is wrong where it cannot be read."""
         try:
-            self.state = self.view(self._run(self.state["refresh"]))
+            self.state = self.view(self._run(line))
         except MlprodError as error:
             return str(error)
         return ""

@@ -23,8 +23,8 @@ class StatusPanel(panel.Panel):
         """Return what the panel shows of a ``StatusResult``."""
         return view(result)
 
-    def _refresh(self) -> str:
-        lost = super()._refresh()
+    def _refresh(self, line: str) -> str:
+        lost = super()._refresh(line)
         if lost:
             self.state = {**self.state, "verdict": {"status": "alarm", "sentence": lost, "action": ""}}
         return ""

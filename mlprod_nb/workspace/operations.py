@@ -24,7 +24,7 @@ class Operations(Base):
         """Show a panel: in a notebook to click, elsewhere as a page or text.
 
         Args:
-            name: status, traffic or live.
+            name: status, registry, traffic, live, drift, abtest, jobs or approvals.
             endpoint: The endpoint's name; the only one where empty.
             since: From this event time on, for drift: a date, a time, or an age such as 7d.
             until: Before this event time.
@@ -32,6 +32,8 @@ class Operations(Base):
         Examples:
             mlprod panel traffic flights
             mlprod panel live
+            mlprod panel drift flights --since 7d
+            mlprod panel registry
         """
         from mlprod_nb.lifecycle import panels
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mlprod_nb.abtest.health import HealthCheck
+from mlprod_nb.abtest.results import ABTestResult, LookPoint, MetricLift
+from mlprod_nb.abtest.srm import SampleRatioCheck
+from mlprod_nb.lifecycle.panels.abtest import ABTestView
+from mlprod_nb.lifecycle.panels.approvals import ApprovalsView, Reviewed, Waiting
+from mlprod_nb.lifecycle.panels.drift import DriftView, Feature, TimeWindow
+from mlprod_nb.lifecycle.panels.jobs import JobCard, JobsView
 from mlprod_nb.lifecycle.panels.live import LiveRow, LiveView, Now, Sample, Samples, VariantCount
 from mlprod_nb.lifecycle.panels.recent import Recent, Truth
+from mlprod_nb.lifecycle.panels.registry import Card, RegistryView
 from mlprod_nb.lifecycle.panels.traffic import Choice, Earlier, Part, TrafficView
 from mlprod_nb.monitoring.plots import Bars
-from mlprod_nb.widgets import live, traffic
+from mlprod_nb.monitoring.rows import ColumnDrift
+from mlprod_nb.results import Verdict
+from mlprod_nb.scheduler import JobRun
+from mlprod_nb.widgets import abtest, approvals, drift, jobs, live, registry, traffic
 
 HOSTILE = "<img src=x onerror=window.hit=1>"
 
@@ -67,11 +79,123 @@ def a_watch(seconds: int = 100) -> Now:
     return Now(begun, "", names, samples.last(names, 5), tuple(samples.stretches(names)), a_live().recent)
 
 
+def a_registry() -> RegistryView:
+    facts = {"notebook": "train.ipynb", "git commit": "3fa9c1d2aa01 with changes", "data": "9,000 rows, 77a9c1d2aa33"}
+    first = {"accuracy": 0.78, "brier": 0.151, "log_loss": 0.47}
+    second = {"accuracy": 0.79, "brier": 0.1437, "auc": 0.81}
+    return RegistryView(
+        ("flights", "fares"),
+        ("flights",),
+        (
+            Card(
+                "flights/3", ("challenger",), (), second, HOSTILE, HOSTILE, now(), "onnx", {**facts, "python": "3.11.7"}
+            ),
+            Card("flights/2", (), (), first, "", "ada", now() - timedelta(days=1), "python", facts),
+            Card("flights/1", ("champion", "stable"), ("flights",), first, "The first.", "ada", now(), "onnx", {}),
+            Card("fares/1", (), (), {"mae": 12.3}, "Fares.", "bob", now(), "onnx", {}),
+        ),
+    )
+
+
+def a_drift() -> DriftView:
+    numbers = Bars(
+        (), tuple(float(i) for i in range(9)), (0.2, 0.3, 0.2, 0.1, 0.1, 0.1, 0, 0), (0.05,) * 4 + (0.2,) * 4
+    )
+    names = Bars((HOSTILE, "UA", "all others"), (), (0.5, 0.3, 0.2), (0.2, 0.3, 0.5))
+    facts = (0.18, 0.0001, 0.002, 0.31, True)
+    features = (
+        Feature(ColumnDrift("hour", "number", "ks", 0.2, *facts, 0.9, "the mean rose from 12.1 to 14.9"), numbers),
+        Feature(ColumnDrift(HOSTILE, "category", "chi_square", 99.0, *facts, 0.2, f"{HOSTILE} fell"), names),
+        Feature(
+            ColumnDrift("distance", "number", "ks", 0.01, 0.01, 0.4, 1.0, 0.0, False, 0.0, "nothing changed"), None
+        ),
+        Feature(ColumnDrift("gone", "number", "", None, None, None, None, None, False, None, "not tested: gone"), None),
+    )
+    april = datetime(2013, 4, 1, tzinfo=UTC)
+    between = tuple(TimeWindow(april + timedelta(days=n), april + timedelta(days=n + 1)) for n in range(30))
+    verdict = Verdict("warn", "hour drifts")
+    return DriftView(verdict, "flights", "flights/1", between[3].since, between[3].until, 940, features, between, None)
+
+
+def a_test() -> ABTestView:
+    lift = MetricLift(
+        "brier", "primary", "lower", 0.151, 0.143, -0.008, -0.014, -0.002, 0.95, True, 900, 880, 9000, 8800
+    )
+    other = replace(lift, metric=HOSTILE, role="guardrail", better="higher", significant=False, difference_lower=None)
+    begun = datetime(2013, 4, 1, tzinfo=UTC)
+    path = tuple(
+        LookPoint(begun + timedelta(days=n), -0.008 + 0.02 / (n + 2), -0.008 - 0.05 / (n + 2), -0.008 + 0.07 / (n + 2))
+        for n in range(20)
+    )
+    verdict = Verdict("ok", "challenger is better: ship it", "%mlprod abtest stop flights --ship")
+    result = ABTestResult(
+        verdict=verdict,
+        decision="ship",
+        design="brier decides, always valid at 95 %",
+        method="always-valid",
+        metrics=(lift, other),
+        health=(HealthCheck("sample ratio", True, "p = 0.7"), HealthCheck("labels", False, f"{HOSTILE} lacks labels")),
+        sample_ratio=SampleRatioCheck(
+            {"champion": 0.5, "challenger": 0.5}, {"champion": 900, "challenger": 880}, 0.7, 0, True
+        ),
+        labelled_share={"champion": 0.9, "challenger": 0.9},
+        notes=("12 predictions came before the test began; they do not count.",),
+        started_at=begun,
+        until=begun + timedelta(days=20),
+        rows=17_800,
+        path=path,
+        power_left="The rest of the test may still find 0.003.",
+    )
+    return ABTestView(verdict, "flights", False, result)
+
+
+def some_jobs() -> JobsView:
+    begun = now() - timedelta(hours=3)
+    runs = tuple(
+        JobRun(begun - timedelta(days=n), begun - timedelta(days=n), begun - timedelta(days=n, seconds=-42), ending, "")
+        for n, ending in enumerate(("ok", "verdict: no", "failed, exit code 3", "ok"))
+    )
+    running = JobRun(now(), now(), None, "running", "")
+    return JobsView(
+        False,
+        (
+            JobCard(
+                1, "0 6 * * 1", "UTC", "report flights drift --since 7d", now() + timedelta(days=2), runs, "done.\n"
+            ),
+            JobCard(2, "*/5 * * * *", "Europe/Vienna", f"status {HOSTILE}", None, (running,), HOSTILE),
+            JobCard(3, "0 0 1 * *", "UTC", "retrain flights", now() + timedelta(days=20), (), ""),
+        ),
+    )
+
+
+def some_approvals() -> ApprovalsView:
+    missing = ("flights/3 has no gate report.", "flights/3 lacks 1 approval by others than its author, ada.")
+    lines = ("Run: mlprod check flights/3", "Somebody else than ada runs: mlprod approve DIGEST --reason WHY")
+    return ApprovalsView(
+        "bob",
+        (
+            Waiting("flights@champion", "flights/1", "flights/3", "ada", 1, (), missing, lines),
+            Waiting("flights@champion", "flights/1", "flights/2", "ada", 1, ("bob (gates 3fa9c1d2aa01)",), (), ()),
+        ),
+        (
+            Reviewed("3fa9c1d2aa01", "gates", "flights/2", "ok", "all gates pass", now(), ("bob",), "reports/a", True),
+            Reviewed("77a9c1d2aa33", "drift", HOSTILE, "warn", HOSTILE, now(), (), "reports/b", False),
+        ),
+    )
+
+
+_SAMPLES: dict[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]] = {
+    "registry": lambda: (registry.view(a_registry()), {}),
+    "traffic": lambda: (traffic.view(a_traffic()), {}),
+    "live": lambda: (live.view(a_live()), {"live": live.moving(a_watch())}),
+    "drift": lambda: (drift.view(a_drift()), {}),
+    "abtest": lambda: (abtest.view(a_test()), {}),
+    "jobs": lambda: (jobs.view(some_jobs()), {}),
+    "approvals": lambda: (approvals.view(some_approvals()), {}),
+}
+NAMES = tuple(_SAMPLES)
+
+
 def sample(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a panel's state, and its other traits where it has any."""
-    match name:
-        case "traffic":
-            return traffic.view(a_traffic()), {}
-        case "live":
-            return live.view(a_live()), {"live": live.moving(a_watch())}
-    raise AssertionError(name)
+    return _SAMPLES[name]()

@@ -13,7 +13,6 @@ from tests.browser.bare import bare_page
 from tests.browser.jupyterlab import browser
 
 pytestmark = pytest.mark.browser
-NAMES = ("traffic", "live")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def opened(chromium: Any, name: str, theme: Literal["light", "dark"] = "light", 
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", samples.NAMES)
 def test_a_panel_is_readable_by_all_and_executes_nothing(
     chromium: Any, name: str, theme: Literal["light", "dark"], pictures: Path
 ) -> None:
@@ -50,7 +49,7 @@ def test_a_panel_is_readable_by_all_and_executes_nothing(
     page.context.close()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", samples.NAMES)
 def test_a_panel_cleans_up_after_itself(chromium: Any, name: str) -> None:
     page = opened(chromium, name)
     page.evaluate("window.cleanUp()")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 
 from mlprod_nb.errors import NotFound, UsageError
@@ -10,7 +11,16 @@ from mlprod_nb.lifecycle.revise import active, existing
 from mlprod_nb.results import Result
 
 #: The panels, and whether each is about one endpoint.
-NAMES = {"status": False, "traffic": True, "live": True}
+NAMES = {
+    "status": False,
+    "registry": False,
+    "traffic": True,
+    "live": True,
+    "drift": True,
+    "abtest": True,
+    "jobs": False,
+    "approvals": False,
+}
 
 
 @dataclass(frozen=True)
@@ -33,19 +43,13 @@ def show(context: Context, wanted: Wanted) -> Result:
     if wanted.name not in NAMES:
         raise NotFound("panel", wanted.name, NAMES, hint=f"There is: {', '.join(NAMES)}.")
     endpoint = _endpoint(context, wanted) if NAMES[wanted.name] else ""
-    match wanted.name:
-        case "traffic":
-            from mlprod_nb.lifecycle.panels import traffic
-
-            return traffic.look(context, endpoint)
-        case "live":
-            from mlprod_nb.lifecycle.panels import live
-
-            return live.look(context, endpoint)
-        case _:
-            from mlprod_nb.lifecycle import status
-
-            return status.status(context)
+    module = importlib.import_module(f"{__name__}.{wanted.name}")
+    times = (wanted.since, wanted.until) if wanted.name == "drift" else ()
+    if any((wanted.since, wanted.until)) and not times:
+        raise UsageError(f"panel {wanted.name} takes no --since and no --until.", hint="Only panel drift does.")
+    result = module.look(context, *([endpoint] if endpoint else []), *times)
+    assert isinstance(result, Result)
+    return result
 
 
 def _endpoint(context: Context, wanted: Wanted) -> str:
