@@ -245,6 +245,11 @@ def find_root(start: Path) -> Path | None:
     return next((folder for folder in (here, *here.parents) if (folder / FILE_NAME).is_file()), None)
 
 
+def root_for(folder: Path) -> Path | None:
+    """Return the workspace's root for a notebook in a folder, as its kernel would find it, or ``None``."""
+    return find_root(Path(os.environ.get(f"{_PREFIX}WORKSPACE") or folder))
+
+
 def open_root(start: Path | None = None) -> Path:
     """Return the workspace's root for a directory (by default ``MLPROD_WORKSPACE`` or the current one).
 
