@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 TESTS := -q -n 2 --dist loadscope
 
-.PHONY: setup demo lab test test-latest check bench bench-monitoring bench-stats lock pictures verbs clean
+.PHONY: setup demo lab labextension labextension-if-npm test test-latest check bench bench-monitoring bench-stats lock pictures verbs clean
 
 setup: .venv/ready
 
@@ -32,11 +32,29 @@ setup: .venv/ready
 demo: setup  ## Run the quickstart headless in ./demo and say where the reports lie.
 	$(BIN)/python tools/demo.py demo
 
-lab: setup  ## Open the quickstart in JupyterLab.
+lab: setup labextension-if-npm  ## Open the quickstart in JupyterLab.
 	mkdir -p demo && cp -n notebooks/quickstart.ipynb demo/ || true
-	cd demo && ../$(BIN)/jupyter lab quickstart.ipynb
+	cd demo && JUPYTER_PATH=$(CURDIR)/labextension/build ../$(BIN)/jupyter lab quickstart.ipynb
 
-test: setup  ## Every test, in the environment with alibi-detect.
+# What its build reads; tools/labextension.py compares their digests.
+EXTENSION := labextension/build/labextensions/mlprod-nb/package.json
+EXTENSION_SOURCES := $(shell find labextension -path labextension/node_modules -prune -o -path labextension/build -prune -o \
+	-path labextension/tests -prune -o -type f -print) $(wildcard widgets/*) mlprod_nb/__init__.py
+
+labextension: $(EXTENSION)  ## Build the JupyterLab extension; needs npm.
+
+$(EXTENSION): labextension/node_modules/.ready $(EXTENSION_SOURCES)
+	cd labextension && npm run --silent build
+
+labextension/node_modules/.ready: labextension/package.json
+	cd labextension && npm install --silent
+	@touch $@
+
+labextension-if-npm:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory labextension; \
+	else echo "npm is missing: the JupyterLab extension is not built, and its tests are skipped."; fi
+
+test: setup labextension-if-npm  ## Every test, in the environment with alibi-detect.
 	$(BIN)/python -m pytest $(TESTS)
 
 test-latest: .venv-latest/ready  ## The tests with the newest numpy and pandas, without alibi-detect and the browser.

@@ -1,7 +1,7 @@
 import type { Widget } from "@lumino/widgets";
 
 import { note } from "./answer.js";
-import { element } from "./element.js";
+import { h } from "./base.js";
 import type { Follower } from "./follower.js";
 import { statusIcon } from "./icons.js";
 import type { Jupyter } from "./jupyter.js";
@@ -13,8 +13,8 @@ export type Run = (line: string) => Promise<string>;
 /** The side bar: the status panel, or a note where there is no status. */
 export function side(jupyter: Jupyter, follower: Follower, run: Run): Widget {
   const model = new PanelModel(follower, run);
-  const remark = element("div", { class: "mlprod-note", role: "status" });
-  const body = element("div", { class: "mlprod-body" });
+  const remark = h("div", { class: "mlprod-note", role: "status" });
+  const body = h("div", { class: "mlprod-body" });
 
   const widget = new (class extends jupyter.widgets.Widget {
     protected override onAfterShow(): void {
@@ -52,10 +52,10 @@ export function side(jupyter: Jupyter, follower: Follower, run: Run): Widget {
 }
 
 function noteParts(said: { text: string; line: string; button: string }, follower: Follower): HTMLElement[] {
-  const parts = [element("p", {}, said.text)];
-  if (said.line) parts.push(element("p", {}, "Make one in a cell: ", element("code", {}, said.line)));
+  const parts = [h("p", {}, said.text)];
+  if (said.line) parts.push(h("p", {}, "Make one in a cell: ", h("code", {}, said.line)));
   if (said.button) {
-    parts.push(element("button", { type: "button", class: "mlprod-button", onclick: () => void follower.insist() }, said.button));
+    parts.push(h("button", { type: "button", class: "mlprod-button", onclick: () => void follower.insist() }, said.button));
   }
   return parts;
 }

@@ -1,6 +1,4 @@
-// The status panel of `widgets/`: the build puts it beside the compiled modules.
-export function verdictWord(status: string): [string, string];
-
+// The status panel, in `widgets/`: the build puts it beside the compiled modules.
 interface Model {
   get(name: string): unknown;
   on(event: string, handler: () => void): void;

@@ -1,8 +1,7 @@
 import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
 
-import { element } from "./element.js";
+import { badge, h, verdictLine } from "./base.js";
 import type { Jupyter } from "./jupyter.js";
-import { verdictWord } from "./status.js";
 
 export const MIME = "application/vnd.mlprod.verdict+json";
 
@@ -27,23 +26,12 @@ function isCause(cause: unknown): cause is { name: string; grade: string } {
   return typeof name === "string" && typeof grade === "string";
 }
 
-function mark(status: string): HTMLElement {
-  const [symbol, word] = verdictWord(status);
-  const grade = ["ok", "warn", "alarm"].includes(status) ? status : "warn";
-  return element(
-    "span",
-    { class: `mlprod-badge mlprod-badge-${grade}` },
-    element("span", { "aria-hidden": "true" }, symbol),
-    word,
-  );
-}
-
 function shown(verdict: Verdict): HTMLElement[] {
-  const parts = [element("p", { class: "mlprod-verdict" }, mark(verdict.status), element("span", {}, verdict.sentence))];
-  if (verdict.action) parts.push(element("p", { class: "mlprod-soft" }, "Next: ", element("code", {}, verdict.action)));
+  const parts = [verdictLine(verdict)];
+  if (verdict.action) parts.push(h("p", { class: "mlprod-soft" }, "Next: ", h("code", {}, verdict.action)));
   if (verdict.causes.length) {
-    const rows = verdict.causes.map((cause) => element("li", {}, mark(cause.grade), " ", cause.name));
-    parts.push(element("details", {}, element("summary", {}, "What was judged"), element("ul", {}, ...rows)));
+    const rows = verdict.causes.map((cause) => h("li", {}, badge(cause.grade), " ", cause.name));
+    parts.push(h("details", {}, h("summary", {}, "What was judged"), h("ul", {}, ...rows)));
   }
   return parts;
 }
@@ -56,7 +44,7 @@ export function verdictFactory({ widgets }: Jupyter): IRenderMime.IRendererFacto
       const verdict = readVerdict(data);
       this.addClass("mlprod-panel");
       this.addClass("mlprod-verdict-output");
-      const parts = verdict ? shown(verdict) : [element("p", {}, "This is not a verdict: ", element("code", {}, JSON.stringify(data)))];
+      const parts = verdict ? shown(verdict) : [h("p", {}, "This is not a verdict: ", h("code", {}, JSON.stringify(data)))];
       this.node.replaceChildren(...parts);
     }
   }
