@@ -18,11 +18,7 @@ const DRAWN: Record<IconName, string> = { status: GAUGE, report: SHEET, train: C
 
 /** One of the extension's icons, in the theme's colour. */
 export function icon({ ui }: Jupyter, name: IconName): LabIcon {
-  const svgstr = `${FRAME}><g ${STROKE} class="jp-icon3 mlprod-icon" stroke="#616161">${DRAWN[name]}</g></svg>`;
+  // The theme's class gives a colour to every attribute that its own element has: so no fill there.
+  const svgstr = `${FRAME}><g ${STROKE}><g class="jp-icon3" stroke="#616161">${DRAWN[name]}</g></g></svg>`;
   return new ui.LabIcon({ name: `mlprod-nb:${name}`, svgstr });
-}
-
-/** The side bar's. */
-export function statusIcon(jupyter: Jupyter): LabIcon {
-  return icon(jupyter, "status");
 }

@@ -9,7 +9,7 @@ import { verdictFactory } from "./verdict.js";
 
 /** Return the extension's plugins, made of the modules that JupyterLab shares. */
 export async function load(scope: Scope): Promise<JupyterFrontEndPlugin<void>[]> {
-  for (const name of ["status.css", "side.css"]) addStyle(new URL(name, import.meta.url).href);
+  for (const name of ["base.css", "status.css", "side.css"]) addStyle(new URL(name, import.meta.url).href);
   const found = await jupyter(scope);
   return [statusPlugin(found), notebooksPlugin(found), verdictPlugin(found)];
 }

@@ -3,7 +3,7 @@ import type { Widget } from "@lumino/widgets";
 import { note } from "./answer.js";
 import { h } from "./base.js";
 import type { Follower } from "./follower.js";
-import { statusIcon } from "./icons.js";
+import { icon } from "./icons.js";
 import type { Jupyter } from "./jupyter.js";
 import panel from "./status.js";
 
@@ -26,7 +26,7 @@ export function side(jupyter: Jupyter, follower: Follower, run: Run): Widget {
   })();
   widget.id = "mlprod-status";
   widget.addClass("mlprod-side");
-  widget.title.icon = statusIcon(jupyter);
+  widget.title.icon = icon(jupyter, "status");
   widget.node.tabIndex = -1;
   widget.node.setAttribute("role", "region");
   widget.node.setAttribute("aria-label", "mlprod status");

@@ -69,13 +69,23 @@ class Server:
 
 
 @contextmanager
-def jupyterlab(folder: Path) -> Iterator[Server]:
-    """Start a JupyterLab below a folder, and end it with its kernels."""
+def jupyterlab(folder: Path, *, installed: Path | None = None) -> Iterator[Server]:
+    """Start a JupyterLab below a folder, and end it with its kernels.
+
+    Args:
+        folder: Where it keeps everything.
+        installed: A prefix into which something was installed that it should find; none where ``None``.
+    """
     root = folder / "work"
     root.mkdir()
     homes = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTERLAB_SETTINGS_DIR")
     environment = {**os.environ, **{name: str(folder / name.lower()) for name in homes}}
     environment["JUPYTERLAB_WORKSPACES_DIR"] = str(folder / "workspaces")
+    if installed is not None:
+        environment |= {
+            "JUPYTER_PATH": str(installed / "share" / "jupyter"),
+            "JUPYTER_CONFIG_PATH": str(installed / "etc" / "jupyter"),
+        }
     overrides = folder / "jupyter_config_dir" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True)
     overrides.write_text(json.dumps(_QUIET), encoding="utf-8")
