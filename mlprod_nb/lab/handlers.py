@@ -74,9 +74,11 @@ class NotebooksHandler(APIHandler):
         """Make the notebook and answer with its path.
 
         Raises:
-            HTTPError: 400: there is no such template.
+            HTTPError: 400: the body is no order, or there is no such template.
         """
-        asked: dict[str, Any] = self.get_json_body() or {}
+        asked: Any = self.get_json_body()
+        if not isinstance(asked, dict):
+            raise web.HTTPError(400, 'the body is {"template": …, "folder": …}')
         folder = str(asked.get("folder", "")).strip("/")
         try:
             name, content = templates.read(str(asked.get("template", "")))
