@@ -15,7 +15,8 @@ from typing import Any
 
 import click
 
-from mlprod_nb import commands
+from mlprod_nb import commands, settings
+from mlprod_nb.commands import shells
 from mlprod_nb.commands.showing import InPlace, Lines, TerminalLine
 from mlprod_nb.errors import MlprodError
 
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
         facade: The class whose methods the verbs are, by default :class:`mlprod_nb.Workspace`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    asked = settings.completing() if argv is None else ""
+    if asked:
+        return shells.answer(asked, click.echo)
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
     door = commands.Door(

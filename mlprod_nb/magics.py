@@ -14,6 +14,7 @@ import threading
 import uuid
 from collections import ChainMap
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,13 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
-from mlprod_nb.errors import Refused
+from mlprod_nb.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from mlprod_nb.commands import Shown
+    from mlprod_nb.lifecycle.names import Names, Renewing
     from mlprod_nb.registry.lineage import NotebookContext
     from mlprod_nb.results import Result
 
@@ -51,6 +53,7 @@ def unload(shell: InteractiveShell) -> None:
     if magics is None:
         return
     shell.configurables.remove(magics)
+    magics.end()
     if shell.Completer is not None:
         shell.Completer.custom_matchers.remove(magics.complete)
 
@@ -60,6 +63,7 @@ class MlprodMagics(Magics):
     """The magic and its completion, for one shell."""
 
     _loader: threading.Thread | None = None
+    _renewing: Renewing | None = None
 
     @no_var_expand
     @needs_local_scope
@@ -109,9 +113,9 @@ class MlprodMagics(Magics):
         commands = self._grammar()
         if commands is None:
             return SimpleMatcherResult(completions=[], suppress=False)
-        *words, fragment = re.split(r"\s+", match["rest"])
-        names = (name for name in self._names(None) if not name.startswith("_"))
-        found = commands.complete([word for word in words if word], fragment, names)
+        words, fragment = commands.typed(match["rest"])
+        variables = (name for name in self._names(None) if not name.startswith("_"))
+        found = commands.complete(words, fragment, variables, self._known(), Path.cwd())
         completions = [SimpleCompletion(suggestion.text, type=suggestion.kind) for suggestion in found]
         return SimpleMatcherResult(completions=completions, matched_fragment=fragment, suppress=bool(found))
 
@@ -122,6 +126,23 @@ class MlprodMagics(Magics):
             self._loader.start()
         self._loader.join(_TAB_SECONDS)
         return None if self._loader.is_alive() else sys.modules.get("mlprod_nb.commands")
+
+    def _known(self) -> Names:
+        """Return the workspace's names as they were a moment ago; none where there is no workspace."""
+        from mlprod_nb import settings
+        from mlprod_nb.lifecycle import names
+
+        if self._renewing is None:
+            self._renewing = names.Renewing()
+        try:
+            return self._renewing.read(settings.Layout(settings.open_root()))
+        except (Refused, UsageError, OSError):
+            return names.Names()
+
+    def end(self) -> None:
+        """Leave no process."""
+        if self._renewing is not None:
+            self._renewing.end()
 
     def _progress(self, *, silent: bool) -> Shown:
         """Return what shows the steps: the cell's output in a kernel, the last line in a terminal."""

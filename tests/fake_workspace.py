@@ -40,6 +40,10 @@ class FakeWorkspace:
     def verdict(cls, *arguments: Any, **options: Any) -> Result:
         return cls._call("verdict", inspect.signature(workspace.Workspace.verdict), arguments, options)
 
+    @classmethod
+    def completion(cls, *arguments: Any, **options: Any) -> Result:
+        return cls._call("completion", inspect.signature(workspace.Workspace.completion), arguments, options)
+
     def __getattr__(self, name: str) -> Callable[..., Result]:
         signature = inspect.signature(getattr(workspace.Workspace(root=None), name))  # type: ignore[arg-type]
         return lambda *arguments, **options: self._call(name, signature, arguments, options)

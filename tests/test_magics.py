@@ -201,7 +201,7 @@ def test_tab_completes_wherever_the_magic_can_stand(shell: InteractiveShell, pre
     assert texts(f"{prefix}abtest pl") == ["plan"]
     assert texts(f"{prefix}deploy flights --dr") == ["--dry-run"]
     assert texts(f"{prefix}predict flights --data $ap") == ["$april_flights"]
-    assert texts(f"{prefix}predict flights --data ")[-1] == "$april_flights"
+    assert "$april_flights" in texts(f"{prefix}predict flights --data ")
 
 
 def test_tab_never_waits_for_the_grammar_to_load(shell: InteractiveShell) -> None:

@@ -20,7 +20,21 @@ from mlprod_nb.commands.verbs import verbs as verbs
 from mlprod_nb.errors import UsageError
 from mlprod_nb.results import Result
 
-__all__ = ["BODY", "Call", "Door", "Page", "Shown", "Suggestion", "Verb", "complete", "parse", "run", "split", "verbs"]
+__all__ = [
+    "BODY",
+    "Call",
+    "Door",
+    "Page",
+    "Shown",
+    "Suggestion",
+    "Verb",
+    "complete",
+    "parse",
+    "run",
+    "split",
+    "typed",
+    "verbs",
+]
 
 
 def split(line: str) -> list[str]:
@@ -35,6 +49,21 @@ def split(line: str) -> list[str]:
         raise UsageError(
             f"a quote is not closed in: {line.strip()}", hint='Write it like --reason "it\'s late".'
         ) from None
+
+
+def typed(line: str) -> tuple[list[str], str]:
+    """Divide a line that is being written into its whole words and the beginning of the last one.
+
+    An open quote holds its word together, as it will when it is closed.
+    """
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    words: list[str] = []
+    try:
+        words.extend(lexer)
+    except ValueError:
+        return words, lexer.token
+    return (words, "") if not words or line[-1:].isspace() else (words[:-1], words[-1])
 
 
 def run(words: Sequence[str], door: Door) -> Result:

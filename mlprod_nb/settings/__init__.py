@@ -233,6 +233,7 @@ class Layout:
         self.tls = self.state / "tls"
         self.run = self.state / "run"
         self.gateway_lock = self.run / "supervisor.lock"
+        self.names = self.run / "names.json"
         self.metrics = self.run / "metrics"
         self.loading = self.run / "loading"
         self.refusals = self.state / "refusals"
@@ -267,6 +268,11 @@ def notebook_path() -> str:
     """Return the file of this kernel's notebook, as the server that started it says; empty where none did."""
     name = os.environ.get("JPY_SESSION_NAME", "")
     return name if name.endswith(".ipynb") else ""
+
+
+def completing() -> str:
+    """Return what a shell's completion asks of this process; empty where it does not."""
+    return os.environ.get("_MLPROD_COMPLETE", "")
 
 
 def in_a_job() -> bool:

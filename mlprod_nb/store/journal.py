@@ -69,6 +69,19 @@ def registered(connection: Connection) -> set[str]:
     return {subject.partition("/")[0] for subject in subjects}
 
 
+def names(connection: Connection) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return by model the versions that were registered here, newest first, and the aliases that were set here."""
+    versions: dict[str, list[str]] = {}
+    aliases: dict[str, dict[str, str]] = {}
+    for entry in _select(connection, sa.true()):
+        if entry.kind == "register":
+            versions.setdefault(entry.subject.partition("/")[0], []).append(entry.subject)
+        else:
+            aliases.setdefault(entry.subject.partition("@")[0], {}).setdefault(entry.subject, entry.after)
+    standing = {model: sorted(name for name, after in of.items() if after) for model, of in aliases.items()}
+    return versions, standing
+
+
 def _select(connection: Connection, condition: sa.ColumnElement[bool]) -> list[JournalEntry]:
     table, outcomes = tables.journal, tables.revision_outcomes
     counts = table.c.revision_id.is_(None) | (outcomes.c.outcome == "active")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.kernels import KernelResult
     from mlprod_nb.lifecycle.notifying import TestSent
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved
+    from mlprod_nb.lifecycle.shells import CompletionScript
     from mlprod_nb.results import Result
     from mlprod_nb.scheduler import JobList
 
@@ -237,3 +238,17 @@ class Operations(Base):
         from mlprod_nb.lifecycle import kernels
 
         return kernels.make_alibi(self.context, source=source, dry_run=dry_run)
+
+    @staticmethod
+    def completion(shell: str) -> CompletionScript:
+        """Print the script that makes TAB complete in a shell: verbs, options, models, endpoints, columns and all.
+
+        Args:
+            shell: bash, zsh or fish.
+
+        Examples:
+            mlprod completion bash
+        """
+        from mlprod_nb.lifecycle import shells
+
+        return shells.script(shell)
