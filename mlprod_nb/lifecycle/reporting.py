@@ -14,7 +14,7 @@ from mlprod_nb.results import Result
 
 if TYPE_CHECKING:
     from mlprod_nb.reports import ReportRequest, ReportResult
-    from mlprod_nb.reports.site import SiteResult
+    from mlprod_nb.site import SiteResult
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _request(context: Context, asked: Asked) -> ReportRequest:
 
 def site(context: Context) -> SiteResult:
     """Write the page that leads to every report anew, and the feed."""
-    from mlprod_nb.reports import site
+    from mlprod_nb import site
 
     title = context.settings.name or context.root.resolve().name
     return site.build(context.store, context.layout.reports, title=title, base=context.settings.alerts.pages)

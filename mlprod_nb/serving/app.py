@@ -29,6 +29,7 @@ from mlprod_nb.serving.mlflow_routes import MlflowRoutes
 from mlprod_nb.serving.protocols import feedback, invocations
 from mlprod_nb.serving.protocols.scoring import ScoringRequest
 from mlprod_nb.serving.replies import json_reply
+from mlprod_nb.serving.report_routes import ReportRoutes
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Call, read_rows
 from mlprod_nb.serving.telemetry import CONTENT_TYPE, Telemetry
@@ -73,6 +74,7 @@ class Gateway:
     health: Health
     settings: GatewaySettings
     clock: Clock
+    reports: ReportRoutes
 
 
 def create_app(gateway: Gateway, lifespan: Lifespan | None = None) -> Starlette:
@@ -91,6 +93,7 @@ def create_app(gateway: Gateway, lifespan: Lifespan | None = None) -> Starlette:
             Route("/metrics", handlers.metrics, methods=["GET"]),
             Route("/openapi.json", handlers.openapi, methods=["GET"]),
             Route("/docs", handlers.docs, methods=["GET"]),
+            *gateway.reports.routes(),
             *MlflowRoutes(gateway.book, gateway.gatekeeper, handlers.is_ready).routes(),
             *InferenceRoutes(
                 gateway.book, gateway.plane, gateway.gatekeeper, handlers.is_ready, gateway.clock

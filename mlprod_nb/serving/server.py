@@ -31,6 +31,7 @@ from mlprod_nb.serving.listening import BACKLOG, Certificate
 from mlprod_nb.serving.loading import LoadingNotes
 from mlprod_nb.serving.models import Shelf, Workbench
 from mlprod_nb.serving.refusals import Refusals
+from mlprod_nb.serving.report_routes import ReportRoutes
 from mlprod_nb.serving.routes import RouteBook
 from mlprod_nb.serving.shared_numbers import WRITE_SECONDS, SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
@@ -114,14 +115,16 @@ def create_gateway(process: Process, url: str) -> Starlette:
     log = LogAppender(layout.log, telemetry, settings.log, settings.endpoints, slot=slot)
     limits = {name: each.max_requests for name, each in settings.endpoints.items() if each.max_requests}
     plane = DataPlane(log, telemetry, Identifiers(), tracing=traces, turnstile=Turnstile(limits))
+    gatekeeper = Gatekeeper(store, process.clock)
     gateway = Gateway(
         book=book,
         plane=plane,
-        gatekeeper=Gatekeeper(store, process.clock),
+        gatekeeper=gatekeeper,
         telemetry=telemetry,
         health=Health(process.gateway_id),
         settings=settings.gateway,
         clock=process.clock,
+        reports=ReportRoutes(store, layout.root, settings, gatekeeper, process.clock),
     )
     lane = ExpressLane(book, plane, gateway.gatekeeper, telemetry, process.clock)
     peers = Peers(_worker_record(process), set())

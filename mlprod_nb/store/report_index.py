@@ -66,6 +66,11 @@ def list_reports(connection: Connection, *, endpoint: str = "", kind: str = "", 
     return _select(connection, conditions, limit)
 
 
+def at_path(connection: Connection, path: str) -> ReportRecord | None:
+    """Return the report whose folder this is, relative to the workspace, or ``None``."""
+    return next(iter(_select(connection, [tables.reports.c.path == path], limit=1)), None)
+
+
 def approved(connection: Connection) -> list[ReportRecord]:
     """Return the reports that somebody approved, the newest first."""
     return _select(connection, [tables.reports.c.digest.in_(sa.select(tables.approvals.c.report_digest))], limit=None)

@@ -119,6 +119,15 @@ tokens = sa.Table(
     sa.Column("expires_at", Moment, nullable=True),
     sa.Column("revoked_at", Moment, nullable=True),
 )
+report_sessions = sa.Table(
+    "report_sessions",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("token_id", sa.Integer, sa.ForeignKey("tokens.id"), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment, nullable=True),
+)
 abtests = sa.Table(
     "abtests",
     metadata,

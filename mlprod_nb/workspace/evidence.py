@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mlprod_nb.reports.flips import FlipsResult
     from mlprod_nb.reports.kinds import OwnReport
     from mlprod_nb.reports.replay import ReplayResult
-    from mlprod_nb.reports.site import SiteResult
     from mlprod_nb.reports.stated import StatedVerdict
+    from mlprod_nb.site import SiteResult
 
 
 class Evidence(Base):

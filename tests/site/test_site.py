@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mlprod_nb.reports import site
 from mlprod_nb.results import Status
+from mlprod_nb.site import building as site
 from mlprod_nb.store import Store, report_index
 from mlprod_nb.store.report_index import ReportRecord
 from tests.reports.hostile import HOSTILE

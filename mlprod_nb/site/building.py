@@ -35,6 +35,7 @@ FED = 50
 SHOWN = 30
 
 _FOLDER = Path(__file__).resolve().parent
+_TEMPLATE = _FOLDER / "template"
 _WORDS = {"ok": "OK", "warn": "Warning", "alarm": "Alarm", "failed": "Failed"}
 _GRAVITY = ("alarm", "failed", "warn", "ok")
 _FAILED = re.compile(r"(\d{8}T\d{6}Z)-failed(?:-\d+)?")
@@ -216,11 +217,10 @@ def _series(entries: Sequence[Entry]) -> list[Series]:
 def _page(title: str, entries: Sequence[Entry], left_out: int) -> str:
     from jinja2 import Environment, FileSystemLoader
 
-    script = (_FOLDER / "site_template" / "find.js").read_text(encoding="utf-8").strip()
-    styles = [_FOLDER / "template" / "style.css", _FOLDER / "site_template" / "site.css"]
+    styles = [_FOLDER.parent / "reports" / "template" / "style.css", _TEMPLATE / "site.css"]
     series = _series(entries)
     template = Environment(
-        loader=FileSystemLoader(_FOLDER / "site_template"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     ).get_template("site.html.j2")
     return template.render(
         title=title,
@@ -230,10 +230,22 @@ def _page(title: str, entries: Sequence[Entry], left_out: int) -> str:
         feed=FEED,
         summary=_summary(series),
         style="\n".join(style.read_text(encoding="utf-8") for style in styles),
-        script=script,
-        # The policy lets this very script run and no other.
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script=_script(),
+        policy=policy(),
     )
+
+
+def policy() -> str:
+    """Return the content security policy of the page: it lets its own script run, this very text, and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
+    return (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _script() -> str:
+    return (_TEMPLATE / "find.js").read_text(encoding="utf-8").strip()
 
 
 def _summary(series: Sequence[Series]) -> str:

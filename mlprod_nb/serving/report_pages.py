@@ -1,0 +1,158 @@
+"""The gateway's own pages around reports: signing in, and the frame that a report is read and approved in.
+
+The report itself stands in a sandboxed frame of an origin of its own. It runs no script, reaches no form of the page
+around it and sends no cookie, whatever is written in it.
+"""
+
+from __future__ import annotations
+
+import html
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC
+from urllib.parse import quote
+
+from mlprod_nb.store.approvals import Approval
+from mlprod_nb.store.report_index import SHORT, ReportRecord
+
+#: What a report's page may do in its frame: be shown. Nothing runs, nothing is loaded, nothing is sent.
+SANDBOX = (
+    "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'"
+)
+LONGEST_REASON = 2000
+_STYLE = """
+:root {
+  color-scheme: light dark;
+  --ink: #1d1f23; --soft: #5b6069; --line: #c9c6bf; --page: #fbfaf8; --card: #fff; --mark: #0b5cad; --bad: #b91c2c;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ink: #e6e7e9; --soft: #a0a6ae; --line: #454b52; --page: #131517; --card: #1a1d20; --mark: #7db7f0; --bad: #ff8089;
+  }
+}
+* { box-sizing: border-box }
+body { margin: 0; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page) }
+body.framed { display: flex; flex-direction: column; height: 100vh }
+.bar {
+  display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center; padding: .6rem 1.2rem;
+  border-bottom: 1px solid var(--line); background: var(--card); max-height: 60vh; overflow: auto;
+}
+.bar p, .bar ul { margin: 0 } .bar .grow { flex: 1 1 14rem } .soft { color: var(--soft) }
+.bar form { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: center }
+.wrong { color: var(--bad); font-weight: 600; flex-basis: 100% } .done { font-weight: 600 }
+iframe { flex: 1; border: 0; width: 100%; min-height: 50vh; background: var(--page) }
+main { max-width: 30rem; margin: 12vh auto; padding: 0 1.2rem }
+label { display: block } input, button {
+  font: inherit; color: inherit; background: var(--page); border: 1px solid var(--soft); border-radius: 6px;
+  padding: .35rem .7rem;
+}
+input { min-width: 0; width: min(100%, 20rem) } button { cursor: pointer }
+button.main { background: var(--mark); border-color: var(--mark); color: var(--page); font-weight: 600 }
+a { color: var(--mark) } :focus-visible { outline: 2px solid var(--mark); outline-offset: 2px }
+code { font: .87em ui-monospace, monospace }
+"""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the page around a report shows.
+
+    Attributes:
+        page: Where the report's page lies, in the folder of reports.
+        record: The report in the index; ``None`` where it came to no verdict, so that there is nothing to approve.
+        approvals: Who approved it.
+        reader: Who reads.
+        key: The form's key for approving; empty where the reader may not approve, or not here.
+        leave_key: The form's key for signing out; empty where a token was sent instead of a cookie.
+        problem: Why it cannot be approved, or was not.
+    """
+
+    page: str
+    record: ReportRecord | None
+    approvals: tuple[Approval, ...] = field(default=())
+    reader: str = ""
+    key: str = ""
+    leave_key: str = ""
+    problem: str = ""
+
+
+def sign_in(*, to: str, problem: str = "") -> tuple[str, str]:
+    """Return the page that asks for a token, and its content security policy.
+
+    Args:
+        to: Where the reader goes afterwards.
+        problem: Why the last try failed.
+    """
+    wrong = f'<p class="wrong" role="alert">{_text(problem)}</p>' if problem else ""
+    body = f"""<body><main><h1>Reports</h1>{wrong}
+<form method="post" action="/reports/login"><input type="hidden" name="to" value="{_text(to)}">
+<p><label for="token">Token</label>
+<input id="token" name="token" type="password" autocomplete="off" required autofocus></p>
+<p><button class="main">Sign in</button></p></form>
+<p class="soft">You have it from whoever runs this workspace: <code>mlprod access grant NAME --role viewer</code>,
+or <code>--role operator</code> to approve. It is not kept in the browser.</p></main></body></html>"""
+    return _page("Sign in to read reports", body, frames="'none'")
+
+
+def frame(shown: Frame) -> tuple[str, str]:
+    """Return the page around a report, and its content security policy."""
+    record = shown.record
+    name = f"{record.kind} of {record.endpoint}" if record else "report that came to no verdict"
+    digest = f' <code title="{record.digest}">{record.digest[:SHORT]}</code>' if record else ""
+    address = f"/reports/{quote(shown.page)}?page"
+    body = f"""<body class="framed"><header class="bar"><a href="/reports/">All reports</a>
+<p class="grow"><bdi>{_text(name)}</bdi>{digest}</p>{_given(shown)}{_form(shown)}{_leave(shown)}</header>
+<iframe sandbox title="The report: {_text(name)}" src="{_text(address)}"></iframe></body></html>"""
+    return _page(f"Report: {name}", body, frames="'self'")
+
+
+def _given(shown: Frame) -> str:
+    if shown.record is None:
+        return '<p class="soft">Nothing was concluded, so there is nothing to approve.</p>'
+    if not shown.approvals:
+        return '<p class="soft">no approvals</p>'
+    rows = "".join(
+        f"<li><b><bdi>{_text(one.actor)}</bdi></b> {one.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC:"
+        f" <bdi>{_text(one.reason)}</bdi></li>"
+        for one in shown.approvals
+    )
+    return f'<ul aria-label="Approved by">{rows}</ul>'
+
+
+def _form(shown: Frame) -> str:
+    wrong = f'<p class="wrong" role="alert">{_text(shown.problem)}</p>' if shown.problem else ""
+    if shown.record is None or not shown.key:
+        return wrong
+    if any(one.actor == shown.reader for one in shown.approvals):
+        return f'{wrong}<p class="done">You approved it.</p>'
+    return f"""{wrong}<form method="post" action="/reports/approve">
+<input type="hidden" name="digest" value="{shown.record.digest}"><input type="hidden" name="key" value="{shown.key}">
+<label for="reason">Why you approve</label>
+<input id="reason" name="reason" required maxlength="{LONGEST_REASON}" autocomplete="off">
+<button class="main">Approve as <bdi>{_text(shown.reader)}</bdi></button></form>"""
+
+
+def _leave(shown: Frame) -> str:
+    if not shown.leave_key:
+        return ""
+    return f"""<form method="post" action="/reports/logout">
+<input type="hidden" name="key" value="{shown.leave_key}"><button>Sign out</button></form>"""
+
+
+def _page(title: str, body: str, *, frames: str) -> tuple[str, str]:
+    nonce = secrets.token_urlsafe(16)
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; frame-src {frames}; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+    head = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>{_text(title)}</title>
+<style nonce="{nonce}">{_STYLE}</style></head>
+"""
+    return head + body, policy
+
+
+def _text(value: str) -> str:
+    return html.escape(value)

@@ -1,0 +1,283 @@
+"""``/reports/``: the site for readers with the right, by a token or by a browser's session, and the approve button.
+
+Guarantee: a report's page is data. It is shown in a sandbox of an origin of its own, from which neither the session's
+cookie nor the approve form can be reached; an approval needs a POST of our own page, with that session's key in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from mlprod_nb.access import audit, sessions
+from mlprod_nb.access.rights import Action, allowed
+from mlprod_nb.access.tokens import Principal
+from mlprod_nb.clock import Clock
+from mlprod_nb.errors import AccessDenied, MlprodError, Refused
+from mlprod_nb.serving import report_files, report_pages
+from mlprod_nb.serving.admission import authorization
+from mlprod_nb.serving.auth import Gatekeeper
+from mlprod_nb.serving.errors import MalformedRequest, TooLarge, Unauthenticated, status_of
+from mlprod_nb.serving.report_pages import Frame
+from mlprod_nb.settings import Settings
+from mlprod_nb.store import Store, approvals, evidence, report_index
+
+COOKIE = "mlprod_reports"
+_LARGEST_FORM = 16 * 1024
+#: The token that a workspace makes for itself, which names nobody.
+_NOBODY = "local"
+_ALWAYS = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    # Not no-referrer, under which a browser says "Origin: null" of its own page's forms.
+    "referrer-policy": "same-origin",
+}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads, and the secret of their session; empty where they sent a token."""
+
+    principal: Principal
+    session: str = ""
+
+
+class ReportRoutes:
+    """One method a route.
+
+    Args:
+        store: The state database.
+        root: The workspace's directory.
+        settings: The workspace's settings.
+        gatekeeper: Checks tokens and rights.
+        clock: Gives the present moment.
+    """
+
+    def __init__(self, store: Store, root: Path, settings: Settings, gatekeeper: Gatekeeper, clock: Clock) -> None:
+        self._store = store
+        self._root = root
+        self._folder = root / "reports"
+        self._settings = settings
+        self._gatekeeper = gatekeeper
+        self._clock = clock
+
+    def routes(self) -> Sequence[Route]:
+        """Return the routes."""
+        return [
+            Route("/reports", self.reports_home, methods=["GET"]),
+            Route("/reports/login", self.sign_in_page, methods=["GET"]),
+            Route("/reports/login", self.sign_in, methods=["POST"]),
+            Route("/reports/logout", self.sign_out, methods=["POST"]),
+            Route("/reports/approve", self.approve_report, methods=["POST"]),
+            Route("/reports/{path:path}", self.report_file, methods=["GET"]),
+        ]
+
+    async def reports_home(self, request: Request) -> Response:  # noqa: ARG002
+        """Lead to where the cookie is sent."""
+        return RedirectResponse("/reports/", headers=_ALWAYS)
+
+    async def sign_in_page(self, request: Request) -> Response:
+        """Ask for a token."""
+        return _own(report_pages.sign_in(to=_inside(request.query_params.get("to", ""))))
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin a session with a token."""
+        _of_our_own(request)
+        form = await _form(request)
+        to = _inside(form.get("to", ""))
+        secret = await asyncio.to_thread(self._begin, form.get("token", "").strip())
+        if secret is None:
+            return _own(report_pages.sign_in(to=to, problem="This token is not valid."), 401)
+        reply = RedirectResponse(to, 303, headers=_ALWAYS)
+        reply.set_cookie(
+            COOKIE,
+            secret,
+            max_age=int(sessions.LASTS.total_seconds()),
+            path="/reports/",
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="strict",
+        )
+        return reply
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session."""
+        reader, _ = await self._form_of(request, "read_reports", "logout")
+        await asyncio.to_thread(self._end, reader.session)
+        reply = RedirectResponse("/reports/login", 303, headers=_ALWAYS)
+        reply.delete_cookie(COOKIE, path="/reports/", httponly=True, samesite="strict")
+        return reply
+
+    async def approve_report(self, request: Request) -> Response:
+        """Record an approval, as ``mlprod approve`` does."""
+        reader, form = await self._form_of(request, "approve", "approve")
+        reason = form.get("reason", "")
+        if len(reason) > report_pages.LONGEST_REASON:
+            raise MalformedRequest(f"a reason has at most {report_pages.LONGEST_REASON} characters.")
+        record, problem, status = await asyncio.to_thread(self._approve, reader, form.get("digest", ""), reason)
+        page = f"{Path(record.path).relative_to('reports').as_posix()}/{report_files.PAGE}"
+        if not problem:
+            return RedirectResponse(request.url_for("report_file", path=page).path, 303, headers=_ALWAYS)
+        return _own(report_pages.frame(await asyncio.to_thread(self._frame, page, reader, problem)), status)
+
+    async def report_file(self, request: Request) -> Response:
+        """Show the site, a report in its frame, or a file beside it."""
+        try:
+            reader = await self._reader(request, "read_reports")
+        except Unauthenticated:
+            if "text/html" not in request.headers.get("accept", "") or "page" in request.query_params:
+                raise
+            return _own(report_pages.sign_in(to=_inside(request.url.path)), 401)
+        path = request.path_params["path"] or report_files.PAGE
+        content = await asyncio.to_thread(self._read, path)
+        if path == report_files.PAGE:
+            from mlprod_nb import site
+
+            return _file(content, path, f"{site.policy()}; frame-ancestors 'none'")
+        if path.endswith(f"/{report_files.PAGE}") and "page" not in request.query_params:
+            return _own(report_pages.frame(await asyncio.to_thread(self._frame, path, reader)))
+        return _file(content, path, report_pages.SANDBOX)
+
+    def _read(self, path: str) -> bytes:
+        if path == report_files.PAGE and not (self._folder / path).is_file():
+            self._write_site()
+        return report_files.read(self._folder, path)
+
+    async def _reader(self, request: Request, action: Action) -> Reader:
+        """Return who reads.
+
+        Raises:
+            Unauthenticated: There is no token and no session, or it has ended.
+            AccessDenied: The role may not do this.
+        """
+        if request.headers.get("authorization"):
+            return Reader(await self._gatekeeper.require(authorization(request.headers), action))
+        secret = request.cookies.get(COOKIE, "")
+        principal = await asyncio.to_thread(self._session, secret)
+        if principal is None:
+            raise Unauthenticated("reports are for those who signed in.", hint="Sign in at /reports/login.")
+        if not allowed(principal.role, action):
+            raise AccessDenied(f"the role {principal.role!r} may not {action.replace('_', ' ')}.")
+        return Reader(principal, secret)
+
+    async def _form_of(self, request: Request, action: Action, purpose: str) -> tuple[Reader, Mapping[str, str]]:
+        """Return who sent a form of our own pages, and what is in it."""
+        _of_our_own(request)
+        reader = await self._reader(request, action)
+        form = await _form(request)
+        subject = f"{purpose} {form.get('digest', '')}"
+        if not (reader.session and sessions.fits(form.get("key", ""), reader.session, subject)):
+            raise AccessDenied("the form is not one of this session.", hint="Open the report again, and send it again.")
+        return reader, form
+
+    def _begin(self, token: str) -> str | None:
+        with self._store.write() as connection:
+            return sessions.begin(connection, token, now=self._clock())
+
+    def _session(self, secret: str) -> Principal | None:
+        with self._store.read() as connection:
+            return sessions.verify(connection, secret, now=self._clock())
+
+    def _end(self, secret: str) -> None:
+        with self._store.write() as connection:
+            sessions.end(connection, secret, now=self._clock())
+
+    def _approve(self, reader: Reader, digest: str, reason: str) -> tuple[report_index.ReportRecord, str, int]:
+        """Record an approval; return the report, why it was not approved, and the status."""
+        with self._store.read() as connection:
+            record = report_index.find(connection, digest)
+        actor, now = reader.principal.name, self._clock()
+        try:
+            if actor == _NOBODY:
+                hint = "Sign in with a token of your own: mlprod access grant NAME --role operator"
+                raise Refused("the workspace's own token names nobody who could approve.", hint=hint)
+            with self._store.write() as connection:
+                given = approvals.approve(connection, self._root, digest, actor=actor, reason=reason, now=now)
+                audit.record(
+                    connection, actor=actor, action="approve", subject=given.digest, detail=given.reason, now=now
+                )
+        except MlprodError as error:
+            return record, str(error), status_of(error)
+        self._write_site()
+        return record, "", 200
+
+    def _write_site(self) -> None:
+        """Write the site anew; what hinders it undoes no approval."""
+        from mlprod_nb import site
+
+        title = self._settings.name or self._root.resolve().name
+        try:
+            site.build(self._store, self._folder, title=title, base=self._settings.alerts.pages)
+        except OSError as error:
+            logger.warning("the site of the reports cannot be written: %s", error)
+
+    def _frame(self, path: str, reader: Reader, problem: str = "") -> Frame:
+        place = f"reports/{path.rpartition('/')[0]}"
+        leave = sessions.form_key(reader.session, "logout ") if reader.session else ""
+        with self._store.read() as connection:
+            record = report_index.at_path(connection, place)
+            given = tuple(approvals.approvals_of(connection, record.digest)) if record else ()
+        key = ""
+        if record is not None and reader.session and allowed(reader.principal.role, "approve"):
+            key = sessions.form_key(reader.session, f"approve {record.digest}")
+        if record is not None:
+            try:
+                evidence.verify_sealed(self._root / record.path, record.digest, record.files)
+            except MlprodError as error:
+                key, problem = "", f"Do not rely on this report: {error.message}".replace(str(self._root), "")
+        return Frame(path, record, given, reader.principal.name, key, leave, problem)
+
+
+def _inside(address: str) -> str:
+    """Return an address of ours to go to; whatever else was asked for, the site."""
+    return address if address.startswith("/reports/") and "\\" not in address else "/reports/"
+
+
+def _of_our_own(request: Request) -> None:
+    """Refuse a form that another origin, or a sandboxed page, sends.
+
+    Raises:
+        AccessDenied: Another did.
+    """
+    origin = urlsplit(request.headers.get("origin", ""))
+    if origin.scheme not in ("http", "https") or origin.netloc != request.headers.get("host", ""):
+        raise AccessDenied("the form comes from another page than the gateway's own.")
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise MalformedRequest("the body is no form.")
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _LARGEST_FORM:
+            raise TooLarge(f"the form is larger than {_LARGEST_FORM} bytes.")
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=16, errors="strict"))
+    except ValueError:
+        raise MalformedRequest("the form is malformed.") from None
+
+
+def _own(made: tuple[str, str], status: int = 200) -> Response:
+    page, policy = made
+    return HTMLResponse(page, status, headers=_ALWAYS | {"content-security-policy": policy})
+
+
+def _file(content: bytes, path: str, policy: str) -> Response:
+    name = path.rpartition("/")[2]
+    headers = _ALWAYS | {"content-security-policy": policy}
+    if not name.endswith((".html", ".xml")) or name == "junit.xml":
+        headers["content-disposition"] = f'attachment; filename="{name}"'
+    return Response(content, headers=headers, media_type=report_files.MEDIA[name])
