@@ -50,7 +50,7 @@ def signed_in(browser: Any, url: str, token: str, **options: Any) -> Iterator[tu
     context = browser.new_context(**options)
     tab = context.new_page()
     asked: list[Any] = []
-    tab.on("request", lambda request: asked.append(request))  # noqa: PLW0108 (playwright marks what it is given)
+    tab.on("request", lambda request: asked.append(request))
     tab.goto(f"{url}{PAGE}")
     tab.get_by_label("Token").fill(token)
     tab.get_by_role("button", name="Sign in").click()
