@@ -44,7 +44,8 @@ def ask(server: Server, path: str, *, token: str | None = None, body: Any = None
         with urllib.request.urlopen(request, timeout=60) as reply:
             return reply.status, json.load(reply)
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+        with error:
+            return error.code, json.load(error)
 
 
 def status(server: Server, path: str) -> tuple[int, dict[str, Any]]:
@@ -90,11 +91,13 @@ def test_a_page_of_a_stranger_cannot_make_notebooks_by_the_browser_s_cookie(plai
     jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
     browser = urllib.request.build_opener(jar)
     browser.open(f"{plain.url}/lab?token={plain.token}", timeout=60).close()
-    assert browser.open(f"{plain.url}/mlprod/status?path=flights", timeout=60).status == 200
+    with browser.open(f"{plain.url}/mlprod/status?path=flights", timeout=60) as told:
+        assert told.status == 200
     request = urllib.request.Request(f"{plain.url}/mlprod/notebooks", data=b'{"template": "train", "folder": ""}')
     with pytest.raises(urllib.error.HTTPError) as refused:
         browser.open(request, timeout=60)
     assert refused.value.code == 403
+    refused.value.close()
     assert list(plain.root.glob("*.ipynb")) == []
 
 
