@@ -32,6 +32,15 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
 
 
+def spell_duration(seconds: float) -> str:
+    """Write a duration as :func:`parse_duration` reads it, as ``1d12h``; to the second."""
+    left, words = round(seconds), ""
+    for unit in ("w", "d", "h", "m", "s"):
+        count, left = divmod(left, _SECONDS[unit])
+        words += f"{count}{unit}" if count else ""
+    return words or "0s"
+
+
 def parse_moment(text: str, *, now: datetime) -> datetime:
     """Read a moment: an ISO 8601 date or time (UTC where no offset is given), or a duration before ``now``.
 

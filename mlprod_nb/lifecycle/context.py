@@ -15,7 +15,7 @@ from mlprod_nb import settings
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import Refused
 from mlprod_nb.progress import SILENCE, Progress
-from mlprod_nb.store import Store
+from mlprod_nb.store import Fence, Store
 
 if TYPE_CHECKING:
     from mlprod_nb.prediction_log.reader import PredictionLog
@@ -82,7 +82,9 @@ class Context:
     @cached_property
     def store(self) -> Store:
         """The state database, at the newest schema."""
-        store = Store(self.settings.store.url or Store.sqlite_url(self.layout.database))
+        run = settings.job_run(self.root)
+        url = self.settings.store.url or Store.sqlite_url(self.layout.database)
+        store = Store(url, fence=None if run is None else Fence(run))
         store.migrate()
         return store
 

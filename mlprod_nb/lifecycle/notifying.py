@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result, Verdict
+from mlprod_nb.results import Result, Verdict, counted
 from mlprod_nb.store import alerts, notices
 from mlprod_nb.store.alerts import Alert
 from mlprod_nb.store.notices import Notice
@@ -95,6 +95,35 @@ class TestSent(Result):
     verdict: Verdict
     addresses: tuple[Arrival, ...]
     __test__: ClassVar[bool] = False  # no test class of pytest's
+
+
+@dataclass(frozen=True)
+class SentResult(Result):
+    """What waited was sent.
+
+    Attributes:
+        verdict: Whether it arrived everywhere.
+        waited: How many notices waited.
+        unsent: How many wait still.
+    """
+
+    verdict: Verdict
+    waited: int
+    unsent: int
+
+
+def send_waiting(context: Context) -> SentResult:
+    """Send what waits, and say what still does."""
+    with context.store.read() as connection:
+        before = len(notices.waiting(connection))
+    deliver(context)
+    with context.store.read() as connection:
+        left = notices.waiting(connection)
+    if not left:
+        verdict = Verdict("ok", f"{counted(before, 'notice')} sent." if before else "nothing waited to be sent.")
+    else:
+        verdict = Verdict("alarm", f"{counted(len(left), 'notice')} did not arrive everywhere: {left[0].problem}.")
+    return SentResult(verdict, before, len(left))
 
 
 def test(context: Context) -> TestSent:

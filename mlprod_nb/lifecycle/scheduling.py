@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mlprod_nb import scheduler
-from mlprod_nb.clock import parse_duration
+from mlprod_nb.lifecycle import notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import Result, Verdict
 from mlprod_nb.scheduler import JobList, JobSpec
@@ -24,6 +24,7 @@ class JobAdded(Result):
         command: What it runs.
         cron: When.
         timezone: In which time zone.
+        rules: Its time-out, retries, overlap and catch-up, in words.
         next_at: When it runs first, UTC.
         scheduler: Whether the scheduler runs.
     """
@@ -32,6 +33,7 @@ class JobAdded(Result):
     command: str
     cron: str
     timezone: str
+    rules: str
     next_at: datetime | None
     scheduler: str
 
@@ -76,14 +78,13 @@ class JobRemoved(Result):
         return f"Job {self.job} is removed; its past runs stay."
 
 
-def add(context: Context, cron: str, command: str, *, timezone: str, timeout: str) -> JobAdded:
+def add(context: Context, spec: JobSpec) -> JobAdded:
     """Store a job; the grammar has parsed its command line before."""
-    spec = JobSpec(cron, command, timezone, parse_duration(timeout).total_seconds())
     with context.store.write() as connection:
         job = scheduler.add(connection, spec, now=context.clock())
-        context.audit(connection, "schedule add", f"job {job.job}", f"{cron} {timezone}: {job.command}")
+        context.audit(connection, "schedule add", f"job {job.job}", f"{spec.cron} {spec.timezone}: {job.command}")
     runs = "running" if scheduler.running(context.root) else "not running: mlprod up starts it"
-    return JobAdded(job.job, job.command, job.cron, job.timezone, job.next_at, runs)
+    return JobAdded(job.job, job.command, job.cron, job.timezone, job.rules, job.next_at, runs)
 
 
 def list_jobs(context: Context) -> JobList:
@@ -99,6 +100,7 @@ def run(context: Context, job: int) -> JobRan:
         context.audit(connection, "schedule run", f"job {job}", due.command)
     runner = scheduler.Runner(context.store, context.root, clock=context.clock)
     status = runner.execute(due)
+    notifying.deliver(context)
     log = Path(due.log_path)
     log = log if log.is_absolute() else context.root / log
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,32 +1,25 @@
-"""Jobs in the state database: a cron expression and a command line; every run is one row per slot.
-
-Guarantee: of any number of schedulers on one state database, one claims a slot (the table allows each job's slot once,
-and claiming is one transaction), and no job runs twice at the same time.
-"""
+"""Jobs in the state database: a cron expression, a command line, and the rules by which it runs."""
 
 from __future__ import annotations
 
 import math
 import shlex
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import Any, ClassVar, Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mlprod_nb.errors import NotFound, Refused, UsageError
+from mlprod_nb.clock import spell_duration
+from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.results import Result
-from mlprod_nb.scheduler import cron
-from mlprod_nb.store.tables import job_slots, jobs
+from mlprod_nb.scheduler import cron, failures
+from mlprod_nb.store.tables import job_runs, jobs
 
-#: How far back a missed slot is caught up, and only the newest one.
-CATCH_UP = timedelta(hours=24)
-#: A run without an end is given up this long after its time-out.
-GRACE = timedelta(minutes=1)
-#: Exit codes of runs that did not end by themselves.
-TIMED_OUT, STOPPED, LOST = 124, 143, -1
-_ENDINGS = {0: "ok", 1: "verdict: no", TIMED_OUT: "timed out", STOPPED: "stopped", LOST: "lost"}
+Overlap = Literal["wait", "skip", "replace"]
+OVERLAPS: tuple[str, ...] = get_args(Overlap)
+MOST_RETRIES = 10
 
 
 @dataclass(frozen=True)
@@ -38,33 +31,21 @@ class JobSpec:
         command: The command line, without ``mlprod``.
         timezone: An IANA time zone.
         timeout_seconds: The longest that one run may take.
+        retries: How often a run that failed is tried again.
+        retry_seconds: The pause before the first retry; it doubles with each.
+        overlap: What becomes of a slot that comes while the job still runs: ``wait``: it is run when that has ended;
+            ``skip``: it is let go; ``replace``: the run under way is ended.
+        catch_up_seconds: How late a slot that was missed may be run; only the newest is.
     """
 
     cron: str
     command: str
     timezone: str = "UTC"
     timeout_seconds: float = 3_600.0
-
-
-@dataclass(frozen=True)
-class DueSlot:
-    """One run that this scheduler has claimed.
-
-    Attributes:
-        id: The run's number.
-        job: The job's number.
-        slot: The moment it was due.
-        command: The command line.
-        timeout_seconds: The longest it may take.
-        log_path: Where its output goes, relative to the workspace's root.
-    """
-
-    id: int
-    job: int
-    slot: datetime
-    command: str
-    timeout_seconds: float
-    log_path: str
+    retries: int = 0
+    retry_seconds: float = 300.0
+    overlap: str = "wait"
+    catch_up_seconds: float = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +57,7 @@ class JobRow:
         cron: When it runs.
         timezone: In which time zone.
         command: What it runs.
-        timeout_seconds: The longest that one run may take.
+        rules: Its time-out, retries, overlap and catch-up, in words.
         next_at: When it runs next, UTC.
         last_at: When its last run was due, UTC.
         last: How its last run ended, or empty.
@@ -87,7 +68,7 @@ class JobRow:
     cron: str
     timezone: str
     command: str
-    timeout_seconds: float
+    rules: str
     next_at: datetime | None
     last_at: datetime | None
     last: str
@@ -134,9 +115,10 @@ class JobRun:
 
 def runs_of(connection: Connection, job: int, *, limit: int) -> tuple[JobRun, ...]:
     """Return a job's last runs, newest first."""
-    query = sa.select(job_slots).where(job_slots.c.job_id == job).order_by(job_slots.c.slot.desc()).limit(limit)
+    rules = connection.execute(sa.select(jobs).where(jobs.c.id == job)).one()
+    query = sa.select(job_runs).where(job_runs.c.job_id == job).order_by(job_runs.c.id.desc()).limit(limit)
     rows = connection.execute(query)
-    return tuple(JobRun(r.slot, r.started_at, r.finished_at, _ending(r), r.log_path) for r in rows)
+    return tuple(JobRun(r.slot, r.started_at, r.finished_at, _ending(rules, r), r.log_path) for r in rows)
 
 
 def add(connection: Connection, spec: JobSpec, *, now: datetime) -> JobRow:
@@ -152,20 +134,11 @@ def add(connection: Connection, spec: JobSpec, *, now: datetime) -> JobRow:
         NotFound: There is no such time zone.
     """
     cron.check(spec.cron, spec.timezone)
-    if not (spec.timeout_seconds > 0 and math.isfinite(spec.timeout_seconds)):
-        raise UsageError(f"the time-out is {spec.timeout_seconds:g} s; it is more than 0.")
-    command = _bare(spec.command)
-    values = {
-        "cron": spec.cron,
-        "timezone": spec.timezone,
-        "command": command,
-        "timeout_seconds": spec.timeout_seconds,
-        "created_at": now,
-    }
+    _check_rules(spec)
+    values = {**spec.__dict__, "command": _bare(spec.command), "created_at": now}
     inserted = connection.execute(sa.insert(jobs).values(**values)).inserted_primary_key
     assert inserted is not None
-    next_at = cron.next_slot(spec.cron, spec.timezone, now)
-    return JobRow(inserted[0], spec.cron, spec.timezone, command, spec.timeout_seconds, next_at, None, "", "")
+    return _row(connection, find(connection, inserted[0]), now)
 
 
 def remove(connection: Connection, job: int, *, now: datetime) -> None:
@@ -174,119 +147,81 @@ def remove(connection: Connection, job: int, *, now: datetime) -> None:
     Raises:
         NotFound: There is no such job.
     """
-    _find(connection, job)
+    find(connection, job)
     connection.execute(sa.update(jobs).where(jobs.c.id == job).values(removed_at=now))
 
 
 def list_jobs(connection: Connection, *, now: datetime) -> JobList:
     """Return the jobs with their last and next runs, oldest job first."""
-    rows = []
-    for job in _live(connection):
-        last = _last_run(connection, job.id)
-        rows.append(
-            JobRow(
-                job=job.id,
-                cron=job.cron,
-                timezone=job.timezone,
-                command=job.command,
-                timeout_seconds=job.timeout_seconds,
-                next_at=cron.next_slot(job.cron, job.timezone, now),
-                last_at=last.slot if last else None,
-                last=_ending(last) if last else "",
-                log_path=last.log_path if last else "",
-            )
-        )
-    return JobList(tuple(rows))
+    return JobList(tuple(_row(connection, job, now) for job in live(connection)))
 
 
-def claim_due(connection: Connection, now: datetime, *, limit: int = 100) -> list[DueSlot]:
-    """Claim the runs that are due: they are this caller's to execute.
-
-    Of the slots that a job missed only the newest within 24 hours is due, and none before the job was added. A job
-    that still runs is not due; its newest slot is caught up when it has ended.
-
-    Args:
-        connection: A transaction that writes.
-        now: The present moment.
-        limit: Most runs to claim.
-    """
-    claimed: list[DueSlot] = []
-    for job in _live(connection):
-        if len(claimed) >= limit:
-            break
-        if _still_runs(connection, job, now):
-            continue
-        last = _last_run(connection, job.id)
-        since = max(now - CATCH_UP, job.created_at, *((last.slot,) if last is not None else ()))
-        slot = cron.newest_slot(job.cron, job.timezone, since, now)
-        due = None if slot is None else _claim(connection, job, slot, now)
-        if due is not None:
-            claimed.append(due)
-    return claimed
-
-
-def claim_now(connection: Connection, job: int, now: datetime) -> DueSlot:
-    """Claim a run of a job now, whatever its schedule.
-
-    Raises:
-        NotFound: There is no such job.
-        Refused: It still runs.
-    """
-    found = _find(connection, job)
-    due = None if _still_runs(connection, found, now) else _claim(connection, found, now, now)
-    if due is None:
-        raise Refused(f"job {job} still runs.", hint="See: mlprod schedule list")
-    return due
-
-
-def finish(connection: Connection, run: int, exit_code: int, *, now: datetime) -> None:
-    """Record how a run ended; one that has an end keeps it."""
-    unfinished = (job_slots.c.id == run) & job_slots.c.finished_at.is_(None)
-    connection.execute(sa.update(job_slots).where(unfinished).values(finished_at=now, exit_code=exit_code))
-
-
-def _claim(connection: Connection, job: Any, slot: datetime, now: datetime) -> DueSlot | None:
-    log_path = f".mlprod/run/jobs/{job.id}-{slot:%Y%m%dT%H%M%S%f}.log"
-    values = {"job_id": job.id, "slot": slot, "started_at": now, "log_path": log_path}
-    try:
-        with connection.begin_nested():
-            inserted = connection.execute(sa.insert(job_slots).values(**values)).inserted_primary_key
-    except sa.exc.IntegrityError:
-        return None
-    assert inserted is not None
-    return DueSlot(inserted[0], job.id, slot, job.command, job.timeout_seconds, log_path)
-
-
-def _still_runs(connection: Connection, job: Any, now: datetime) -> bool:
-    """Return whether a run of the job is under way; one that is long past its time-out is given up as lost."""
-    unfinished = sa.select(job_slots).where((job_slots.c.job_id == job.id) & job_slots.c.finished_at.is_(None))
-    for run in connection.execute(unfinished).all():
-        if now < run.started_at + timedelta(seconds=job.timeout_seconds) + GRACE:
-            return True
-        finish(connection, run.id, LOST, now=now)
-    return False
-
-
-def _live(connection: Connection) -> list[Any]:
+def live(connection: Connection) -> list[Any]:
+    """Return the jobs that were not removed, oldest first."""
     return list(connection.execute(sa.select(jobs).where(jobs.c.removed_at.is_(None)).order_by(jobs.c.id)))
 
 
-def _find(connection: Connection, job: int) -> Any:
-    live = {row.id: row for row in _live(connection)}
-    if job not in live:
-        raise NotFound("job", str(job), [str(known) for known in live], hint="See: mlprod schedule list")
-    return live[job]
+def find(connection: Connection, job: int) -> Any:
+    """Return a job.
+
+    Raises:
+        NotFound: There is none of that number.
+    """
+    known = {row.id: row for row in live(connection)}
+    if job not in known:
+        raise NotFound("job", str(job), [str(number) for number in known], hint="See: mlprod schedule list")
+    return known[job]
 
 
-def _last_run(connection: Connection, job: int) -> Any:
-    query = sa.select(job_slots).where(job_slots.c.job_id == job).order_by(job_slots.c.slot.desc()).limit(1)
-    return connection.execute(query).first()
+def _row(connection: Connection, job: Any, now: datetime) -> JobRow:
+    newest = sa.select(job_runs).where(job_runs.c.job_id == job.id).order_by(job_runs.c.id.desc()).limit(1)
+    last = connection.execute(newest).first()
+    return JobRow(
+        job=job.id,
+        cron=job.cron,
+        timezone=job.timezone,
+        command=job.command,
+        rules=_rules(job),
+        next_at=cron.next_slot(job.cron, job.timezone, now),
+        last_at=last.slot if last else None,
+        last=_ending(job, last) if last else "",
+        log_path=last.log_path if last else "",
+    )
 
 
-def _ending(run: Any) -> str:
-    if run.finished_at is None:
-        return "running"
-    return _ENDINGS.get(run.exit_code, f"failed, exit code {run.exit_code}")
+def _ending(job: Any, run: Any) -> str:
+    words = failures.ending(run.exit_code)
+    return f"{words} (attempt {run.attempt} of {job.retries + 1})" if run.attempt > 1 else words
+
+
+def _rules(job: Any) -> str:
+    """Say by which rules a job runs; what is as usual is not said."""
+    usual = JobSpec("", "")
+    rules = [f"at most {spell_duration(job.timeout_seconds)}"]
+    if job.retries:
+        pause = spell_duration(job.retry_seconds)
+        rules.append(f"{job.retries} {'retry' if job.retries == 1 else 'retries'} after {pause}")
+    if job.overlap != usual.overlap:
+        rules.append({"skip": "skips what overlaps", "replace": "ends what overlaps"}[job.overlap])
+    if job.catch_up_seconds != usual.catch_up_seconds:
+        late = job.catch_up_seconds
+        rules.append(f"caught up for {spell_duration(late)}" if late else "never caught up")
+    return ", ".join(rules)
+
+
+def _check_rules(spec: JobSpec) -> None:
+    for name, seconds, least in (
+        ("time-out", spec.timeout_seconds, "more than 0"),
+        ("pause before a retry", spec.retry_seconds, "more than 0"),
+        ("catch-up", spec.catch_up_seconds, "0 or more"),
+    ):
+        enough = seconds > 0 or (seconds == 0 and least == "0 or more")
+        if not (enough and math.isfinite(seconds)):
+            raise UsageError(f"the {name} is {seconds:g} s; it is {least}.")
+    if not 0 <= spec.retries <= MOST_RETRIES:
+        raise UsageError(f"{spec.retries} retries are not possible; 0 to {MOST_RETRIES} are.")
+    if spec.overlap not in OVERLAPS:
+        raise NotFound("overlap rule", spec.overlap, OVERLAPS)
 
 
 def _bare(command: str) -> str:

@@ -5,29 +5,31 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from mlprod_nb.clock import Clock, utc_now
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.scheduler import jobs
-from mlprod_nb.scheduler.jobs import DueSlot
-from mlprod_nb.settings import JOB
-from mlprod_nb.store import Store
+from mlprod_nb.scheduler import claims, failures, holders
+from mlprod_nb.scheduler.claims import DueSlot
+from mlprod_nb.scheduler.holders import Leases
+from mlprod_nb.settings import JOB, job_mark
+from mlprod_nb.store import Store, notices
 
 #: The shell door. ``-P`` keeps the workspace's own files from standing in for Python's modules.
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "mlprod_nb.cli")
 MOST_AT_ONCE = 4
+SEND: tuple[str, ...] = ("alerts", "send")
+_SEND_SECONDS = 300.0
 _STEP_SECONDS = 0.05
-_TERM_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -47,41 +49,71 @@ class Runner:
     prefix: Sequence[str] = COMMAND
     clock: Clock = utc_now
 
+    def send(self, stop: threading.Event) -> None:
+        """Send what is to be told of failed jobs, by a process of its own; what does not arrive waits for the next."""
+        process = subprocess.Popen(  # noqa: S603 (our own command line, as a list)
+            [*self.prefix, *SEND],
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + _SEND_SECONDS
+        try:
+            while process.poll() is None and time.monotonic() < deadline and not stop.wait(_STEP_SECONDS):
+                pass
+        finally:
+            holders.end_group(process.pid, process.poll)
+            process.wait()
+
     def execute(self, due: DueSlot, stop: threading.Event | None = None) -> int:
         """Execute a claimed run to its end, record the exit code and return it.
 
         A run that takes longer than its time-out is ended with all processes of its group and has exit code 124; one
-        that is ended because ``stop`` was set has 143.
+        that is ended because ``stop`` was set has 143; because its job's next slot came, -2; because another scheduler
+        gave it up, or the state database was away for long, -1.
         """
-        exit_code = jobs.LOST
+        exit_code = failures.LOST
         try:
-            exit_code = _run([*self.prefix, *shlex.split(due.command)], self.root, due, stop or threading.Event())
+            exit_code = _run(self, due, stop or threading.Event())
         finally:
             with self.store.write() as connection:
-                jobs.finish(connection, due.id, exit_code, now=self.clock())
+                claims.finish(connection, due.id, exit_code, now=self.clock())
         return exit_code
 
 
 def loop(runner: Runner, *, stop: threading.Event, poll_seconds: float = 1.0) -> None:
     """Claim and execute what is due until ``stop`` is set; runs under way are ended then."""
     threads: list[threading.Thread] = []
+    leases, sent = Leases(), 0
     while not stop.is_set():
         threads = [thread for thread in threads if thread.is_alive()]
         try:
             with runner.store.write() as connection:
-                claimed = jobs.claim_due(connection, runner.clock(), limit=MOST_AT_ONCE - len(threads))
+                free = MOST_AT_ONCE - len(threads)
+                claimed = claims.claim_due(connection, runner.clock(), limit=free, leases=leases)
+                told = max(notices.untried(connection), default=0)
         except (MlprodError, sa.exc.SQLAlchemyError) as error:
             # A state database that is away for a while comes back; missed slots are caught up.
             _log.warning("the state database did not answer: %s", error)
-            claimed = []
+            claimed, told = [], 0
+        if told > sent:
+            # One that cannot be sent is not tried again and again.
+            sent = told
+            threads.append(_started(runner.send, stop))
         for due in claimed:
             _log.info("job %s: %s", due.job, due.command)
-            thread = threading.Thread(target=_guarded, args=(runner, due, stop), name=f"job-{due.job}")
-            thread.start()
-            threads.append(thread)
+            threads.append(_started(_guarded, runner, due, stop))
         stop.wait(poll_seconds)
     for thread in threads:
         thread.join()
+
+
+def _started(target: Callable[..., None], *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=target, args=arguments)
+    thread.start()
+    return thread
 
 
 def _guarded(runner: Runner, due: DueSlot, stop: threading.Event) -> None:
@@ -92,48 +124,60 @@ def _guarded(runner: Runner, due: DueSlot, stop: threading.Event) -> None:
         _log.exception("job %s could not be run", due.job)
 
 
-def _run(command: list[str], root: Path, due: DueSlot, stop: threading.Event) -> int:
-    log_path = root / due.log_path
+def _run(runner: Runner, due: DueSlot, stop: threading.Event) -> int:
+    """Be a run from its beginning to its end; return its exit code."""
+    log_path = runner.root / due.log_path
     log_path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + due.timeout_seconds
     with log_path.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 (a command line that our own grammar has parsed, as a list)
-            command,
-            cwd=root,
-            env={**os.environ, JOB: str(due.job)},
+            [*runner.prefix, *shlex.split(due.command)],
+            cwd=runner.root,
+            env={**os.environ, JOB: job_mark(due.id, runner.root)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
         try:
+            with runner.store.write() as connection:
+                claims.started(connection, due.id, holders.identity(process.pid))
+            held = _Held(runner, due.id)
             while process.poll() is None:
-                if stop.wait(_STEP_SECONDS) or time.monotonic() > deadline:
-                    break
-            if process.returncode is not None:
-                return process.returncode
-            return jobs.STOPPED if stop.is_set() else jobs.TIMED_OUT
+                if stop.wait(_STEP_SECONDS):
+                    return failures.STOPPED
+                if time.monotonic() > deadline:
+                    return failures.TIMED_OUT
+                ended_by = held.beat()
+                if ended_by is not None:
+                    return ended_by
+            return process.returncode
         finally:
-            _end_group(process)
+            # What the run has left behind goes too.
+            holders.end_group(process.pid, process.poll)
+            process.wait()
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End the run's whole process group, also what it left behind; nothing happens where all have gone."""
-    for number, seconds in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _TERM_SECONDS)):
+class _Held:
+    """A run that is held: now and then its beat is counted up."""
+
+    def __init__(self, runner: Runner, run: int) -> None:
+        self._runner = runner
+        self._run = run
+        self._next = self._heard = time.monotonic()
+
+    def beat(self) -> int | None:
+        """Count the beat up when it is time; return the exit code with which the run is to be ended, or ``None``."""
+        now = time.monotonic()
+        if now < self._next:
+            return None
+        self._next = now + holders.BEAT_SECONDS
         try:
-            os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            break
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and _group_lives(process):
-            time.sleep(_STEP_SECONDS)
-    process.wait()
-
-
-def _group_lives(process: subprocess.Popen[bytes]) -> bool:
-    process.poll()
-    try:
-        os.killpg(process.pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+            with self._runner.store.write() as connection:
+                said = claims.beat(connection, self._run)
+        except (MlprodError, sa.exc.SQLAlchemyError) as error:
+            # Others may give the run up soon: it ends before they do.
+            _log.warning("the state database did not answer: %s", error)
+            return failures.LOST if now - self._heard > holders.LEASE_SECONDS / 2 else None
+        self._heard = now
+        return {"lost": failures.LOST, "replaced": failures.REPLACED}.get(said)

@@ -23,7 +23,7 @@ from mlprod_nb.settings.models import ReleaseSettings as ReleaseSettings
 
 FILE_NAME = "mlprod.toml"
 _PREFIX = "MLPROD_"
-#: Set where the scheduler runs a job. Not MLPROD_…, which would be a setting.
+#: Where the scheduler runs a job: the run's number and its workspace. Not MLPROD_…, which would be a setting.
 JOB = "_MLPROD_JOB"
 #: The mark of the notebook's execution that started this process.
 EXECUTION = "_MLPROD_EXECUTION"
@@ -283,6 +283,17 @@ def in_a_job() -> bool:
 def step_summary() -> str:
     """Return the file that GitHub Actions shows as the summary of a step; empty elsewhere."""
     return os.environ.get("GITHUB_STEP_SUMMARY", "")
+
+
+def job_mark(run: int, root: Path) -> str:
+    """Return what the scheduler sets :data:`JOB` to."""
+    return f"{run} {root.resolve()}"
+
+
+def job_run(root: Path) -> int | None:
+    """Return the number of the run that a workspace's scheduler started this process for, or ``None``."""
+    number, _, where = os.environ.get(JOB, "").partition(" ")
+    return int(number) if number.isdigit() and where == str(root.resolve()) else None
 
 
 def execution() -> str:

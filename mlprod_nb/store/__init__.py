@@ -5,6 +5,7 @@ survives a power loss, and two writers never interleave inside one transaction.
 """
 
 from mlprod_nb.store.database import Store
+from mlprod_nb.store.fencing import Fence
 from mlprod_nb.store.revisions import Outcome, Revision
 
-__all__ = ["Outcome", "Revision", "Store"]
+__all__ = ["Fence", "Outcome", "Revision", "Store"]

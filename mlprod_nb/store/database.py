@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ class Store:
 
     Args:
         url: A SQLAlchemy URL; see :meth:`sqlite_url` for a file.
+        fence: Is asked at the start of every transaction that writes, and raises where its caller may not any more.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, fence: Callable[[Connection], None] | None = None) -> None:
         self.url = url
+        self._fence = fence
         self.engine = _engine(url)
 
     @staticmethod
@@ -70,6 +72,8 @@ class Store:
         with self._connect() as connection:
             writing = connection.execution_options(writes=True)
             with writing.begin():
+                if self._fence is not None:
+                    self._fence(writing)
                 yield writing
 
     @contextmanager

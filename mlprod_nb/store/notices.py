@@ -59,6 +59,12 @@ def waiting(connection: Connection) -> list[Notice]:
     ]
 
 
+def untried(connection: Connection) -> list[int]:
+    """Return the numbers of those that nobody has tried to send."""
+    table = tables.alert_notices.c
+    return list(connection.scalars(sa.select(table.id).where(table.state == "waiting", table.tries == 0)))
+
+
 def told_since(connection: Connection, alert: int, event: Event, since: datetime) -> bool:
     """Return whether there is a notice of an event since a moment."""
     table = tables.alert_notices.c

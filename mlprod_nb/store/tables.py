@@ -170,20 +170,29 @@ jobs = sa.Table(
     sa.Column("timezone", sa.String(60), nullable=False),
     sa.Column("command", sa.Text, nullable=False),
     sa.Column("timeout_seconds", sa.Float, nullable=False),
+    sa.Column("retries", sa.Integer, nullable=False),
+    sa.Column("retry_seconds", sa.Float, nullable=False),
+    sa.Column("overlap", sa.String(20), nullable=False),
+    sa.Column("catch_up_seconds", sa.Float, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("removed_at", Moment, nullable=True),
 )
-job_slots = sa.Table(
-    "job_slots",
+job_runs = sa.Table(
+    "job_runs",
     metadata,
     _id(),
     sa.Column("job_id", sa.Integer, sa.ForeignKey("jobs.id"), nullable=False),
     sa.Column("slot", Moment, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("started_at", Moment, nullable=False),
+    sa.Column("holder", sa.String(300), nullable=False),
+    sa.Column("process", sa.String(60), nullable=False),
+    sa.Column("beat", sa.Integer, nullable=False),
+    sa.Column("stopping", sa.Boolean, nullable=False),
     sa.Column("finished_at", Moment, nullable=True),
     sa.Column("exit_code", sa.Integer, nullable=True),
     sa.Column("log_path", sa.Text, nullable=False),
-    sa.UniqueConstraint("job_id", "slot"),
+    sa.UniqueConstraint("job_id", "slot", "attempt"),
 )
 log_versions = sa.Table(
     "log_versions",

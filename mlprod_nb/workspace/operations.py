@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.adapting import ActResult
     from mlprod_nb.lifecycle.alerts import AlertsResult, HoldResult
     from mlprod_nb.lifecycle.kernels import KernelResult
-    from mlprod_nb.lifecycle.notifying import TestSent
+    from mlprod_nb.lifecycle.notifying import SentResult, TestSent
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved
     from mlprod_nb.lifecycle.shells import CompletionScript
     from mlprod_nb.results import Result
@@ -99,6 +99,16 @@ class Operations(Base):
 
         return adapting.act(self.context, alert, dry_run=dry_run)
 
+    def alerts_send(self) -> SentResult:
+        """Send what did not arrive yet at every address; every look and the scheduler do so by themselves.
+
+        Examples:
+            mlprod alerts send
+        """
+        from mlprod_nb.lifecycle import notifying
+
+        return notifying.send_waiting(self.context)
+
     def alerts_test(self) -> TestSent:
         """Send a test message to every address that alerts go to, and say where it arrived.
 
@@ -109,7 +119,18 @@ class Operations(Base):
 
         return notifying.test(self.context)
 
-    def schedule_add(self, cron: str, command: str, *, timezone: str = "UTC", timeout: str = "1h") -> JobAdded:
+    def schedule_add(
+        self,
+        cron: str,
+        command: str,
+        *,
+        timezone: str = "UTC",
+        timeout: str = "1h",
+        retries: int = 0,
+        retry_after: str = "5m",
+        overlap: str = "wait",
+        catch_up: str = "1d",
+    ) -> JobAdded:
         """Store a command line to be run on a schedule.
 
         Args:
@@ -117,13 +138,23 @@ class Operations(Base):
             command: The command line, without mlprod.
             timezone: An IANA time zone.
             timeout: The longest that one run may take.
+            retries: How often a run that failed is tried again; a verdict that is no is no failure.
+            retry_after: The pause before the first retry; it doubles with each.
+            overlap: What becomes of a slot that comes while the job runs: wait: run it after; skip: let it go; replace:
+                end what runs.
+            catch_up: How late a slot that was missed may be run; of several, the newest is. 0s: never.
 
         Examples:
             mlprod schedule add "0 6 * * 1" "report flights drift --since 7d"
+            mlprod schedule add "30 2 * * *" "monitor flights" --timezone Europe/Berlin --retries 2 --overlap skip
         """
+        from mlprod_nb.clock import parse_duration as duration
         from mlprod_nb.lifecycle import scheduling
+        from mlprod_nb.scheduler import JobSpec
 
-        return scheduling.add(self.context, cron, command, timezone=timezone, timeout=timeout)
+        limit, pause, late = (duration(text).total_seconds() for text in (timeout, retry_after, catch_up))
+        spec = JobSpec(cron, command, timezone, limit, retries, pause, overlap, late)
+        return scheduling.add(self.context, spec)
 
     def schedule_list(self) -> JobList:
         """List the jobs with their last and next runs.

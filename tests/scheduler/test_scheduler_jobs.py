@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from mlprod_nb import scheduler
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.scheduler import JobSpec
-from mlprod_nb.scheduler.jobs import LOST, TIMED_OUT
+from mlprod_nb.scheduler.failures import TIMED_OUT
 from mlprod_nb.store import Store
-from mlprod_nb.store.tables import job_slots
+from mlprod_nb.store.tables import job_runs
 
 NOON = datetime(2025, 5, 5, 12, 0, 30, tzinfo=UTC)
 HOURLY = JobSpec("0 * * * *", "monitor flights")
@@ -69,9 +69,24 @@ def test_a_slot_is_claimed_once(store: Store) -> None:
 
 def test_a_clock_that_steps_back_runs_nothing_twice(store: Store) -> None:
     add(store)
-    (due,) = claim(store, NOON + timedelta(hours=5))
-    finish(store, due, 0, NOON + timedelta(hours=5))
-    assert claim(store, NOON + timedelta(hours=2)) == []
+    (due,) = claim(store, NOON + timedelta(hours=1))
+    finish(store, due, 0, NOON + timedelta(hours=1))
+    assert claim(store, due.slot - timedelta(seconds=10)) == []
+    assert claim(store, due.slot + timedelta(seconds=1)) == []
+    assert claim(store, due.slot - timedelta(minutes=59)) == []
+
+
+def test_after_a_clock_that_was_hours_ahead_jobs_run_at_the_true_time(store: Store) -> None:
+    add(store)
+    (ahead,) = claim(store, NOON + timedelta(hours=5))
+    finish(store, ahead, 0, NOON + timedelta(hours=5))
+    slots = []
+    for hours in (1, 2, 3, 4, 5, 6):
+        for due in claim(store, NOON + timedelta(hours=hours)):
+            finish(store, due, 0, NOON + timedelta(hours=hours))
+            slots.append(due.slot.hour)
+    # 17 o'clock ran already, by the clock that was wrong.
+    assert slots == [13, 14, 15, 16, 18]
 
 
 def test_only_the_newest_missed_slot_is_caught_up(store: Store) -> None:
@@ -96,16 +111,6 @@ def test_a_job_that_still_runs_is_not_started_again(store: Store) -> None:
     finish(store, due, 0, NOON + timedelta(hours=2, minutes=5))
     (after,) = claim(store, NOON + timedelta(hours=2, minutes=5))
     assert after.slot == datetime(2025, 5, 5, 14, tzinfo=UTC)
-
-
-def test_a_run_whose_scheduler_died_is_given_up_after_its_time_out(store: Store) -> None:
-    add(store, JobSpec("0 * * * *", "status", timeout_seconds=600))
-    (lost,) = claim(store, NOON + timedelta(hours=1))
-    (due,) = claim(store, NOON + timedelta(hours=2))
-    assert due.slot > lost.slot
-    with store.read() as connection:
-        codes = list(connection.scalars(sa.select(job_slots.c.exit_code).order_by(job_slots.c.id)))
-    assert codes == [LOST, None]
 
 
 def test_an_end_is_recorded_once(store: Store) -> None:
@@ -145,7 +150,7 @@ def test_a_removed_job_runs_no_more_and_keeps_its_past(store: Store) -> None:
     assert claim(store, NOON + timedelta(hours=9)) == []
     with store.read() as connection:
         assert scheduler.list_jobs(connection, now=NOON).jobs == ()
-        assert connection.scalar(sa.select(sa.func.count()).select_from(job_slots)) == 1
+        assert connection.scalar(sa.select(sa.func.count()).select_from(job_runs)) == 1
 
 
 def test_an_unknown_job_is_one_clear_line(store: Store) -> None:
@@ -192,15 +197,15 @@ def test_a_wrong_job_is_refused_before_anything_is_stored(store: Store, spec: Jo
 
 
 def test_the_table_itself_refuses_a_slot_twice(store: Store) -> None:
-    from mlprod_nb.scheduler import jobs
+    from mlprod_nb.scheduler import claims, jobs
 
     job = add(store)
     with store.write() as connection:
-        row = jobs._find(connection, job)
-        assert jobs._claim(connection, row, NOON, NOON) is not None
-        assert jobs._claim(connection, row, NOON, NOON) is None
+        row = jobs.find(connection, job)
+        assert claims._claim(connection, row, NOON, 1, NOON, "here") is not None
+        assert claims._claim(connection, row, NOON, 1, NOON, "here") is None
         # The transaction goes on after the refusal.
-        assert jobs._claim(connection, row, NOON + timedelta(hours=1), NOON) is not None
+        assert claims._claim(connection, row, NOON + timedelta(hours=1), 1, NOON, "here") is not None
 
 
 CLAIMER = """
@@ -233,6 +238,6 @@ def test_two_schedulers_at_once_claim_every_slot_once_between_them(store: Store)
     assert [process.returncode for process in both] == [0, 0]
     assert len(claimed) == len(set(claimed))
     with store.read() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(job_slots)) == len(claimed)
+        assert connection.scalar(sa.select(sa.func.count()).select_from(job_runs)) == len(claimed)
         last = scheduler.list_jobs(connection, now=NOON).jobs
     assert {row.last_at for row in last} == {datetime(2025, 5, 5, 12, 40, tzinfo=UTC)}

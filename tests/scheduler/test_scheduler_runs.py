@@ -15,7 +15,7 @@ import pytest
 
 from mlprod_nb import scheduler
 from mlprod_nb.scheduler import JobSpec, Runner
-from mlprod_nb.scheduler.jobs import STOPPED, TIMED_OUT
+from mlprod_nb.scheduler.failures import STOPPED, TIMED_OUT
 from mlprod_nb.settings import Layout
 from mlprod_nb.store import Store
 

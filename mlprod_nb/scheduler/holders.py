@@ -1,0 +1,106 @@
+"""Who holds a run, and whether it still gives signs of life.
+
+Guarantee: no two clocks are compared. A run's holder counts its beats up; whoever has seen the same count for
+``LEASE_SECONDS`` of its own steady clock takes the run for lost. So a step of the clock ends no run, and a machine that
+is cut off loses its runs to another. (As Kubernetes elects leaders, client-go's ``leaderelection``; the term lease is
+Gray and Cheriton's, SOSP 1989.)
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+#: How often a holder counts its beat up, and how long the count may stand still.
+BEAT_SECONDS, LEASE_SECONDS = 2.0, 30.0
+_TERM_SECONDS = 5.0
+_STEP_SECONDS = 0.05
+
+
+@functools.cache
+def this_process() -> str:
+    """Return the name by which this process holds runs."""
+    return f"{socket.gethostname()}/{identity(os.getpid())}"
+
+
+def identity(pid: int) -> str:
+    """Return what tells a process from any other that ever had its number; empty where it has gone."""
+    try:
+        return f"{pid}/{psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
+
+
+class Leases:
+    """What one scheduler has seen of the runs of all.
+
+    Args:
+        holder: The name under which it claims runs itself.
+        steady: Gives seconds that no step of the clock changes.
+    """
+
+    def __init__(self, holder: str = "", steady: Callable[[], float] = time.monotonic) -> None:
+        self.holder = holder or this_process()
+        self._steady = steady
+        self._seen: dict[int, tuple[int, float]] = {}
+
+    def lost(self, run: Any) -> bool:
+        """Return whether an unfinished run's holder has died, or has been silent for too long."""
+        if run.holder == self.holder:
+            return False
+        if _died_here(run.holder):
+            return True
+        now = self._steady()
+        beat, since = self._seen.get(run.id, (-1, now))
+        if beat != run.beat:
+            self._seen[run.id] = (run.beat, now)
+            return False
+        return now - since > LEASE_SECONDS
+
+
+def end_orphan(run: Any) -> None:
+    """End what a holder that died on this machine has left running: the whole group of the run's process."""
+    host, _, _ = run.holder.partition("/")
+    pid, _, _ = run.process.partition("/")
+    if host != socket.gethostname() or not pid or identity(int(pid)) != run.process:
+        return
+    end_group(int(pid))
+
+
+def end_group(group: int, reap: Callable[[], object] = lambda: None) -> None:
+    """End a whole process group, politely and then not; nothing happens where all have gone.
+
+    Args:
+        group: The group's number.
+        reap: Takes note of the end of a child, so that it does not count as alive.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(group, number)
+        except (ProcessLookupError, PermissionError):
+            return
+        until = time.monotonic() + _TERM_SECONDS
+        while time.monotonic() < until and _group_lives(group, reap):
+            time.sleep(_STEP_SECONDS)
+
+
+def _group_lives(group: int, reap: Callable[[], object]) -> bool:
+    reap()
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _died_here(holder: str) -> bool:
+    host, _, process = holder.partition("/")
+    pid = process.partition("/")[0]
+    return host == socket.gethostname() and pid.isdigit() and identity(int(pid)) != process
