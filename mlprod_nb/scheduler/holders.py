@@ -44,17 +44,22 @@ class Leases:
     Args:
         holder: The name under which it claims runs itself.
         steady: Gives seconds that no step of the clock changes.
+
+    Attributes:
+        executing: The runs that it executes now; one of its own that is not among them ended without its end being
+            recorded. ``None`` where it does not keep them.
     """
 
     def __init__(self, holder: str = "", steady: Callable[[], float] = time.monotonic) -> None:
         self.holder = holder or this_process()
+        self.executing: set[int] | None = None
         self._steady = steady
         self._seen: dict[int, tuple[int, float]] = {}
 
     def lost(self, run: Any) -> bool:
         """Return whether an unfinished run's holder has died, or has been silent for too long."""
         if run.holder == self.holder:
-            return False
+            return self.executing is not None and run.id not in self.executing
         if _died_here(run.holder):
             return True
         now = self._steady()

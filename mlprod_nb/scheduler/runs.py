@@ -86,7 +86,8 @@ class Runner:
 def loop(runner: Runner, *, stop: threading.Event, poll_seconds: float = 1.0) -> None:
     """Claim and execute what is due until ``stop`` is set; runs under way are ended then."""
     threads: list[threading.Thread] = []
-    leases, sent = Leases(), 0
+    leases, executing, sent = Leases(), set[int](), 0
+    leases.executing = executing
     while not stop.is_set():
         threads = [thread for thread in threads if thread.is_alive()]
         try:
@@ -104,7 +105,8 @@ def loop(runner: Runner, *, stop: threading.Event, poll_seconds: float = 1.0) ->
             threads.append(_started(runner.send, stop))
         for due in claimed:
             _log.info("job %s: %s", due.job, due.command)
-            threads.append(_started(_guarded, runner, due, stop))
+            executing.add(due.id)
+            threads.append(_started(_guarded, runner, due, stop, executing))
         stop.wait(poll_seconds)
     for thread in threads:
         thread.join()
@@ -116,12 +118,14 @@ def _started(target: Callable[..., None], *arguments: Any) -> threading.Thread:
     return thread
 
 
-def _guarded(runner: Runner, due: DueSlot, stop: threading.Event) -> None:
+def _guarded(runner: Runner, due: DueSlot, stop: threading.Event, executing: set[int]) -> None:
     try:
         exit_code = runner.execute(due, stop)
         _log.info("job %s: exit code %s", due.job, exit_code)
     except (OSError, MlprodError, sa.exc.SQLAlchemyError):
         _log.exception("job %s could not be run", due.job)
+    finally:
+        executing.discard(due.id)
 
 
 def _run(runner: Runner, due: DueSlot, stop: threading.Event) -> int:

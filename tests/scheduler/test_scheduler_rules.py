@@ -238,6 +238,18 @@ def test_a_holder_that_died_on_this_machine_loses_its_run_at_once_and_its_proces
     assert endings(store)[:2] == [LOST, LOST]
 
 
+def test_a_run_whose_end_could_not_be_recorded_is_given_up_by_its_own_scheduler(store: Store) -> None:
+    add(store, hourly())
+    leases = Leases("here/8/1.00")
+    leases.executing = set()
+    (due,) = claim(store, ONE, leases)
+    leases.executing.add(due.id)
+    assert claim(store, ONE + timedelta(hours=1), leases) == []
+    leases.executing.clear()
+    assert len(claim(store, ONE + timedelta(hours=1), leases)) == 1
+    assert endings(store) == [LOST, None]
+
+
 # What people are told
 
 

@@ -8,16 +8,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from mlprod_nb import scheduler
-from mlprod_nb.scheduler import JobSpec, Runner
-from mlprod_nb.scheduler.failures import STOPPED, TIMED_OUT
+from mlprod_nb.errors import Unavailable
+from mlprod_nb.scheduler import JobSpec, Runner, holders
+from mlprod_nb.scheduler.failures import LOST, STOPPED, TIMED_OUT
 from mlprod_nb.settings import Layout
 from mlprod_nb.store import Store
+from mlprod_nb.store.tables import job_runs
 
 NOON = datetime(2025, 5, 5, 12, 0, 30, tzinfo=UTC)
 #: Stands in for the shell door: takes the command line's words as a Python program of one line.
@@ -177,3 +182,102 @@ def test_a_directory_that_is_no_workspace_is_one_clear_line(tmp_path: Path) -> N
 def _endings(runner: Runner) -> list[str]:
     with runner.store.read() as connection:
         return [row.last for row in scheduler.list_jobs(connection, now=NOON).jobs]
+
+
+def test_a_run_that_another_scheduler_gave_up_is_ended(runner: Runner) -> None:
+    slot = due(runner, "import time; print(1, flush=True); time.sleep(600)")
+
+    def give_up() -> None:
+        until(lambda: (runner.root / slot.log_path).exists() and bool((runner.root / slot.log_path).read_text()))
+        with runner.store.write() as connection:
+            scheduler.finish(connection, slot.id, LOST, now=NOON)
+
+    thread = threading.Thread(target=give_up)
+    thread.start()
+    assert runner.execute(slot) == LOST
+    thread.join(30)
+    assert ending(runner) == "lost"
+
+
+def test_a_run_ends_itself_when_the_state_database_is_away_for_long(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holders, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(holders, "LEASE_SECONDS", 1.0)
+    slot = due(runner, "import time; print(1, flush=True); time.sleep(600)")
+    away = Runner(_Away(runner.store.url), runner.root, PYTHON, lambda: NOON)
+    with pytest.raises(Unavailable):
+        away.execute(slot)
+    assert away.store.seen > 2  # type: ignore[attr-defined]
+
+
+class _Away(Store):
+    """A state database that answers once and is away then."""
+
+    seen = 0
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        self.seen += 1
+        if self.seen > 1:
+            raise Unavailable("the state database does not answer.")
+        with super().write() as connection:
+            yield connection
+
+
+def test_a_killed_schedulers_run_is_ended_by_the_next_one_and_tried_again(runner: Runner) -> None:
+    """The whole of it with real processes: kill -9, an orphan, a new scheduler, a second attempt, an alert."""
+    program = (
+        "import os, sys, time; print(os.getpid(), flush=True); "
+        'again = os.path.exists("once"); open("once", "w").close(); time.sleep(0 if again else 600)'
+    )
+    with runner.store.write() as connection:
+        spec = JobSpec("* * * * *", f"'{program}'", retries=1, retry_seconds=0.1)
+        job = scheduler.add(connection, spec, now=datetime.now(UTC) - timedelta(minutes=2)).job
+    first = _scheduler(runner)
+    logs = runner.root / ".mlprod" / "run" / "jobs"
+    until(lambda: logs.is_dir() and any(path.read_text() for path in logs.iterdir()))
+    (orphan,) = (int(path.read_text()) for path in logs.iterdir())
+    first.kill()
+    first.wait(30)
+    assert alive(orphan)
+    second = _scheduler(runner)
+    try:
+        until(lambda: not alive(orphan))
+        until(lambda: "ok" in _endings(runner))
+    finally:
+        second.terminate()
+        second.wait(30)
+    with runner.store.read() as connection:
+        codes = [code for code in connection.scalars(sa.select(job_runs.c.exit_code).order_by(job_runs.c.id)) if code]
+    assert codes == [LOST]
+    assert job == 1
+
+
+def _scheduler(runner: Runner) -> subprocess.Popen[bytes]:
+    """Start a process that schedules with the stand-in for the shell door."""
+    program = (
+        "import sys, threading, signal; from pathlib import Path; "
+        "from mlprod_nb.scheduler import Runner, loop; from mlprod_nb.store import Store; "
+        "stop = threading.Event(); signal.signal(signal.SIGTERM, lambda *_: stop.set()); "
+        "prefix = (sys.executable, '-c', 'import sys; exec(sys.argv[1])'); "
+        "loop(Runner(Store(sys.argv[1]), Path(sys.argv[2]), prefix), stop=stop, poll_seconds=0.05)"
+    )
+    return subprocess.Popen([sys.executable, "-c", program, runner.store.url, str(runner.root)])
+
+
+def test_what_is_to_be_told_is_sent_once_by_a_process_of_its_own(runner: Runner) -> None:
+    prefix = (sys.executable, "-c", "import sys; open('sent', 'a').write(' '.join(sys.argv[1:]) + '\\n'); sys.exit(3)")
+    sender = Runner(runner.store, runner.root, prefix, lambda: NOON)
+    with runner.store.write() as connection:
+        scheduler.add(connection, JobSpec("0 * * * *", "status"), now=NOON - timedelta(hours=1))
+    stop = threading.Event()
+    thread = threading.Thread(target=scheduler.loop, args=(sender,), kwargs={"stop": stop, "poll_seconds": 0.05})
+    thread.start()
+    sent = runner.root / "sent"
+    try:
+        until(lambda: sent.exists() and "alerts send" in sent.read_text())
+    finally:
+        stop.set()
+        thread.join(20)
+    assert sent.read_text().splitlines() == ["status", "alerts send"]
