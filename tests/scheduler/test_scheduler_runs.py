@@ -51,7 +51,7 @@ def ending(runner: Runner) -> str:
         return scheduler.list_jobs(connection, now=NOON).jobs[-1].last
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
