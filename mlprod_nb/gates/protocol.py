@@ -34,6 +34,7 @@ class GateOutcome:
         seconds: How long the gate took.
         required: Whether the model's settings require it: a required gate that warns or is skipped is a no.
         notebook: The executed notebook of a gate that is one, by its name in the archive; empty elsewhere.
+        notebook_sha256: Its digest.
     """
 
     name: str
@@ -44,6 +45,7 @@ class GateOutcome:
     seconds: float = 0.0
     required: bool = False
     notebook: str = ""
+    notebook_sha256: str = ""
 
 
 class Gate(Protocol):

@@ -7,6 +7,9 @@ Whether a version may go on is asked of :func:`standing`, which every story that
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING
 from mlprod_nb import settings
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import held_out
+from mlprod_nb.lifecycle import held_out, own_gates
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.held_out import NOTHING, Given
 
@@ -75,17 +78,22 @@ def check(context: Context, wanted: Check) -> GateReport:
     version = context.registry.resolve(wanted.version)
     asked = context.settings.model(version.model).gates
     bundle = context.registry.fetch_bundle(version, context.bundles)
-    chosen = gates.chosen(gates.available(), off=asked.off, options=asked.options)
     around = surroundings(context, version, wanted)
-    found = gates.run(gates.Inspection(bundle, version.ref, around), gates=chosen, required=asked.required)
-    rows, other = around.held_out, around.champion
-    found = replace(
-        found,
-        made_at=iso(context.clock()),
-        held_out="" if isinstance(rows, str) else rows.told,
-        against="" if isinstance(other, str) else other.subject,
-    )
-    report = archive(context, version, found)
+    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+        place = own_gates.Place(context.root, Path(scratch), context.settings.reports.timeout_seconds)
+        every = gates.available()
+        own = own_gates.of_model(asked, place, every)
+        options = {name: values for name, values in asked.options.items() if name not in own}
+        chosen = gates.chosen({**every, **own}, off=asked.off, options=options)
+        found = gates.run(gates.Inspection(bundle, version.ref, around), gates=chosen, required=asked.required)
+        rows, other = around.held_out, around.champion
+        found = replace(
+            found,
+            made_at=iso(context.clock()),
+            held_out="" if isinstance(rows, str) else rows.told,
+            against="" if isinstance(other, str) else other.subject,
+        )
+        report = archive(context, version, found, sorted(Path(scratch).glob("*.ipynb")))
     write(report, wanted)
     return report
 
@@ -144,10 +152,16 @@ def standing(context: Context, version: ModelVersion) -> Standing:
     return Standing(True, report.digest, report.verdict.sentence)
 
 
-def archive(context: Context, version: ModelVersion, report: GateReport) -> GateReport:
+def archive(context: Context, version: ModelVersion, report: GateReport, executed: Sequence[Path] = ()) -> GateReport:
     """Seal a report, write its files into the workspace and the registry, and index it, so that it can be approved.
 
     The version's tag moves last: what it names is there, whole.
+
+    Args:
+        context: The workspace.
+        version: The version that it is about.
+        report: The report, without a digest yet.
+        executed: The executed notebooks of gates that are notebooks.
     """
     from mlprod_nb.gates import formats
     from mlprod_nb.lifecycle import gate_page, reporting
@@ -161,6 +175,8 @@ def archive(context: Context, version: ModelVersion, report: GateReport) -> Gate
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in ((REPORT, report.to_json()), (PAGE, gate_page.page(report)), (JUNIT, formats.junit(report))):
         (folder / name).write_text(text, encoding="utf-8")
+    for notebook in executed:
+        shutil.copyfile(notebook, folder / notebook.name)
     attachments.attach(context.registry, version, folder, _name(report.digest))
     attachments.tag(context.registry, version, GATES_TAG, report.digest)
     evidence.write(folder, report.body())
