@@ -58,12 +58,12 @@ def ask(site: Site, endpoint: str) -> None:
     units = [f"N{i}" for i in range(len(site.data))]
     answered = site.workspace.predict(endpoint, data=site.data, units=units)
     site.workspace.feedback(endpoint, ids=answered.prediction_ids, values=site.target.tolist())
-    wait_for_shadows(site, endpoint)
+    wait_for_shadows(site.workspace, endpoint)
 
 
-def wait_for_shadows(site: Site, endpoint: str) -> None:
+def wait_for_shadows(workspace: Workspace, endpoint: str) -> None:
     """Poll the log until every answer of the newest revision has those of its shadows."""
-    log, newest = site.workspace.context.log, revise.existing(site.workspace.context, endpoint)
+    log, newest = workspace.context.log, revise.existing(workspace.context, endpoint)
     assert newest.spec is not None
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
