@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 COLUMNS = CATEGORIES + NUMBERS
 A_DAY = 100
-STEP = timedelta(days=2)
+STEP = timedelta(days=3)
 FIRST, LAST = datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 12, 31, tzinfo=UTC)
 #: Until then people are told of an alarm, and nothing is done by itself.
 AUTOMATIC = datetime(2013, 6, 1, tzinfo=UTC)
@@ -149,7 +149,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
     played.set("alert")
     winter = flights[flights["month"] <= 3]
     fitted = winter.sample(15_000, random_state=0)
-    held = winter.drop(fitted.index).sample(10_000, random_state=0)
+    held = winter.drop(fitted.index).sample(5_000, random_state=0)
     workspace = played.workspace
     frozen = model(fitted, fitted["late"])
     workspace.register(
