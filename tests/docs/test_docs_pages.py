@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,6 +65,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     open_workspace.up()
     open_workspace.deploy("flights@champion")
     open_workspace.predict("flights", data=data[:50])
+    candidate = make_pipeline(StandardScaler(), LogisticRegression(C=0.1)).fit(data, target)
+    joblib.dump(candidate, root / "candidate.joblib")
+    data.assign(late=target).to_csv(root / "candidate.csv", index=False)
     yield root
     open_workspace.down(yes=True)
     open_workspace.context.store.close()

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from mlprod_nb import Workspace, scheduler
 from mlprod_nb.errors import NotFound, Refused, UsageError
+from mlprod_nb.lifecycle.context import Caller, Context
+from mlprod_nb.lifecycle.releasing import story
 from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
+from mlprod_nb.lifecycle.releasing.shown import ReleaseResult
 from tests.lifecycle.conftest import Site
 from tests.lifecycle.releases import BAD, Opener, ask, opener, running, serving, shown, state, up
 
@@ -221,3 +225,65 @@ def test_a_version_that_fails_its_gates_changes_nothing(
     assert (found.state, found.exit_code) == ("refused", 1)
     assert "too slow" in found.verdict.sentence
     assert len(workspace.history(endpoint).moves) == 1
+
+
+def test_the_promotion_waits_for_approvals_and_says_whose_and_by_which_line(
+    site: Site, opened: Opener, endpoint: str
+) -> None:
+    workspace = opened(steps="[50]", shadow="false")
+    file = workspace.context.layout.settings_file
+    file.write_text(file.read_text() + "\n[models.flights.protected.champion]\napprovals = 1\n")
+    workspace = Workspace.open(workspace.root)
+    workspace.release("flights/2", endpoint=endpoint)
+    ask(site, endpoint)
+    [row] = workspace.release_advance(endpoint).releases
+    assert row.state == "under way"
+    assert "waits for approval: flights/2 lacks 1 approval by others than its author" in row.sentence
+    digest = row.sentence.partition("runs: mlprod approve ")[2].split()[0]
+    assert serving(workspace, endpoint) == "champion flights/1 50 %, v2 flights/2 50 %"
+    Workspace.open(workspace.root, caller=Caller("bob")).approve(digest, reason="I have read it")
+    [row] = workspace.release_advance(endpoint).releases
+    assert row.state == "promoted"
+    assert serving(workspace, endpoint) == "champion flights/2 100 %"
+
+
+def test_waiting_in_the_foreground_ends_with_the_release_and_tells_its_steps(
+    site: Site, opened: Opener, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = opened(steps="[50]", shadow="false")
+    looked = story.look
+
+    def with_traffic(context: Context, number: int) -> ReleaseResult:
+        found = looked(context, number)
+        if found.state == "under way":
+            ask(site, endpoint)
+        return found
+
+    monkeypatch.setattr(story, "look", with_traffic)
+    monkeypatch.setattr(story, "_LOOK_SECONDS", 0.0)
+    found = shown(workspace.release("flights/2", endpoint=endpoint, wait=True))
+    assert (found.state, found.exit_code) == ("promoted", 0)
+
+
+def test_an_interruption_pauses_a_release_that_nobody_else_carries_on(
+    site: Site, opened: Opener, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = opened()
+    looked = story.look
+
+    def interrupted(context: Context, number: int) -> ReleaseResult:
+        looked(context, number)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(story, "look", interrupted)
+    found = shown(workspace.release("flights/2", endpoint=endpoint, wait=True))
+    assert found.state == "paused"
+    assert "interrupted, and no scheduler runs to carry it on" in found.verdict.sentence
+    monkeypatch.setattr(story, "look", looked)
+    monkeypatch.setattr(scheduler, "running", lambda root: 1234)
+    assert workspace.release_resume(endpoint).state == "under way"
+    monkeypatch.setattr(story, "look", interrupted)
+    again = shown(workspace.release("flights/2", endpoint=endpoint, wait=True))
+    assert (again.state, again.carried_on) == ("under way", "the scheduler, every minute")
+    monkeypatch.undo()
+    workspace.release_stop(endpoint)
