@@ -154,13 +154,14 @@ def _go_on(plan: Plan, now: Standing, evidence: Evidence) -> Decision:
         return Decision("wait", f"waits for {evidence.obstacle}")
     if plan.steps[following].kind == "promote" and evidence.approval:
         return Decision("wait", f"waits for approval: {evidence.approval}")
-    return Decision("begin", _enough(evidence), following)
+    return Decision("begin", _enough(plan, following, evidence), following)
 
 
-def _enough(evidence: Evidence) -> str:
+def _enough(plan: Plan, following: int, evidence: Evidence) -> str:
     """Say on what the next step rests."""
     if not evidence.predictions:
-        return "nothing is to be measured before it"
+        gated = following > 0 and plan.steps[following - 1].kind == "check"
+        return "every gate passes" if gated else "it is the first" if not following else "it is made again"
     judged = [f"{finding.what} {finding.judged}" for finding in evidence.findings]
     return f"{counted(evidence.predictions, 'prediction')} and no harm ({', '.join(judged) or 'nothing was judged'})"
 
