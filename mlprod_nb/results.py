@@ -237,7 +237,7 @@ border-bottom:1px solid var(--line);
 background:none;
 color:inherit;vertical-align:top;white-space:normal}
 .mlprod-result.mlprod-result th{color:var(--soft);font-weight:500}
-.mlprod-result.mlprod-result td.n{text-align:right}
+.mlprod-result.mlprod-result td.n,.mlprod-result.mlprod-result th.n{text-align:right}
 .mlprod-result.mlprod-result td.s{white-space:nowrap}
 .mlprod-result summary{color:var(--soft);font-weight:600;padding:.2em 0;cursor:pointer}
 .mlprod-result .mlprod-next{margin:.2em 0;color:var(--soft)}
@@ -351,9 +351,18 @@ def _cell_class(value: Any) -> str:
     return ' class="s"' if isinstance(value, str) and len(value) <= _UNBROKEN else ""
 
 
+def _head_class(section: Section, index: int) -> str:
+    """Return the class of a column's head, which stands where the column's numbers do."""
+    kinds = {_cell_class(row[index]) for row in section.rows if row[index] is not None}
+    return ' class="n"' if kinds == {' class="n"'} else ""
+
+
 def _html(section: Section) -> str:
     caption = f"<caption>{html.escape(section.title)}</caption>" if section.title else ""
-    head = "".join(f'<th scope="col">{html.escape(column.replace("_", " "))}</th>' for column in section.columns)
+    head = "".join(
+        f'<th scope="col"{_head_class(section, index)}>{html.escape(column.replace("_", " "))}</th>'
+        for index, column in enumerate(section.columns)
+    )
     rows = []
     for row in section.rows:
         cells = []

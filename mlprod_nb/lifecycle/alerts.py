@@ -188,6 +188,8 @@ def settle(context: Context, look: Look) -> tuple[AlertChange, ...]:
 
 def compare(context: Context, look: Look) -> tuple[AlertChange, ...]:
     """Say what of a look is new, gone or still open; change nothing."""
+    if look.kind in _SILENT:
+        return ()
     with context.store.read() as connection:
         known = alerts.list_alerts(connection, endpoint=look.endpoint, only_open=True)
     held = {cause: alert for alert in known for cause in alert.open_causes}

@@ -10,7 +10,7 @@ from mlprod_nb.lifecycle import alerts
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, pin, pinned_text
-from mlprod_nb.results import Result
+from mlprod_nb.results import AlertChange, Result, Verdict
 
 if TYPE_CHECKING:
     from mlprod_nb.reports import ReportRequest, ReportResult
@@ -63,8 +63,14 @@ def report(context: Context, asked: Asked) -> ReportResult:
     context.progress.step("pinning the rows")
     request = _request(context, asked)
     context.progress.step(f"running the {kind} notebook")
+
+    def compare(verdict: Verdict, digest: str) -> tuple[AlertChange, ...]:
+        return alerts.compare(context, alerts.Look(window.endpoint, kind, verdict, digest))
+
     try:
-        found = reports.run_report(request, root=context.root, store=context.store, clock=context.clock)
+        found = reports.run_report(
+            request, root=context.root, store=context.store, clock=context.clock, compare=compare
+        )
     except reports.ReportFailed:
         site(context)
         raise

@@ -18,7 +18,8 @@ from mlprod_nb import notebooks
 from mlprod_nb.clock import Clock, iso, utc_now
 from mlprod_nb.errors import ExecutionFailed, UsageError
 from mlprod_nb.notebooks.files import Notebook, write
-from mlprod_nb.reports import folders, kinds, verdicts
+from mlprod_nb.reports import folders, kinds, since, verdicts
+from mlprod_nb.reports.since import Compare
 from mlprod_nb.results import AlertChange, Result, Verdict
 from mlprod_nb.store import Store, evidence, report_index
 
@@ -121,7 +122,9 @@ class ReportFailed(ExecutionFailed):
         super().__init__(message, hint=f"See {page}")
 
 
-def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock = utc_now) -> ReportResult:
+def run_report(
+    request: ReportRequest, *, root: Path, store: Store, clock: Clock = utc_now, compare: Compare = since.nothing
+) -> ReportResult:
     """Run a report in a fresh kernel and keep it whole: notebook, page, ``verdict.json`` and index entry.
 
     Args:
@@ -129,6 +132,7 @@ def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock
         root: The workspace's directory.
         store: The state database.
         clock: Gives the present moment.
+        compare: Tells what the verdict means for what was wrong before; the page opens with it.
 
     Raises:
         NotFound: There is no such kind of report, or the notebook has no such parameter.
@@ -145,7 +149,7 @@ def run_report(request: ReportRequest, *, root: Path, store: Store, clock: Clock
             raise _fail(run, building, error.reason, error.cell_index, error.error_name, error.error_message) from None
         except verdicts.VerdictProblem as problem:
             raise _fail(run, building, "verdict", problem.cell_index, "", str(problem)) from None
-        return _succeed(run, building, executed, verdict, store)
+        return _succeed(run, building, executed, verdict, (store, compare))
 
 
 @dataclass(frozen=True)
@@ -189,13 +193,16 @@ def parameters(request: ReportRequest, root: Path, source: Path) -> dict[str, An
     return kinds.given(source, where, dict(request.options))
 
 
-def _succeed(run: _Run, building: Path, executed: Notebook, verdict: Verdict, store: Store) -> ReportResult:
-    request = run.request
+def _succeed(
+    run: _Run, building: Path, executed: Notebook, verdict: Verdict, past: tuple[Store, Compare]
+) -> ReportResult:
+    request, (store, compare) = run.request, past
     said = {"status": verdict.status, "sentence": verdict.sentence, "action": verdict.action}
     body = {"verdict": said, "kind": request.kind, "endpoint": request.endpoint, "bound_to": run.bound_to}
     digest = evidence.digest(body)
     evidence.write(building, body)
-    _render(building, executed, run.facts(digest))
+    changes = since.facts(store, request.endpoint, request.kind, compare(verdict, digest))
+    _render(building, executed, run.facts(digest) | {"since": changes})
     with store.write() as connection:
         folder = folders.publish(building, f"{folders.stamp(run.created_at)}-{digest[: report_index.SHORT]}")
         try:

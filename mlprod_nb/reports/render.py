@@ -1,31 +1,35 @@
-"""Render an executed report notebook as one self-contained HTML page, through nbconvert and our own template.
+"""Render an executed report notebook as one self-contained HTML page, through our own template.
 
-The page makes no request and holds no script. It is the same whether it is rendered by :func:`to_html`, by nbconvert
-or by JupyterLab's *Save and Export Notebook As*: all it needs is in the notebook.
+The page makes no request and runs no script but its own, by which tables are sorted. It is the same whether it is
+rendered by :func:`to_html`, by nbconvert or by JupyterLab's *Save and Export Notebook As*: all it needs is in the
+notebook.
 """
 
 from __future__ import annotations
 
+import base64
+import functools
+import hashlib
 import html
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from nbconvert.exporters.templateexporter import TemplateExporter
-from nbconvert.filters import strip_ansi
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.notebooks.files import Notebook, join
-from mlprod_nb.reports import clean, verdicts
+from mlprod_nb.reports import clean, markup, since, verdicts
+from mlprod_nb.reports.since import Line
 from mlprod_nb.results import VERDICT_MIME, Verdict, format_value
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 #: Bytes of one output, and of all outputs of a page; what is longer stays in the notebook.
 OUTPUT_LIMIT = 60_000
 PAGE_LIMIT = 170_000
 _TEXT_LIMIT = 8_000
 _LEFT_OUT = '<p class="left-out">An output of {size:,} kB is left out here; it is in report.ipynb.</p>'
-_FOLDER = Path(__file__).resolve().parent
+_TEMPLATE = Path(__file__).resolve().parent / "template"
 _HEADING = re.compile(r"<h([1-6])>(.*?)</h\1>", re.DOTALL)
 _MIMES = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/plain")
 _TITLES = {"drift": "Drift report", "abtest": "A/B test report"}
@@ -82,6 +86,9 @@ class Page:
     facts: tuple[tuple[str, str], ...]
     bound: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str], ...]
+    before: str
+    compare: str
+    changes: tuple[Line, ...]
 
     @property
     def headline(self) -> str:
@@ -112,37 +119,6 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:] if first.rstrip(":,").isalpha() else text
 
 
-class ReportExporter(TemplateExporter):
-    """nbconvert's exporter for reports.
-
-    It is not an ``HTMLExporter``: that parses the finished page and writes it anew, with a parser other than the one
-    that made it safe.
-    """
-
-    export_from_notebook = "mlprod report"
-    output_mimetype = "text/html"
-
-    def __init__(self, config: Any = None, **options: Any) -> None:
-        options.setdefault("extra_template_basedirs", [str(_FOLDER)])
-        super().__init__(config=config, template_name="template", **options)
-
-    def _file_extension_default(self) -> str:
-        return ".html"
-
-    def from_notebook_node(self, nb: Any, resources: Any = None, **options: Any) -> tuple[str, Any]:
-        """Convert a notebook, putting what the template lays out into its resources."""
-        resources = dict(resources or {})
-        name = resources.get("metadata", {}).get("name", "")
-        resources["page"] = _page(nb, name)
-        resources["style"] = (_FOLDER / "template" / "style.css").read_text(encoding="utf-8")
-        # The page is made of our own blocks; nbconvert's preprocessors would copy and re-read every output.
-        bare = {**nb, "cells": []}
-        from nbformat import from_dict
-
-        text, resources = super().from_notebook_node(from_dict(bare), resources, **options)
-        return str(text), resources
-
-
 def to_html(notebook: Notebook, *, title: str = "") -> str:
     """Return a report's page.
 
@@ -150,8 +126,21 @@ def to_html(notebook: Notebook, *, title: str = "") -> str:
         notebook: The executed notebook; its metadata say what it is bound to and whether it failed.
         title: The page's title; by default the notebook's first heading.
     """
-    text, _ = ReportExporter().from_notebook_node(notebook, {"metadata": {"name": title}})
-    return text
+    script = (_TEMPLATE / "sort.js").read_text(encoding="utf-8")
+    return _template().render(
+        page=_page(notebook, title),
+        style=(_TEMPLATE / "style.css").read_text(encoding="utf-8"),
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+@functools.cache
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader
+
+    # Nothing is escaped by itself: the template escapes every value that was not made safe here.
+    return Environment(loader=FileSystemLoader(_TEMPLATE), autoescape=False).get_template("index.html.j2")  # noqa: S701
 
 
 def _page(notebook: Notebook, title: str) -> Page:
@@ -178,7 +167,28 @@ def _page(notebook: Notebook, title: str) -> Page:
         facts=_facts(report),
         bound=_bound(report),
         packages=tuple((name, str(version)) for name, version in bound.get("packages", {}).items()),
+        before=_before(report),
+        compare=_comparison(report),
+        changes=since.lines(report.get("since", {}).get("changes", ()), verdict.sentence if verdict else ""),
     )
+
+
+def _before(report: dict[str, Any]) -> str:
+    """Say what the report before said; nothing where a page is not of a report that was run."""
+    if "since" not in report:
+        return ""
+    before = report["since"]["before"]
+    if before is None:
+        return f"This is the first {report['kind']} report of {report['endpoint']}."
+    said = str(before["sentence"]).rstrip(".")
+    return f"The {report['kind']} report before, of {since.moment(before['created_at'])}: {before['status']}, {said}."
+
+
+def _comparison(report: dict[str, Any]) -> str:
+    """Return the line that says what changed since the report before, or nothing."""
+    before = report.get("since", {}).get("before")
+    same = before is None or before["digest"] == report["digest"]
+    return "" if same else f"mlprod diff {before['digest'][:12]} {report['digest'][:12]}"
 
 
 def _described(failure: dict[str, Any]) -> dict[str, Any]:
@@ -194,7 +204,7 @@ def _described(failure: dict[str, Any]) -> dict[str, Any]:
         "start": f"No kernel could be started: {what}",
         "verdict": f"The notebook came to no verdict: {what}",
     }[failure["reason"]]
-    return failure | {"sentence": strip_ansi(sentence)}
+    return failure | {"sentence": markup.without_colours(sentence)}
 
 
 def _facts(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -258,7 +268,7 @@ class _Builder:
             self.blocks.append(self._code(index, cell, source, tags, failed=failed))
 
     def _text(self, source: str) -> str:
-        rendered = MarkdownWithMath(renderer=IPythonRenderer(escape=False, exclude_anchor_links=True)).render(source)
+        rendered = markup.markdown(source, escape=False)
         return _HEADING.sub(self._heading, clean.author_html(rendered)).strip()
 
     def _heading(self, match: re.Match[str]) -> str:
@@ -278,7 +288,7 @@ class _Builder:
         outputs = () if "remove-output" in tags and not failed else tuple(self._outputs(cell))
         status = cell["metadata"].get("papermill", {}).get("status")
         state = "failed" if failed else "not run" if self.failure is not None and status == "pending" else ""
-        return Block(index + 1, code="" if hidden else _highlighted(source), outputs=outputs, state=state)
+        return Block(index + 1, code="" if hidden else markup.highlighted(source), outputs=outputs, state=state)
 
     def _outputs(self, cell: dict[str, Any]) -> list[str]:
         shown = []
@@ -300,12 +310,6 @@ def _raw_size(output: dict[str, Any]) -> int:
     data = output.get("data", {})
     mime = next((mime for mime in _MIMES if mime in data), "text/plain")
     return 0 if mime == "text/plain" or VERDICT_MIME in data else len(join(data[mime]))
-
-
-def _highlighted(source: str) -> str:
-    from nbconvert.filters.highlight import Highlight2HTML as Highlighter
-
-    return str(Highlighter(pygments_lexer="ipython3")(source))
 
 
 def _joined(outputs: Any) -> list[dict[str, Any]]:
@@ -332,7 +336,7 @@ def _output(output: dict[str, Any], *, alt: str) -> str:
         return text
     if kind == "error":
         trace = _plain("\n".join(output["traceback"]))
-        said = html.escape(strip_ansi(f"{output['ename']}: {output['evalue']}"))
+        said = html.escape(markup.without_colours(f"{output['ename']}: {output['evalue']}"))
         return f'<div class="error"><p>{said}</p><details><summary>Traceback</summary>{trace}</details></div>'
     data = output.get("data", {})
     if VERDICT_MIME in data:
@@ -346,8 +350,7 @@ def _shown(mime: str, data: Any, alt: str) -> str:
     if mime == "text/html":
         return clean.output_html(text)
     if mime == "text/markdown":
-        rendered = MarkdownWithMath(renderer=IPythonRenderer(escape=True, exclude_anchor_links=True)).render(text)
-        return clean.output_html(rendered)
+        return clean.output_html(markup.markdown(text, escape=True))
     if mime.startswith("image/"):
         return clean.image(mime, text, alt or "Figure without a description")
     return _plain(text)
@@ -357,7 +360,7 @@ def _plain(text: str) -> str:
     # Cut before colours are taken out too, which is slow on megabytes.
     long = len(text) > _TEXT_LIMIT
     head, tail = (text[:_TEXT_LIMIT], text[-_TEXT_LIMIT:]) if long else (text, "")
-    text, tail = strip_ansi(head).strip("\n"), strip_ansi(tail).strip("\n")
+    text, tail = markup.without_colours(head).strip("\n"), markup.without_colours(tail).strip("\n")
     if not text.strip():
         return ""
     if long:

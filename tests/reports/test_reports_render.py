@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mlprod_nb.reports import clean, render
+from mlprod_nb.reports.exporter import ReportExporter
 from mlprod_nb.results import VERDICT_MIME, Verdict
 from tests.notebook_files import code, html, notebook, text
 
@@ -301,7 +302,7 @@ def test_jupyterlab_and_nbconvert_can_export_the_same_page(tmp_path: Path) -> No
     import nbformat
 
     made = notebook(text("# Drift"), shown(), mlprod={"report": REPORT})
-    text_of, resources = render.ReportExporter().from_notebook_node(nbformat.from_dict(made))
+    text_of, resources = ReportExporter().from_notebook_node(nbformat.from_dict(made))
     assert text_of == render.to_html(made)
     assert resources["output_extension"] == ".html"
 
