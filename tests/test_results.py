@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from mlprod_nb.results import VERDICT_MIME, Result, Verdict, format_value
+from mlprod_nb.reports import show
+from mlprod_nb.results import VERDICT_MIME, Result, Section, Verdict, format_value
 
 
 @dataclass(frozen=True)
@@ -118,3 +119,10 @@ def test_a_long_cell_is_broken_between_words_and_a_line_to_run_is_not() -> None:
     assert max(line.count("word") for line in text.splitlines()) == 12
     assert told.digest in text
     assert told.next.strip() in text
+
+
+def test_a_column_of_numbers_has_its_head_at_the_right_and_a_mixed_one_does_not() -> None:
+    section = Section("", ("name", "n", "mixed"), (("a", 1, 1), ("b", None, "x")))
+    shown = show.Part("", (section,))._repr_html_()
+    assert '<th scope="col" class="n">n</th>' in shown
+    assert '<th scope="col">mixed</th>' in shown

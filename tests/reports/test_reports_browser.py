@@ -1,4 +1,4 @@
-"""A report's page in a real Chromium: no request, no script, nothing wider than the screen."""
+"""A report's page in a real Chromium: no request, no script but its own, nothing wider than the screen."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from mlprod_nb.reports import show
+from mlprod_nb.results import Section
 from mlprod_nb.store import Store
 from tests.notebook_files import code, html, text
 from tests.reports.hostile import HOSTILE as TEXTS
@@ -56,7 +58,8 @@ def test_a_page_of_hostile_strings_asks_for_nothing_and_runs_nothing(browser: An
         summary.click()
     assert asked == []
     assert tab.evaluate("window.hit") is None
-    assert tab.locator("script, iframe, object, embed, form, link, base").count() == 0
+    assert tab.locator("script").count() == 1
+    assert tab.locator("iframe, object, embed, form, link, base").count() == 0
     assert tab.locator("h1").inner_text().startswith(HOSTILE[0])
 
 
@@ -88,6 +91,48 @@ def test_the_page_can_be_used_by_keyboard(browser: Any, tmp_path: Path) -> None:
     tab.locator("summary").first.focus()
     tab.keyboard.press("Enter")
     assert tab.get_by_text("secret_code").is_visible()
+
+
+ROWS = [("b", "1,200"), ("a", "9.5"), ("c", "–"), ("d", "−3 %")]
+SORTED = (
+    "<table><thead><tr><th>name</th><th class=n>moved</th></tr></thead><tbody>"
+    + "".join(f"<tr><td>{name}</td><td class=n>{value}</td></tr>" for name, value in ROWS)
+    + "</tbody></table>"
+)
+
+
+def test_a_table_is_sorted_by_keyboard_says_so_and_is_whole_without_scripts(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(page(text("# A"), code("x", outputs=[html(SORTED), html(WIDE)]), shown()), encoding="utf-8")
+    tab, asked = opened(browser, file)
+
+    def names() -> str:
+        return "".join(tab.locator("main table >> nth=0").locator("tbody td:first-child").all_inner_texts())
+
+    moved = tab.get_by_role("button", name="moved")
+    for key, order, told in (("Enter", "dabc", "ascending"), ("Space", "badc", "descending")):
+        moved.focus()
+        tab.keyboard.press(key)
+        assert (names(), tab.locator("th:has-text('moved')").get_attribute("aria-sort")) == (order, told)
+    tab.get_by_role("button", name="name").click()
+    assert names() == "abcd"
+    assert tab.locator("th[aria-sort]").count() == 1
+    assert violations(tab) == []
+    assert asked == []
+    plain, _ = opened(browser, file, java_script_enabled=False)
+    assert plain.locator("th button").count() == 0
+    assert plain.locator("main table >> nth=0").locator("tbody tr:visible").count() == len(ROWS)
+
+
+def test_heads_of_numbers_stand_where_the_numbers_do(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    part = show.Part("", (Section("", ("name", "moved"), (("a", 1.5), ("b", None), ("c", 20.0))),))
+    file.write_text(page(text("# A"), code("x", outputs=[html(part._repr_html_())]), shown()), encoding="utf-8")
+    tab, _ = opened(browser, file)
+    edges = "e => { const r = document.createRange(); r.selectNodeContents(e); return r.getBoundingClientRect().right }"
+    head, cell = tab.locator("th.n button"), tab.locator("td.n >> nth=0")
+    assert abs(head.evaluate(edges) - cell.evaluate(edges)) < 24
+    assert head.evaluate("e => getComputedStyle(e).textAlign") == "right"
 
 
 def violations(tab: Any) -> list[str]:

@@ -21,7 +21,7 @@ from tests.monitoring import samples
 from tests.notebook_files import code, html, notebook, text
 from tests.reports.hostile import HOSTILE
 from tests.reports.test_reports_browser import FLAGS, opened
-from tests.reports.test_reports_render import REPORT
+from tests.reports.test_reports_render import REPORT, without_our_script
 
 _LOADING = (
     "script",
@@ -129,7 +129,7 @@ def test_every_text_of_the_corpus_is_hostile_in_its_own_way() -> None:
 @pytest.mark.parametrize("number", range(len(CHUNKS)))
 def test_a_page_of_hostile_names_holds_nothing_that_runs_or_fetches(number: int) -> None:
     page = pages()[number]
-    assert _Risky(page).found == []
+    assert _Risky(without_our_script(page)).found == []
     assert len(page.encode("utf-8", "replace")) < 400_000
 
 
@@ -159,5 +159,6 @@ def test_a_page_of_hostile_names_runs_and_asks_for_nothing_in_a_browser(
         tab.evaluate("document.querySelectorAll('*').forEach((e) => { e.dispatchEvent(new Event('mouseover')); })")
         assert asked == []
         assert tab.evaluate("window.hit") is None
-        assert tab.locator("script, iframe, object, embed, form, link, base, video, audio, input").count() == 0
+        assert tab.locator("script").count() == 1
+        assert tab.locator("iframe, object, embed, form, link, base, video, audio, input").count() == 0
         tab.close()

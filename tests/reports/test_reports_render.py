@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +121,13 @@ def hostile_page() -> str:
     return render.to_html(notebook(*cells, shown("warn", said, said), **about))
 
 
+def without_our_script(content: str) -> str:
+    """Return a page without the one script that is ours, letter by letter, and is there once."""
+    script = (Path(render.__file__).parent / "template" / "sort.js").read_text(encoding="utf-8")
+    assert content.count(f"<script>{script}</script>") == 1
+    return content.replace(f"<script>{script}</script>", "")
+
+
 def external(content: str) -> list[str]:
     """Return every place of a page that could fetch something or run a script."""
     without_images = re.sub(r"data:image/[\w+]+;base64,[\w+/=]*", "", content)
@@ -175,6 +187,51 @@ def test_the_page_has_landmarks_a_language_and_a_policy() -> None:
         assert part in content
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in content
     assert content.count("<h1") == 1
+
+
+def test_the_policy_lets_the_page_s_own_script_run_and_no_other() -> None:
+    content = page(text("# A"), shown())
+    [script] = re.findall(r"<script>(.*?)</script>", content, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'; base-uri 'none'" in content
+
+
+CHANGES = [
+    {"change": change, "cause": cause, "sentence": sentence, "since": since, "note": note}
+    for change, cause, sentence, since, note in (
+        ("recovered", "quality: hour", "missing.", "2013-04-01T06:00:00Z", ""),
+        ("acknowledged", "drift: <dest>", "old.", "2013-04-02T06:00:00Z", "by ann"),
+        ("new", "performance", "it fell.", "", ""),
+    )
+]
+BEFORE = {"digest": "12" * 32, "status": "ok", "sentence": "nothing <moved>.", "created_at": "2013-04-01T06:00:00Z"}
+
+
+def test_after_the_verdict_comes_what_changed_since_the_last_report_then_the_line_to_run() -> None:
+    report = {**REPORT, "since": {"before": BEFORE, "changes": CHANGES}}
+    content = page(text("# Drift"), shown("alarm", "it fell.", "%mlprod retrain x"), report=report)
+    opening = content[content.index("<h1>") : content.index('id="evidence"')]
+    words = (
+        "It fell.",
+        "New",
+        "Acknowledged",
+        "Recovered",
+        "nothing &lt;moved&gt;",
+        "mlprod diff",
+        "%mlprod retrain x",
+    )
+    assert sorted(map(opening.index, words)) == [opening.index(word) for word in words]
+    assert "drift: &lt;dest&gt; <span>since 2013-04-02 06:00 UTC; by ann; then: old.</span>" in opening
+    assert '<b><i aria-hidden="true">●</i> New</b> performance</li>' in opening
+    assert f"mlprod diff {'12' * 6} {'ef' * 6}" in opening
+
+
+def test_a_first_report_says_so_and_one_without_alerts_that_nothing_is_open() -> None:
+    content = page(shown(), report={**REPORT, "since": {"before": None, "changes": []}})
+    assert "This is the first drift report of flights." in content
+    assert "Nothing is open, and nothing is new." in content
+    assert "mlprod diff" not in content
+    assert "Since the last report" not in page(shown())
 
 
 def test_the_contents_lead_to_the_headings() -> None:
@@ -239,7 +296,7 @@ def test_the_page_stays_small_whatever_is_shown_and_says_what_is_left_out() -> N
 
 
 def test_nothing_in_a_page_of_hostile_strings_can_run_or_fetch() -> None:
-    content = hostile_page()
+    content = without_our_script(hostile_page())
     # What the notebook's author wrote may hold links; a link asks for nothing until it is followed.
     assert external(re.sub(r'<a href="https?://[^"]*">', "<a>", content)) == []
     assert "&lt;script&gt;window.hit=1&lt;/script&gt;" in content
@@ -305,6 +362,23 @@ def test_jupyterlab_and_nbconvert_can_export_the_same_page(tmp_path: Path) -> No
     text_of, resources = ReportExporter().from_notebook_node(nbformat.from_dict(made))
     assert text_of == render.to_html(made)
     assert resources["output_extension"] == ".html"
+
+
+def test_the_exporter_is_known_to_nbconvert_s_command_line(tmp_path: Path) -> None:
+    given = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    name = given["project"]["entry-points"]["nbconvert.exporters"]["mlprod-report"].replace(":", ".")
+    made = notebook(text("# Drift"), shown("warn", "a little moved."), mlprod={"report": REPORT})
+    (tmp_path / "a.ipynb").write_text(json.dumps(made))
+    command = [sys.executable, "-m", "nbconvert", "--to", name, str(tmp_path / "a.ipynb")]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert (tmp_path / "a.html").read_text(encoding="utf-8") == render.to_html(made)
+
+
+def test_formulas_tables_and_code_of_a_text_are_kept_and_its_html_is_made_safe() -> None:
+    written = "# A\n\nIf $a_1 < b_2$ then\n\n| x | y |\n|---|---|\n| 1 | ~~2~~ |\n\n`code_x`<b onclick=x>b</b>"
+    content = page(text(written), shown())
+    for part in ("$a_1 &lt; b_2$", "<td>1</td>", "<del>2</del>", "<code>code_x</code>", "<b>b</b>"):
+        assert part in content
 
 
 def test_a_plain_notebook_can_be_rendered_too() -> None:
