@@ -23,6 +23,7 @@ from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.registry.cells import CellLog
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -41,6 +42,7 @@ def load(shell: InteractiveShell) -> None:
     """Add the magics and their completion to a shell."""
     magics = MlprodMagics(shell)
     shell.register_magics(magics)
+    magics.cells.listen()
     if shell.Completer is not None:
         shell.Completer.custom_matchers.append(magics.complete)
 
@@ -52,6 +54,7 @@ def unload(shell: InteractiveShell) -> None:
         shell.magics_manager.magics[kind].pop("mlprod", None)
     if magics is None:
         return
+    magics.cells.stop()
     shell.configurables.remove(magics)
     magics.end()
     if shell.Completer is not None:
@@ -61,6 +64,10 @@ def unload(shell: InteractiveShell) -> None:
 @magics_class
 class MlprodMagics(Magics):
     """The magic and its completion, for one shell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.cells = CellLog(shell)
 
     _loader: threading.Thread | None = None
     _renewing: Renewing | None = None
@@ -172,14 +179,13 @@ class MlprodMagics(Magics):
 
     def _notebook(self) -> NotebookContext:
         """Return what is known of the notebook: its file, and the cells in the order in which they ran."""
-        from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext
+        from mlprod_nb.registry.lineage import NotebookContext
         from mlprod_nb.settings import notebook_path
 
         # VS Code, and papermill where it is asked to, name the file in the namespace.
         names = ("__vsc_ipynb_file__", "PAPERMILL_INPUT_PATH")
         path = str(next((self.shell.user_ns[name] for name in names if name in self.shell.user_ns), notebook_path()))
-        sources = self.shell.history_manager.input_hist_raw
-        return NotebookContext(path, tuple(ExecutedCell(n, source) for n, source in enumerate(sources) if n))
+        return NotebookContext(path, self.cells.cells(self.shell.history_manager.input_hist_raw))
 
     def _is_assigned(self, line: str) -> bool:
         """Tell whether the cell keeps the result (``x = %mlprod …;``) rather than showing it."""

@@ -116,6 +116,25 @@ def test_a_registration_knows_its_notebook_and_the_cells_that_ran(
     assert FakeWorkspace.callers[-1].notebook.path == ""
 
 
+def test_a_registration_knows_the_ids_of_cells_and_which_failed(shell: InteractiveShell) -> None:
+    def run(cell: str, name: str) -> None:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            shell.run_cell(cell, store_history=True, cell_id=name)
+
+    run("clf, X = 1, 2", "first")
+    run("1 / 0", "second")
+    run("%mlprod register flights --model $clf --data $X", "third")
+    cells = FakeWorkspace.callers[-1].notebook.cells
+    assert [(cell.id, cell.failed) for cell in cells] == [("first", False), ("second", True), ("third", False)]
+
+
+def test_unloading_listens_to_no_cell_any_more(shell: InteractiveShell) -> None:
+    before = {name: len(functions) for name, functions in shell.events.callbacks.items()}
+    shell.extension_manager.unload_extension("mlprod_nb")
+    after = {name: len(functions) for name, functions in shell.events.callbacks.items()}
+    assert (before["pre_run_cell"] - after["pre_run_cell"], before["post_run_cell"] - after["post_run_cell"]) == (1, 1)
+
+
 def test_a_functions_own_variables_pass_too(shell: InteractiveShell) -> None:
     cell = (
         "def f(inner):\n    return get_ipython().run_line_magic('mlprod', 'predict flights --data $inner')\nz = f([7])"

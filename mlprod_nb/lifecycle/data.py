@@ -12,6 +12,9 @@ from mlprod_nb.errors import NotFound, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+#: A frame's own word, in its ``attrs``, on where its rows came from.
+SOURCE = "source"
+
 
 def frame(data: Any, what: str = "data") -> pd.DataFrame:
     """Return data as a frame: a frame as it is, a file read, an array with columns ``x0``, ``x1``, ….

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mlprod_nb.errors import NotFound, UsageError
-from mlprod_nb.lifecycle import aliases, held_out, protecting
-from mlprod_nb.lifecycle import data as reading
+from mlprod_nb.errors import NotFound
+from mlprod_nb.lifecycle import aliases, protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.held_out import NOTHING, Given
 from mlprod_nb.progress import uninterrupted
-from mlprod_nb.results import Result, counted
+from mlprod_nb.results import Result, Section, counted
 from mlprod_nb.store import journal
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mlprod_nb.gates import GateReport
-    from mlprod_nb.monitoring import Profile
-    from mlprod_nb.registry.conversion import Prepared
-    from mlprod_nb.registry.models import ModelVersion
+    from mlprod_nb.registry.models import Candidate, ModelVersion
 
 
 @dataclass(frozen=True)
@@ -37,6 +32,7 @@ class Submission:
     alias: str
     note: str
     rows: Given = NOTHING
+    snapshot: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,7 @@ class RegisterResult(Result):
         note: The version's note.
         bundle: The bundle's digest.
         then: What ``on_register`` does with it, and who does; empty where nothing is set.
+        remarks: What does not agree between the notebook and what ran: cells out of order, edited, or not run.
     """
 
     version: str
@@ -68,12 +65,19 @@ class RegisterResult(Result):
     note: str
     bundle: str
     then: str = ""
+    remarks: tuple[str, ...] = ()
+    _hidden: ClassVar[tuple[str, ...]] = ("remarks",)
 
     def headline(self) -> str:
         """Name the version."""
         alias = f" as @{self.alias}" if self.alias else ""
         slow = "" if self.runtime == "onnx" else ", served by a model worker"
         return f"Registered {self.version}{alias}{slow}."
+
+    def sections(self) -> list[Section]:
+        """Show the facts, and below them the remarks on the notebook."""
+        remarks = Section("the notebook", (), tuple((remark,) for remark in self.remarks))
+        return [*super().sections(), *([remarks] if self.remarks else [])]
 
 
 @dataclass(frozen=True)
@@ -121,48 +125,35 @@ class ModelsResult(Result):
 
 def register(context: Context, submission: Submission) -> RegisterResult:
     """Register a model as a new version."""
-    from mlprod_nb.registry import conversion, lineage, models
+    from mlprod_nb.lifecycle import candidates
+    from mlprod_nb.registry import models
 
     models.check_name(submission.name)
     protecting.refuse_new(context, submission.name, submission.alias)
-    context.progress.step("predicting the reference rows")
-    frame, target = _data_and_target(submission)
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-        prepared = conversion.prepare(submission.model, frame, target)
-        attachments = _attachments(submission, prepared, Path(scratch) / "attached")
-        context.progress.step("counting the reference profile")
-        profile = profile_of(prepared)
-        metrics = {estimate.metric: estimate.value for estimate in profile.performance}
-        context.progress.step("converting to ONNX and comparing the answers")
-        bundle = conversion.build_bundle(prepared, folder=Path(scratch) / "bundle", profile=profile.to_json())
-        origin = lineage.capture(frame, target, notebook=context.caller.notebook, cwd=context.root)
-        candidate = models.Candidate(
-            name=submission.name,
-            model=submission.model,
-            bundle=bundle,
-            note=submission.note.strip(),
-            author=context.caller.actor,
-            metrics=metrics,
-            lineage=origin,
-            execution=context.caller.execution,
-            attachments=attachments,
-        )
+        candidate = candidates.build(context, submission, Path(scratch))
         context.progress.step("recording the version")
         with uninterrupted(second_breaks=True):
             version = context.registry.register(candidate)
             then = _name_it(context, version, submission)
+    return replace(result(candidate, version=version.ref, alias=submission.alias), then=then)
+
+
+def result(candidate: Candidate, *, version: str, alias: str) -> RegisterResult:
+    """Return what registering a candidate came to."""
+    manifest, notebook = candidate.bundle.manifest, candidate.lineage.notebook
     return RegisterResult(
-        version=version.ref,
-        alias=submission.alias,
-        runtime=bundle.manifest.runtime,
-        runtime_reason=bundle.manifest.runtime_reason,
-        largest_difference=bundle.manifest.agreement.max_difference,
-        label_flips=bundle.manifest.agreement.label_flips,
-        reference_rows=len(frame),
-        metrics=metrics,
-        note=submission.note.strip(),
-        bundle=bundle.digest,
-        then=then,
+        version=version,
+        alias=alias,
+        runtime=manifest.runtime,
+        runtime_reason=manifest.runtime_reason,
+        largest_difference=manifest.agreement.max_difference,
+        label_flips=manifest.agreement.label_flips,
+        reference_rows=candidate.lineage.data.rows,
+        metrics=candidate.metrics,
+        note=candidate.note,
+        bundle=candidate.bundle.digest,
+        remarks=notebook.remarks if notebook else (),
     )
 
 
@@ -184,49 +175,6 @@ def check(context: Context, version: str) -> GateReport:
     from mlprod_nb.lifecycle import gating
 
     return gating.check(context, gating.Check(version))
-
-
-def _data_and_target(submission: Submission) -> tuple[pd.DataFrame, Any]:
-    frame = reading.frame(submission.data)
-    if submission.target is None:
-        return frame, None
-    values, column = reading.column(submission.target, frame, "target")
-    frame = frame.drop(columns=[column]) if column else frame
-    if not len(frame.columns):
-        raise UsageError("--data has no column left beside the target.")
-    return frame, values
-
-
-def _attachments(submission: Submission, prepared: Prepared, folder: Path) -> dict[str, Path]:
-    """Return what is recorded beside the model, as folders by name; held-out rows must be such as it takes."""
-    from mlprod_nb.registry.signatures import to_columns
-
-    if submission.rows.holdout is None:
-        return {}
-    rows = held_out.read(submission.rows, "")
-    to_columns(rows.frame, prepared.signature)
-    return {held_out.ARTIFACT: held_out.write(rows, folder / held_out.ARTIFACT)}
-
-
-def profile_of(prepared: Prepared) -> Profile:
-    """Return the reference profile of a model's reference data."""
-    from mlprod_nb import monitoring
-    from mlprod_nb.monitoring import impact
-    from mlprod_nb.registry.bundles import PREDICTION_COLUMN
-
-    columns = {name: reading.plain(prepared.frame[name]) for name in prepared.signature.names}
-    if prepared.task == "classification":
-        columns[PREDICTION_COLUMN] = prepared.predictions.tolist()
-    profile = monitoring.build(
-        columns,
-        prepared.signature,
-        scores=prepared.scores,
-        labels=prepared.labels,
-        task=prepared.task,
-        classes=prepared.classes,
-        moments=reading.event_times(prepared.frame),
-    )
-    return impact.with_importance(profile, {name: columns[name] for name in prepared.signature.names}, prepared.score)
 
 
 def _name_it(context: Context, version: ModelVersion, submission: Submission) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mlprod_nb.errors import NotFound, Refused
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.data import SOURCE
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, main_variant, pin
 from mlprod_nb.results import Result
@@ -116,6 +117,7 @@ class TrainingReader:
         if len(data) < FEWEST:
             hint = f"Send more of what happened: mlprod feedback {endpoint}; or widen the window."
             raise Refused(f"{endpoint!r} has {len(data)} labelled rows there, too few to train on.", hint=hint)
+        data.attrs[SOURCE] = f"the log of {endpoint}, {mode}: {since or 'its beginning'} to {until or 'its end'}"
         weights = _weights(parts, window) if mode == "weighted" else None
         worth = float(len(data)) if weights is None else round(effective_rows(weights), 1)
         facts = (endpoint, variant.model, variant.model_version, mode, len(data), worth)

@@ -6,11 +6,12 @@ starts, and nothing of it is left when :func:`execute` returns; the notebook as 
 """
 
 from mlprod_nb.notebooks.execution import Execution, NotebookFailed, Reason, Surroundings, execute
-from mlprod_nb.notebooks.files import find, read, sha256
+from mlprod_nb.notebooks.files import Notebook, find, read, sha256, write
 from mlprod_nb.notebooks.parameters import Parameter, check, declared, parse
 
 __all__ = [
     "Execution",
+    "Notebook",
     "NotebookFailed",
     "Parameter",
     "Reason",
@@ -22,4 +23,5 @@ __all__ = [
     "parse",
     "read",
     "sha256",
+    "write",
 ]

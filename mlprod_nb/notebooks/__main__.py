@@ -19,6 +19,7 @@ from typing import Any
 
 from mlprod_nb.notebooks import kernels
 from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK, MARK
+from mlprod_nb.settings import EXECUTION_FOLDER
 
 #: As Python, numpy, Arrow, DuckDB and torch call it.
 _OUT_OF_MEMORY = re.compile(r"(MemoryError|OutOfMemory\w*)$")
@@ -64,7 +65,7 @@ def main(folder: Path) -> None:
     """Execute the notebook in a folder and write how it went."""
     threading.Thread(target=_end_with_caller, daemon=True).start()
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-    os.environ[MARK] = spec["mark"]
+    os.environ |= {MARK: spec["mark"], EXECUTION_FOLDER: str(folder), **spec["environment"]}
     _tell(folder, _execute(folder, spec))
 
 

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,11 +52,15 @@ class Surroundings:
         kernel: A Jupyter kernel's name; empty: this very interpreter, whatever kernels are installed.
         memory_mib: Memory that the kernel, and each process it starts, may take, MiB; 0: no limit. On Linux only.
         mark: What the execution is known by, in what it starts and registers; a new one where empty.
+        python: The interpreter that runs it, with this package in its environment; empty: this one.
+        environment: Variables that it sees beside this process's own.
     """
 
     kernel: str = ""
     memory_mib: int = 0
     mark: str = ""
+    python: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,10 +156,11 @@ def execute(
     with tempfile.TemporaryDirectory(prefix="mlprod-execution-") as folder:
         work, mark = Path(folder), within.mark or uuid.uuid4().hex
         (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-        spec = {"parameters": dict(parameters), "cwd": str(cwd.resolve()), **asdict(within), "mark": mark}
+        told = {"source": str(source.resolve()), "cwd": str(cwd.resolve())}
+        spec = {"parameters": dict(parameters), **told, **asdict(within), "mark": mark}
         (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
         start = time.monotonic()
-        timed_out = _run(work, mark, timeout_seconds)
+        timed_out = _run(work, mark, timeout_seconds, within.python or sys.executable)
         seconds = time.monotonic() - start
         outcome = _outcome(work, timeout_seconds if timed_out else None)
         executed = files.read(work / "executed.ipynb") if (work / "executed.ipynb").is_file() else notebook
@@ -187,11 +192,11 @@ class _Outcome:
     message: str = ""
 
 
-def _run(work: Path, mark: str, timeout_seconds: float) -> bool:
+def _run(work: Path, mark: str, timeout_seconds: float, python: str) -> bool:
     """Run the runner to its end; return whether the limit was reached. No process is left."""
     with (work / "runner.log").open("wb") as log:
         runner = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-            [sys.executable, "-m", "mlprod_nb.notebooks", str(work)],
+            [python, "-m", "mlprod_nb.notebooks", str(work)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

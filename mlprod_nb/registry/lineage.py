@@ -10,9 +10,10 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,12 @@ from mlprod_nb.registry.bundles import Column, Signature, canonical_json
 if TYPE_CHECKING:
     import pandas as pd
 
+LARGEST_DIFF = 128 * 1024
+"""Characters of a diff that are kept."""
 _GIT_TIMEOUT_SECONDS = 5.0
+_LONGEST_PARAMETER = 500
+_MOST_PARAMETERS = 1000
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True)
@@ -34,23 +40,40 @@ class ExecutedCell:
     Attributes:
         execution_count: The number in the cell's brackets.
         source: Its text.
+        id: The cell's id in its notebook; empty where the front end tells none.
+        failed: Whether it raised.
     """
 
     execution_count: int
     source: str
+    id: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True)
 class NotebookContext:
-    """What the notebook door knows of its notebook.
+    """What is known of the notebook that registers.
+
+    The door gives the first two; registering adds the rest.
 
     Attributes:
         path: The notebook's file, or empty where it is not known.
         cells: The cells that were run, in the order of their execution.
+        kept: What is kept of it as ``notebook.ipynb``: ``"saved"``, the file; ``"cells"``, the cells as they ran,
+            where no file holds them; ``"executed"``, what an execution was given; empty: nothing.
+        sha256: Digest of the file; empty where there is none.
+        registers: Index of the cell that registers in what is kept, or ``None`` where that is not known.
+        parameters: What an execution was given for its parameters cell.
+        remarks: What does not agree between the notebook and what ran, in sentences.
     """
 
     path: str
     cells: tuple[ExecutedCell, ...]
+    kept: str = ""
+    sha256: str = ""
+    registers: int | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,11 +84,16 @@ class GitState:
         commit: The full commit id; empty outside a repository.
         dirty: Whether tracked files differ from the commit.
         branch: The branch; empty where none is checked out.
+        diff: How tracked files differ from the commit, as a unified diff, at most its first ``LARGEST_DIFF``
+            characters, by whole lines.
+        diff_lines: How many lines the whole diff has.
     """
 
     commit: str = ""
     dirty: bool = False
     branch: str = ""
+    diff: str = ""
+    diff_lines: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,12 +106,16 @@ class DataFingerprint:
         target_digest: The same of the target; empty without one.
         rows: How many rows.
         columns: Names, types and whether values are missing.
+        source: Where the data came from, in words; empty where nobody said.
+        source_sha256: Digest of the file that they came from; empty where it was none.
     """
 
     digest: str
     target_digest: str
     rows: int
     columns: tuple[Column, ...]
+    source: str = ""
+    source_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +129,7 @@ class Lineage:
         packages: Every installed distribution and its version.
         data: The reference data's fingerprint.
         notebook: The notebook and its executed cells, or ``None``.
+        parameters: The model's hyper-parameters, as text, those of a pipeline's steps by ``step__name``.
     """
 
     git: GitState
@@ -105,6 +138,7 @@ class Lineage:
     packages: dict[str, str]
     data: DataFingerprint
     notebook: NotebookContext | None
+    parameters: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Return the lineage as canonical JSON."""
@@ -116,25 +150,30 @@ class Lineage:
         data: dict[str, Any] = json.loads(text)
         prints, notebook = data["data"], data["notebook"]
         columns = tuple(Column(**column) for column in prints.pop("columns"))
+        if notebook is not None:
+            notebook |= {"cells": tuple(ExecutedCell(**cell) for cell in notebook["cells"])}
+            notebook |= {"remarks": tuple(notebook.get("remarks", ()))}
         return cls(
             git=GitState(**data["git"]),
             python=data["python"],
             platform=data["platform"],
             packages=dict(data["packages"]),
             data=DataFingerprint(columns=columns, **prints),
-            notebook=None
-            if notebook is None
-            else NotebookContext(notebook["path"], tuple(ExecutedCell(**cell) for cell in notebook["cells"])),
+            notebook=None if notebook is None else NotebookContext(**notebook),
+            parameters=dict(data.get("parameters", {})),
         )
 
 
-def capture(frame: Any, target: Any = None, *, notebook: NotebookContext | None = None, cwd: Path) -> Lineage:
+def capture(
+    frame: Any, target: Any = None, *, model: Any = None, notebook: NotebookContext | None = None, cwd: Path
+) -> Lineage:
     """Find out where a version comes from.
 
     Args:
         frame: The reference data.
         target: The true outcomes, or ``None``.
-        notebook: What the notebook door knows.
+        model: The fitted model.
+        notebook: What is known of the notebook.
         cwd: Where to look for a git repository.
     """
     return Lineage(
@@ -144,6 +183,7 @@ def capture(frame: Any, target: Any = None, *, notebook: NotebookContext | None 
         packages=_packages(),
         data=fingerprint(frame, target),
         notebook=notebook,
+        parameters=hyperparameters(model),
     )
 
 
@@ -153,7 +193,31 @@ def git_state(cwd: Path) -> GitState:
     if not commit:
         return GitState()
     dirty = bool(_git(cwd, "status", "--porcelain", "--untracked-files=no"))
-    return GitState(commit, dirty, _git(cwd, "branch", "--show-current"))
+    diff = _git(cwd, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "HEAD") if dirty else ""
+    kept = diff if len(diff) <= LARGEST_DIFF else diff[:LARGEST_DIFF].rpartition("\n")[0]
+    return GitState(commit, dirty, _git(cwd, "branch", "--show-current"), kept, len(diff.splitlines()))
+
+
+def hyperparameters(model: Any) -> dict[str, str]:
+    """Return a model's hyper-parameters as text; an estimator among them is named by its class.
+
+    A place in memory is left out of the text, so that equal models have equal parameters.
+    """
+    try:
+        found = model.get_params(deep=True)
+    except Exception:  # noqa: BLE001 (a model of any kind: what it cannot tell is not known)
+        found = {}
+    estimator = {} if model is None else {"estimator": type(model).__name__}
+    texts = {str(name): _parameter(value) for name, value in sorted(found.items())[:_MOST_PARAMETERS]}
+    return estimator | texts
+
+
+def _parameter(value: Any) -> str:
+    if hasattr(value, "get_params"):
+        return type(value).__name__
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_parameter(item) for item in value)}]"[:_LONGEST_PARAMETER]
+    return _ADDRESS.sub("", " ".join(repr(value).split()))[:_LONGEST_PARAMETER]
 
 
 def fingerprint(data: Any, target: Any = None) -> DataFingerprint:
@@ -217,10 +281,16 @@ def _packages() -> dict[str, str]:
 
 
 def _git(cwd: Path, *arguments: str) -> str:
-    command: Sequence[str] = ("git", "-C", str(cwd), "--no-optional-locks", *arguments)
+    command: Sequence[str] = ("git", "-C", str(cwd), "-c", "core.fsmonitor=false", "--no-optional-locks", *arguments)
     try:
         done = subprocess.run(  # noqa: S603 (fixed words, no shell)
-            command, capture_output=True, text=True, timeout=_GIT_TIMEOUT_SECONDS, check=False, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_TIMEOUT_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

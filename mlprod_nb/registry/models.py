@@ -36,6 +36,9 @@ EXECUTION_TAG = "mlprod.execution"
 GATES_TAG = "mlprod.gates"
 BUNDLE_ARTIFACT = "bundle"
 LINEAGE_ARTIFACT = "lineage.json"
+NOTEBOOK_ARTIFACT = "notebook.ipynb"
+EXECUTED_ARTIFACT = "executed.ipynb"
+DATA_ARTIFACT = "data.parquet"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _REFERENCE = re.compile(r"(?P<model>[^/@]+)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))?")
@@ -95,6 +98,7 @@ class Candidate:
         lineage: Where it comes from.
         execution: The mark of the notebook's execution that registers it.
         attachments: Folders that are kept beside its bundle, by name.
+        artifacts: What is kept beside bundle and lineage, by file name.
     """
 
     name: str
@@ -106,6 +110,7 @@ class Candidate:
     lineage: Lineage
     execution: str = ""
     attachments: Mapping[str, Path] = field(default_factory=dict)
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def check_name(name: str, kind: str = "model") -> None:

@@ -103,9 +103,9 @@ def _log(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
     for name, number in candidate.metrics.items():
         client.log_metric(run_id, name, number)
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-        lineage = Path(scratch) / models.LINEAGE_ARTIFACT
-        lineage.write_bytes(candidate.lineage.to_json())
-        client.log_artifact(run_id, str(lineage))
+        for name, content in {models.LINEAGE_ARTIFACT: candidate.lineage.to_json(), **candidate.artifacts}.items():
+            (Path(scratch) / name).write_bytes(content)
+            client.log_artifact(run_id, str(Path(scratch) / name))
     client.log_artifacts(run_id, str(candidate.bundle.path), models.BUNDLE_ARTIFACT)
     for name, folder in candidate.attachments.items():
         client.log_artifacts(run_id, str(folder), name)

@@ -27,6 +27,10 @@ _PREFIX = "MLPROD_"
 JOB = "_MLPROD_JOB"
 #: The mark of the notebook's execution that started this process.
 EXECUTION = "_MLPROD_EXECUTION"
+#: The folder of that execution: the notebook as it was given, and its parameters.
+EXECUTION_FOLDER = "_MLPROD_EXECUTION_FOLDER"
+#: Set where a registration is only kept as a candidate, in this folder, and nothing may be changed.
+CANDIDATES = "_MLPROD_CANDIDATES"
 
 
 class GatewaySettings(Table):
@@ -299,6 +303,18 @@ def job_run(root: Path) -> int | None:
 def execution() -> str:
     """Return the mark of the notebook's execution that this process belongs to; empty where there is none."""
     return os.environ.get(EXECUTION, "")
+
+
+def execution_folder() -> Path | None:
+    """Return the folder of that execution, or ``None``."""
+    folder = os.environ.get(EXECUTION_FOLDER, "")
+    return Path(folder) if folder else None
+
+
+def candidates() -> Path | None:
+    """Return the folder that takes what this process registers, or ``None`` where it may register for real."""
+    folder = os.environ.get(CANDIDATES, "")
+    return Path(folder) if folder else None
 
 
 def load(root: Path) -> Settings:

@@ -26,6 +26,7 @@ class Models(Base):
         holdout_target: Any = None,
         alias: str = "",
         note: str = "",
+        snapshot: bool = False,
     ) -> RegisterResult:
         """Register a fitted model as a new version, with its bundle, reference profile and lineage.
 
@@ -40,6 +41,7 @@ class Models(Base):
             holdout_target: Their true outcomes ($name, or the name of a column of the held-out rows).
             alias: An alias to set on the new version, as champion.
             note: What changed and why; in a notebook the cell's body.
+            snapshot: Keep the data with the version, as Parquet.
 
         Examples:
             mlprod register flights --model $clf --data $X --target $y --alias champion
@@ -48,7 +50,8 @@ class Models(Base):
         from mlprod_nb.lifecycle import held_out, register
 
         given = held_out.Given(holdout, holdout_target)
-        return register.register(self.context, register.Submission(name, model, data, target, alias, note, given))
+        wanted = register.Submission(name, model, data, target, alias, note, given, snapshot)
+        return register.register(self.context, wanted)
 
     def models(self, name: str = "") -> ModelsResult:
         """List the registered models, or the versions of one.

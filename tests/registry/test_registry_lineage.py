@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import subprocess
 import sys
@@ -10,9 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from mlprod_nb.registry.lineage import ExecutedCell, Lineage, NotebookContext, capture, fingerprint, git_state
-from tests.registry.samples import flights
+from mlprod_nb.registry.lineage import (
+    LARGEST_DIFF,
+    ExecutedCell,
+    Lineage,
+    NotebookContext,
+    capture,
+    fingerprint,
+    git_state,
+    hyperparameters,
+)
+from tests.registry.samples import classifier, flights
 
 NOTEBOOK = NotebookContext("train.ipynb", (ExecutedCell(3, "clf.fit(X, y)"), ExecutedCell(1, "import é")))
 
@@ -121,3 +133,83 @@ def test_notebook_contexts_load_without_pandas() -> None:
     code = "import sys; import mlprod_nb.registry.lineage; print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_lineage_from_before_is_read() -> None:
+    frame, late = flights(20)
+    old = json.loads(capture(frame, late, notebook=NOTEBOOK, cwd=Path("/")).to_json())
+    del old["parameters"], old["git"]["diff"], old["git"]["diff_lines"], old["data"]["source"]
+    old["notebook"] = {"path": "train.ipynb", "cells": [{"execution_count": 1, "source": "x"}]}
+    lineage = Lineage.from_json(json.dumps(old))
+    assert lineage.notebook == NotebookContext("train.ipynb", (ExecutedCell(1, "x"),))
+    assert lineage.parameters == {}
+
+
+def test_the_diff_of_tracked_files_is_kept_up_to_a_limit_by_whole_lines(repository: Path) -> None:
+    (repository / "a.py").write_text("x = 2\n")
+    state = git_state(repository)
+    assert state.diff.endswith("-x = 1\n+x = 2")
+    assert state.diff_lines == len(state.diff.splitlines())
+    (repository / "a.py").write_text("é = 1\n" * LARGEST_DIFF)
+    state = git_state(repository)
+    assert len(state.diff) <= LARGEST_DIFF
+    assert state.diff.endswith("+é = 1")
+    assert state.diff_lines > LARGEST_DIFF
+
+
+def test_a_diff_runs_no_program_that_the_repository_names(repository: Path) -> None:
+    _git(repository, "config", "diff.external", "touch ran; false")
+    _git(repository, "config", "core.fsmonitor", "touch ran; false")
+    (repository / "a.py").write_text("x = 2\n")
+    assert "+x = 2" in git_state(repository).diff
+    assert not (repository / "ran").exists()
+
+
+def test_hyper_parameters_are_text_and_equal_for_equal_models() -> None:
+    frame, late = flights(200)
+    one, other = hyperparameters(classifier(frame, late)), hyperparameters(classifier(frame, late))
+    assert one == other
+    assert (one["estimator"], one["logisticregression"], one["logisticregression__C"]) == (
+        "Pipeline",
+        "LogisticRegression",
+        "1.0",
+    )
+    assert hyperparameters(make_pipeline(FunctionTransformer(lambda x: x)))["functiontransformer__func"].endswith(
+        "<lambda>>"
+    )
+    assert hyperparameters(object()) == {"estimator": "object"}
+    assert hyperparameters(None) == {}
+
+
+HOLDINGS: dict[str, Any] = {
+    "Parquet": lambda frame, path: _through_parquet(frame, path),
+    "CSV": lambda frame, path: _through_csv(frame, path),
+    "Arrow's types": lambda frame, path: frame.convert_dtypes(dtype_backend="pyarrow"),
+    "pandas' types": lambda frame, path: frame.convert_dtypes(dtype_backend="numpy_nullable"),
+    "small types": lambda frame, path: frame.astype({"hour": "int8", "carrier": "category"}),
+    "objects": lambda frame, path: frame.astype(object),
+    "columns in one block": lambda frame, path: pd.concat([frame[:5], frame[5:]]),
+}
+
+
+def _through_parquet(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    frame.to_parquet(path / "a.parquet")
+    return pd.read_parquet(path / "a.parquet")
+
+
+def _through_csv(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    frame.to_csv(path / "a.csv", index=False)
+    return pd.read_csv(path / "a.csv", float_precision="round_trip")
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["whole", "missing values"])
+@pytest.mark.parametrize("held", HOLDINGS)
+def test_equal_data_have_one_fingerprint_however_they_are_held(held: str, missing: bool, tmp_path: Path) -> None:
+    frame, late = flights(40, missing=missing)
+    other = HOLDINGS[held](frame, tmp_path)
+    assert fingerprint(other, pd.Series(late)) == fingerprint(frame, late.tolist())
+
+
+def test_an_array_and_a_frame_of_its_columns_have_one_fingerprint() -> None:
+    array = np.arange(6.0).reshape(3, 2)
+    assert fingerprint(array).digest == fingerprint(pd.DataFrame({"x0": array[:, 0], "x1": array[:, 1]})).digest

@@ -36,12 +36,12 @@ def ensure(context: Context, version: ModelVersion, endpoint: str) -> str:
 
 
 def _make(context: Context, version: ModelVersion, rows: pd.DataFrame, target: Any) -> str:
-    from mlprod_nb.lifecycle import register
+    from mlprod_nb.lifecycle import candidates
     from mlprod_nb.registry import attachments, conversion, models
     from mlprod_nb.registry.bundles import canonical_json
 
     prepared = conversion.prepare(context.registry.load(version), rows, target)
-    profile = register.profile_of(prepared)
+    profile = candidates.profile_of(prepared)
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
         bundle = conversion.build_bundle(prepared, folder=Path(scratch), profile=profile.to_json())
         attachments.attach(context.registry, version, bundle.path, models.BUNDLE_ARTIFACT)
