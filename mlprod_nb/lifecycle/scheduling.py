@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from mlprod_nb import scheduler
+from mlprod_nb.errors import Refused
 from mlprod_nb.lifecycle import notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import Result, Verdict
 from mlprod_nb.scheduler import JobList, JobSpec
+from mlprod_nb.scheduler import export as outside
+from mlprod_nb.scheduler.export import File, Numbered, Place
 
 _LOG_LINES = 20
 
@@ -78,6 +82,33 @@ class JobRemoved(Result):
         return f"Job {self.job} is removed; its past runs stay."
 
 
+@dataclass(frozen=True)
+class ScheduleExport(Result):
+    """The jobs for an outside scheduler.
+
+    Attributes:
+        kind: cron, systemd, github, airflow or kubernetes.
+        into: The directory that they were written into; empty where they are only shown.
+        files: The files.
+    """
+
+    kind: str
+    into: str
+    files: tuple[File, ...]
+
+    def headline(self) -> str:
+        """Return the files' text, as it is; or say where they were written."""
+        if self.into:
+            return f"Written into {self.into}: {', '.join(file.name for file in self.files)}"
+        if len(self.files) == 1:
+            return self.files[0].text.rstrip()
+        return "\n\n".join(f"# {file.name}\n{file.text.rstrip()}" for file in self.files)
+
+    def sections(self) -> tuple[()]:
+        """Show nothing besides."""
+        return ()
+
+
 def add(context: Context, spec: JobSpec) -> JobAdded:
     """Store a job; the grammar has parsed its command line before."""
     with context.store.write() as connection:
@@ -85,6 +116,32 @@ def add(context: Context, spec: JobSpec) -> JobAdded:
         context.audit(connection, "schedule add", f"job {job.job}", f"{spec.cron} {spec.timezone}: {job.command}")
     runs = "running" if scheduler.running(context.root) else "not running: mlprod up starts it"
     return JobAdded(job.job, job.command, job.cron, job.timezone, job.rules, job.next_at, runs)
+
+
+def export(context: Context, kind: str, into: str) -> ScheduleExport:
+    """Write the jobs for an outside scheduler, to be read or into a directory.
+
+    Raises:
+        Refused: A file of another content is there already; nothing is written then.
+    """
+    with context.store.read() as connection:
+        known = scheduler.specs(connection)
+    name = context.settings.name or context.root.name
+    place = Place(context.root.resolve(), name=re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "mlprod")
+    found = outside.export(kind, [Numbered(number, spec) for number, spec in known.items()], place)
+    folder = Path(into)
+    if into:
+        other = [file.name for file in found if _differs(folder / file.name, file.text)]
+        if other:
+            raise Refused(f"{folder / other[0]} is there and differs.", hint="Move it away, or name another directory.")
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in found:
+            (folder / file.name).write_text(file.text, encoding="utf-8")
+    return ScheduleExport(kind, str(folder) if into else "", found)
+
+
+def _differs(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8", errors="replace") != text
 
 
 def list_jobs(context: Context) -> JobList:

@@ -9,7 +9,7 @@ more than one attempt only where the job asks for retries, and none begins befor
 
 from mlprod_nb.scheduler.claims import DueSlot, claim_due, claim_now, finish
 from mlprod_nb.scheduler.holders import Leases
-from mlprod_nb.scheduler.jobs import OVERLAPS, JobList, JobRow, JobRun, JobSpec, add, list_jobs, remove, runs_of
+from mlprod_nb.scheduler.jobs import OVERLAPS, JobList, JobRow, JobRun, JobSpec, add, list_jobs, remove, runs_of, specs
 from mlprod_nb.scheduler.process import running, start, stop
 from mlprod_nb.scheduler.runs import Runner, loop
 
@@ -31,6 +31,7 @@ __all__ = [
     "remove",
     "running",
     "runs_of",
+    "specs",
     "start",
     "stop",
 ]

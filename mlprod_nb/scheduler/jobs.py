@@ -141,6 +141,12 @@ def add(connection: Connection, spec: JobSpec, *, now: datetime) -> JobRow:
     return _row(connection, find(connection, inserted[0]), now)
 
 
+def specs(connection: Connection) -> dict[int, JobSpec]:
+    """Return what the jobs run, when and by which rules, by number."""
+    names = JobSpec.__dataclass_fields__
+    return {job.id: JobSpec(**{name: getattr(job, name) for name in names}) for job in live(connection)}
+
+
 def remove(connection: Connection, job: int, *, now: datetime) -> None:
     """Take a job off the schedule; its past runs stay.
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.alerts import AlertsResult, HoldResult
     from mlprod_nb.lifecycle.kernels import KernelResult
     from mlprod_nb.lifecycle.notifying import SentResult, TestSent
-    from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved
+    from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved, ScheduleExport
     from mlprod_nb.lifecycle.shells import CompletionScript
     from mlprod_nb.results import Result
     from mlprod_nb.scheduler import JobList
@@ -191,6 +191,21 @@ class Operations(Base):
         from mlprod_nb.lifecycle import scheduling
 
         return scheduling.remove(self.context, job)
+
+    def schedule_export(self, kind: str, *, into: str = "") -> ScheduleExport:
+        """Write the same jobs for an outside scheduler; what it cannot say is said in a comment.
+
+        Args:
+            kind: cron, systemd, github, airflow or kubernetes.
+            into: A directory to write the files into; they are only shown where empty.
+
+        Examples:
+            mlprod schedule export cron
+            mlprod schedule export systemd --into units
+        """
+        from mlprod_nb.lifecycle import scheduling
+
+        return scheduling.export(self.context, kind, into)
 
     def access_grant(self, name: str, *, role: str = "caller", expires: str = "") -> GrantResult:
         """Make a bearer token and write it to a file that only you can read; it is never printed.
