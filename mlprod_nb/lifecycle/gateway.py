@@ -55,13 +55,13 @@ class UpResult(Result):
     Attributes:
         url: Where the gateway answers.
         gateway_pid: The gateway's process.
-        scheduler_pid: The scheduler's process.
+        scheduler_pid: The scheduler's process; ``None`` where the settings leave the jobs to an outside one.
         already_running: Whether the gateway ran before this call.
     """
 
     url: str
     gateway_pid: int
-    scheduler_pid: int
+    scheduler_pid: int | None
     already_running: bool
 
     def headline(self) -> str:
@@ -121,7 +121,8 @@ def up(context: Context) -> UpResult:
         with context.store.write() as connection:
             context.audit(connection, "up", record.url)
     carrying.watch_where_asked(context)
-    return UpResult(record.url, record.pid, scheduler.start(context.root), before is not None)
+    jobs = scheduler.start(context.root) if context.settings.scheduler.enabled else None
+    return UpResult(record.url, record.pid, jobs, before is not None)
 
 
 def down(context: Context, *, yes: bool) -> DownResult:

@@ -115,6 +115,8 @@ def add(context: Context, spec: JobSpec) -> JobAdded:
         job = scheduler.add(connection, spec, now=context.clock())
         context.audit(connection, "schedule add", f"job {job.job}", f"{spec.cron} {spec.timezone}: {job.command}")
     runs = "running" if scheduler.running(context.root) else "not running: mlprod up starts it"
+    if not context.settings.scheduler.enabled:
+        runs = "turned off in mlprod.toml: see mlprod schedule export"
     return JobAdded(job.job, job.command, job.cron, job.timezone, job.rules, job.next_at, runs)
 
 

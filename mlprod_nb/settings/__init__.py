@@ -111,6 +111,14 @@ class AlertSettings(Table):
         return value.split() if isinstance(value, str) else value
 
 
+class SchedulerSettings(Table):
+    """``[scheduler]``: who runs the jobs."""
+
+    enabled: bool = Field(
+        True, description="Whether up starts the scheduler; false where an outside one runs the jobs."
+    )
+
+
 class RetrainingSettings(Table):
     """``[retraining]``: how new versions are trained."""
 
@@ -185,6 +193,7 @@ class Settings(Table):
     model_worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     alerts: AlertSettings = AlertSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
     retraining: RetrainingSettings = RetrainingSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
