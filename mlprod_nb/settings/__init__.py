@@ -114,9 +114,7 @@ class AlertSettings(Table):
 class SchedulerSettings(Table):
     """``[scheduler]``: who runs the jobs."""
 
-    enabled: bool = Field(
-        True, description="Whether up starts the scheduler; false where an outside one runs the jobs."
-    )
+    enabled: bool = Field(True, description="Whether up starts the scheduler; not where an outside one runs the jobs.")
 
 
 class RetrainingSettings(Table):

@@ -1,0 +1,47 @@
+"""Jobs through the façade: added, exported, left to an outside scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlprod_nb import Workspace, scheduler
+from mlprod_nb.errors import Refused
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    Workspace.init(str(tmp_path))
+    workspace = Workspace.open(tmp_path)
+    yield workspace
+    workspace.down(yes=True)
+    workspace.context.store.close()
+
+
+def test_up_leaves_the_jobs_to_an_outside_scheduler_where_the_settings_say_so(workspace: Workspace) -> None:
+    settings = workspace.root / "mlprod.toml"
+    settings.write_text(f"{settings.read_text()}\n[scheduler]\nenabled = false\n")
+    assert workspace.up().scheduler_pid is None
+    assert scheduler.running(workspace.root) is None
+    added = workspace.schedule_add("0 6 * * 1", "status", retries=1, retry_after="90s", overlap="skip", catch_up="2h")
+    assert added.scheduler == "turned off in mlprod.toml: see mlprod schedule export"
+    assert added.rules == "at most 1h, 1 retry after 1m30s, skips what overlaps, caught up for 2h"
+
+
+def test_an_export_is_shown_as_it_is_or_written_and_never_over_another_file(workspace: Workspace) -> None:
+    with pytest.raises(Refused, match="no job is scheduled"):
+        workspace.schedule_export("cron")
+    workspace.schedule_add("0 6 * * 1", "report flights drift --since 7d")
+    (file,) = workspace.schedule_export("cron").files
+    assert str(workspace.schedule_export("cron")) == file.text.rstrip()
+    units = workspace.root / "units"
+    for _ in range(2):
+        written = workspace.schedule_export("systemd", into=str(units))
+        assert sorted(path.name for path in units.iterdir()) == sorted(file.name for file in written.files)
+    (units / written.files[1].name).write_text("[Timer]\n")
+    (units / written.files[0].name).unlink()
+    with pytest.raises(Refused, match=r"is there and differs"):
+        workspace.schedule_export("systemd", into=str(units))
+    assert [path.name for path in units.iterdir()] == [written.files[1].name]
