@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from mlprod_nb import Workspace, scheduler
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.context import Caller, Context
-from mlprod_nb.lifecycle.releasing import story
+from mlprod_nb.lifecycle.releasing import acting, counters, story
+from mlprod_nb.lifecycle.releasing.plan import Step
 from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
 from mlprod_nb.lifecycle.releasing.shown import ReleaseResult
+from mlprod_nb.routing import EndpointSpec
+from mlprod_nb.store.releases import Release
 from tests.lifecycle.conftest import Site
 from tests.lifecycle.releases import BAD, Opener, ask, opener, running, serving, shown, state, up
 
@@ -287,3 +291,40 @@ def test_an_interruption_pauses_a_release_that_nobody_else_carries_on(
     assert (again.state, again.carried_on) == ("under way", "the scheduler, every minute")
     monkeypatch.undo()
     workspace.release_stop(endpoint)
+
+
+def test_a_version_that_the_gateway_cannot_load_is_rolled_back_and_what_served_never_stopped(
+    site: Site, opened: Opener, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = acting.wanted
+
+    def broken(context: Context, release: Release, part: Step) -> EndpointSpec:
+        spec = right(context, release, part)
+        lost = tuple(
+            replace(v, bundle="0" * 64) if v.model == "flights" and v.version == 2 else v for v in spec.variants
+        )
+        return replace(spec, variants=lost)
+
+    monkeypatch.setattr(acting, "wanted", broken)
+    found = shown(opened(shadow="false").release("flights/2", endpoint=endpoint))
+    assert found.state == "rolled back"
+    assert "did not take revision 2" in found.verdict.sentence
+    assert serving(site.workspace, endpoint) == "champion flights/1 100 %"
+    outcomes = [move.outcome.split()[0] for move in site.workspace.history(endpoint).moves]
+    assert outcomes == ["rejected", "active"]
+
+
+def test_requests_that_a_candidate_fails_on_are_evidence(
+    site: Site, opened: Opener, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = opened(shadow="false", steps="[50]")
+    workspace.release("flights/2", endpoint=endpoint)
+    real = counters.now
+    monkeypatch.setattr(
+        counters,
+        "now",
+        lambda context, name: {**real(context, name), "failed": {"v2": 60}, "answered": {"champion": 900}},
+    )
+    [row] = workspace.release_advance(endpoint).releases
+    assert row.state == "rolled back"
+    assert "60 of 60 requests failed, against 0 of 900 of the champion's" in row.sentence

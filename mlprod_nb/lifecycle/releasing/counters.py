@@ -72,7 +72,7 @@ def now(context: Context, endpoint: str) -> dict[str, Any]:
             text = gateway.metrics()
     except MlprodError:
         return {}
-    counted = _read(text, endpoint)
+    counted = read(text, endpoint)
     return {"gateway": record.id, **{name: dict(values) for name, values in counted.items()}}
 
 
@@ -86,7 +86,8 @@ def failures(context: Context, endpoint: str, before: Mapping[str, Any]) -> Coun
     return Counts(answered, failed)
 
 
-def _read(text: str, endpoint: str) -> dict[str, Counter[str]]:
+def read(text: str, endpoint: str) -> dict[str, Counter[str]]:
+    """Return what the gateway's metrics say of one endpoint: requests answered and failed, by variant."""
     from prometheus_client.parser import text_string_to_metric_families
 
     found: dict[str, Counter[str]] = {"answered": Counter(), "failed": Counter()}

@@ -131,9 +131,9 @@ def _measured(context: Context, subject: Subject) -> _Measured:
     errors = counters.failures(context, subject.endpoint, subject.standing.facts)
     alpha = subject.plan.step_alpha
     findings = (
-        _errors(errors.of(control.name, subject.candidate, subject.step), subject.plan, alpha * _ERRORS),
+        judge_errors(errors.of(control.name, subject.candidate, subject.step), subject.plan, alpha * _ERRORS),
         *(
-            _judge(lift, _tolerances(subject.plan))
+            judge_metric(lift, _tolerances(subject.plan))
             for lift in found.metrics
             if lift.metric in _tolerances(subject.plan)
         ),
@@ -208,7 +208,7 @@ def _tolerances(plan: Plan) -> Mapping[str, float]:
     return {"latency_ms": plan.latency_ms, **plan.metrics}
 
 
-def _judge(lift: MetricLift, tolerances: Mapping[str, float]) -> Finding:
+def judge_metric(lift: MetricLift, tolerances: Mapping[str, float]) -> Finding:
     """Judge a metric by its confidence sequence: the whole of it beyond what is allowed, or the whole of it within."""
     worse = tolerances[lift.metric]
     low, high = lift.difference_lower, lift.difference_upper
@@ -231,7 +231,7 @@ def _unread(lift: MetricLift) -> str:
     return f"{lift.metric} is not judged: {least} units in one of the two are too few{same}"
 
 
-def _errors(found: counters.Failures, plan: Plan, alpha: float) -> Finding:
+def judge_errors(found: counters.Failures, plan: Plan, alpha: float) -> Finding:
     """Judge failed requests: the least that the candidate's share can be, beside the most that the champion's can."""
     from mlprod_nb.abtest import rates
 
