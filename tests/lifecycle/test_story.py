@@ -36,7 +36,6 @@ FIRST, LAST = datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 12, 31, tzinfo=UT
 #: Between these an alarm trains a challenger; before and after, people are told.
 AUTOMATIC, BY_HAND = datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 10, 1, tzinfo=UTC)
 PLANTED = datetime(2013, 10, 7, tzinfo=UTC)
-RELEASED = ("shadow", "10 %", "50 %", "100 %", "promote")
 SETTINGS = """
 name = "year"
 
