@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from traitlets import Bool, Enum, Unicode
 
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.registry.cells import CellLog
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
     from mlprod_nb.results import Result
 
 _LINE = re.compile(r"\s*(?:[\w\s.,\[\]'\"]+=\s*)?%{1,2}mlprod\s+(?P<rest>.*)")
-_NAME = "MlprodMagics"
+_NAME = "MLProd"
 _TAB_SECONDS = 0.05
 
 
 def load(shell: InteractiveShell) -> None:
     """Add the magics and their completion to a shell."""
-    magics = MlprodMagics(shell)
+    magics = MLProd(shell)
     shell.register_magics(magics)
     magics.cells.listen()
     if shell.Completer is not None:
@@ -62,15 +63,24 @@ def unload(shell: InteractiveShell) -> None:
 
 
 @magics_class
-class MlprodMagics(Magics):
-    """The magic and its completion, for one shell."""
+class MLProd(Magics):
+    """The magic and its completion, for one shell; ``%config MLProd`` shows and sets its options."""
+
+    workspace = Unicode("", help="Directory of the workspace that lines work on; empty: that of the notebook.").tag(
+        config=True
+    )
+    progress = Enum(
+        ["auto", "lines", "off"],
+        "auto",
+        help="How steps are shown: in place, as lines for front ends that do not update outputs, or not at all.",
+    ).tag(config=True)
+    confirm = Bool(True, help="Ask before dangerous verbs; if not, they refuse without --yes.").tag(config=True)
+    _loader: threading.Thread | None = None
+    _renewing: Renewing | None = None
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.cells = CellLog(shell)
-
-    _loader: threading.Thread | None = None
-    _renewing: Renewing | None = None
 
     @no_var_expand
     @needs_local_scope
@@ -87,7 +97,7 @@ class MlprodMagics(Magics):
 
         A word $name passes the notebook's object of that name; nothing else is expanded. In a cell that starts with
         %%mlprod, the lines below are the version's note, the reason or the A/B test's design. A trailing ; shows
-        nothing.
+        nothing. After an error, %mlprod why tells more. %config MLProd shows what can be set.
         """
         from mlprod_nb import commands
 
@@ -100,7 +110,8 @@ class MlprodMagics(Magics):
                 names=self._names(local_ns),
                 body=cell,
                 notebook=self._notebook,
-                confirm=_ask,
+                confirm=_ask if self.confirm else None,
+                workspace=self.workspace,
                 progress=self._progress(silent=silent),
             )
             result = commands.run(commands.split(text), door)
@@ -142,7 +153,9 @@ class MlprodMagics(Magics):
         if self._renewing is None:
             self._renewing = names.Renewing()
         try:
-            return self._renewing.read(settings.Layout(settings.open_root()))
+            return self._renewing.read(
+                settings.Layout(settings.open_root(Path(self.workspace) if self.workspace else None))
+            )
         except (Refused, UsageError, OSError):
             return names.Names()
 
@@ -155,12 +168,13 @@ class MlprodMagics(Magics):
         """Return what shows the steps: the cell's output in a kernel, the last line in a terminal."""
         from mlprod_nb.commands import showing
 
-        if silent:
+        if silent or self.progress == "off":
             return showing.Nothing()
-        if hasattr(self.shell, "kernel"):
+        if self.progress == "auto" and hasattr(self.shell, "kernel"):
             return showing.InPlace(showing.CellOutput(self._publisher()))
         stream = sys.stderr
-        return showing.InPlace(showing.TerminalLine(stream)) if stream.isatty() else showing.Lines(stream)
+        in_place = self.progress == "auto" and stream.isatty()
+        return showing.InPlace(showing.TerminalLine(stream)) if in_place else showing.Lines(stream)
 
     def _publisher(self) -> Callable[[dict[str, Any], bool], None]:
         """Return what shows MIME bundles in one output of the cell that runs."""

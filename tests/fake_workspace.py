@@ -26,10 +26,12 @@ class FakeWorkspace:
     raises: ClassVar[BaseException | None] = None
     status_of_all: ClassVar[Any] = "ok"
     callers: ClassVar[list[Any]] = []
+    starts: ClassVar[list[Any]] = []
 
     @classmethod
     def open(cls, start: Any = None, *, caller: Any = None) -> FakeWorkspace:
         cls.callers.append(caller)
+        cls.starts.append(start)
         return cls()
 
     @classmethod

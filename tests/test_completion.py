@@ -231,7 +231,7 @@ def test_the_notebook_offers_the_workspaces_names(shell: InteractiveShell, root:
 def test_unloading_ends_the_process_that_renews(shell: InteractiveShell, root: Path) -> None:
     os.utime(Layout(root).names, (1e9, 1e9))
     tab(shell, "%mlprod monitor fl")
-    magics = shell.magics_manager.registry["MlprodMagics"]
+    magics = shell.magics_manager.registry["MLProd"]
     process = magics._renewing._process
     assert process.poll() is None
     shell.extension_manager.unload_extension("mlprod_nb")

@@ -224,7 +224,7 @@ def test_tab_completes_wherever_the_magic_can_stand(shell: InteractiveShell, pre
 
 
 def test_tab_never_waits_for_the_grammar_to_load(shell: InteractiveShell) -> None:
-    magics = shell.magics_manager.registry["MlprodMagics"]
+    magics = shell.magics_manager.registry["MLProd"]
     context = CompletionContext("dep", "%mlprod dep", 11, 0, 100)
     loaded = threading.Event()
     magics._loader = threading.Thread(target=loaded.wait, daemon=True)
@@ -346,3 +346,22 @@ assert took < 0.3, took
 """
     _fresh(code, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_config_sets_where_lines_work_and_how_they_tell_and_ask(shell: InteractiveShell, tmp_path: Path) -> None:
+    _, shown = ran(shell, "%config MLProd")
+    for name in ("workspace", "progress", "confirm"):
+        assert f"MLProd.{name}=" in shown
+    ran(shell, f"%config MLProd.workspace = {str(tmp_path)!r}")
+    ran(shell, "%config MLProd.confirm = False")
+    ran(shell, "%mlprod down")
+    assert FakeWorkspace.starts[-1] == str(tmp_path)
+    assert FakeWorkspace.callers[-1].confirm is None
+    ran(shell, "%config MLProd.progress = 'off'")
+    assert shell.magics_manager.registry["MLProd"].progress == "off"
+
+
+def test_the_magics_own_help_teaches_with_examples(shell: InteractiveShell) -> None:
+    found = shell.object_inspect("%mlprod")
+    assert "%mlprod deploy flights@champion" in found["docstring"]
+    assert "%mlprod why" in found["docstring"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+from mlprod_nb.clock import utc_now
 from mlprod_nb.commands.completion import Suggestion as Suggestion
 from mlprod_nb.commands.completion import complete as complete
 from mlprod_nb.commands.door import Door as Door
@@ -17,7 +19,7 @@ from mlprod_nb.commands.showing import Shown as Shown
 from mlprod_nb.commands.verbs import BODY as BODY
 from mlprod_nb.commands.verbs import Verb as Verb
 from mlprod_nb.commands.verbs import verbs as verbs
-from mlprod_nb.errors import UsageError
+from mlprod_nb.errors import MlprodError, UsageError
 from mlprod_nb.results import Result
 
 __all__ = [
@@ -72,16 +74,38 @@ def run(words: Sequence[str], door: Door) -> Result:
     Raises:
         MlprodError: The line is wrong, or the verb cannot do it.
     """
+    try:
+        return _run(words, door)
+    except Exception as error:
+        _note(error, door)
+        raise
+
+
+def _run(words: Sequence[str], door: Door) -> Result:
     call = parse(words, door)
     if isinstance(call, Page):
         return call
     if call.verb.method == "schedule_add":
         _check_job(call.arguments[1])
-    facade: Any = door.facade if not call.verb.opens else door.facade.open(caller=_caller(door, call.verb))
+    facade: Any = door.facade if not call.verb.opens else _opened(door, call.verb)
     with _shown(door.progress):
         result = getattr(facade, call.verb.method)(*call.arguments, **call.options)
     assert isinstance(result, Result)
     return result
+
+
+def _opened(door: Door, verb: Verb) -> Any:
+    return door.facade.open(door.workspace or None, caller=_caller(door, verb))
+
+
+def _note(error: Exception, door: Door) -> None:
+    """Keep the detail of an error for ``why``."""
+    from mlprod_nb import settings
+    from mlprod_nb.lifecycle import faults
+
+    with suppress(MlprodError, OSError):
+        root = settings.open_root(Path(door.workspace) if door.workspace else None)
+        faults.note(settings.Layout(root), error, door.command, utc_now())
 
 
 def _caller(door: Door, verb: Verb) -> Any:

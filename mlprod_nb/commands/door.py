@@ -33,6 +33,7 @@ class Door:
         notebook: Tells what is known of the notebook, for lineage; only called when a verb runs.
         confirm: Asks a question; ``None`` where nobody can be asked.
         progress: Shows how far a verb is.
+        workspace: The directory at or below the workspace; empty for ``MLPROD_WORKSPACE`` or the current one.
         facade: The class whose methods the verbs are.
     """
 
@@ -43,4 +44,5 @@ class Door:
     notebook: Callable[[], NotebookContext | None] = _no_notebook
     confirm: Callable[[str], bool] | None = None
     progress: Shown = field(default_factory=Nothing)
+    workspace: str = ""
     facade: Any = Workspace

@@ -245,6 +245,7 @@ class Layout:
         self.run = self.state / "run"
         self.gateway_lock = self.run / "supervisor.lock"
         self.names = self.run / "names.json"
+        self.faults = self.run / "errors.jsonl"
         self.metrics = self.run / "metrics"
         self.loading = self.run / "loading"
         self.refusals = self.state / "refusals"

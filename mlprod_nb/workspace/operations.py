@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.access import AuditResult, GrantResult, RevokeResult, TokensResult, VerifyResult
     from mlprod_nb.lifecycle.adapting import ActResult
     from mlprod_nb.lifecycle.alerts import AlertsResult, HoldResult
+    from mlprod_nb.lifecycle.faults import WhyResult
     from mlprod_nb.lifecycle.kernels import KernelResult
     from mlprod_nb.lifecycle.notifying import SentResult, TestSent
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved, ScheduleExport
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
 class Operations(Base):
     """See to alerts, jobs, callers and the audit trail."""
+
+    def why(self) -> WhyResult:
+        """Show the detail of the last error: what lay beneath it, where, the last request, the end of the log.
+
+        In a notebook it is the notebook's own last error; where it had none, the workspace's.
+
+        Examples:
+            mlprod why
+        """
+        from mlprod_nb.lifecycle import faults
+
+        return faults.why(self.context.layout)
 
     def panel(self, name: str, endpoint: str = "", *, since: str = "", until: str = "") -> Result:
         """Show a panel: in a notebook to click, elsewhere as a page or text.
