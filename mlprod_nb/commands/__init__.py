@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlprod_nb.clock import utc_now
+from mlprod_nb.commands import sending
 from mlprod_nb.commands.completion import Suggestion as Suggestion
 from mlprod_nb.commands.completion import complete as complete
 from mlprod_nb.commands.door import Door as Door
@@ -82,9 +83,14 @@ def run(words: Sequence[str], door: Door) -> Result:
 
 
 def _run(words: Sequence[str], door: Door) -> Result:
-    call = parse(words, door)
+    call = parse(sending.without(words), door)
     if isinstance(call, Page):
         return call
+    if sending.asked(words):
+        from mlprod_nb.lifecycle import background
+
+        sent = sending.words_for(call.verb, sending.without(words), door)
+        return background.start(_opened(door, call.verb).context, sent, shlex.join(["mlprod", *sent]))
     if call.verb.method == "schedule_add":
         _check_job(call.arguments[1])
     facade: Any = door.facade if not call.verb.opens else _opened(door, call.verb)

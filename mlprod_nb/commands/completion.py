@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mlprod_nb.commands import sending
 from mlprod_nb.commands.values import Asked, Suggestion, offered
 from mlprod_nb.commands.verbs import NOUNS, Verb, spelled, verbs
 from mlprod_nb.lifecycle.names import Names
@@ -83,6 +84,8 @@ def _inside(verb: Verb, rest: Sequence[str], asked: Asked) -> list[Suggestion]:
         for option, parameter in options.items()
         if parameter.name not in given
     ]
+    if verb.name in sending.LONG and sending.FLAG not in rest:
+        unused.append(Suggestion(sending.FLAG, "option", sending.HELP))
     if asked.fragment.startswith("$"):
         return values or [Suggestion(f"${variable}", "variable") for variable in asked.variables]
     return [*values, *unused, Suggestion("--help", "option")]

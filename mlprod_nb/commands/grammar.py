@@ -15,9 +15,10 @@ from typing import Any
 import click
 
 import mlprod_nb
+from mlprod_nb.commands import sending
 from mlprod_nb.commands.door import Door
 from mlprod_nb.commands.parameters import Number, Object, ParamType, Text, Whole, read_column, read_model, spelling
-from mlprod_nb.commands.verbs import NOUNS, Verb, spelled, verbs
+from mlprod_nb.commands.verbs import LISTED, NOUNS, Verb, spelled, verbs
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.results import Result
 
@@ -155,6 +156,9 @@ class _VerbCommand(click.Command):
         if further:
             with formatter.section("Verbs"):
                 formatter.write_dl([(verb.name, verb.explanation.summary) for verb in further])
+        if self.verb.name in sending.LONG:
+            formatter.write_paragraph()
+            formatter.write_text(sending.HELP)
         with formatter.section("Examples"):
             for example in explained.examples:
                 formatter.write(f"{'':{formatter.current_indent}}{example}\n")
@@ -209,8 +213,8 @@ class _Noun(click.Group):
             return None
         if self._root:
             return Call(verbs()["status"], (), {})
-        if self.name == "alerts":
-            return Call(verbs()["alerts list"], (), {})
+        if self.name in LISTED:
+            return Call(verbs()[f"{self.name} list"], (), {})
         known = ", ".join(f"{self.name} {name}" for name in self.commands)
         raise UsageError(f"{self.name} needs a verb after it.", hint=f"There is: {known}.")
 
@@ -295,6 +299,7 @@ def _usage_error(error: click.ClickException, words: Sequence[str]) -> UsageErro
     if isinstance(error, click.NoSuchOption) and ctx is not None:
         options = [param for param in ctx.command.get_params(ctx) if isinstance(param, click.Option)]
         known = [name for option in options for name in option.opts]
+        known += [sending.FLAG] if where in sending.LONG else []
         return NotFound(f"option of {where}", error.option_name, known)
     if isinstance(error, click.MissingParameter):
         return UsageError(f"{where} needs {spelling(error.param)}.", hint=example)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 
+from mlprod_nb.commands import sending
 from mlprod_nb.commands.verbs import NOUNS, Verb, spelled, verbs
 
 INDEX = "README.md"
@@ -47,6 +48,8 @@ def _page(verb: Verb) -> str:
     options = [p for p in verb.parameters if p.kind is p.KEYWORD_ONLY]
     parts += _table("Argument", [(_argument(p), _text(verb, p)) for p in arguments])
     parts += _table("Option", [(f"--{_word(p)}{_taken(p)}", _text(verb, p)) for p in options])
+    if verb.name in sending.LONG:
+        parts.append(_escaped(sending.HELP).replace(sending.FLAG, f"`{sending.FLAG}`"))
     shell = "\n".join(explained.examples)
     notebook = "\n".join(f"%{example}" for example in explained.examples)
     parts.append(f"In a shell:\n\n```text\n{shell}\n```")

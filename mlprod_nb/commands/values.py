@@ -191,6 +191,7 @@ _SOURCES: dict[str, Callable[[Asked], list[Suggestion]]] = {
     "guardrails": _listed(METRICS),
     "alert": lambda asked: _told(asked.known.alerts),
     "job": lambda asked: _told(asked.known.jobs),
+    "task": lambda asked: _told(asked.known.tasks),
     "digest": lambda asked: _told(asked.known.reports),
     "report": lambda asked: _told(asked.known.reports),
     "diff before": lambda asked: [*_told(asked.known.reports), *_versions(asked)],

@@ -16,12 +16,15 @@ NOUNS = {
     "report": "Run report notebooks; with new, make one of your own.",
     "abtest": "Plan, start, read and stop A/B tests.",
     "release": "Release a version by steps: checked, in shadow, a small share, larger ones, promoted.",
+    "background": "See to long work that runs as a process of its own; alone, it lists.",
     "alerts": "See what is wrong, and say who sees to it; alone, it lists.",
     "schedule": "Run command lines at set times.",
     "access": "Give and take rights to call and to operate.",
     "audit": "Read and verify who did what.",
     "kernel": "Make Jupyter kernels with an environment of their own.",
 }
+#: Nouns that list what there is where no verb follows.
+LISTED = frozenset({"alerts", "background"})
 #: Which option the body of a ``%%mlprod`` cell is, by verb.
 BODY = {
     "register": "note",

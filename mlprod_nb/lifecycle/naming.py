@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.lifecycle import names, panels
+from mlprod_nb.lifecycle import background, names, panels
 from mlprod_nb.lifecycle.context import Caller, Context
 from mlprod_nb.lifecycle.names import Names
 
@@ -44,6 +44,7 @@ def collect(context: Context) -> Names:
             revisions=served,
             alerts={str(a.id): a.said.sentence for a in alerts.list_alerts(connection, only_open=True)},
             jobs=_jobs(context, connection),
+            tasks={str(row.task): f"{row.command}: {row.state}" for row in background.tasks(context)},
             reports={
                 row.digest[: report_index.SHORT]: f"{row.endpoint} {row.kind}: {row.status}"
                 for row in report_index.list_reports(connection)

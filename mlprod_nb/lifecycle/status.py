@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from mlprod_nb.lifecycle import background
+from mlprod_nb.lifecycle.background import TaskRow
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import active
 from mlprod_nb.results import Result, Verdict
 from mlprod_nb.store import journal
 from mlprod_nb.store.revisions import Revision
+
+#: Of so many tasks, the newest, those are shown that run or did not end well.
+_TASKS = 5
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ class StatusResult(Result):
         reports: The newest reports first.
         jobs: The scheduled jobs.
         alerts: The alerts that are not over, newest first.
+        tasks: The tasks in the background that run, or of the last ones did not end well, newest first.
     """
 
     verdict: Verdict
@@ -146,6 +152,7 @@ class StatusResult(Result):
     reports: tuple[ReportRow, ...]
     jobs: tuple[JobStatus, ...]
     alerts: tuple[AlertStatus, ...] = ()
+    tasks: tuple[TaskRow, ...] = ()
 
     _frame_field = "endpoints"
 
@@ -171,6 +178,7 @@ def status(context: Context) -> StatusResult:
         reports=reports,
         jobs=_jobs(context),
         alerts=waiting,
+        tasks=tuple(row for row in background.tasks(context)[:_TASKS] if row.state != "done"),
     )
 
 

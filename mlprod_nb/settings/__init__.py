@@ -244,6 +244,7 @@ class Layout:
         self.tls = self.state / "tls"
         self.run = self.state / "run"
         self.gateway_lock = self.run / "supervisor.lock"
+        self.background = self.state / "background"
         self.names = self.run / "names.json"
         self.faults = self.run / "errors.jsonl"
         self.metrics = self.run / "metrics"

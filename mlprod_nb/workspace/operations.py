@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.access import AuditResult, GrantResult, RevokeResult, TokensResult, VerifyResult
     from mlprod_nb.lifecycle.adapting import ActResult
     from mlprod_nb.lifecycle.alerts import AlertsResult, HoldResult
+    from mlprod_nb.lifecycle.background import TaskResult, TasksResult
     from mlprod_nb.lifecycle.faults import WhyResult
     from mlprod_nb.lifecycle.kernels import KernelResult
     from mlprod_nb.lifecycle.notifying import SentResult, TestSent
@@ -52,6 +53,43 @@ class Operations(Base):
         from mlprod_nb.lifecycle import panels
 
         return panels.show(self.context, panels.Wanted(name, endpoint, since, until))
+
+    def background_list(self) -> TasksResult:
+        """List the tasks that were sent to the background by --background, newest first.
+
+        Examples:
+            mlprod background list
+        """
+        from mlprod_nb.lifecycle import background
+
+        return background.list_tasks(self.context)
+
+    def background_show(self, task: int) -> TaskResult:
+        """Show how a task in the background stands, and what came of it.
+
+        Args:
+            task: The task's number.
+
+        Examples:
+            mlprod background show 1
+        """
+        from mlprod_nb.lifecycle import background
+
+        return background.show(self.context, task)
+
+    def background_stop(self, task: int, *, yes: bool = False) -> TaskResult:
+        """Interrupt a task in the background, as Ctrl-C would: nothing is left half done.
+
+        Args:
+            task: The task's number.
+            yes: Do not ask.
+
+        Examples:
+            mlprod background stop 1 --yes
+        """
+        from mlprod_nb.lifecycle import background
+
+        return background.stop(self.context, task, yes=yes)
 
     def alerts_list(self, endpoint: str = "", *, every: bool = False) -> AlertsResult:
         """List the alerts that are not over, newest first.
