@@ -43,6 +43,10 @@ class FakeWorkspace:
         return cls._call("verdict", inspect.signature(workspace.Workspace.verdict), arguments, options)
 
     @classmethod
+    def notebook(cls, *arguments: Any, **options: Any) -> Result:
+        return cls._call("notebook", inspect.signature(workspace.Workspace.notebook), arguments, options)
+
+    @classmethod
     def completion(cls, *arguments: Any, **options: Any) -> Result:
         return cls._call("completion", inspect.signature(workspace.Workspace.completion), arguments, options)
 

@@ -121,6 +121,7 @@ def test_the_choices_are_those_of_the_modules_that_read_them() -> None:
     from mlprod_nb.abtest.design import METHODS
     from mlprod_nb.access.rights import ROLES
     from mlprod_nb.lifecycle.shells import SHELLS
+    from mlprod_nb.lifecycle.templates import TEMPLATES
     from mlprod_nb.lifecycle.training import MODES
     from mlprod_nb.monitoring.detectors import BUILT_IN
     from mlprod_nb.serving.protocols.feedback import KINDS
@@ -131,6 +132,7 @@ def test_the_choices_are_those_of_the_modules_that_read_them() -> None:
     assert choices["method"] == set(METHODS)
     assert choices["feedback kind"] == set(KINDS)
     assert choices["shell"] == set(SHELLS)
+    assert choices["notebook name"] == set(TEMPLATES)
     assert set(values.METRICS) == set(metrics.BUILT_IN)
     assert set(values.DETECTORS) == set(BUILT_IN)
 

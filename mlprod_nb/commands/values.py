@@ -32,6 +32,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "primary": METRICS,
     "said": ("ok", "warn", "alarm"),
     "shell": ("bash", "zsh", "fish"),
+    "notebook name": ("quickstart", "train", "report", "retrain", "triage"),
 }
 DETECTORS = (
     *("ks", "location", "scale", "cramer_von_mises", "anderson_darling", "wasserstein", "chi_square", "g_test"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.notifying import SentResult, TestSent
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved, ScheduleExport
     from mlprod_nb.lifecycle.shells import CompletionScript
+    from mlprod_nb.lifecycle.templates import NotebookMade
     from mlprod_nb.results import Result
     from mlprod_nb.scheduler import JobList
 
@@ -335,6 +336,22 @@ class Operations(Base):
         from mlprod_nb.lifecycle import kernels
 
         return kernels.make_alibi(self.context, source=source, dry_run=dry_run)
+
+    @staticmethod
+    def notebook(name: str, *, path: str = "") -> NotebookMade:
+        """Copy a notebook to begin with into your folder, as your own file; what is there stays.
+
+        Args:
+            name: quickstart, train, report, retrain or triage.
+            path: The file; NAME.ipynb here where empty.
+
+        Examples:
+            mlprod notebook train
+            mlprod notebook triage --path looking.ipynb
+        """
+        from mlprod_nb.lifecycle import templates
+
+        return templates.make(name, path)
 
     @staticmethod
     def completion(shell: str) -> CompletionScript:
