@@ -31,6 +31,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "metric": METRICS,
     "primary": METRICS,
     "said": ("ok", "warn", "alarm"),
+    "overlap": ("wait", "skip", "replace"),
+    "schedule export kind": ("cron", "systemd", "github", "airflow", "kubernetes"),
     "shell": ("bash", "zsh", "fish"),
     "notebook name": ("quickstart", "train", "report", "retrain", "triage"),
 }
@@ -209,6 +211,7 @@ _SOURCES: dict[str, Callable[[Asked], list[Suggestion]]] = {
     "ids": _rows,
     "values": _rows,
     "path": _files(".ipynb"),
+    "into": _files(),
 }
 
 
