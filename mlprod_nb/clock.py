@@ -12,6 +12,10 @@ Clock = Callable[[], datetime]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SPELT = re.compile(r"(\d)\s+([smhdw])(?:econd|inute|our|ay|eek)s?\b")
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_PAST = re.compile(
+    rf"(?:last\s+)?(?P<day>today|yesterday|{'|'.join(_WEEKDAYS)})(?:\s+(?:at\s+)?(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}))?"
+)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -58,6 +62,29 @@ def parse_moment(text: str, *, now: datetime) -> datetime:
                 hint="Write a date (2013-04-01), a time (2013-04-01T06:00) or an age (7d).",
             ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_past(text: str, *, now: datetime) -> datetime:
+    """Read a moment in the past, in words too: ``yesterday``, ``last tuesday``, ``tuesday 14:30``.
+
+    A weekday is the nearest before today, a day alone is its beginning; all in UTC, as every moment without an offset.
+
+    Raises:
+        UsageError: The text is not a moment.
+    """
+    match = _PAST.fullmatch(text.strip().lower())
+    if match is None:
+        return parse_moment(text, now=now)
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    name = match["day"]
+    if name in _WEEKDAYS:
+        back = (today.weekday() - _WEEKDAYS.index(name) - 1) % 7 + 1
+    else:
+        back = ("today", "yesterday").index(name)
+    hour, minute = int(match["hour"] or 0), int(match["minute"] or 0)
+    if hour > 23 or minute > 59:
+        raise UsageError(f"{text!r} is not a moment: {hour}:{minute:02d} is no time.", hint="Write it like 14:30.")
+    return today - timedelta(days=back) + timedelta(hours=hour, minutes=minute)
 
 
 def parse_deadline(text: str, *, now: datetime) -> datetime:

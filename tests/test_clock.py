@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from mlprod_nb.clock import iso, parse_deadline, parse_duration, parse_moment
+from mlprod_nb.clock import iso, parse_deadline, parse_duration, parse_moment, parse_past
 from mlprod_nb.errors import UsageError
 
 NOW = datetime(2013, 7, 1, 12, tzinfo=UTC)
@@ -54,3 +55,48 @@ def test_what_is_no_deadline_is_refused() -> None:
 
 def test_a_moment_is_written_in_utc() -> None:
     assert iso(datetime(2013, 4, 1, 6, tzinfo=UTC)) == "2013-04-01T06:00:00Z"
+
+
+# NOW is a Monday, at noon.
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("last tuesday", datetime(2013, 6, 25, tzinfo=UTC)),
+        ("Tuesday", datetime(2013, 6, 25, tzinfo=UTC)),
+        ("last monday", datetime(2013, 6, 24, tzinfo=UTC)),
+        ("sunday 14:30", datetime(2013, 6, 30, 14, 30, tzinfo=UTC)),
+        ("yesterday at 9:05", datetime(2013, 6, 30, 9, 5, tzinfo=UTC)),
+        ("today", datetime(2013, 7, 1, tzinfo=UTC)),
+        ("7d", datetime(2013, 6, 24, 12, tzinfo=UTC)),
+        ("2013-04-01", datetime(2013, 4, 1, tzinfo=UTC)),
+    ],
+)
+def test_the_past_is_read_in_words_too(text: str, expected: datetime) -> None:
+    assert parse_past(text, now=NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["last tuesdey", "next tuesday", "tuesday 24:00", "tuesday 9", "last", "tomorrow"])
+def test_what_is_no_moment_of_the_past_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a moment"):
+        parse_past(text, now=NOW)
+
+
+@pytest.mark.parametrize("day", range(7))
+def test_a_weekday_is_the_nearest_before_today_whichever_day_today_is(day: int) -> None:
+    now = NOW + timedelta(days=day)
+    found = parse_past("wednesday", now=now)
+    assert found.weekday() == 2
+    assert timedelta(0) < now.replace(hour=0) - found <= timedelta(days=7)
+
+
+def test_the_words_mean_utc_whatever_the_offset_of_now() -> None:
+    late = datetime(2013, 7, 1, 23, tzinfo=timezone(timedelta(hours=-5)))  # Tuesday 4:00 in UTC
+    assert parse_past("monday", now=late) == datetime(2013, 7, 1, tzinfo=UTC)
+
+
+# In New York the clocks went forward on 10 March 2013 and back on 3 November.
+@pytest.mark.parametrize("now", [datetime(2013, 3, 11, 12, tzinfo=UTC), datetime(2013, 11, 4, 12, tzinfo=UTC)])
+def test_a_day_has_24_hours_where_clocks_change(now: datetime) -> None:
+    local = now.astimezone(ZoneInfo("America/New_York"))
+    assert parse_past("monday", now=local) == now.replace(hour=0) - timedelta(days=7)
+    assert parse_past("today", now=local) - parse_past("yesterday", now=local) == timedelta(hours=24)

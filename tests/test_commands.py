@@ -144,7 +144,7 @@ def test_an_unknown_word_is_answered_by_the_nearest_right_one(line: str, message
         ("who-served", "who-served needs PREDICTION ID."),
         ("predict flights", "predict needs --data."),
         ("rollback flights --to", "rollback: option '--to' requires an argument."),
-        ("rollback flights --to two", "--to takes a whole number, and 'two' is not one."),
+        ("history flights --limit two", "--limit takes a whole number, and 'two' is not one."),
         ("abtest plan flights --effect much", "--effect takes a number, and 'much' is not one."),
         ("deploy a b", "deploy: got unexpected extra argument (b)."),
         ("abtest", "abtest needs a verb after it. There is: abtest plan, abtest start"),
@@ -180,7 +180,8 @@ def test_text_options_take_numbers_texts_and_moments_of_the_notebook_and_no_more
     import numpy as np
 
     names = {"n": np.int64(3), "day": date(2013, 4, 1), "at": datetime(2013, 4, 1, tzinfo=UTC), "s": "x y", "o": [1]}
-    assert call("rollback flights --to $n", names=names).options["to"] == 3
+    assert call("history flights --limit $n", names=names).options["limit"] == 3
+    assert call("rollback flights --to $n", names=names).options["to"] == "3"
     assert call("monitor flights --since $day", names=names).options["since"] == "2013-04-01"
     assert call("monitor flights --since $at", names=names).options["since"] == "2013-04-01T00:00:00+00:00"
     assert call("deploy $s", names=names).arguments == ("x y",)

@@ -51,6 +51,7 @@ class RevisionResult(Result):
         restores: The number of the revision that this one equals, after a rollback.
         dry_run: Whether nothing was changed.
         moves: Who meets another variant than before.
+        as_of: For a rollback to a moment, which revision served then.
     """
 
     endpoint: str
@@ -63,6 +64,7 @@ class RevisionResult(Result):
     restores: int | None
     dry_run: bool
     moves: tuple[UnitsMoved, ...] = ()
+    as_of: str = ""
 
     _frame_field: ClassVar[str] = "traffic"
     _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "revision", "dry_run")

@@ -234,6 +234,8 @@ def history(context: Context, endpoint: str, *, limit: int) -> HistoryResult:
         if not past:
             raise NotFound("endpoint", endpoint, revisions.endpoint_names(connection))
         moved = journal.of_revisions(connection, [revision.id for revision in past])
+        models = {v.model for r in past if r.spec for v in (*r.spec.variants, *r.spec.shadows)}
+        moved += journal.alone(connection, models)
     moves = [
         Move(
             revision.created_at,

@@ -6,6 +6,7 @@ only where that revision became active.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -53,6 +54,12 @@ def append(connection: Connection, entry: JournalEntry) -> None:
 def of_revisions(connection: Connection, revision_ids: list[int]) -> list[JournalEntry]:
     """Return the alias moves that came with these revisions and count, oldest first."""
     return _select(connection, tables.journal.c.revision_id.in_(revision_ids))[::-1]
+
+
+def alone(connection: Connection, models: Collection[str]) -> list[JournalEntry]:
+    """Return the moves of these models' aliases that came with no revision, oldest first."""
+    mine = sa.or_(sa.false(), *(tables.journal.c.subject.startswith(f"{model}@", autoescape=True) for model in models))
+    return _select(connection, mine & (tables.journal.c.kind == "alias") & tables.journal.c.revision_id.is_(None))[::-1]
 
 
 def newest_of(connection: Connection, subject: str) -> JournalEntry | None:

@@ -144,22 +144,24 @@ class Serving(Base):
         request = deploy.Promotion(version, alias, endpoint, reason, dry_run)
         return deploy.promote(self.context, request)
 
-    def rollback(self, endpoint: str, *, to: int = 0, reason: str = "", dry_run: bool = False) -> RevisionResult:
+    def rollback(self, endpoint: str, *, to: int | str = 0, reason: str = "", dry_run: bool = False) -> RevisionResult:
         """Bring an endpoint back to an earlier revision, and the aliases that its moves had changed.
 
         Args:
             endpoint: The endpoint's name.
-            to: The revision's number; the one before the present where 0.
+            to: The revision's number, or a moment (last tuesday, yesterday 14:30, 2013-04-01, 7d; in UTC) to go back to
+                what served then; the revision before the present where 0.
             reason: Why, for the journal; in a notebook the cell's body.
             dry_run: Show what would change and change nothing.
 
         Examples:
             mlprod rollback flights
             mlprod rollback flights --to 2 --reason "errors since noon"
+            mlprod rollback flights --to "last tuesday" --dry-run
         """
-        from mlprod_nb.lifecycle import deploy
+        from mlprod_nb.lifecycle import going_back
 
-        return deploy.rollback(self.context, endpoint, to=to, reason=reason, dry_run=dry_run)
+        return going_back.rollback(self.context, endpoint, str(to), reason=reason, dry_run=dry_run)
 
     def history(self, endpoint: str, *, limit: int = 20) -> HistoryResult:
         """Show an endpoint's revisions and its aliases' moves: who, when, why, from, to.

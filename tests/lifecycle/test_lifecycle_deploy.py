@@ -144,3 +144,29 @@ def test_a_wrong_share_is_one_clear_line(site: Site, shares: tuple[str, ...], me
 def test_an_unknown_version_names_the_nearest(site: Site, version: str, message: str) -> None:
     with pytest.raises(NotFound, match=message):
         site.workspace.deploy(version)
+
+
+def test_the_history_tells_of_alias_moves_that_came_with_no_revision(site: Site) -> None:
+    site.workspace.deploy("flights@champion", endpoint="told")
+    moves = site.workspace.history("told").moves
+    assert {(move.what, move.after, move.reason) for move in moves if "@challenger" in move.what} >= {
+        ("flights@challenger", "flights/2", "second")
+    }
+
+
+def test_a_rollback_to_a_moment_restores_what_served_then(site: Site) -> None:
+    workspace = site.workspace
+    workspace.deploy("flights/1", endpoint="then")
+    first = workspace.context.clock()
+    workspace.deploy("flights/2", endpoint="then")
+    with pytest.raises(Refused, match=r"'then' did not serve yet at .*Its first revision began at"):
+        workspace.rollback("then", to="last tuesday")
+    with pytest.raises(Refused, match=r"revision 2 of 'then' served at .*, and serves still"):
+        workspace.rollback("then", to="0s")
+    with pytest.raises(UsageError, match=r"--to: 'last tuesdey' is not a moment.*Or a revision's number"):
+        workspace.rollback("then", to="last tuesdey")
+    shown = workspace.rollback("then", to=first.isoformat(), dry_run=True)
+    assert shown.as_of.startswith("revision 1 served at ")
+    assert shown.as_of.endswith("Z (UTC)")
+    assert shown.as_of in str(shown)
+    assert workspace.rollback("then", to=first.isoformat()).traffic[0].version == "flights/1"

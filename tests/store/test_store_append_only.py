@@ -1,0 +1,46 @@
+"""What happened is never edited: the database refuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mlprod_nb.store import Store, append_only, journal, revisions
+from mlprod_nb.store.journal import JournalEntry
+
+NOW = datetime(2013, 4, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(Store.sqlite_url(tmp_path / "state.db"))
+    store.migrate()
+    entry = JournalEntry(NOW, "ada", "alias", "flights@champion", "", "flights/1", "first", "mlprod register")
+    with store.write() as connection:
+        journal.append(connection, entry)
+        made = revisions.propose(connection, "flights", None, actor="ada", command="", reason="", now=NOW)
+        revisions.decide(connection, made.id, "active", detail="", now=NOW)
+    return store
+
+
+@pytest.mark.parametrize("table", append_only.TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("edit", ["update", "delete"])
+def test_nobody_can_edit_what_happened(store: Store, table: sa.Table, edit: str) -> None:
+    column = next(c.name for c in table.columns if not c.primary_key)
+    statement = sa.delete(table) if edit == "delete" else sa.update(table).values({column: sa.literal_column("1")})
+    with pytest.raises(sa.exc.IntegrityError, match=f"{table.name} is append-only"), store.write() as connection:
+        connection.execute(statement)
+    with store.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == 1
+    store.close()
+
+
+def test_aliases_that_moved_alone_are_found_by_their_model(store: Store) -> None:
+    with store.read() as connection:
+        assert [entry.after for entry in journal.alone(connection, {"flights"})] == ["flights/1"]
+        assert journal.alone(connection, {"flight_", "f"}) == []
+        assert journal.alone(connection, set()) == []
+    store.close()
