@@ -7,12 +7,14 @@ starts, and nothing of it is left when :func:`execute` returns; the notebook as 
 
 from mlprod_nb.notebooks.execution import Execution, NotebookFailed, Reason, Surroundings, execute
 from mlprod_nb.notebooks.files import Notebook, find, read, sha256, write
+from mlprod_nb.notebooks.nursery import Nursery
 from mlprod_nb.notebooks.parameters import Parameter, check, declared, parse
 
 __all__ = [
     "Execution",
     "Notebook",
     "NotebookFailed",
+    "Nursery",
     "Parameter",
     "Reason",
     "Surroundings",

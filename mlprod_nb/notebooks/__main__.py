@@ -15,11 +15,14 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.notebooks import kernels
 from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK, MARK
 from mlprod_nb.settings import EXECUTION_FOLDER
+
+if TYPE_CHECKING:
+    from mlprod_nb.notebooks.nursery import WaitingKernel
 
 #: As Python, numpy, Arrow, DuckDB and torch call it.
 _OUT_OF_MEMORY = re.compile(r"(MemoryError|OutOfMemory\w*)$")
@@ -61,19 +64,20 @@ class _Output:
         return self._path.name
 
 
-def main(folder: Path) -> None:
-    """Execute the notebook in a folder and write how it went."""
+def main(folder: Path, waiting: WaitingKernel | None = None) -> None:
+    """Execute the notebook in a folder, in a new kernel or in one that waits, and write how it went."""
     threading.Thread(target=_end_with_caller, daemon=True).start()
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
     os.environ |= {MARK: spec["mark"], EXECUTION_FOLDER: str(folder), **spec["environment"]}
-    _tell(folder, _execute(folder, spec))
+    _tell(folder, _execute(folder, spec, waiting))
 
 
 def _tell(folder: Path, outcome: dict[str, Any]) -> None:
     (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
 
 
-def _execute(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
+def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) -> dict[str, Any]:
+    skip_slow_imports()
     from nbclient.exceptions import DeadKernelError
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
@@ -95,7 +99,7 @@ def _execute(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
             autosave_cell_every=2,
             # nbclient waits 4 s for a cell's last outputs, which a busy machine exceeds.
             iopub_timeout=60,
-            kernel_manager_class=_kernel_manager(folder, spec),
+            kernel_manager_class=_kernel_manager(folder, spec, waiting),
             on_cell_start=progress.started,
             on_cell_executed=progress.ended,
         )
@@ -111,11 +115,16 @@ def _execute(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
     return _outcome(None, None, "", "")
 
 
+def skip_slow_imports() -> None:
+    """Keep out what jsonschema would import for one format that no notebook has: a grammar, built in a second."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+
 def _outcome(reason: str | None, cell: int | None, error: str, message: str) -> dict[str, Any]:
     return {"reason": reason, "cell": cell, "error": error, "message": message}
 
 
-def _kernel_manager(folder: Path, spec: dict[str, Any]) -> type[Any]:
+def _kernel_manager(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) -> type[Any]:
     """Return a kernel manager for this very interpreter, or for the kernel that is asked for.
 
     A kernel looked up by the name ``python3`` may be another environment's: the user's own kernel specifications come
@@ -132,8 +141,18 @@ def _kernel_manager(folder: Path, spec: dict[str, Any]) -> type[Any]:
             super().__init__(connection_file=file, transport=transport, **options)
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
-            await super()._async_launch_kernel(kernel_cmd, **options)
+            if waiting is None:
+                await super()._async_launch_kernel(kernel_cmd, **options)
+            else:
+                self._take(waiting, options)
             _limit(getattr(self.provisioner, "pid", 0), spec["memory_mib"])
+
+        def _take(self, waiting: WaitingKernel, options: dict[str, Any]) -> None:
+            provisioner: Any = self.provisioner
+            waiting.launch(self.connection_file, str(options.get("cwd") or Path.cwd()), options["env"])
+            provisioner.process = waiting
+            provisioner.pid = provisioner.pgid = waiting.pid
+            self._reconcile_connection_info(provisioner.connection_info)
 
         @property
         def kernel_spec(self) -> KernelSpec:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 from mlprod_nb.errors import ExecutionFailed, UsageError
 from mlprod_nb.notebooks import files, kernels
 from mlprod_nb.notebooks.files import Notebook
+from mlprod_nb.notebooks.nursery import Forked, Nursery
 from mlprod_nb.notebooks.parameters import check, declared
 from mlprod_nb.settings import EXECUTION
 
@@ -54,6 +55,7 @@ class Surroundings:
         mark: What the execution is known by, in what it starts and registers; a new one where empty.
         python: The interpreter that runs it, with this package in its environment; empty: this one.
         environment: Variables that it sees beside this process's own.
+        nursery: Forks the kernel, where it is this interpreter's; ``None``: one is started.
     """
 
     kernel: str = ""
@@ -61,6 +63,7 @@ class Surroundings:
     mark: str = ""
     python: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    nursery: Nursery | None = None
 
 
 @dataclass(frozen=True)
@@ -156,11 +159,12 @@ def execute(
     with tempfile.TemporaryDirectory(prefix="mlprod-execution-") as folder:
         work, mark = Path(folder), within.mark or uuid.uuid4().hex
         (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-        told = {"source": str(source.resolve()), "cwd": str(cwd.resolve())}
-        spec = {"parameters": dict(parameters), **told, **asdict(within), "mark": mark}
+        told = {"source": str(source.resolve()), "cwd": str(cwd.resolve()), "kernel": within.kernel}
+        spec: dict[str, Any] = {"parameters": dict(parameters), **told, "memory_mib": within.memory_mib, "mark": mark}
+        spec["environment"] = dict(within.environment)
         (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
         start = time.monotonic()
-        timed_out = _run(work, mark, timeout_seconds, within.python or sys.executable)
+        timed_out = _run(work, mark, timeout_seconds, within)
         seconds = time.monotonic() - start
         outcome = _outcome(work, timeout_seconds if timed_out else None)
         executed = files.read(work / "executed.ipynb") if (work / "executed.ipynb").is_file() else notebook
@@ -192,16 +196,10 @@ class _Outcome:
     message: str = ""
 
 
-def _run(work: Path, mark: str, timeout_seconds: float, python: str) -> bool:
+def _run(work: Path, mark: str, timeout_seconds: float, within: Surroundings) -> bool:
     """Run the runner to its end; return whether the limit was reached. No process is left."""
-    with (work / "runner.log").open("wb") as log:
-        runner = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-            [python, "-m", "mlprod_nb.notebooks", str(work)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    nursery = None if within.kernel or within.python else within.nursery
+    runner = (nursery.start(work, mark) if nursery else None) or _started(work, within.python or sys.executable)
     try:
         runner.wait(timeout_seconds)
     except subprocess.TimeoutExpired:
@@ -212,6 +210,17 @@ def _run(work: Path, mark: str, timeout_seconds: float, python: str) -> bool:
     finally:
         _end_all(runner, mark)
     return False
+
+
+def _started(work: Path, python: str) -> subprocess.Popen[bytes]:
+    with (work / "runner.log").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+            [python, "-m", "mlprod_nb.notebooks", str(work)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def _started_by(pid: int, mark: str) -> list[Any]:
@@ -238,7 +247,7 @@ def _end(processes: list[Any]) -> None:
     psutil.wait_procs(processes, timeout=_GRACE_SECONDS)
 
 
-def _end_all(runner: subprocess.Popen[bytes], mark: str) -> None:
+def _end_all(runner: subprocess.Popen[bytes] | Forked, mark: str) -> None:
     started = _started_by(runner.pid, mark)
     if runner.poll() is None:
         runner.kill()

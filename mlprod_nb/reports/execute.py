@@ -44,6 +44,7 @@ class ReportRequest:
         timeout_seconds: Wall-clock limit of the execution.
         memory_mib: Most memory that its kernel may take, MiB; 0: no limit.
         kernel: The Jupyter kernel that it runs in; empty: this environment.
+        nursery: Forks its kernel, in a batch.
     """
 
     endpoint: str
@@ -56,11 +57,12 @@ class ReportRequest:
     timeout_seconds: float = 900.0
     memory_mib: int = 0
     kernel: str = ""
+    nursery: notebooks.Nursery | None = None
 
     @property
     def within(self) -> notebooks.Surroundings:
         """What its notebook runs in."""
-        return notebooks.Surroundings(kernel=self.kernel, memory_mib=self.memory_mib)
+        return notebooks.Surroundings(kernel=self.kernel, memory_mib=self.memory_mib, nursery=self.nursery)
 
 
 @dataclass(frozen=True)
