@@ -13,7 +13,7 @@ from mlprod_nb.workspace import Workspace
 
 #: Nouns that hold several verbs, as ``abtest start``.
 NOUNS = {
-    "report": "Run report notebooks; with new, make one of your own.",
+    "report": "Run a report notebook; several with batch; with new, make one of your own.",
     "abtest": "Plan, start, read and stop A/B tests.",
     "release": "Release a version by steps: checked, in shadow, a small share, larger ones, promoted.",
     "background": "See to long work that runs as a process of its own; alone, it lists.",

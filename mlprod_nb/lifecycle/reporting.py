@@ -13,6 +13,7 @@ from mlprod_nb.lifecycle.watch import Window, pin, pinned_text
 from mlprod_nb.results import AlertChange, Result, Verdict
 
 if TYPE_CHECKING:
+    from mlprod_nb.notebooks import Nursery
     from mlprod_nb.reports import ReportRequest, ReportResult
     from mlprod_nb.site import SiteResult
 
@@ -47,12 +48,14 @@ class Asked:
         kind: The kind of report.
         parameters: Values for the notebook's parameters cell, as they were typed.
         kernel: The Jupyter kernel; empty: the workspace's setting.
+        nursery: Forks the kernel; who runs a batch writes the site anew at its end.
     """
 
     window: Window
     kind: str
     parameters: str = ""
     kernel: str = ""
+    nursery: Nursery | None = None
 
 
 def report(context: Context, asked: Asked) -> ReportResult:
@@ -72,14 +75,16 @@ def report(context: Context, asked: Asked) -> ReportResult:
             request, root=context.root, store=context.store, clock=context.clock, compare=compare
         )
     except reports.ReportFailed:
-        site(context)
+        if asked.nursery is None:
+            site(context)
         raise
     with context.store.write() as connection:
         context.audit(connection, "report", f"{window.endpoint} {kind}", f"{found.digest} {found.verdict.status}")
     context.progress.step("seeing to alerts")
     told = replace(found, since_last_report=alerts.settle(context, alerts.of_report(context, found)))
     # Last, so that whatever hinders it hinders no alert.
-    site(context)
+    if asked.nursery is None:
+        site(context)
     return told
 
 
@@ -104,6 +109,7 @@ def _request(context: Context, asked: Asked) -> ReportRequest:
         timeout_seconds=settings.timeout_seconds,
         memory_mib=settings.memory_mib,
         kernel=asked.kernel or settings.kernel,
+        nursery=asked.nursery,
     )
 
 

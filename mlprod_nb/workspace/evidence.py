@@ -9,6 +9,7 @@ from mlprod_nb.workspace.base import Base
 if TYPE_CHECKING:
     from mlprod_nb.abtest import ABTestResult, PlanResult
     from mlprod_nb.abtest.calibration import AAResult
+    from mlprod_nb.lifecycle.report_batch import ReportsResult
     from mlprod_nb.lifecycle.reporting import ApprovalResult
     from mlprod_nb.lifecycle.shipping import ABTestStopped
     from mlprod_nb.lifecycle.starting import ABTestStarted
@@ -207,6 +208,25 @@ class Evidence(Base):
 
         asked = reporting.Asked(watch.Window(endpoint, since, until), kind, parameters, kernel)
         return reporting.report(self.context, asked)
+
+    def report_batch(self, endpoints: str, kinds: str, *, since: str = "", until: str = "") -> ReportsResult:
+        """Run several reports in one go: each kind of each endpoint, in a kernel of its own that starts faster.
+
+        Args:
+            endpoints: The endpoints' names, with commas between them.
+            kinds: Kinds of report, with commas between them.
+            since: From this event time on: a date, a time, or an age such as 7d.
+            until: Before this event time.
+
+        Examples:
+            mlprod report batch flights drift,performance --since 7d
+            mlprod report batch flights,boats drift
+        """
+        from mlprod_nb.lifecycle import report_batch, reporting, watch
+
+        pairs = [(one, kind) for one in endpoints.split(",") for kind in kinds.split(",")]
+        asked = [reporting.Asked(watch.Window(one.strip(), since, until), kind.strip()) for one, kind in pairs]
+        return report_batch.report(self.context, asked)
 
     def report_new(self, name: str, *, from_: str = "drift") -> OwnReport:
         """Copy a report's notebook into the workspace as one of your own.

@@ -139,3 +139,23 @@ def test_a_report_that_was_altered_can_be_neither_replayed_nor_compared(site: Si
     with pytest.raises(Corrupt, match="does not match its digest"):
         site.workspace.diff(first.digest, first.digest)
     first.verdict_file.write_text(kept, encoding="utf-8")
+
+
+def test_a_batch_runs_every_kind_of_every_endpoint_and_one_that_fails_hinders_no_other(
+    site: Site, first: ReportResult
+) -> None:
+    own(site, "wrong", code("1 / 0"), verdict())
+    own(site, "fine", verdict("warn", "a little moved."))
+    found = site.workspace.report_batch("flights, boats", "wrong,fine")
+    assert [(row.endpoint, row.kind, row.status) for row in found.reports] == [
+        ("flights", "wrong", "failed"),
+        ("flights", "fine", "warn"),
+        ("boats", "wrong", "failed"),
+        ("boats", "fine", "failed"),
+    ]
+    assert "ZeroDivisionError" in found.reports[0].sentence
+    assert "there is no endpoint 'boats'" in found.reports[2].sentence
+    assert found.reports[1].digest
+    assert (found.exit_code, str(found.verdict)) == (3, "✗ ALARM: 4 reports: 3 failed, 1 warn.")
+    whole = site.workspace.report_batch("flights", "fine")
+    assert (whole.exit_code, str(whole.verdict)) == (0, "! WARNING: 1 report: 1 warn.")
