@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 TESTS := -q -n 2 --dist loadscope
 
-.PHONY: setup demo lab labextension labextension-if-npm test test-latest check bench bench-monitoring bench-stats lock pictures verbs clean
+.PHONY: setup demo lab labextension labextension-if-npm test test-latest check bench bench-monitoring bench-reports bench-stats lock pictures verbs clean
 
 setup: .venv/ready
 
@@ -71,6 +71,9 @@ bench: setup  ## The gateway beside MLflow's server and a bare echo; needs wrk. 
 
 bench-monitoring: setup  ## The monitor beside a bare pass, scipy and alibi-detect. Writes its section of benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.monitoring
+
+bench-reports: setup  ## A report beside papermill and nbconvert of an equal notebook. Writes its section of benchmarks/RESULTS.md.
+	$(BIN)/python -m benchmarks.reports
 
 bench-stats: setup  ## Error rates and powers of the statistics by simulation. Writes benchmarks/STATISTICS.md.
 	set -e; for module in abtest_statistics abtest_peeking abtest_scan monitoring_statistics; do $(BIN)/python -m benchmarks.$$module; done
