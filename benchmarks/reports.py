@@ -14,10 +14,12 @@ import json
 import os
 import platform
 import re
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -82,6 +84,20 @@ for _ in range(number):
 """
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What something took: seconds, and the processor's of it and of all that it started."""
+
+    seconds: float
+    processor: float
+
+    def __add__(self, other: Taken) -> Taken:
+        return Taken(self.seconds + other.seconds, self.processor + other.processor)
+
+    def __truediv__(self, number: int) -> Taken:
+        return Taken(self.seconds / number, self.processor / number)
+
+
 def main() -> None:
     """Run everything in turn, and write the section of RESULTS.md."""
     parser = argparse.ArgumentParser()
@@ -89,18 +105,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="How often each is run.")
     given = parser.parse_args()
     runs, batch = (1, 2) if given.quick else (given.runs, BATCH)
-    found: dict[str, list[float]] = {name: [] for name in ("ours", "theirs", "ours batch", "theirs batch")}
+    found: dict[str, list[Taken]] = {name: [] for name in ("ours", "theirs", "ours batch", "theirs batch")}
     pages: dict[str, tuple[int, int]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         prepare(root)
         for _ in range(runs):
             found["ours"].append(timed([sys.executable, "-c", _OURS, temporary, "1", PINNED]))
-            found["theirs"].append(sum(timed(command) for command in command_lines(root)))
+            found["theirs"].append(sum((timed(command) for command in command_lines(root)), Taken(0, 0)))
             pages = {"ours": page(next(root.glob("reports/**/index.html"))), "theirs": page(root / "out.html")}
             found["ours batch"].append(timed([sys.executable, "-c", _OURS, temporary, str(batch), PINNED]) / batch)
             found["theirs batch"].append(timed([sys.executable, "-c", _THEIRS, temporary, str(batch), PINNED]) / batch)
-            print({name: f"{values[-1]:.2f}" for name, values in found.items()}, flush=True)
+            print({name: str(values[-1]) for name, values in found.items()}, flush=True)
     lines = render(found, pages, runs, batch)
     print("\n".join(lines))
     if not given.quick:
@@ -137,12 +153,14 @@ def command_lines(root: Path) -> list[list[str]]:
     ]
 
 
-def timed(command: list[str]) -> float:
-    """Return the seconds that a command takes, from its process's start to its end."""
+def timed(command: list[str]) -> Taken:
+    """Return what a command takes, from its process's start to its end."""
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    begin = time.perf_counter()
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, env={**os.environ, **threads}, capture_output=True, timeout=_TIMEOUT_SECONDS, check=True)
-    return time.perf_counter() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Taken(time.perf_counter() - begin, processor)
 
 
 def page(path: Path) -> tuple[int, int]:
@@ -151,33 +169,35 @@ def page(path: Path) -> tuple[int, int]:
     return len(text.encode()) // 1000, len(set(re.findall(r"(?:src|href)=\"(https?://[^\"]+)\"", text)))
 
 
-def render(found: dict[str, list[float]], pages: dict[str, tuple[int, int]], runs: int, batch: int) -> list[str]:
+def render(found: dict[str, list[Taken]], pages: dict[str, tuple[int, int]], runs: int, batch: int) -> list[str]:
     """Return the section's lines."""
-    value = {name: median(seconds) for name, seconds in found.items()}
+    seconds = {name: median(run.seconds for run in taken) for name, taken in found.items()}
+    processor = {name: median(run.processor for run in taken) for name, taken in found.items()}
     rows = [
         ("cold, one report", "ours", "theirs"),
         (f"each of a batch of {batch}", "ours batch", "theirs batch"),
     ]
-    lines = [
+    return [
         f"`make bench-reports` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, {platform.machine()}, "
         f"Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("papermill", "nbconvert", "ipykernel")),
         "",
         *[line.strip() for line in (__doc__ or "").strip().splitlines()[2:]],
         "",
-        f"Medians of {runs} runs, taken in turn; × is over ours. The machine is shared, so ratios tell more than seconds.",
+        f"Medians of {runs} runs, taken in turn. Processor seconds are those of all processes together; they depend less",
+        "on what else the machine does. × is theirs over ours.",
         "",
-        "| | mlprod_nb s | papermill and nbconvert s | × |",
-        "|---|---|---|---|",
+        "| | mlprod_nb s | processor s | papermill and nbconvert s | processor s | × | × processor |",
+        "|---|---|---|---|---|---|---|",
         *[
-            f"| {what} | {value[ours]:.2f} | {value[theirs]:.2f} | {value[theirs] / value[ours]:.1f} |"
+            f"| {what} | {seconds[ours]:.2f} | {processor[ours]:.2f} | {seconds[theirs]:.2f} | {processor[theirs]:.2f} "
+            f"| {seconds[theirs] / seconds[ours]:.1f} | {processor[theirs] / processor[ours]:.1f} |"
             for what, ours, theirs in rows
         ],
         "",
-        f"The page: {pages['ours'][0]} kB and {pages['ours'][1]} external addresses; nbconvert's: {pages['theirs'][0]} kB"
-        f" and {pages['theirs'][1]}.",
+        f"The page: {pages['ours'][0]} kB, {pages['ours'][1]} external addresses; nbconvert's: {pages['theirs'][0]} kB, "
+        f"{pages['theirs'][1]}.",
     ]
-    return lines
 
 
 if __name__ == "__main__":
