@@ -184,8 +184,8 @@ def render(found: dict[str, list[Taken]], pages: dict[str, tuple[int, int]], run
         "",
         *[line.strip() for line in (__doc__ or "").strip().splitlines()[2:]],
         "",
-        f"Medians of {runs} runs, taken in turn. Processor seconds are those of all processes together; they depend less",
-        "on what else the machine does. × is theirs over ours.",
+        f"Medians of {runs} runs, taken in turn. Processor seconds are those of all processes together; they depend",
+        "less on what else the machine does. × is theirs over ours.",
         "",
         "| | mlprod_nb s | processor s | papermill and nbconvert s | processor s | × | × processor |",
         "|---|---|---|---|---|---|---|",
@@ -195,8 +195,8 @@ def render(found: dict[str, list[Taken]], pages: dict[str, tuple[int, int]], run
             for what, ours, theirs in rows
         ],
         "",
-        f"The page: {pages['ours'][0]} kB, {pages['ours'][1]} external addresses; nbconvert's: {pages['theirs'][0]} kB, "
-        f"{pages['theirs'][1]}.",
+        f"The page: {pages['ours'][0]} kB, {pages['ours'][1]} external addresses; nbconvert's: "
+        f"{pages['theirs'][0]} kB, {pages['theirs'][1]}.",
     ]
 
 
