@@ -1,0 +1,70 @@
+"""A wrong word is answered by the nearest right one, whatever it names."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlprod_nb import commands
+from mlprod_nb.errors import NotFound
+from tests.lifecycle.conftest import Site
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+TYPOS = [
+    ("deplyo flights", "deploy"),
+    ("deploy flights@champion --raeson x", "--reason"),
+    ("models flihgts", "flights"),
+    ("deploy flihgts@champion", "flights"),
+    ("deploy flights@champoin", "flights@champion"),
+    ("check flights/11", "flights/1"),
+    ("promote flights@chalenger", "flights@challenger"),
+    ("monitor fligths", "flights"),
+    ("undeploy fligths --yes", "flights"),
+    ("rollback fligths", "flights"),
+    ("history fligths", "flights"),
+    ("logs fligths", "flights"),
+    ("predict fligths --data $data", "flights"),
+    ("retrain fligths", "flights"),
+    ("report fligths drift", "flights"),
+    ("report flights drfit", "drift"),
+    ("route flights champoin=100", "champion"),
+    ("retrain flights --mode recnet", "recent"),
+    ("monitor flights --detectors wasserstien", "wasserstein"),
+    ("monitor flights --alibi-with KSDrfit", "KSDrift"),
+    ("monitor flights --drill distnace+0.3sd", "distance"),
+    ("abtest plan flights --effect 0.1 --metric bried", "brier"),
+    ("access grant somebody --role operater", "operator"),
+    ("access revoke locla", "local"),
+    ("register fares --model $model --data $data --target houre", "hour"),
+    ("predict flights --data $dta", "$data"),
+    ("schedule add '0 6 * * 1' status --timezone Europe/Berln", "Europe/Berlin"),
+    ("schedule add '0 6 * * 1' 'reprot flights drift'", "report"),
+    ("schedule add '0 6 * * 1' status --overlap skpi", "skip"),
+    ("schedule export crn", "cron"),
+    ("panel statsu", "status"),
+    ("notebook trian", "train"),
+    ("completion zhs", "zsh"),
+    ("replay 0000", ""),
+    ("approve 0000", ""),
+    ("schedule run 77", ""),
+    ("alerts act 77", ""),
+    ("background show 77", ""),
+]
+
+
+@pytest.mark.parametrize(("line", "nearest"), TYPOS)
+def test_a_wrong_word_is_answered_by_the_nearest_right_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch, line: str, nearest: str
+) -> None:
+    monkeypatch.chdir(site.workspace.root)
+    if not any(row.endpoint == "flights" for row in site.workspace.status().endpoints):
+        site.workspace.deploy("flights@champion")
+        site.workspace.predict("flights", data=site.data[:60])
+    names = {"data": site.data, "model": site.model}
+    with pytest.raises(Exception) as caught:  # noqa: PT011 (which class it is, is what is looked at)
+        commands.run(commands.split(line), commands.Door(names=names))
+    error = caught.value
+    if "job's line" not in str(error):
+        assert isinstance(error, NotFound), repr(error)
+    assert f"Did you mean {nearest!r}?" in str(error) if nearest else "there is no" in str(error)
+    assert "\n" not in str(error)
