@@ -17,6 +17,7 @@ NOUNS = {
     "abtest": "Plan, start, read and stop A/B tests.",
     "release": "Release a version by steps: checked, in shadow, a small share, larger ones, promoted.",
     "background": "See to long work that runs as a process of its own; alone, it lists.",
+    "ci": "Write workflows for continuous integration.",
     "alerts": "See what is wrong, and say who sees to it; alone, it lists.",
     "schedule": "Run command lines at set times.",
     "access": "Give and take rights to call and to operate.",

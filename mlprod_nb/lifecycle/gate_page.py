@@ -37,7 +37,7 @@ def page(report: GateReport) -> str:
 
     ordered = sorted(report.gates, key=lambda gate: _ORDER.index(gate.status))
     rows = tuple((gate.name, _WORDS[gate.status], gate.sentence, _notes(gate)) for gate in ordered)
-    gates = Section("", ("gate", "", "finding", ""), rows)
+    gates = Section("", ("gate", "result", "finding", "notes"), rows)
     facts = Section("", (), tuple((name, text) for name, text in report.facts() if name not in ("page", "digest")))
     bound = Section("", (), (("digest", report.digest), ("bundle", report.bundle), ("made", report.made_at)))
     cells = [

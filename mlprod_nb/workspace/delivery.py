@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlprod_nb.workspace.base import Base
 
 if TYPE_CHECKING:
+    from mlprod_nb.lifecycle.pipelines import PipelineResult
     from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
     from mlprod_nb.lifecycle.releasing.shown import AdvanceResult, ReleaseResult
     from mlprod_nb.lifecycle.releasing.watching import WatchResult
@@ -119,3 +120,25 @@ class Delivery(Base):
         from mlprod_nb.lifecycle.releasing import watching
 
         return watching.watch(self.context)
+
+    def ci_init(
+        self, provider: str, *, model: str = "", notebooks: str = "", force: bool = False, dry_run: bool = False
+    ) -> PipelineResult:
+        """Write a workflow that runs the training notebooks, checks the candidate, and releases it on merge.
+
+        A file that is there is kept.
+
+        Args:
+            provider: github or gitlab.
+            model: The model whose newest version is checked; the only one where empty.
+            notebooks: The training notebooks; the one that retrains, or notebooks/*.ipynb, where empty.
+            force: Write the file anew where it is there.
+            dry_run: Show what would be written and change nothing.
+
+        Examples:
+            mlprod ci init github --model flights --dry-run
+            mlprod ci init gitlab --model flights --notebooks notebooks/train.ipynb
+        """
+        from mlprod_nb.lifecycle import pipelines
+
+        return pipelines.write(self.context, pipelines.Pipeline(provider, model, notebooks, force, dry_run))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,3 +164,8 @@ def test_settings_turn_gates_off_and_set_their_options() -> None:
 def test_settings_that_do_not_fit_are_refused(off: list[str], options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=re.escape(words)):
         gates.chosen(BUILT_IN, off=off, options=options)
+
+
+def test_the_page_on_gates_tells_of_every_one_in_order() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE) == list(BUILT_IN)

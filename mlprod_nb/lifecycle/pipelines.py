@@ -1,0 +1,220 @@
+"""Workflows for continuous integration: test the training notebooks, check the candidate, release it on merge.
+
+Both providers run the same commands; a workflow holds nothing that a shell does not do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.results import Result, Section
+
+FILES = {"github": ".github/workflows/mlprod.yml", "gitlab": ".gitlab-ci.yml"}
+_PLAIN = re.compile(r"[A-Za-z0-9_./*-]+")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What to write, as :meth:`mlprod_nb.Workspace.ci_init` takes it."""
+
+    provider: str
+    model: str
+    notebooks: str
+    force: bool
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class PipelineResult(Result):
+    """A workflow is written, or would be, or is there already.
+
+    Attributes:
+        file: The workflow, relative to the repository.
+        model: The model whose newest version is checked and released.
+        notebooks: The training notebooks that are run.
+        kept: Whether the file was there and stays as it is.
+        dry_run: Whether nothing was changed.
+        text: What is in it, or would be.
+    """
+
+    file: str
+    model: str
+    notebooks: str
+    kept: bool
+    dry_run: bool
+    text: str
+    _hidden: ClassVar[tuple[str, ...]] = ("file", "kept", "dry_run", "text")
+
+    def headline(self) -> str:
+        """Say what became of the file."""
+        if self.kept:
+            return f"{self.file} is there and stays as it is; --force writes it anew."
+        return f"{self.file} {'would be written (dry run, nothing changed)' if self.dry_run else 'is written'}."
+
+    def sections(self) -> list[Section]:
+        """Show the file where it is not written."""
+        shown = [Section(self.file, ("line",), tuple((line,) for line in self.text.splitlines()))]
+        return [*super().sections(), *(shown if self.dry_run and not self.kept else [])]
+
+
+def write(context: Context, wanted: Pipeline) -> PipelineResult:
+    """Write a workflow into the repository that the workspace is in.
+
+    Raises:
+        NotFound: There is no such provider.
+        UsageError: It is not said which model, or a name cannot stand in a shell's line.
+    """
+    if wanted.provider not in FILES:
+        raise NotFound("provider", wanted.provider, FILES)
+    model = wanted.model or _only_model(context)
+    notebooks = wanted.notebooks or context.settings.retraining.notebook or "notebooks/*.ipynb"
+    for what, text in (("model", model), ("notebooks", notebooks)):
+        if not _PLAIN.fullmatch(text):
+            raise UsageError(
+                f"--{what} {text!r} cannot stand in a workflow.", hint="Letters, digits and _ . / * - can."
+            )
+    repository = _repository(context.root)
+    path, folder = repository / FILES[wanted.provider], context.root.resolve().relative_to(repository).as_posix()
+    commands = _commands(context.root, model, notebooks)
+    text = (_github if wanted.provider == "github" else _gitlab)(model, folder, commands)
+    kept = path.exists() and not wanted.force
+    if not kept and not wanted.dry_run:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return PipelineResult(FILES[wanted.provider], model, notebooks, kept, wanted.dry_run, text)
+
+
+@dataclass(frozen=True)
+class _Commands:
+    install: str
+    prepare: str
+    test: str
+    check: str
+    release: str
+
+
+def _commands(root: Path, model: str, notebooks: str) -> _Commands:
+    wanted = "-r requirements.txt" if (root / "requirements.txt").is_file() else "mlprod_nb nbval pytest"
+    return _Commands(
+        install=f"python -m pip install {wanted}",
+        prepare="mlprod init .",
+        test=f"python -m pytest --nbval-lax --nbval-cell-timeout=900 --junitxml=notebooks.xml {notebooks}",
+        check=f"mlprod check {model} --junit gates.xml",
+        release=f"mlprod release {model} --reason",
+    )
+
+
+def _github(model: str, folder: str, commands: _Commands) -> str:
+    return f"""\
+# Written by: mlprod ci init github. Change it as you like; it is not written again unless you say --force.
+name: mlprod
+on:
+  pull_request:
+  push:
+    branches: [main]
+permissions:
+  contents: read
+concurrency: mlprod-{model}
+defaults:
+  run:
+    working-directory: {folder}
+jobs:
+  candidate:
+    runs-on: ubuntu-latest
+    env:
+      # A pull request is tried in a workspace of its own; what is merged goes into the registry that all share.
+      MLPROD_REGISTRY__TRACKING_URI: >-
+        ${{{{ github.event_name == 'push' && secrets.MLPROD_REGISTRY__TRACKING_URI || '' }}}}
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.11"
+      - name: Install
+        run: {commands.install}
+      - name: Make the workspace
+        run: {commands.prepare}
+      - name: Run the training notebooks, which register the candidate
+        run: {commands.test}
+      - name: Check the candidate
+        run: {commands.check}
+      - uses: actions/upload-artifact@v4
+        if: always()
+        with:
+          name: gates
+          path: |
+            {folder}/gates.xml
+            {folder}/notebooks.xml
+            {folder}/reports/
+          if-no-files-found: ignore
+  release:
+    needs: candidate
+    if: github.event_name == 'push'
+    # The machine on which the gateway runs, with the workspace's directory in the variable MLPROD_WORKSPACE.
+    runs-on: [self-hosted, mlprod]
+    env:
+      MLPROD_WORKSPACE: ${{{{ vars.MLPROD_WORKSPACE }}}}
+    defaults:
+      run:
+        working-directory: .
+    steps:
+      - name: Release the candidate
+        run: {commands.release} "merge of $GITHUB_SHA"
+"""
+
+
+def _gitlab(model: str, folder: str, commands: _Commands) -> str:
+    return f"""\
+# Written by: mlprod ci init gitlab. Change it as you like; it is not written again unless you say --force.
+stages: [candidate, release]
+candidate:
+  stage: candidate
+  image: python:3.11
+  resource_group: mlprod-{model}
+  rules:
+    - if: $CI_PIPELINE_SOURCE == "merge_request_event"
+    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH
+  # Set MLPROD_REGISTRY__TRACKING_URI as a protected variable: only what is merged goes into the registry all share.
+  script:
+    - cd {folder}
+    - {commands.install}
+    - {commands.prepare}
+    - {commands.test}
+    - {commands.check}
+  artifacts:
+    when: always
+    paths: [{folder}/reports/]
+    reports:
+      junit: [{folder}/gates.xml, {folder}/notebooks.xml]
+release:
+  stage: release
+  # The machine on which the gateway runs, with the workspace's directory in the variable MLPROD_WORKSPACE.
+  tags: [mlprod]
+  resource_group: mlprod-{model}
+  rules:
+    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH
+  script:
+    - {commands.release} "merge of $CI_COMMIT_SHA"
+"""
+
+
+def _only_model(context: Context) -> str:
+    """Return the one model that there is."""
+    known = sorted({*context.settings.models, *context.registry.models()})
+    if len(known) == 1:
+        return known[0]
+    raise UsageError(
+        "it is not said which model the workflow checks.",
+        hint=f"Say --model, one of: {', '.join(known)}." if known else "Say --model NAME.",
+    )
+
+
+def _repository(root: Path) -> Path:
+    """Return the nearest directory at or above the workspace that holds a git repository; else the workspace itself."""
+    here = root.resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
