@@ -68,7 +68,7 @@ def replay_with(context: Context, digest: str, version: str) -> FlipsResult:
     if rows.num_rows and (bundle.manifest.task == "regression") != (rows["prediction"].null_count == rows.num_rows):
         raise Refused(f"{chosen.ref} is a {bundle.manifest.task}, and the rows of the report are not of one.")
     try:
-        return flips.result(record.digest, chosen.ref, _decisions(bundle, rows))
+        return flips.result(record.digest, chosen.ref, decisions(bundle, rows))
     except InvalidInput as error:
         raise Refused(f"{chosen.ref} cannot answer the rows of the report: {error}") from None
 
@@ -129,7 +129,8 @@ def _revision(context: Context, record: ReportRecord) -> int:
     return max(served)
 
 
-def _decisions(bundle: Bundle, rows: pa.Table) -> Any:
+def decisions(bundle: Bundle, rows: pa.Table) -> Any:
+    """Return what was decided on rows of the log, and what a bundle decides on them."""
     import numpy as np
 
     from mlprod_nb.monitoring import counting

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.deploy import RevisionResult, UndeployResult
     from mlprod_nb.lifecycle.gateway import DownResult, InitResult, UpResult
     from mlprod_nb.lifecycle.history import CompactResult, HistoryResult, LogsResult, VerifyLogResult, WhoServedResult
+    from mlprod_nb.lifecycle.previewing import PromotionPreview
     from mlprod_nb.lifecycle.status import StatusResult
     from mlprod_nb.lifecycle.traffic import FeedbackResult, PredictResult
 
@@ -126,7 +127,7 @@ class Serving(Base):
 
     def promote(
         self, version: str, *, alias: str = "champion", endpoint: str = "", reason: str = "", dry_run: bool = False
-    ) -> RevisionResult:
+    ) -> RevisionResult | PromotionPreview:
         """Make a version the champion: all traffic of the endpoint, and the alias.
 
         Args:
@@ -134,15 +135,16 @@ class Serving(Base):
             alias: The alias that moves to it.
             endpoint: The endpoint's name; the model's name where empty.
             reason: Why, for the journal; in a notebook the cell's body.
-            dry_run: Show what would change and change nothing.
+            dry_run: Show gates, approvals, decisions that flip and response times, and change nothing.
 
         Examples:
             mlprod promote flights@challenger --reason "better Brier score in April"
+            mlprod promote flights@challenger --dry-run
         """
-        from mlprod_nb.lifecycle import deploy
+        from mlprod_nb.lifecycle import deploy, previewing
 
         request = deploy.Promotion(version, alias, endpoint, reason, dry_run)
-        return deploy.promote(self.context, request)
+        return previewing.preview(self.context, request) if dry_run else deploy.promote(self.context, request)
 
     def rollback(self, endpoint: str, *, to: int | str = 0, reason: str = "", dry_run: bool = False) -> RevisionResult:
         """Bring an endpoint back to an earlier revision, and the aliases that its moves had changed.
