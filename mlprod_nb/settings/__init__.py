@@ -70,6 +70,8 @@ class ReportSettings(Table):
     timeout_seconds: float = Field(900.0, gt=0, description="Wall-clock limit of one report notebook.")
     memory_mib: int = Field(4096, ge=0, description="Most memory that a report's kernel may take, MiB; 0: no limit.")
     kernel: str = Field("", description="Jupyter kernel that reports run in; empty: the environment of mlprod itself.")
+    keep_days: int = Field(0, ge=0, description="Days after which a report's files go, unless approved; 0: never.")
+    keep: int = Field(10, ge=1, description="How many of the newest of each endpoint and kind stay, however old.")
 
 
 class WorkerSettings(Table):

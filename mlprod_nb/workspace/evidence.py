@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mlprod_nb.abtest import ABTestResult, PlanResult
     from mlprod_nb.abtest.calibration import AAResult
     from mlprod_nb.lifecycle.report_batch import ReportsResult
-    from mlprod_nb.lifecycle.reporting import ApprovalResult
+    from mlprod_nb.lifecycle.reporting import ApprovalResult, PruneResult
     from mlprod_nb.lifecycle.shipping import ABTestStopped
     from mlprod_nb.lifecycle.starting import ABTestStarted
     from mlprod_nb.monitoring import MonitorResult
@@ -303,12 +303,18 @@ class Evidence(Base):
 
         return replaying.diff(self.context, before, after)
 
-    def site(self) -> SiteResult:
+    def site(self, *, dry_run: bool = False) -> SiteResult | PruneResult:
         """Write reports/index.html, which leads to every report, and its Atom feed; every report does so by itself.
+
+        Reports that are due by [reports] keep_days go first; never an approved one.
+
+        Args:
+            dry_run: Show which reports would go, and change nothing.
 
         Examples:
             mlprod site
+            mlprod site --dry-run
         """
         from mlprod_nb.lifecycle import reporting
 
-        return reporting.site(self.context)
+        return reporting.due(self.context) if dry_run else reporting.site(self.context)

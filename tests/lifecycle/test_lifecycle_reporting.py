@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -10,10 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mlprod_nb import Workspace
+from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import Corrupt, ExecutionFailed, NotFound, Refused
 from mlprod_nb.reports import ReportFailed, ReportResult
 from mlprod_nb.reports.flips import FlipsResult
 from mlprod_nb.reports.replay import ReplayResult
+from mlprod_nb.site import SiteResult
 from tests.lifecycle.conftest import Site
 from tests.notebook_files import PARAMETERS, code, text, verdict, write
 
@@ -54,6 +58,7 @@ def test_the_site_is_written_anew_after_a_report_an_approval_and_a_failure(site:
         site.workspace.report("flights", "broken")
     assert "LookupError: no rows at all" in listed(site)
     made = site.workspace.site()
+    assert isinstance(made, SiteResult)
     assert (made.reports, made.failed) == (1, 1)
     assert str(made).startswith(f"{made.page} leads to 2 reports.")
 
@@ -139,6 +144,27 @@ def test_a_report_that_was_altered_can_be_neither_replayed_nor_compared(site: Si
     with pytest.raises(Corrupt, match="does not match its digest"):
         site.workspace.diff(first.digest, first.digest)
     first.verdict_file.write_text(kept, encoding="utf-8")
+
+
+def test_old_reports_go_by_the_rule_of_the_settings_and_the_approved_one_stays(site: Site, first: ReportResult) -> None:
+    root = site.workspace.root
+    assert "kept for ever" in str(site.workspace.site(dry_run=True))
+    file = root / "mlprod.toml"
+    kept = file.read_text(encoding="utf-8")
+    file.write_text(kept + "\n[reports]\nkeep_days = 30\nkeep = 1\n", encoding="utf-8")
+    later = Workspace(root, clock=lambda: utc_now() + timedelta(days=365))
+    copy = first.page.parent.with_name("20130401T060000Z-failed")
+    copy.mkdir()
+    (copy / "index.html").write_text("<h1>It failed</h1>", encoding="utf-8")
+    said = str(later.site(dry_run=True))
+    assert "1 report would go (older than 30 days" in said
+    assert copy.name in said
+    assert copy.is_dir()
+    later.site()
+    assert not copy.exists()
+    assert first.page.is_file()
+    assert "prune reports" in [entry.action for entry in later.audit_show(limit=3).entries]
+    file.write_text(kept, encoding="utf-8")
 
 
 def test_a_batch_runs_every_kind_of_every_endpoint_and_one_that_fails_hinders_no_other(
