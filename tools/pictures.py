@@ -49,6 +49,19 @@ def _take(lab: Lab) -> None:
     lab.page.emulate_media(color_scheme="light")
     lab.page.goto((lab.server.root / "reports" / "index.html").as_uri())
     lab.page.screenshot(path=str(PICTURES / "report-site.png"), full_page=True)
+    _served(lab, page)
+
+
+def _served(lab: Lab, page: Path) -> None:
+    """Take the report as a reviewer reads it from the gateway."""
+    workspace = Workspace.open(lab.server.root)
+    token = Path(workspace.access_grant("bob", role="operator").file).read_text(encoding="utf-8").strip()
+    lab.page.goto(f"{workspace.status().gateway.url}/{page.relative_to(lab.server.root).as_posix()}")
+    lab.page.get_by_label("Token").fill(token)
+    lab.page.get_by_role("button", name="Sign in").click()
+    lab.page.get_by_label("Why you approve").fill("drift is seasonal, as every spring")
+    lab.page.set_viewport_size({"width": 1100, "height": 700})
+    lab.page.screenshot(path=str(PICTURES / "report-served.png"))
 
 
 if __name__ == "__main__":
