@@ -1,24 +1,26 @@
 """The gateway's own pages around reports: signing in, and the frame that a report is read and approved in.
 
-The report itself stands in a sandboxed frame of an origin of its own. Of scripts it runs the one that sorts tables, by
-that script's digest; it reaches no form of the page around it and sends no cookie, whatever is written in it.
+The report itself stands in a sandboxed frame of an origin of its own. It runs no script, reaches no form of the page
+around it and sends no cookie, whatever is written in it. A table is sorted in the file.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC
-from pathlib import Path
 from urllib.parse import quote
 
 from mlprod_nb.store.approvals import Approval
 from mlprod_nb.store.report_index import SHORT, ReportRecord
 
-_SORTING = Path(__file__).resolve().parents[1] / "reports" / "template" / "sort.js"
+#: What a report's page may do in its frame: be shown. Nothing runs, nothing is loaded, nothing is sent. Were scripts
+#: allowed, if only the one that sorts tables, a page could lead its reader elsewhere by itself too (``refresh``).
+SANDBOX = (
+    "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'"
+)
 LONGEST_REASON = 2000
 _STYLE = """
 :root {
@@ -76,15 +78,6 @@ class Frame:
     problem: str = ""
 
 
-def sandbox() -> str:
-    """Return what a report's page may do: be shown and sort its tables. Nothing is loaded, nothing is sent."""
-    digest = base64.b64encode(hashlib.sha256(_SORTING.read_bytes()).digest()).decode()
-    return (
-        "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
-    )
-
-
 def sign_in(*, to: str, problem: str = "") -> tuple[str, str]:
     """Return the page that asks for a token, and its content security policy.
 
@@ -111,7 +104,7 @@ def frame(shown: Frame) -> tuple[str, str]:
     address = f"/reports/{quote(shown.page)}?page"
     body = f"""<body class="framed"><header class="bar"><a href="/reports/">All reports</a>
 <p class="grow"><bdi>{_text(name)}</bdi>{digest}</p>{_given(shown)}{_form(shown)}{_leave(shown)}</header>
-<iframe sandbox="allow-scripts" title="The report: {_text(name)}" src="{_text(address)}"></iframe></body></html>"""
+<iframe sandbox title="The report: {_text(name)}" src="{_text(address)}"></iframe></body></html>"""
     return _page(f"Report: {name}", body, frames="'self'")
 
 

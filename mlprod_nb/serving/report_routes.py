@@ -148,7 +148,7 @@ class ReportRoutes:
             return _file(content, path, f"{site.policy()}; frame-ancestors 'none'")
         if path.endswith(f"/{report_files.PAGE}") and "page" not in request.query_params:
             return _own(report_pages.frame(await asyncio.to_thread(self._frame, path, reader)))
-        return _file(content, path, report_pages.sandbox())
+        return _file(content, path, report_pages.SANDBOX)
 
     def _read(self, path: str) -> bytes:
         if path == report_files.PAGE and not (self._folder / path).is_file():
