@@ -59,8 +59,9 @@ def _served(lab: Lab, page: Path) -> None:
     lab.page.goto(f"{workspace.status().gateway.url}/{page.relative_to(lab.server.root).as_posix()}")
     lab.page.get_by_label("Token").fill(token)
     lab.page.get_by_role("button", name="Sign in").click()
-    lab.page.get_by_label("Why you approve").fill("drift is seasonal, as every spring")
     lab.page.set_viewport_size({"width": 1100, "height": 700})
+    lab.page.frame_locator("iframe").locator("h1").wait_for()
+    lab.page.get_by_label("Why you approve").fill("drift is seasonal, as every spring")
     lab.page.screenshot(path=str(PICTURES / "report-served.png"))
 
 

@@ -41,6 +41,7 @@ body.framed { display: flex; flex-direction: column; height: 100vh }
 }
 .bar p, .bar ul { margin: 0 } .bar .grow { flex: 1 1 9rem } .soft { color: var(--soft) }
 .bar form { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: center }
+@media (min-width: 60rem) { .bar { flex-wrap: nowrap } .bar form { flex-wrap: nowrap } label { white-space: nowrap } }
 .wrong { color: var(--bad); font-weight: 600; flex-basis: 100% } .done { font-weight: 600 }
 iframe { flex: 1; border: 0; width: 100%; min-height: 50vh; background: var(--page) }
 main { max-width: 30rem; margin: 12vh auto; padding: 0 1.2rem }
@@ -48,7 +49,7 @@ label { display: block } input, button {
   font: inherit; color: inherit; background: var(--page); border: 1px solid var(--soft); border-radius: 6px;
   padding: .35rem .7rem;
 }
-input { min-width: 0; width: min(100%, 16rem) } button { cursor: pointer }
+input { min-width: 0; width: min(100%, 19rem) } button { cursor: pointer }
 button.main { background: var(--mark); border-color: var(--mark); color: var(--page); font-weight: 600 }
 a { color: var(--mark) } :focus-visible { outline: 2px solid var(--mark); outline-offset: 2px }
 code { font: .87em ui-monospace, monospace }
