@@ -49,7 +49,7 @@ label { display: block } input, button {
   font: inherit; color: inherit; background: var(--page); border: 1px solid var(--soft); border-radius: 6px;
   padding: .35rem .7rem;
 }
-input { min-width: 0; width: min(100%, 19rem) } button { cursor: pointer }
+input { min-width: 0; width: min(100%, 19rem) } button { cursor: pointer; white-space: nowrap }
 button.main { background: var(--mark); border-color: var(--mark); color: var(--page); font-weight: 600 }
 a { color: var(--mark) } :focus-visible { outline: 2px solid var(--mark); outline-offset: 2px }
 code { font: .87em ui-monospace, monospace }
