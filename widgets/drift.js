@@ -23,6 +23,11 @@ export function lineAt(state, place) {
   return window ? `${whole} --since ${window.since} --until ${window.until}` : whole;
 }
 
+/** A column's name; those of the model's own outcomes stand between underscores. */
+export function columnName(drift) {
+  return drift.column.replace(/^__(.+)__$/, "$1");
+}
+
 /** What a column is judged to be, as a mark and a word. */
 export function judged(drift) {
   if (drift.drifted) return ["!", "drifted"];
@@ -67,7 +72,7 @@ function featureRow(feature, features, ui) {
   return h(
     "tr",
     { "data-key": `feature ${drift.column}` },
-    h("th", { scope: "row" }, h("button", { type: "button", class: "mlprod-pick-column", "aria-pressed": String(chosen), "data-key": `column ${drift.column}`, onclick: () => ui.own.choose(drift.column) }, drift.column)),
+    h("th", { scope: "row" }, h("button", { type: "button", class: "mlprod-pick-column", "aria-pressed": String(chosen), "data-key": `column ${drift.column}`, onclick: () => ui.own.choose(drift.column) }, columnName(drift))),
     h("td", { class: "mlprod-tight" }, h("span", { "aria-hidden": "true" }, `${mark} `), word),
     h("td", { class: "mlprod-impact" }, share === null ? h("span", { class: "mlprod-soft" }, "–") : h("span", { class: "mlprod-meter", role: "img", "aria-label": `impact ${percent(Math.round(share))} of the largest` }, h("span", { style: { width: `${share.toFixed(1)}%` } }))),
     h("td", { class: "mlprod-number", title: "the share of the rows that would have to change to undo the difference" }, drift.effect === null ? "–" : percent(Math.round(1000 * drift.effect) / 10)),
@@ -96,9 +101,9 @@ function shown(state, ui) {
   return h(
     "figure",
     { class: "mlprod-figure", "aria-live": "polite" },
-    h("figcaption", {}, drift.column),
+    h("figcaption", {}, columnName(drift)),
     bars ? sidesLegend() : null,
-    bars ? bothSides(bars, drift.column) : h("p", { class: "mlprod-soft" }, "There is no picture of it."),
+    bars ? bothSides(bars, columnName(drift)) : h("p", { class: "mlprod-soft" }, "There is no picture of it."),
     h("p", {}, drift.statement),
     h("p", { class: "mlprod-soft" }, tested),
   );

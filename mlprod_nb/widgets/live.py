@@ -11,7 +11,7 @@ from mlprod_nb.widgets import panel, snapshot
 from mlprod_nb.widgets.pulse import Pulse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -32,7 +32,10 @@ class LivePanel(panel.Panel):
     live = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self, result: LiveView, run: panel.Run = panel.run, watch: Callable[[str], Callable[[], Now]] | None = None
+        self,
+        result: LiveView,
+        run: panel.Run = panel.run,
+        watch: Callable[[str, Sequence[str]], Callable[[], Now]] | None = None,
     ) -> None:
         super().__init__(result, run)
         self._watch = watch or _watch
@@ -59,7 +62,7 @@ class LivePanel(panel.Panel):
 
     def _beat(self) -> None:
         if self._look is None:
-            self._look = self._watch(self.state["endpoint"])
+            self._look = self._watch(self.state["endpoint"], self.state["names"])
         self.live = moving(self._look())
 
 
@@ -112,9 +115,9 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
 
 
-def _watch(endpoint: str) -> Callable[[], Now]:
+def _watch(endpoint: str, order: Sequence[str]) -> Callable[[], Now]:
     """Begin a watch with a workspace of its own, since that of the kernel's cells is another thread's."""
     from mlprod_nb.lifecycle.panels import live
     from mlprod_nb.workspace import Workspace
 
-    return live.watch(Workspace.open().context, endpoint).look
+    return live.watch(Workspace.open().context, endpoint, order).look

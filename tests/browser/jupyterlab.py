@@ -156,11 +156,15 @@ class Lab:
         self.page.locator(".jp-Notebook .jp-Cell").first.locator(".cm-content").click()
         for index in range(count):
             self.page.keyboard.press("Shift+Enter")
-            wait_until(partial(self._has_run, index), seconds=seconds, what=f"cell {index + 1}")
+            wait_until(partial(self.has_run, index), seconds=seconds, what=f"cell {index + 1}")
 
-    def _has_run(self, index: int) -> bool:
-        prompt = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt").nth(index).inner_text()
-        return str(prompt).strip(" []:").isdigit()
+    def has_run(self, index: int) -> bool:
+        """Tell whether a cell has ended."""
+        return self.prompt(index).strip(" []:").isdigit()
+
+    def prompt(self, index: int) -> str:
+        """Return what stands before a cell, as ``[1]:``."""
+        return str(self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt").nth(index).inner_text())
 
     def output(self, index: int) -> Any:
         """Return the output area of a cell."""

@@ -35,3 +35,8 @@ test("impact is relative to the largest, and unknown where it was not measured",
   assert.deepEqual(features.map((feature) => panel.weight(feature.drift, features)), [100, 25, null]);
   assert.equal(panel.weight({ impact: 0 }, [{ drift: { impact: 0 } }]), null);
 });
+
+test("the model's own outcomes are named without underscores, and a column of the user's as it is", () => {
+  assert.equal(panel.columnName({ column: "__score__" }), "score");
+  assert.equal(panel.columnName({ column: "__x" }), "__x");
+});

@@ -7,7 +7,7 @@ long it lasts: when it is full, every other one goes and the step between two do
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
@@ -116,6 +116,7 @@ class LiveView(Result):
         variants: By variant, since the gateway started.
         recent: The newest rows of the log: scores against the reference, and how many predictions came true.
         problem: Why there are no numbers; empty where there are.
+        names: The variants and shadows in the endpoint's order.
     """
 
     endpoint: str
@@ -126,9 +127,10 @@ class LiveView(Result):
     variants: tuple[LiveRow, ...]
     recent: Recent | None
     problem: str = ""
+    names: tuple[str, ...] = ()
 
     _frame_field: ClassVar[str] = "variants"
-    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "recent")
+    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "recent", "names")
 
     def headline(self) -> str:
         """Say how much was answered."""
@@ -144,15 +146,22 @@ def look(context: Context, endpoint: str) -> LiveView:
     from mlprod_nb.lifecycle.traffic import client
 
     revision, now = existing(context, endpoint), context.clock()
+    assert revision.spec is not None
+    order = tuple(variant.name for variant in (*revision.spec.variants, *revision.spec.shadows))
     newest = recent.read(context, endpoint)
     try:
         with client(context) as gateway:
             sample = read(gateway.metrics(), endpoint, now)
     except MlprodError as error:
-        return LiveView(endpoint, revision.number, now, 0, 0, (), newest, str(error))
-    names = list(sample.variants)
-    whole = between(Sample(now, 0, 0, {}), sample, names)
-    return LiveView(endpoint, revision.number, now, whole.requests, whole.refused, whole.variants, newest)
+        return LiveView(endpoint, revision.number, now, 0, 0, (), newest, str(error), order)
+    whole = between(Sample(now, 0, 0, {}), sample, in_order(sample.variants, order))
+    return LiveView(endpoint, revision.number, now, whole.requests, whole.refused, whole.variants, newest, names=order)
+
+
+def in_order(names: Iterable[str], order: Sequence[str]) -> tuple[str, ...]:
+    """Return names in the endpoint's order, so that each has the same colour everywhere; others come after."""
+    place = {name: index for index, name in enumerate(order)}
+    return tuple(sorted(names, key=lambda name: (place.get(name, len(order)), name)))
 
 
 def read(metrics: str, endpoint: str, at: datetime) -> Sample:
@@ -310,15 +319,22 @@ class Watch:
         endpoint: The endpoint's name.
         metrics: Gives the gateway's metrics in Prometheus's text format.
         recent: Reads the newest rows of the log.
+        order: The variants in the endpoint's order.
     """
 
     def __init__(
-        self, clock: Clock, endpoint: str, metrics: Callable[[], str], recent: Callable[[], Recent | None]
+        self,
+        clock: Clock,
+        endpoint: str,
+        metrics: Callable[[], str],
+        recent: Callable[[], Recent | None],
+        order: Sequence[str] = (),
     ) -> None:
         self._clock = clock
         self._endpoint = endpoint
         self._metrics = metrics
         self._recent = recent
+        self._order = order
         self._newest: Recent | None = None
         self._rows_after: datetime | None = None
         self.samples = Samples()
@@ -332,7 +348,7 @@ class Watch:
         except MlprodError as error:
             problem = str(error)
         newest = self.samples.newest
-        names = tuple(newest.variants) if newest else ()
+        names = in_order(newest.variants, self._order) if newest else ()
         last, stretches = self.samples.last(names, _LAST_SECONDS), tuple(self.samples.stretches(names))
         return Now(self._clock(), problem, names, last, stretches, self._newest)
 
@@ -344,7 +360,7 @@ class Watch:
             self._rows_after = ended + max(timedelta(seconds=10), 9 * (ended - begun))
 
 
-def watch(context: Context, endpoint: str) -> Watch:
+def watch(context: Context, endpoint: str, order: Sequence[str] = ()) -> Watch:
     """Return a watch of an endpoint."""
     from mlprod_nb.lifecycle.panels import recent
     from mlprod_nb.lifecycle.traffic import client
@@ -354,4 +370,4 @@ def watch(context: Context, endpoint: str) -> Watch:
         with client(context) as gateway:
             return gateway.metrics()
 
-    return Watch(context.clock, endpoint, metrics, lambda: recent.read(context, endpoint))
+    return Watch(context.clock, endpoint, metrics, lambda: recent.read(context, endpoint), order)
