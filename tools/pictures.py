@@ -21,9 +21,14 @@ flights = pd.read_csv(package / "data" / "flights.csv.zip", nrows=4000).dropna(s
 flights["weekday"] = pd.to_datetime(flights[["year", "month", "day"]]).dt.weekday
 rows = flights[["carrier", "origin", "dest", "hour", "weekday", "distance"]]"""
 _TRAFFIC = """\
-for start in range(0, 2400, 24):
+import time
+ends = time.monotonic() + 25
+for start in range(0, 3600, 24):
+    if time.monotonic() > ends:
+        break
     part, units = rows[start:start + 24], flights["tailnum"][start:start + 24]
-    %mlprod predict flights --data $part --units $units;"""
+    when = ["2013-04-30T12:00:00Z"] * len(part)
+    %mlprod predict flights --data $part --units $units --event-time $when;"""
 #: The cells of the notebook of panels, and the picture that each of them gives.
 _CELLS = {
     "%load_ext mlprod_nb": "",
@@ -107,12 +112,15 @@ def _take_panels(lab: Lab) -> None:
     panels = {name: lab.output(index).locator(".mlprod-panel") for index, name in enumerate(_CELLS.values()) if name}
     panels["registry"].get_by_label("Compare flights/1").check()
     panels["registry"].get_by_label("Compare flights/2").check()
-    panels["traffic"].get_by_label("Add a version").select_option("challenger")
     panels["traffic"].get_by_role("slider", name="Share of challenger").fill("30")
     panels["traffic"].get_by_text("would stay where they are").wait_for(timeout=60_000)
     panels["drift"].get_by_role("slider", name="Window").fill("10")
     panels["drift"].locator("code", has_text="--since").wait_for(timeout=60_000)
-    lab.page.wait_for_timeout(3_000)
+    # The live panel is pictured while the traffic's cell runs.
+    traffic = list(_CELLS).index(_TRAFFIC)
+    lab.page.evaluate("i => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = i; }", traffic)
+    lab.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+    lab.page.wait_for_timeout(20_000)
     for name, panel in panels.items():
         panel.scroll_into_view_if_needed()
         panel.screenshot(path=str(PICTURES / f"panel-{name}.png"))

@@ -136,12 +136,23 @@ class Lab:
     server: Server
     strangers: list[str] = field(default_factory=list)
 
+    def write(self, name: str, cells: list[str]) -> None:
+        """Make a notebook of cells."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.server.root / name)
+
+    def open_in_notebook(self, name: str, cells: list[str]) -> None:
+        """Open a new notebook in Notebook 7, and wait until its kernel is idle."""
+        self.write(name, cells)
+        self.page.goto(f"{self.server.url}/notebooks/{name}?token={self.server.token}", timeout=60_000)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+
     def open(self, name: str, cells: list[str] | None = None) -> None:
         """Open a notebook, made of cells where it is new, and wait until its kernel is idle."""
         if cells is not None:
-            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-            notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-            nbformat.write(notebook, self.server.root / name)
+            self.write(name, cells)
         self.page.goto(f"{self.server.url}/lab/tree/{name}?token={self.server.token}&reset", timeout=60_000)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         self.page.wait_for_function(_READY, timeout=60_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ while time.monotonic() - begun < 8:
     answered = %mlprod predict toy --data $X --units $units
     ids, asked = answered.prediction_ids, asked + 1
 %mlprod feedback toy --ids $ids --values $y"""
+KERNEL_IS = "status => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === status"
 CELLS = [
     "%load_ext mlprod_nb",
     "%mlprod init",
@@ -128,11 +130,12 @@ def completed_by_tab(lab: Lab) -> None:
 
 def interrupted(lab: Lab) -> None:
     run(lab, 15, wait=False)
-    lab.page.wait_for_function(
-        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'", timeout=20_000
-    )
+    lab.page.wait_for_function(KERNEL_IS, arg="busy", timeout=20_000)
     lab.command("notebook:interrupt-kernel")
     wait_until(lambda: "KeyboardInterrupt" in lab.output(15).inner_text(), seconds=30, what="the interrupt")
+    # Until then the kernel turns away what was queued behind the cell that failed.
+    wait_until(lambda: lab.has_run(15), seconds=30, what="the cell's end")
+    lab.page.wait_for_function(KERNEL_IS, arg="idle", timeout=20_000)
     assert run(lab, 16).inner_text().strip() == "the kernel goes on"
 
 
@@ -170,7 +173,7 @@ def pages_of_every_panel_in_html(notebook: Path) -> None:
     """Convert a notebook as users do, and find every panel's page in what comes of it."""
     command = [sys.executable, "-m", "nbconvert", "--to", "html", str(notebook), "--output", "converted.html"]
     subprocess.run(command, check=True, timeout=120, capture_output=True)
-    html = notebook.with_name("converted.html").read_text(encoding="utf-8")
-    assert html.count('<div class="mlprod-snapshot">') == 7
-    for text in ("2 versions of 1 model.", "Endpoint &#x27;toy&#x27;, revision", "No job is scheduled."):
-        assert text in html, text
+    page = notebook.with_name("converted.html").read_text(encoding="utf-8")
+    assert page.count('<div class="mlprod-snapshot">') == 7
+    for text in ("2 versions of 1 model.", "Endpoint 'toy', revision", "No job is scheduled."):
+        assert text in html.unescape(page), text

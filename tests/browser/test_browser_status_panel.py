@@ -207,3 +207,14 @@ def test_a_reopened_notebook_shows_the_page_in_place_of_the_dead_panel(lab: Lab,
     assert len(shown) == 1, shown
     assert shown[0].startswith("! WARNING: the last drift report")
     lab.page.screenshot(path=str(pictures / "reopened.png"))
+
+
+def test_the_panel_lives_in_notebook_7_too(lab: Lab, pictures: Path) -> None:
+    lab.open_in_notebook("seven.ipynb", ["%load_ext mlprod_nb", A_STATUS, "status"])
+    lab.run_by_keyboard(3)
+    panel = lab.page.locator(".mlprod-panel")
+    panel.wait_for(timeout=20_000)
+    panel.get_by_role("button", name="Roll back flights").click()
+    assert panel.get_by_role("group", name="Line to run").locator("code").inner_text() == "%mlprod rollback flights"
+    assert not lab.page.locator(".mlprod-snapshot").is_visible()
+    lab.page.screenshot(path=str(pictures / "notebook-7.png"))
