@@ -46,7 +46,7 @@ function watching(live, ui) {
 
 function table(state, live) {
   const { caption, each, rows } = rowsOf(state, live);
-  const names = ["variant", "requests", "errors", "half within", "95 % within", "99 % within", "rows each"];
+  const names = ["variant", "requests", "errors", "half within", "95 % within", "99 % within", "rows each", "in a batch"];
   return h(
     "section",
     { class: "mlprod-listing" },
@@ -70,6 +70,7 @@ function table(state, live) {
               ["95 % within", duration(row.p95_ms)],
               ["99 % within", duration(row.p99_ms)],
               ["rows each", number(row.rows_each)],
+              ["in a batch", number(row.batch_rows)],
             ].map(([name, text]) => h("td", { class: "mlprod-number", "data-name": name }, text)),
           ),
         ),

@@ -118,7 +118,7 @@ class Workbench:
         worker: The limits of model workers.
         max_batch_rows: Most rows in one micro-batch.
         max_waiting_rows: Most rows that wait for one process of a model.
-        observe_batch: Told the number of rows of each micro-batch.
+        observe_batch: Gives, for a bundle's digest, what is told the number of rows of each micro-batch.
         nursery: Starts model workers.
         notes: Of what is being loaded in this process; ``None``: none are kept.
     """
@@ -128,7 +128,7 @@ class Workbench:
     worker: WorkerSettings
     max_batch_rows: int
     max_waiting_rows: int
-    observe_batch: Callable[[int], None]
+    observe_batch: Callable[[str], Callable[[int], None]]
     nursery: Nursery = field(default_factory=Nursery)
     notes: LoadingNotes | None = None
 
@@ -175,7 +175,7 @@ class Workbench:
             runtime.score,
             max_rows=self.max_batch_rows,
             max_waiting_rows=self.max_waiting_rows,
-            observe=self.observe_batch,
+            observe=self.observe_batch(bundle.digest),
         )
         return Station(runtime, batcher)
 

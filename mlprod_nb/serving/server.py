@@ -105,7 +105,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
         worker=settings.model_worker,
         max_batch_rows=settings.gateway.max_batch_rows,
         max_waiting_rows=settings.gateway.max_waiting_rows,
-        observe_batch=telemetry.batch_rows.observe,
+        observe_batch=telemetry.observe_batches,
         notes=LoadingNotes(layout.loading, member.id if member else uuid.uuid4().hex),
     )
     shelf = Shelf(lambda digest: asyncio.ensure_future(workbench.load(digest)))

@@ -14,6 +14,8 @@ from mlprod_nb.serving.shared_numbers import SharedNumbers
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
+#: By so many characters of its digest a bundle is told in a metric.
+BUNDLE_CHARACTERS = 12
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SYNC_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
@@ -54,7 +56,11 @@ class Telemetry:
             registry=self._registry,
         )
         self.batch_rows = Histogram(
-            "mlprod_batch_rows", "Rows in one micro-batch.", buckets=_ROWS, registry=self._registry
+            "mlprod_batch_rows",
+            "Rows in one micro-batch, by the first characters of the bundle's digest.",
+            ("bundle",),
+            buckets=_ROWS,
+            registry=self._registry,
         )
         self.log_appends = Counter(
             "mlprod_log_appends", "Records synced to the prediction log.", ("kind",), registry=self._registry
@@ -103,6 +109,11 @@ class Telemetry:
         self.revision = Gauge(
             "mlprod_revision", "The revision that an endpoint serves.", ("endpoint",), registry=self._registry
         )
+
+    def observe_batches(self, digest: str) -> Callable[[int], None]:
+        """Return what is told the number of rows of each micro-batch of a bundle."""
+        observe: Callable[[int], None] = self.batch_rows.labels(digest[:BUNDLE_CHARACTERS]).observe
+        return observe
 
     def watch_queues(self, waiting: Callable[[], Mapping[tuple[str, str], int]]) -> None:
         """Tell with the metrics how many rows wait for each model.

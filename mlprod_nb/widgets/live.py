@@ -11,7 +11,7 @@ from mlprod_nb.widgets import panel, snapshot
 from mlprod_nb.widgets.pulse import Pulse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -35,7 +35,7 @@ class LivePanel(panel.Panel):
         self,
         result: LiveView,
         run: panel.Run = panel.run,
-        watch: Callable[[str, Sequence[str]], Callable[[], Now]] | None = None,
+        watch: Callable[[str], Callable[[], Now]] | None = None,
     ) -> None:
         super().__init__(result, run)
         self._watch = watch or _watch
@@ -62,7 +62,7 @@ class LivePanel(panel.Panel):
 
     def _beat(self) -> None:
         if self._look is None:
-            self._look = self._watch(self.state["endpoint"], self.state["names"])
+            self._look = self._watch(self.state["endpoint"])
         self.live = moving(self._look())
 
 
@@ -98,7 +98,7 @@ def _series(now: Now, value: Callable[[LiveRow, Stretch], float | None]) -> list
 
 
 def _per_second(row: LiveRow, seconds: float) -> dict[str, Any]:
-    times = {name: _short(getattr(row, name)) for name in ("p50_ms", "p95_ms", "p99_ms", "rows_each")}
+    times = {name: _short(getattr(row, name)) for name in ("p50_ms", "p95_ms", "p99_ms", "rows_each", "batch_rows")}
     return {
         "variant": row.variant,
         "requests": _rate(row.requests, seconds),
@@ -115,9 +115,9 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
 
 
-def _watch(endpoint: str, order: Sequence[str]) -> Callable[[], Now]:
+def _watch(endpoint: str) -> Callable[[], Now]:
     """Begin a watch with a workspace of its own, since that of the kernel's cells is another thread's."""
     from mlprod_nb.lifecycle.panels import live
     from mlprod_nb.workspace import Workspace
 
-    return live.watch(Workspace.open().context, endpoint, order).look
+    return live.watch(Workspace.open().context, endpoint).look

@@ -71,7 +71,7 @@ def a_watch(seconds: int = 100) -> Now:
     samples, begun = Samples(), now()
     for i in range(seconds):
         buckets = ((0.001, 40.0 * i), (0.0025, 90.0 * i), (0.01, 100.0 * i + i**1.2), (math.inf, 101.0 * i + i**1.2))
-        counts = VariantCount(101.0 * i + i**1.2, 1_200.0 * i, 0.0, buckets)
+        counts = VariantCount(101.0 * i + i**1.2, 1_200.0 * i, 0.0, 30.0 * i, 1_200.0 * i, buckets)
         fewer = replace(counts, requests=60.0 * i + 20 * math.sin(i / 6), errors=0.2 * i)
         both = {"champion": counts, HOSTILE: fewer}
         samples.add(Sample(begun + timedelta(seconds=i), 200.0 * i, 0.2 * i, both))

@@ -33,6 +33,9 @@ mlprod_prediction_seconds_bucket{endpoint="flights",le="+Inf",variant="champion"
 mlprod_prediction_seconds_count{endpoint="flights",variant="champion"} 8.0
 mlprod_predicted_rows_total{endpoint="flights",shadow="false",variant="champion"} 80.0
 mlprod_model_errors_total{endpoint="flights",shadow="false",variant="champion"} 2.0
+mlprod_batch_rows_count{bundle="3fa9c1d2aa01"} 4.0
+mlprod_batch_rows_sum{bundle="3fa9c1d2aa01"} 80.0
+mlprod_batch_rows_count{bundle="77a9c1d2aa33"} 9.0
 """
 
 
@@ -45,6 +48,9 @@ def test_an_endpoints_numbers_are_read_from_the_metrics() -> None:
     assert (sample.answered, sample.refused) == (10.0, 2.0)
     champion = sample.variants["champion"]
     assert (champion.requests, champion.rows, champion.errors) == (8.0, 80.0, 2.0)
+    assert (champion.batches, champion.batched) == (0.0, 0.0)
+    told = read(METRICS, "flights", AT, {"champion": "3fa9c1d2aa01ffff"}).variants["champion"]
+    assert (told.batches, told.batched) == (4.0, 80.0)
     assert champion.buckets == ((0.001, 4.0), (0.01, 8.0), (math.inf, 8.0))
     assert read(METRICS, "nobody", AT).variants == {}
 
@@ -106,7 +112,7 @@ def test_a_watch_reads_rows_seldom_and_says_what_it_cannot_read() -> None:
         now[0] += timedelta(seconds=2)
         return None
 
-    watch = Watch(lambda: now[0], "flights", metrics, recent)
+    watch = Watch(lambda: now[0], "flights", metrics, recent, dict)
     looks = []
     for second in range(40):
         now[0] = max(now[0], AT + timedelta(seconds=second))
@@ -131,6 +137,8 @@ def test_a_real_gateway_tells_requests_times_scores_and_truth(answering: Site) -
     assert view.requests >= 1
     assert {row.variant for row in view.variants} == {"champion", "challenger"}
     assert all(row.p95_ms is not None and row.p95_ms > 0 for row in view.variants)
+    assert all(row.batch_rows is not None and row.batch_rows >= 1 for row in view.variants)
+    assert [row.variant for row in view.variants] == ["champion", "challenger"], "in the endpoint's order"
     assert view.recent is not None
     assert (view.recent.rows, view.recent.labelled, view.recent.version) == (400, 400, "flights/1")
     assert view.recent.scores is not None

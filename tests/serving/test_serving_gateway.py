@@ -313,7 +313,7 @@ async def test_the_metrics_count_requests_rows_appends_and_the_revision(shop: Wo
         'mlprod_prediction_seconds_count{endpoint="flights",variant="champion"} 1.0',
         'mlprod_log_appends_total{kind="prediction"} 1.0',
         'mlprod_revision{endpoint="flights"} 1.0',
-        "mlprod_batch_rows_count 1.0",
+        f'mlprod_batch_rows_count{{bundle="{shop.variant("champion").bundle[:12]}"}} 1.0',
     ):
         assert line in text
     assert "made-up" not in text

@@ -226,7 +226,9 @@ class Crew:
     def _control(self, slot: int) -> Control:
         telemetry = Telemetry()
         pool = ThreadPoolExecutor(1)
-        bench = Workbench(BundleStore(self.shop.layout.bundles), pool, WorkerSettings(), 64, 4096, lambda _: None)
+        bench = Workbench(
+            BundleStore(self.shop.layout.bundles), pool, WorkerSettings(), 64, 4096, lambda digest: lambda rows: None
+        )
 
         async def load(digest: str) -> LoadedModel:
             if slot == 1 and self.broken:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 from mlprod_nb.lifecycle.panels.live import Now
@@ -58,7 +57,7 @@ def test_a_pulse_has_one_thread_however_often_it_is_told() -> None:
 def test_a_panel_that_is_watched_moves_and_ends_with_its_close() -> None:
     looked: list[str] = []
 
-    def watch(endpoint: str, order: Sequence[str]) -> Any:
+    def watch(endpoint: str) -> Any:
         looked.append(endpoint)
         return lambda: a_watch(20)
 

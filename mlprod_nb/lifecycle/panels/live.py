@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from mlprod_nb.clock import Clock
@@ -17,6 +18,7 @@ from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.results import Result
+from mlprod_nb.serving.telemetry import BUNDLE_CHARACTERS
 
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.panels.recent import Recent
@@ -35,12 +37,16 @@ class VariantCount:
         requests: Requests that it answered.
         rows: Rows that it predicted.
         errors: Requests that its model failed on.
+        batches: Micro-batches of its bundle, whichever endpoint and variant they were for.
+        batched: Rows in these.
         buckets: Requests by the longest time that they took, seconds: ascending, each with all faster ones.
     """
 
     requests: float = 0.0
     rows: float = 0.0
     errors: float = 0.0
+    batches: float = 0.0
+    batched: float = 0.0
     buckets: tuple[tuple[float, float], ...] = ()
 
 
@@ -73,6 +79,7 @@ class LiveRow:
         p95_ms: 95 in 100 were faster.
         p99_ms: 99 in 100 were faster.
         rows_each: Rows in a request, on average.
+        batch_rows: Rows in a micro-batch of its bundle, on average.
     """
 
     variant: str
@@ -82,6 +89,7 @@ class LiveRow:
     p95_ms: float | None
     p99_ms: float | None
     rows_each: float | None
+    batch_rows: float | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,6 @@ class LiveView(Result):
         variants: By variant, since the gateway started.
         recent: The newest rows of the log: scores against the reference, and how many predictions came true.
         problem: Why there are no numbers; empty where there are.
-        names: The variants and shadows in the endpoint's order.
     """
 
     endpoint: str
@@ -127,10 +134,9 @@ class LiveView(Result):
     variants: tuple[LiveRow, ...]
     recent: Recent | None
     problem: str = ""
-    names: tuple[str, ...] = ()
 
     _frame_field: ClassVar[str] = "variants"
-    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "recent", "names")
+    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "recent")
 
     def headline(self) -> str:
         """Say how much was answered."""
@@ -146,16 +152,22 @@ def look(context: Context, endpoint: str) -> LiveView:
     from mlprod_nb.lifecycle.traffic import client
 
     revision, now = existing(context, endpoint), context.clock()
-    assert revision.spec is not None
-    order = tuple(variant.name for variant in (*revision.spec.variants, *revision.spec.shadows))
+    bundles = bundles_of(context, endpoint)
+    order = tuple(bundles)
     newest = recent.read(context, endpoint)
     try:
         with client(context) as gateway:
-            sample = read(gateway.metrics(), endpoint, now)
+            sample = read(gateway.metrics(), endpoint, now, bundles)
     except MlprodError as error:
-        return LiveView(endpoint, revision.number, now, 0, 0, (), newest, str(error), order)
+        return LiveView(endpoint, revision.number, now, 0, 0, (), newest, str(error))
     whole = between(Sample(now, 0, 0, {}), sample, in_order(sample.variants, order))
-    return LiveView(endpoint, revision.number, now, whole.requests, whole.refused, whole.variants, newest, names=order)
+    return LiveView(endpoint, revision.number, now, whole.requests, whole.refused, whole.variants, newest)
+
+
+def bundles_of(context: Context, endpoint: str) -> dict[str, str]:
+    """Return the digest of each variant's and shadow's bundle, in the endpoint's order."""
+    spec = existing(context, endpoint).spec
+    return {variant.name: variant.bundle for variant in (*spec.variants, *spec.shadows)} if spec else {}
 
 
 def in_order(names: Iterable[str], order: Sequence[str]) -> tuple[str, ...]:
@@ -164,22 +176,26 @@ def in_order(names: Iterable[str], order: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (place.get(name, len(order)), name)))
 
 
-def read(metrics: str, endpoint: str, at: datetime) -> Sample:
+def read(metrics: str, endpoint: str, at: datetime, bundles: Mapping[str, str] | None = None) -> Sample:
     """Read what a gateway's metrics tell of an endpoint.
 
     Args:
         metrics: The metrics in Prometheus's text format.
         endpoint: The endpoint's name.
         at: When they were asked for.
+        bundles: The digest of each variant's bundle.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
     answered = refused = 0.0
     counts: dict[str, dict[str, float]] = {}
     buckets: dict[str, list[tuple[float, float]]] = {}
+    batches: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
             labels = sample.labels
+            if sample.name in _BATCHES:
+                batches.setdefault(labels["bundle"], {})[_BATCHES[sample.name]] = sample.value
             if labels.get("endpoint") != endpoint:
                 continue
             if sample.name == "mlprod_requests_total" and labels["route"] in _PREDICTING:
@@ -190,8 +206,12 @@ def read(metrics: str, endpoint: str, at: datetime) -> Sample:
             elif sample.name in _COUNTS:
                 kind = counts.setdefault(labels["variant"], {})
                 kind[_COUNTS[sample.name]] = kind.get(_COUNTS[sample.name], 0.0) + sample.value
+    shorts = {name: digest[:BUNDLE_CHARACTERS] for name, digest in (bundles or {}).items()}
     variants = {
-        name: VariantCount(**found, buckets=tuple(sorted(buckets.get(name, ())))) for name, found in counts.items()
+        name: VariantCount(
+            **found, **batches.get(shorts.get(name, ""), {}), buckets=tuple(sorted(buckets.get(name, ())))
+        )
+        for name, found in counts.items()
     }
     return Sample(at, answered, refused, variants)
 
@@ -202,6 +222,9 @@ _COUNTS = {
     "mlprod_predicted_rows_total": "rows",
     "mlprod_model_errors_total": "errors",
 }
+
+
+_BATCHES = {"mlprod_batch_rows_count": "batches", "mlprod_batch_rows_sum": "batched"}
 
 
 def between(before: Sample, after: Sample, names: Sequence[str]) -> Stretch:
@@ -225,7 +248,10 @@ def _row(name: str, before: VariantCount | None, after: VariantCount | None) -> 
     p50, p95, p99 = (quantile(counts, level) for level in _LEVELS)
     rows = _more(old.rows, new.rows)
     each = rows / requests if requests else None
-    return LiveRow(name, requests, _more(old.errors, new.errors), p50, p95, p99, each)
+    batches, batched = _more(old.batches, new.batches), _more(old.batched, new.batched)
+    return LiveRow(
+        name, requests, _more(old.errors, new.errors), p50, p95, p99, each, batched / batches if batches else None
+    )
 
 
 def quantile(buckets: Sequence[tuple[float, float]], level: float) -> float | None:
@@ -319,7 +345,7 @@ class Watch:
         endpoint: The endpoint's name.
         metrics: Gives the gateway's metrics in Prometheus's text format.
         recent: Reads the newest rows of the log.
-        order: The variants in the endpoint's order.
+        bundles: Gives the digest of each variant's bundle, in the endpoint's order; asked when the log is read.
     """
 
     def __init__(
@@ -328,13 +354,14 @@ class Watch:
         endpoint: str,
         metrics: Callable[[], str],
         recent: Callable[[], Recent | None],
-        order: Sequence[str] = (),
+        bundles: Callable[[], Mapping[str, str]],
     ) -> None:
         self._clock = clock
         self._endpoint = endpoint
         self._metrics = metrics
         self._recent = recent
-        self._order = order
+        self._bundles_of = bundles
+        self._bundles: Mapping[str, str] = {}
         self._newest: Recent | None = None
         self._rows_after: datetime | None = None
         self.samples = Samples()
@@ -343,24 +370,24 @@ class Watch:
         """Return what is known now; a gateway or a log that cannot be read is said to, never an error."""
         problem = ""
         try:
-            self.samples.add(read(self._metrics(), self._endpoint, self._clock()))
             self._read_rows()
+            self.samples.add(read(self._metrics(), self._endpoint, self._clock(), self._bundles))
         except MlprodError as error:
             problem = str(error)
         newest = self.samples.newest
-        names = in_order(newest.variants, self._order) if newest else ()
+        names = in_order(newest.variants, tuple(self._bundles)) if newest else ()
         last, stretches = self.samples.last(names, _LAST_SECONDS), tuple(self.samples.stretches(names))
         return Now(self._clock(), problem, names, last, stretches, self._newest)
 
     def _read_rows(self) -> None:
         begun = self._clock()
         if self._rows_after is None or begun >= self._rows_after:
-            self._newest = self._recent()
+            self._newest, self._bundles = self._recent(), self._bundles_of()
             ended = self._clock()
             self._rows_after = ended + max(timedelta(seconds=10), 9 * (ended - begun))
 
 
-def watch(context: Context, endpoint: str, order: Sequence[str] = ()) -> Watch:
+def watch(context: Context, endpoint: str) -> Watch:
     """Return a watch of an endpoint."""
     from mlprod_nb.lifecycle.panels import recent
     from mlprod_nb.lifecycle.traffic import client
@@ -370,4 +397,5 @@ def watch(context: Context, endpoint: str, order: Sequence[str] = ()) -> Watch:
         with client(context) as gateway:
             return gateway.metrics()
 
-    return Watch(context.clock, endpoint, metrics, lambda: recent.read(context, endpoint), order)
+    rows, bundles = partial(recent.read, context, endpoint), partial(bundles_of, context, endpoint)
+    return Watch(context.clock, endpoint, metrics, rows, bundles)
