@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 TESTS := -q -n 2 --dist loadscope
 
-.PHONY: setup demo lab labextension labextension-if-npm test test-latest check bench bench-monitoring bench-reports bench-stats lock pictures verbs clean
+.PHONY: setup demo lab labextension labextension-if-npm test test-latest check bench bench-monitoring bench-reports bench-stats bench-retraining lock pictures verbs clean
 
 setup: .venv/ready
 
@@ -77,6 +77,9 @@ bench-reports: setup  ## A report beside papermill and nbconvert of an equal not
 
 bench-stats: setup  ## Error rates and powers of the statistics by simulation. Writes benchmarks/STATISTICS.md.
 	set -e; for module in abtest_statistics abtest_peeking abtest_scan monitoring_statistics; do $(BIN)/python -m benchmarks.$$module; done
+
+bench-retraining: setup  ## A year of flights, retrained each month or never. Writes its section of benchmarks/STATISTICS.md.
+	$(BIN)/python -m benchmarks.retraining
 
 lock:  ## Resolve the locked requirements anew; needs uv.
 	for extra in all latest; do uv pip compile pyproject.toml --extra $$extra --universal --python-version 3.11 \
