@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from mlprod_nb.abtest import balance, health, metrics, multiplicity, pairs, several, srm
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import UnitSums
+from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.intervals import Arms
 from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
 from mlprod_nb.abtest.outcome import Statistic
 from mlprod_nb.abtest.reading import Question, adjusted, read
 from mlprod_nb.abtest.results import ABTestResult, MetricLift
-from mlprod_nb.abtest.scan import Facts, Scan, open_scan
+from mlprod_nb.abtest.scan import Scan, open_scan
 from mlprod_nb.abtest.verdict import Evidence, decide, power_left
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from mlprod_nb.abtest import intervals
 from mlprod_nb.abtest.balance import Balance
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import UnitSums
-from mlprod_nb.abtest.scan import Facts
+from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.srm import MOST_IN_TWO_VARIANTS, SampleRatioCheck
 
 #: More than this share of the feedback that cannot be used makes a test invalid.

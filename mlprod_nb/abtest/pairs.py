@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from mlprod_nb.abtest import estimators, paired
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import Arm, Sample
+from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read
 from mlprod_nb.abtest.outcome import Measured, Metric, Outcome, Statistic
 from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
 from mlprod_nb.abtest.power import Baseline
 from mlprod_nb.abtest.reading import PATH_POINTS, Question, Reading, alphas, lift
 from mlprod_nb.abtest.results import LookPoint, MetricLift
-from mlprod_nb.abtest.scan import Facts, open_scan
+from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.abtest.srm import SampleRatioCheck
 
 if TYPE_CHECKING:

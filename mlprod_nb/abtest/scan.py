@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from mlprod_nb.abtest import estimators, rows
 from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
+from mlprod_nb.abtest.facts import Facts, VariantFacts
 from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, literal
 from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
 from mlprod_nb.abtest.rows import COVARIATE
@@ -30,48 +30,6 @@ _LARGEST = 1e100
 #: A bootstrap draws from at most so many groups of units in each variant.
 MOST_GROUPS = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class VariantFacts:
-    """What a variant met, whatever the metric.
-
-    Attributes:
-        rows: Predictions.
-        units: Units.
-        labelled: Predictions with feedback that can be used.
-        strange_labels: Predictions whose feedback is no class of the endpoint, or no number.
-        strange_label: One such value.
-        versions: The model versions that answered, as ``flights/3``.
-    """
-
-    rows: int
-    units: int
-    labelled: int
-    strange_labels: int
-    strange_label: str
-    versions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the table holds.
-
-    Attributes:
-        variants: Facts per variant.
-        units_in_two_variants: Units that met more than one variant.
-        repeated_rows: Rows that repeat a prediction id; each prediction counts once.
-        first: The first event time, or ``None`` where there is no row.
-        last: The last one.
-        in_future: Rows that happened after they were received, by more than a minute; ``None`` where it is unknown.
-    """
-
-    variants: dict[str, VariantFacts]
-    units_in_two_variants: int
-    repeated_rows: int
-    first: datetime | None
-    last: datetime | None
-    in_future: int | None = None
 
 
 class Scan:

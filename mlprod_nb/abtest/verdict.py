@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlprod_nb.abtest.design import Design
+from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.futility import LEAST_CONDITIONAL_POWER
 from mlprod_nb.abtest.reading import Reading
 from mlprod_nb.abtest.results import Decision, MetricLift
-from mlprod_nb.abtest.scan import Facts
 from mlprod_nb.results import Verdict, format_value
 
 

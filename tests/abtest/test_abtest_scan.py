@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from mlprod_nb.abtest import Outcome
+from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.metrics import find
-from mlprod_nb.abtest.scan import Facts, open_scan
+from mlprod_nb.abtest.scan import open_scan
 
 from .tables import right_or_wrong
 
