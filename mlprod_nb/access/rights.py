@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from mlprod_nb.errors import NotFound
 
-Role = Literal["viewer", "caller", "operator", "admin"]
+Role = Literal["viewer", "reviewer", "caller", "operator", "admin"]
 Action = Literal[
     "predict", "feedback", "read_metrics", "read_reports", "deploy", "approve", "acknowledge", "administer"
 ]
@@ -14,13 +14,13 @@ Action = Literal[
 ROLES: tuple[Role, ...] = get_args(Role)
 
 RIGHTS: dict[Action, frozenset[Role]] = {
-    "read_metrics": frozenset({"viewer", "operator", "admin"}),
-    "read_reports": frozenset({"viewer", "operator", "admin"}),
+    "read_metrics": frozenset({"viewer", "reviewer", "operator", "admin"}),
+    "read_reports": frozenset({"viewer", "reviewer", "operator", "admin"}),
     "predict": frozenset({"caller", "operator", "admin"}),
     "feedback": frozenset({"caller", "operator", "admin"}),
     "deploy": frozenset({"operator", "admin"}),
-    "approve": frozenset({"operator", "admin"}),
-    "acknowledge": frozenset({"operator", "admin"}),
+    "approve": frozenset({"reviewer", "operator", "admin"}),
+    "acknowledge": frozenset({"reviewer", "operator", "admin"}),
     "administer": frozenset({"admin"}),
 }
 

@@ -25,7 +25,7 @@ METRICS = (
 CHOICES: dict[str, tuple[str, ...]] = {
     "report kind": ("drift", "performance", "abtest"),
     "feedback kind": ("label", "reward", "interaction"),
-    "role": ("viewer", "caller", "operator", "admin"),
+    "role": ("viewer", "reviewer", "caller", "operator", "admin"),
     "mode": ("recent", "full", "weighted"),
     "method": ("always-valid", "planned", "fixed", "paired"),
     "metric": METRICS,

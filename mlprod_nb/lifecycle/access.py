@@ -18,7 +18,7 @@ class GrantResult(Result):
 
     Attributes:
         name: Whom it is for.
-        role: viewer, caller, operator or admin.
+        role: viewer, reviewer, caller, operator or admin.
         file: Where the token is, readable by you alone.
         expires_at: When it ends, or ``None``.
     """
@@ -56,7 +56,7 @@ class TokenRow:
 
     Attributes:
         name: Whom it is for.
-        role: viewer, caller, operator or admin.
+        role: viewer, reviewer, caller, operator or admin.
         created_at: When it was made.
         expires_at: When it ends, or ``None``.
         revoked_at: When it was revoked, or ``None``.

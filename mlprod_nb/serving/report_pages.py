@@ -93,7 +93,7 @@ def sign_in(*, to: str, problem: str = "") -> tuple[str, str]:
 <input id="token" name="token" type="password" autocomplete="off" required autofocus></p>
 <p><button class="main">Sign in</button></p></form>
 <p class="soft">You have it from whoever runs this workspace: <code>mlprod access grant NAME --role viewer</code>,
-or <code>--role operator</code> to approve. It is not kept in the browser.</p></main></body></html>"""
+or <code>--role reviewer</code> to approve. It is not kept in the browser.</p></main></body></html>"""
     return _page("Sign in to read reports", body, frames="'none'")
 
 

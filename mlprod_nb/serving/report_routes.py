@@ -201,7 +201,7 @@ class ReportRoutes:
         actor, now = reader.principal.name, self._clock()
         try:
             if actor == _NOBODY:
-                hint = "Sign in with a token of your own: mlprod access grant NAME --role operator"
+                hint = "Sign in with a token of your own: mlprod access grant NAME --role reviewer"
                 raise Refused("the workspace's own token names nobody who could approve.", hint=hint)
             with self._store.write() as connection:
                 given = approvals.approve(connection, self._root, digest, actor=actor, reason=reason, now=now)

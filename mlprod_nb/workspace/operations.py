@@ -264,7 +264,7 @@ class Operations(Base):
 
         Args:
             name: Whom or what it is for.
-            role: viewer, caller, operator or admin.
+            role: viewer, reviewer, caller, operator or admin.
             expires: When it ends, as an age such as 90d; never where empty.
 
         Examples:

@@ -113,5 +113,6 @@ def test_each_role_may_do_exactly_what_the_table_says() -> None:
     may: dict[Role, set[Action]] = {role: {action for action in RIGHTS if allowed(role, action)} for role in ROLES}
     assert may["viewer"] == {"read_metrics", "read_reports"}
     assert may["caller"] == {"predict", "feedback"}
+    assert may["reviewer"] == may["viewer"] | {"approve", "acknowledge"}
     assert may["operator"] == may["viewer"] | may["caller"] | {"deploy", "approve", "acknowledge"}
     assert may["admin"] == set(RIGHTS) == may["operator"] | {"administer"}

@@ -46,7 +46,7 @@ async def sign_in(client: httpx.AsyncClient, token: str, to: str = "/reports/") 
     return await client.post("/reports/login", data={"token": token, "to": to}, headers=FORM)
 
 
-def token_of(shop: Workshop, name: str, role: str = "operator") -> str:
+def token_of(shop: Workshop, name: str, role: str = "reviewer") -> str:
     with shop.store() as store, store.write() as connection:
         return tokens.issue(connection, name, role, now=utc_now())
 
