@@ -33,6 +33,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "said": ("ok", "warn", "alarm"),
     "overlap": ("wait", "skip", "replace"),
     "schedule export kind": ("cron", "systemd", "github", "airflow", "kubernetes"),
+    "ci init provider": ("github", "gitlab"),
     "shell": ("bash", "zsh", "fish"),
     "notebook name": ("quickstart", "train", "report", "retrain", "triage"),
 }
@@ -201,6 +202,10 @@ _SOURCES: dict[str, Callable[[Asked], list[Suggestion]]] = {
     "diff after": lambda asked: [*_told(asked.known.reports), *_versions(asked)],
     "report kind": _kinds,
     "report new from_": _kinds,
+    "report batch endpoints": lambda asked: _listed(text.text for text in _endpoints(asked))(asked),
+    "report batch kinds": lambda asked: _listed(asked.known.kinds)(asked),
+    "ci init model": _models,
+    "ci init notebooks": _files(".ipynb"),
     "panel name": lambda asked: _names(asked.known.panels),
     "register model": _files(".joblib"),
     "replay model": _versions,
