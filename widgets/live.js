@@ -93,13 +93,19 @@ function moving(live) {
   ];
 }
 
+/** What the table of what came true is called: rows without a label are none of its. */
+export function truthTitle(metric, labelled) {
+  const name = `${metric[0].toUpperCase()}${metric.slice(1)}`;
+  return labelled ? `${name} of the ${number(labelled)} newest rows with a label (95 % interval)` : `${name}: no label has come yet (95 % interval)`;
+}
+
 function truths(recent) {
   if (!recent.truths.length) return null;
   const metric = recent.truths[0].metric;
   return h(
     "table",
     { class: "mlprod-truth" },
-    h("caption", {}, `${metric[0].toUpperCase()}${metric.slice(1)} of the ${number(recent.labelled)} newest rows with a label (95 % interval)`),
+    h("caption", {}, truthTitle(metric, recent.labelled)),
     h("thead", { class: "mlprod-unseen" }, h("tr", {}, ...["variant", metric, "rows"].map((name) => h("th", { scope: "col" }, name)))),
     h(
       "tbody",

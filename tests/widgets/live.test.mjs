@@ -30,3 +30,8 @@ test("before two looks the table shows all since the gateway started", () => {
   assert.equal(panel.rowsOf(state, { last: [] }).rows, state.variants);
   assert.equal(panel.rowsOf(state, { last: [{ variant: "b" }] }).each, " /s");
 });
+
+test("where no label has come, the table of what came true says so", () => {
+  assert.equal(panel.truthTitle("accuracy", 0), "Accuracy: no label has come yet (95 % interval)");
+  assert.equal(panel.truthTitle("accuracy", 1200), "Accuracy of the 1,200 newest rows with a label (95 % interval)");
+});
