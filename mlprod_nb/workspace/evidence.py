@@ -9,6 +9,7 @@ from mlprod_nb.workspace.base import Base
 if TYPE_CHECKING:
     from mlprod_nb.abtest import ABTestResult, PlanResult
     from mlprod_nb.abtest.calibration import AAResult
+    from mlprod_nb.lifecycle.comparing import VersionsDiff
     from mlprod_nb.lifecycle.report_batch import ReportsResult
     from mlprod_nb.lifecycle.reporting import ApprovalResult, PruneResult
     from mlprod_nb.lifecycle.shipping import ABTestStopped
@@ -289,19 +290,21 @@ class Evidence(Base):
 
         return replaying.replay_with(self.context, report, model) if model else replaying.replay(self.context, report)
 
-    def diff(self, before: str, after: str) -> DiffResult:
-        """Say in words what changed from one report to another.
+    def diff(self, before: str, after: str) -> DiffResult | VersionsDiff:
+        """Say in words what changed from one version to another, or from one report to another.
 
         Args:
-            before: The first report's digest, or its first characters.
-            after: The second report's.
+            before: The first version, as flights/3 or flights@champion; or a report's digest, or its first characters.
+            after: The second version, or the second report's digest.
 
         Examples:
+            mlprod diff flights/3 flights/4
+            mlprod diff flights@champion flights@challenger
             mlprod diff 3fa9c1d2 9b07e4aa
         """
-        from mlprod_nb.lifecycle import replaying
+        from mlprod_nb.lifecycle import comparing
 
-        return replaying.diff(self.context, before, after)
+        return comparing.diff(self.context, before, after)
 
     def site(self, *, dry_run: bool = False) -> SiteResult | PruneResult:
         """Write reports/index.html, which leads to every report, and its Atom feed; every report does so by itself.

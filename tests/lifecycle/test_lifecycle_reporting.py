@@ -132,7 +132,7 @@ def test_a_diff_says_what_changed_between_two_reports(site: Site, first: ReportR
     assert "model versions: flights/1 became flights/2." in found.said
     assert any(sentence.startswith("rows: 120 became ") for sentence in found.said)
     assert found.exit_code == 0
-    assert site.workspace.diff(first.digest, first.digest).changes == ()
+    assert site.workspace.diff(first.digest, first.digest).to_dict()["changes"] == []
 
 
 def test_a_report_that_was_altered_can_be_neither_replayed_nor_compared(site: Site, first: ReportResult) -> None:
