@@ -86,3 +86,8 @@ def state(workspace: Workspace, endpoint: str) -> str:
 
 def serving(workspace: Workspace, endpoint: str) -> str:
     return revise.describe(revise.existing(workspace.context, endpoint).spec)
+
+
+def revisions(workspace: Workspace, endpoint: str) -> list[Move]:
+    """Return an endpoint's revisions, newest first, without the moves of aliases."""
+    return [move for move in workspace.history(endpoint).moves if move.what.startswith("revision")]

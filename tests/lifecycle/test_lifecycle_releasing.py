@@ -18,7 +18,7 @@ from mlprod_nb.lifecycle.releasing.shown import ReleaseResult
 from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store.releases import Release
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.releases import BAD, Opener, ask, opener, running, serving, shown, state, up
+from tests.lifecycle.releases import BAD, Opener, ask, opener, revisions, running, serving, shown, state, up
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -188,7 +188,7 @@ def test_without_the_gateway_a_release_waits_and_goes_on_after_it(site: Site, op
         found = shown(workspace.release("flights/2", endpoint=endpoint))
         assert "waits for the gateway, which is not running: mlprod up" in found.verdict.sentence
         assert found.carried_on == "nobody, since no scheduler runs: mlprod up, or mlprod release advance"
-        assert len(workspace.history(endpoint).moves) == 1
+        assert len(revisions(workspace, endpoint)) == 1
     finally:
         up(site)
     workspace.release_advance(endpoint)
@@ -228,7 +228,7 @@ def test_a_version_that_fails_its_gates_changes_nothing(
     found = shown(workspace.release("flights/2", endpoint=endpoint))
     assert (found.state, found.exit_code) == ("refused", 1)
     assert "too slow" in found.verdict.sentence
-    assert len(workspace.history(endpoint).moves) == 1
+    assert len(revisions(workspace, endpoint)) == 1
 
 
 def test_the_promotion_waits_for_approvals_and_says_whose_and_by_which_line(
@@ -310,7 +310,7 @@ def test_a_version_that_the_gateway_cannot_load_is_rolled_back_and_what_served_n
     assert found.state == "rolled back"
     assert "did not take revision 2" in found.verdict.sentence
     assert serving(site.workspace, endpoint) == "champion flights/1 100 %"
-    outcomes = [move.outcome.split()[0] for move in site.workspace.history(endpoint).moves]
+    outcomes = [move.outcome.split()[0] for move in revisions(site.workspace, endpoint)]
     assert outcomes == ["rejected", "active"]
 
 

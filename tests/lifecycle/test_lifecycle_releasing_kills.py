@@ -90,7 +90,7 @@ def test_a_version_is_promoted_once_and_the_alias_goes_with_it(
     assert outcomes(workspace, endpoint) == ["active"] * 3
     assert champion(workspace) == 2
     moved = [move for move in workspace.history(endpoint).moves if move.what == "flights@champion"]
-    assert [move.after for move in moved] == ["flights/2"]
+    assert [move.after for move in moved] == ["flights/2", "flights/1"]  # the older one is the registration's
     assert state(workspace, endpoint) == "promoted"
 
 

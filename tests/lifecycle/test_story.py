@@ -80,7 +80,7 @@ class Year:
     def workspace(self) -> Workspace:
         return Workspace(self.root, clock=lambda: self.now)
 
-    def open(self, *, caller: Caller) -> Workspace:
+    def open(self, start: str | None = None, *, caller: Caller) -> Workspace:
         """Open the workspace as a job does."""
         return Workspace(self.root, caller=replace(caller, actor="scheduler", job=True), clock=lambda: self.now)
 
