@@ -37,7 +37,6 @@ GATES_TAG = "mlprod.gates"
 BUNDLE_ARTIFACT = "bundle"
 LINEAGE_ARTIFACT = "lineage.json"
 NOTEBOOK_ARTIFACT = "notebook.ipynb"
-EXECUTED_ARTIFACT = "executed.ipynb"
 DATA_ARTIFACT = "data.parquet"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")

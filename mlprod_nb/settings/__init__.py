@@ -29,8 +29,6 @@ JOB = "_MLPROD_JOB"
 EXECUTION = "_MLPROD_EXECUTION"
 #: The folder of that execution: the notebook as it was given, and its parameters.
 EXECUTION_FOLDER = "_MLPROD_EXECUTION_FOLDER"
-#: Set where a registration is only kept as a candidate, in this folder, and nothing may be changed.
-CANDIDATES = "_MLPROD_CANDIDATES"
 
 
 class GatewaySettings(Table):
@@ -319,12 +317,6 @@ def execution() -> str:
 def execution_folder() -> Path | None:
     """Return the folder of that execution, or ``None``."""
     folder = os.environ.get(EXECUTION_FOLDER, "")
-    return Path(folder) if folder else None
-
-
-def candidates() -> Path | None:
-    """Return the folder that takes what this process registers, or ``None`` where it may register for real."""
-    folder = os.environ.get(CANDIDATES, "")
     return Path(folder) if folder else None
 
 
