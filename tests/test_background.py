@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
-from mlprod_nb import Workspace, commands
+from mlprod_nb import Workspace, commands, scheduler, settings
+from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError, NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.background import TaskResult, TaskStarted
 from tests.fake_workspace import FakeWorkspace
@@ -161,3 +165,21 @@ def test_errors_of_the_line_itself_come_at_once(root: Path) -> None:
     with pytest.raises(MlprodError, match="Did you mean 'verify'"):
         send("verfiy --background")
     assert Workspace.open(root).background_list().tasks == ()
+
+
+def test_a_task_that_a_job_began_may_go_on_when_the_jobs_run_has_ended(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace.open(root)
+    job = workspace.schedule_add("0 6 * * 1", "status").job
+    with workspace.context.store.write() as connection:
+        run = scheduler.claim_now(connection, job, utc_now()).id
+    monkeypatch.setenv(settings.JOB, settings.job_mark(run, root))
+    rows = pd.DataFrame({"x": [0.0, 1.0] * 20})
+    joblib.dump(LogisticRegression().fit(rows, [0, 1] * 20), root / "model.joblib")
+    rows.to_csv(root / "rows.csv", index=False)
+    started = send("register small --model model.joblib --data rows.csv --background")
+    with workspace.context.store.write() as connection:
+        scheduler.finish(connection, run, 0, now=utc_now())
+    found = ended(root, started.task)
+    assert found.state == "done", found.output

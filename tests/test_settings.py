@@ -95,3 +95,14 @@ def test_a_table_of_an_endpoint_that_does_not_exist_names_the_nearest_that_does(
         "mlprod.toml: [endpoints.fligths] is about no endpoint that is deployed. Did you mean 'flights'?",
         "mlprod.toml: [endpoints.x] is about no endpoint that is deployed.",
     ]
+
+
+def test_what_outlives_a_jobs_run_is_in_a_job_still_and_of_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.JOB not in settings.outliving()
+    monkeypatch.setenv(settings.JOB, settings.job_mark(7, tmp_path))
+    assert settings.job_run(tmp_path) == 7
+    monkeypatch.setenv(settings.JOB, settings.outliving()[settings.JOB])
+    assert settings.in_a_job()
+    assert settings.job_run(tmp_path) is None

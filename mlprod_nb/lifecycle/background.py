@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Literal
 
 import psutil
 
+from mlprod_nb import settings
 from mlprod_nb.clock import iso, parse_moment
 from mlprod_nb.errors import NotFound, Refused, Unavailable
 from mlprod_nb.lifecycle.context import Context
@@ -126,7 +127,7 @@ def start(context: Context, words: Sequence[str], command: str) -> TaskStarted:
         process = subprocess.Popen(  # noqa: S603 (our own module, arguments as a list)
             [sys.executable, "-P", "-m", "mlprod_nb.task", str(folder)],
             cwd=context.root,
-            env={**os.environ, "MLPROD_WORKSPACE": str(context.root)},
+            env={**settings.outliving(), "MLPROD_WORKSPACE": str(context.root)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -43,6 +43,7 @@ def start(root: Path) -> int:
             process = subprocess.Popen(  # noqa: S603 (our own module, arguments as a list)
                 [sys.executable, "-P", "-m", "mlprod_nb.scheduler", "--root", str(root)],
                 cwd=root,
+                env=settings.outliving(),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

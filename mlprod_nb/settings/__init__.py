@@ -309,6 +309,14 @@ def job_run(root: Path) -> int | None:
     return int(number) if number.isdigit() and where == str(root.resolve()) else None
 
 
+def outliving() -> dict[str, str]:
+    """Return the environment for a process that may outlive this one: in a job still, where it is, and of no run.
+
+    What is of a run is refused every write once the run has ended.
+    """
+    return os.environ | {JOB: ""} if in_a_job() else dict(os.environ)
+
+
 def execution() -> str:
     """Return the mark of the notebook's execution that this process belongs to; empty where there is none."""
     return os.environ.get(EXECUTION, "")
