@@ -154,6 +154,7 @@ def list_jobs(context: Context) -> JobList:
 
 def run(context: Context, job: int) -> JobRan:
     """Run a job now, in a process of its own, as the scheduler would."""
+    scheduler.end_orphans(context.store, scheduler.Leases())
     with context.store.write() as connection:
         due = scheduler.claim_now(connection, job, context.clock())
         context.audit(connection, "schedule run", f"job {job}", due.command)

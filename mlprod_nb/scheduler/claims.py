@@ -18,6 +18,7 @@ from mlprod_nb.errors import Refused
 from mlprod_nb.scheduler import cron, failures, holders, jobs
 from mlprod_nb.scheduler.failures import LOST
 from mlprod_nb.scheduler.holders import Leases
+from mlprod_nb.store import Store
 from mlprod_nb.store.tables import job_runs
 
 #: What a scheduler that looks every second may be late without having missed anything.
@@ -104,6 +105,18 @@ def claim_now(connection: Connection, job: int, now: datetime, *, leases: Leases
     return due
 
 
+def end_orphans(store: Store, leases: Leases) -> None:
+    """End what abandoned runs have left running on this machine, each with its whole group.
+
+    An end may take seconds, so no transaction is open meanwhile. Until then such a run counts as one that still runs.
+    """
+    with store.read() as connection:
+        unfinished = connection.execute(sa.select(job_runs).where(job_runs.c.finished_at.is_(None))).all()
+    for run in unfinished:
+        if leases.abandoned(run) and holders.lives_here(run):
+            holders.end_group(int(run.process.partition("/")[0]))
+
+
 def beat(connection: Connection, run: int) -> str:
     """Count a run's beat up; return ``""``, or why it is to be ended: ``"lost"`` to another, or ``"replaced"``."""
     mine = (job_runs.c.id == run) & job_runs.c.finished_at.is_(None)
@@ -136,7 +149,6 @@ def running(connection: Connection, job: Any, leases: Leases, now: datetime) -> 
         if not leases.lost(run):
             return run
         finish(connection, run.id, LOST, now=now)
-        holders.end_orphan(run)
     return None
 
 

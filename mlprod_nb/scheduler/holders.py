@@ -31,9 +31,12 @@ def this_process() -> str:
 
 
 def identity(pid: int) -> str:
-    """Return what tells a process from any other that ever had its number; empty where it has gone."""
+    """Return what tells a process from any other that ever had its number; empty where it has ended."""
     try:
-        return f"{pid}/{psutil.Process(pid).create_time():.2f}"
+        process = psutil.Process(pid)
+        # One that has ended and that nobody took note of has a number still.
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return "" if ended else f"{pid}/{process.create_time():.2f}"
     except psutil.NoSuchProcess:
         return ""
 
@@ -57,6 +60,10 @@ class Leases:
         self._seen: dict[int, tuple[int, float]] = {}
 
     def lost(self, run: Any) -> bool:
+        """Return whether an unfinished run has no holder any more, and no process on this machine."""
+        return self.abandoned(run) and not lives_here(run)
+
+    def abandoned(self, run: Any) -> bool:
         """Return whether an unfinished run's holder has died, or has been silent for too long."""
         if run.holder == self.holder:
             return self.executing is not None and run.id not in self.executing
@@ -70,13 +77,11 @@ class Leases:
         return now - since > LEASE_SECONDS
 
 
-def end_orphan(run: Any) -> None:
-    """End what a holder that died on this machine has left running: the whole group of the run's process."""
+def lives_here(run: Any) -> bool:
+    """Return whether a run's process is on this machine and has not ended."""
     host, _, _ = run.holder.partition("/")
     pid, _, _ = run.process.partition("/")
-    if host != socket.gethostname() or not pid or identity(int(pid)) != run.process:
-        return
-    end_group(int(pid))
+    return host == socket.gethostname() and bool(pid) and identity(int(pid)) == run.process
 
 
 def end_group(group: int, reap: Callable[[], object] = lambda: None) -> None:

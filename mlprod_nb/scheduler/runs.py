@@ -91,6 +91,7 @@ def loop(runner: Runner, *, stop: threading.Event, poll_seconds: float = 1.0) ->
     while not stop.is_set():
         threads = [thread for thread in threads if thread.is_alive()]
         try:
+            claims.end_orphans(runner.store, leases)
             with runner.store.write() as connection:
                 free = MOST_AT_ONCE - len(threads)
                 claimed = claims.claim_due(connection, runner.clock(), limit=free, leases=leases)

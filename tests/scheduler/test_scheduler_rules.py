@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -211,31 +213,88 @@ def test_a_run_that_was_given_up_writes_nothing_any_more(store: Store) -> None:
         assert connection.scalar(sa.text("SELECT command FROM jobs")) == "status"
 
 
-def test_a_holder_that_died_on_this_machine_loses_its_run_at_once_and_its_processes_are_ended(store: Store) -> None:
+@pytest.fixture
+def dead() -> str:
+    """A holder on this machine that has died."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    name = f"{socket.gethostname()}/{holders.identity(process.pid)}"
+    process.wait(30)
+    return name
+
+
+@pytest.fixture
+def orphan() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that goes on by itself."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait(30)
+
+
+def left(store: Store, due: DueSlot, process: str) -> None:
+    with store.write() as connection:
+        claims.started(connection, due.id, process)
+
+
+def test_a_dead_holders_run_is_not_begun_again_before_what_it_left_has_ended(
+    store: Store, dead: str, orphan: subprocess.Popen[bytes]
+) -> None:
     add(store, hourly())
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    name = f"{socket.gethostname()}/{holders.identity(dead.pid)}"
-    dead.wait(30)
-    (due,) = claim(store, ONE, Leases(name))
-    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    try:
-        with store.write() as connection:
-            claims.started(connection, due.id, holders.identity(orphan.pid))
-        # A process that only has the number is left alone.
-        bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-        (after,) = claim(store, ONE + timedelta(hours=1))
-        assert orphan.wait(30) < 0
-        with store.write() as connection:
-            claims.started(connection, after.id, f"{bystander.pid}/1.00")
-            connection.execute(sa.update(job_runs).where(job_runs.c.id == after.id).values(holder=name))
-        claim(store, ONE + timedelta(hours=2))
-        assert bystander.poll() is None
-        os.killpg(bystander.pid, 9)
-        bystander.wait(30)
-    finally:
-        if orphan.poll() is None:
-            os.killpg(orphan.pid, 9)
-    assert endings(store)[:2] == [LOST, LOST]
+    (due,) = claim(store, ONE, Leases(dead))
+    left(store, due, holders.identity(orphan.pid))
+    assert claim(store, ONE + timedelta(hours=1)) == []
+    assert endings(store) == [None]
+    scheduler.end_orphans(store, Leases())
+    assert orphan.wait(30) < 0
+    assert len(claim(store, ONE + timedelta(hours=1))) == 1
+    assert endings(store) == [LOST, None]
+
+
+def test_a_silent_holders_process_is_ended_on_its_own_machine(store: Store, orphan: subprocess.Popen[bytes]) -> None:
+    add(store, hourly())
+    # The holder lives, and says nothing: a scheduler that was stopped.
+    (due,) = claim(store, ONE, Leases(f"{socket.gethostname()}/{holders.identity(os.getpid())}"))
+    left(store, due, holders.identity(orphan.pid))
+    steady = Steady()
+    mine = Leases("here/8/1.00", steady)
+    scheduler.end_orphans(store, mine)
+    assert orphan.poll() is None
+    steady.seconds = holders.LEASE_SECONDS + 1
+    scheduler.end_orphans(store, mine)
+    assert orphan.wait(30) < 0
+    assert len(claim(store, ONE + timedelta(hours=1), mine)) == 1
+
+
+def test_a_process_that_only_has_the_number_is_left_alone(
+    store: Store, dead: str, orphan: subprocess.Popen[bytes]
+) -> None:
+    add(store, hourly())
+    (due,) = claim(store, ONE, Leases(dead))
+    left(store, due, f"{orphan.pid}/1.00")
+    scheduler.end_orphans(store, Leases())
+    assert len(claim(store, ONE + timedelta(hours=1))) == 1
+    assert orphan.poll() is None
+
+
+def test_whoever_ends_an_orphan_keeps_nobody_from_writing(store: Store, dead: str) -> None:
+    """The orphan does not hear the polite signal, so its end takes seconds; others write meanwhile."""
+    add(store, hourly())
+    (due,) = claim(store, ONE, Leases(dead))
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", deaf]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        left(store, due, holders.identity(process.pid))
+        other = threading.Thread(target=scheduler.end_orphans, args=(store, Leases()))
+        other.start()
+        written, deadline = 0, time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            with store.write() as connection:
+                connection.execute(sa.text("UPDATE jobs SET retries = retries"))
+            written += process.poll() is None
+        other.join(30)
+    assert written > 10
 
 
 def test_a_run_whose_end_could_not_be_recorded_is_given_up_by_its_own_scheduler(store: Store) -> None:
