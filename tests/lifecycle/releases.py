@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,14 @@ def state(workspace: Workspace, endpoint: str) -> str:
 
 def serving(workspace: Workspace, endpoint: str) -> str:
     return revise.describe(revise.existing(workspace.context, endpoint).spec)
+
+
+def fresh_endpoint(site: Site, test: str) -> str:
+    """Return a test's own endpoint, which serves flights/1."""
+    name = f"e-{zlib.crc32(test.encode()):x}"
+    site.workspace.context.registry.set_alias("flights", "champion", 1)
+    site.workspace.deploy("flights@champion", endpoint=name)
+    return name
 
 
 def revisions(workspace: Workspace, endpoint: str) -> list[Move]:

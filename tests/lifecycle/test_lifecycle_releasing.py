@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,7 +17,19 @@ from mlprod_nb.lifecycle.releasing.shown import ReleaseResult
 from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store.releases import Release
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.releases import BAD, Opener, ask, opener, revisions, running, serving, shown, state, up
+from tests.lifecycle.releases import (
+    BAD,
+    Opener,
+    ask,
+    fresh_endpoint,
+    opener,
+    revisions,
+    running,
+    serving,
+    shown,
+    state,
+    up,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -37,10 +48,7 @@ def opened(site: Site) -> Iterator[Opener]:
 @pytest.fixture
 def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
     """An endpoint of this test's own that serves flights/1."""
-    name = f"e-{zlib.crc32(request.node.name.encode()):x}"
-    site.workspace.context.registry.set_alias("flights", "champion", 1)
-    site.workspace.deploy("flights@champion", endpoint=name)
-    return name
+    return fresh_endpoint(site, request.node.name)
 
 
 def test_a_version_is_checked_shadowed_canaried_and_promoted(site: Site, opened: Opener, endpoint: str) -> None:

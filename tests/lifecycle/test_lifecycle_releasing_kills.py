@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from mlprod_nb import Workspace
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.releases import BAD, GOOD, Opener, ask, opener, running, serving, state
+from tests.lifecycle.releases import BAD, GOOD, Opener, ask, fresh_endpoint, opener, running, serving, state
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.slow]
 
@@ -32,10 +31,7 @@ def opened(site: Site) -> Iterator[Opener]:
 @pytest.fixture
 def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
     """An endpoint of this test's own that serves flights/1."""
-    name = f"e-{zlib.crc32(request.node.name.encode()):x}"
-    site.workspace.context.registry.set_alias("flights", "champion", 1)
-    site.workspace.deploy("flights@champion", endpoint=name)
-    return name
+    return fresh_endpoint(site, request.node.name)
 
 
 def killed(workspace: Workspace, endpoint: str, mark: str) -> None:
