@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from mlprod_nb.lifecycle.panels.live import LiveRow, LiveView, Now, Stretch
+    from mlprod_nb.lifecycle.panels.counters import LiveRow, Stretch
+    from mlprod_nb.lifecycle.panels.live import LiveView, Now
 
 
 class LivePanel(panel.Panel):

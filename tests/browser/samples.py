@@ -13,9 +13,10 @@ from mlprod_nb.abtest.results import ABTestResult, LookPoint, MetricLift
 from mlprod_nb.abtest.srm import SampleRatioCheck
 from mlprod_nb.lifecycle.panels.abtest import ABTestView
 from mlprod_nb.lifecycle.panels.approvals import ApprovalsView, Reviewed, Waiting
+from mlprod_nb.lifecycle.panels.counters import LiveRow, Sample, Samples, VariantCount
 from mlprod_nb.lifecycle.panels.drift import DriftView, Feature, TimeWindow
 from mlprod_nb.lifecycle.panels.jobs import JobCard, JobsView
-from mlprod_nb.lifecycle.panels.live import LiveRow, LiveView, Now, Sample, Samples, VariantCount
+from mlprod_nb.lifecycle.panels.live import LiveView, Now
 from mlprod_nb.lifecycle.panels.recent import Recent, Truth
 from mlprod_nb.lifecycle.panels.registry import Card, RegistryView
 from mlprod_nb.lifecycle.panels.traffic import Choice, Earlier, Part, TrafficView

@@ -7,17 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlprod_nb.errors import Unavailable
-from mlprod_nb.lifecycle.panels.live import (
-    MOST_SAMPLES,
-    LiveView,
-    Sample,
-    Samples,
-    VariantCount,
-    Watch,
-    between,
-    quantile,
-    read,
-)
+from mlprod_nb.lifecycle.panels.counters import MOST_SAMPLES, Sample, Samples, VariantCount, between, quantile, read
+from mlprod_nb.lifecycle.panels.live import LiveView, Watch
 from mlprod_nb.lifecycle.panels.recent import Recent
 from tests.lifecycle.conftest import Site
 
