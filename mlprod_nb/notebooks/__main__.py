@@ -68,7 +68,7 @@ def main(folder: Path, waiting: WaitingKernel | None = None) -> None:
     """Execute the notebook in a folder, in a new kernel or in one that waits, and write how it went."""
     threading.Thread(target=_end_with_caller, daemon=True).start()
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-    os.environ |= {MARK: spec["mark"], EXECUTION_FOLDER: str(folder), **spec["environment"]}
+    os.environ |= {MARK: spec["mark"], EXECUTION_FOLDER: str(folder)}
     _tell(folder, _execute(folder, spec, waiting))
 
 

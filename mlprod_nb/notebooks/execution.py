@@ -53,16 +53,12 @@ class Surroundings:
         kernel: A Jupyter kernel's name; empty: this very interpreter, whatever kernels are installed.
         memory_mib: Memory that the kernel, and each process it starts, may take, MiB; 0: no limit. On Linux only.
         mark: What the execution is known by, in what it starts and registers; a new one where empty.
-        python: The interpreter that runs it, with this package in its environment; empty: this one.
-        environment: Variables that it sees beside this process's own.
         nursery: Forks the kernel, where it is this interpreter's; ``None``: one is started.
     """
 
     kernel: str = ""
     memory_mib: int = 0
     mark: str = ""
-    python: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
     nursery: Nursery | None = None
 
 
@@ -161,7 +157,6 @@ def execute(
         (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
         told = {"source": str(source.resolve()), "cwd": str(cwd.resolve()), "kernel": within.kernel}
         spec: dict[str, Any] = {"parameters": dict(parameters), **told, "memory_mib": within.memory_mib, "mark": mark}
-        spec["environment"] = dict(within.environment)
         (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
         start = time.monotonic()
         timed_out = _run(work, mark, timeout_seconds, within)
@@ -198,8 +193,8 @@ class _Outcome:
 
 def _run(work: Path, mark: str, timeout_seconds: float, within: Surroundings) -> bool:
     """Run the runner to its end; return whether the limit was reached. No process is left."""
-    nursery = None if within.kernel or within.python else within.nursery
-    runner = (nursery.start(work, mark) if nursery else None) or _started(work, within.python or sys.executable)
+    nursery = None if within.kernel else within.nursery
+    runner = (nursery.start(work, mark) if nursery else None) or _started(work)
     try:
         runner.wait(timeout_seconds)
     except subprocess.TimeoutExpired:
@@ -212,10 +207,10 @@ def _run(work: Path, mark: str, timeout_seconds: float, within: Surroundings) ->
     return False
 
 
-def _started(work: Path, python: str) -> subprocess.Popen[bytes]:
+def _started(work: Path) -> subprocess.Popen[bytes]:
     with (work / "runner.log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-            [python, "-m", "mlprod_nb.notebooks", str(work)],
+            [sys.executable, "-m", "mlprod_nb.notebooks", str(work)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
