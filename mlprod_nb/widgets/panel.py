@@ -83,6 +83,7 @@ class Panel(anywidget.AnyWidget):
 
     def view(self, result: Result) -> dict[str, Any]:
         """Return what the front end shows: plain data, with ``refresh``, the line that reads it again."""
+        # Widgets have a metaclass of their own, so this cannot be an abstract method.
         raise NotImplementedError
 
     def allows(self, words: list[str]) -> bool:  # noqa: ARG002 (for those who let lines be composed)

@@ -214,3 +214,18 @@ def chromium(server: Server) -> Iterator[Lab]:
         page.on("request", note)
         page.on("websocket", note_socket)
         yield lab
+
+
+@contextmanager
+def lab_alone(server: Server) -> Iterator[Lab]:
+    """Open the JupyterLab, and make sure at the end that the page asked for nothing beyond its server."""
+    with chromium(server) as opened:
+        yield opened
+        assert opened.strangers == [], "the page asked for something beyond the server"
+
+
+def picture_folder(otherwise: Path) -> Path:
+    """Return where screenshots go: ``TEST_PICTURES``, to look at them, or a directory that is thrown away."""
+    folder = Path(os.environ.get("TEST_PICTURES") or otherwise)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

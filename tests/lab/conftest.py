@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.jupyterlab import Lab, Server, chromium, jupyterlab
+from tests.browser.jupyterlab import Lab, Server, jupyterlab, lab_alone, picture_folder
 from tools import labextension
 
 ROOT = Path(__file__).parents[2]
@@ -57,14 +57,10 @@ def server(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture
 def lab(server: Server) -> Iterator[Lab]:
-    with chromium(server) as opened:
+    with lab_alone(server) as opened:
         yield opened
-        assert opened.strangers == [], "the page asked for something beyond the server"
 
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Where screenshots go: ``TEST_PICTURES``, to look at them, or a directory that is thrown away."""
-    folder = Path(os.environ.get("TEST_PICTURES") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return picture_folder(tmp_path)
