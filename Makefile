@@ -76,7 +76,7 @@ bench-reports: setup  ## A report beside papermill and nbconvert of an equal not
 	$(BIN)/python -m benchmarks.reports
 
 bench-stats: setup  ## Error rates and powers of the statistics by simulation. Writes benchmarks/STATISTICS.md.
-	set -e; for module in abtest_statistics abtest_peeking abtest_scan monitoring_statistics; do $(BIN)/python -m benchmarks.$$module; done
+	set -e; for module in abtest_statistics abtest_families abtest_peeking abtest_scan monitoring_statistics; do $(BIN)/python -m benchmarks.$$module; done
 
 bench-retraining: setup  ## A year of flights, retrained each month or never. Writes its section of benchmarks/STATISTICS.md.
 	$(BIN)/python -m benchmarks.retraining

@@ -1,4 +1,4 @@
-/** The A/B panel: the verdict, the confidence sequence over time, every metric's interval, and whether the test is in order. */
+/** The A/B panel: the verdict, the confidence sequence over time, every metric's interval, the segments, and whether the test is in order. */
 import { actionButtons, chosenLine, h, moment, number, outcome, panel, percent, top, verdictLine } from "./base.js";
 import { lineChart } from "./charts.js";
 
@@ -84,6 +84,45 @@ function metrics(result) {
   );
 }
 
+/** The segments, the certain ones first; what is said above the table. */
+export function segmentsOf(result) {
+  const found = result.segments ?? [];
+  const sure = found.filter((lift) => lift.significant);
+  const about = sure.length ? `${sure.length} of ${found.length} certainly differ` : `none of ${found.length} certainly differs`;
+  return { rows: [...sure, ...found.filter((lift) => !lift.significant)], about: `${about}; corrected for all of them` };
+}
+
+function segments(result) {
+  const { rows, about } = segmentsOf(result);
+  if (!rows.length) return null;
+  const names = ["segment", "control", "treatment", "difference", "reading"];
+  return h(
+    "section",
+    { class: "mlprod-listing" },
+    h(
+      "table",
+      { class: "mlprod-lifts" },
+      h("caption", {}, "Segments ", h("span", { class: "mlprod-soft" }, about)),
+      h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, name)))),
+      h(
+        "tbody",
+        {},
+        ...rows.map((lift) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, `${lift.by}: ${lift.segment}`),
+            h("td", {}, number(lift.control)),
+            h("td", {}, number(lift.treatment)),
+            h("td", {}, interval(lift)),
+            h("td", {}, lift.reading),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
 function health(result) {
   return h(
     "section",
@@ -109,7 +148,7 @@ export function page(state, message, ui, seen) {
     h("div", { class: "mlprod-row" }, h("span", { class: "mlprod-soft" }, result ? `${result.design}; ${number(result.rows)} predictions` : ""), h("span", { class: "mlprod-space" }), actionButtons(state.actions, ui)),
     chosenLine(ui),
     outcome(message),
-    ...(result ? [sequence(result), metrics(result), health(result)] : []),
+    ...(result ? [sequence(result), metrics(result), segments(result), health(result)] : []),
     result?.power_left ? h("p", { class: "mlprod-soft" }, result.power_left) : null,
   ];
 }

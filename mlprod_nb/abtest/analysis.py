@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb.abtest import balance, health, metrics, multiplicity, pairs, several, srm
+from mlprod_nb.abtest import balance, health, metrics, multiplicity, pairs, segments, several, srm
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import UnitSums
 from mlprod_nb.abtest.facts import Facts
@@ -69,8 +69,9 @@ def analyse(
     outcome = Outcome(task, tuple(str(name) for name in classes))
     given = _Given(table, shares, outcome, inputs)
     if design.others:
-        return several.analyse(design, lambda part: _one(given, part))
-    return _one(given, design)
+        of_segments = design.alpha / (1 + len(design.others))
+        return several.analyse(design, lambda part: _one(given, part, of_segments))
+    return _one(given, design, design.alpha)
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ class _Given:
     inputs: pa.Table | None
 
 
-def _one(given: _Given, design: Design) -> ABTestResult:
-    """Compare one treatment with the control."""
+def _one(given: _Given, design: Design, of_segments: float) -> ABTestResult:
+    """Compare one treatment with the control; the segments together have a type I error of their own."""
     chosen = {name: design.metric(name) for name in (design.primary, *(g.metric for g in design.guardrails))}
     labelled: Metric = _Labelled()
     in_pairs = design.method == "paired"
@@ -96,13 +97,14 @@ def _one(given: _Given, design: Design) -> ABTestResult:
         arms = _arms(scan, design, chosen, scan.sums({**chosen, labelled.name: labelled}) if cuts else sums)
         question = Question(scan, design, chosen, _share(design, given.shares))
         reading = pairs.read(question) if in_pairs else read(question, arms)
+        divided = segments.read(question, reading, given.shares, of_segments)
     ratio = pairs.no_split(design, facts) if in_pairs else _ratio(given.shares, facts)
     needs_labels = any(metric.needs_labels for metric in chosen.values())
     compared = None if given.inputs is None else balance.compare(given.inputs, design.control, design.treatment)
     checks = health.checks(
         health.Examined(design, facts, ratio, sums[labelled.name] if needs_labels else {}, compared, question.share)
     )
-    evidence = Evidence(design, facts, reading, health.fault(checks))
+    evidence = Evidence(design, facts, reading, health.fault(checks), segments.worse_in(divided.lifts))
     decision, verdict = decide(evidence)
     mine = {name: found for name, found in facts.variants.items() if name in (design.control, design.treatment)}
     return ABTestResult(
@@ -114,12 +116,13 @@ def _one(given: _Given, design: Design) -> ABTestResult:
         health=checks,
         sample_ratio=ratio,
         labelled_share={name: found.labelled / found.rows for name, found in mine.items()},
-        notes=(*_notes(design, facts), *cuts, *_mid_p(reading.lifts[0])),
+        notes=(*_notes(design, facts), *cuts, *_mid_p(reading.lifts[0]), *divided.notes),
         started_at=facts.first,
         until=facts.last,
         rows=sum(found.rows for found in mine.values()),
         path=reading.path,
         power_left=power_left(evidence),
+        segments=divided.lifts,
     )
 
 

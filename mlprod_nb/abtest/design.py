@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from mlprod_nb.abtest import expression, metrics
+from mlprod_nb.abtest import expression, metrics, segmenting
 from mlprod_nb.abtest.expression import CustomMetric
 from mlprod_nb.abtest.sequential import TIGHTEST_AT
 from mlprod_nb.clock import iso
@@ -58,6 +58,7 @@ class Design:
         correction: Of the p-values over all metrics.
         interval: ``"formula"``, or ``"bootstrap"`` over units where the method is ``"fixed"``.
         maximum_days: How long the test may run; 0: as long as it takes.
+        segments: Inputs, or expressions over inputs, by whose values the primary metric is compared apart, too.
         hypothesis: Why the treatment should be better, in the user's words.
         started_at: When the test began; ``None`` for one that was never started.
     """
@@ -82,6 +83,7 @@ class Design:
     covariates: tuple[str, ...] = ()
     correction: Correction = "holm"
     interval: Ends = "formula"
+    segments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a design that cannot answer."""
@@ -115,6 +117,7 @@ class Design:
             _within("cap", self.cap, 0.5, 1, open_ends=True)
         if self.correction not in get_args(Correction):
             raise NotFound("correction", self.correction, get_args(Correction))
+        segmenting.check(self.segments)
         if self.interval not in get_args(Ends):
             raise NotFound("interval", self.interval, get_args(Ends))
         if self.interval == "bootstrap" and (self.method != "fixed" or self.covariates):
@@ -139,7 +142,7 @@ class Design:
         values = dict(data)
         values["guardrails"] = tuple(Guardrail(**item) for item in values["guardrails"])
         values["custom"] = tuple(CustomMetric(**item) for item in values.get("custom", ()))
-        values.update({name: tuple(values.get(name, ())) for name in ("others", "covariates")})
+        values.update({name: tuple(values.get(name, ())) for name in ("others", "covariates", "segments")})
         values["started_at"] = datetime.fromisoformat(values["started_at"]) if values["started_at"] else None
         return cls(**values)
 
@@ -155,6 +158,7 @@ class Design:
         treatments = " and ".join((self.treatment, *self.others))
         extra = f"; values cut at the {self.cap:.4g} quantile" if self.cap else ""
         extra += f"; covariates {', '.join(self.covariates)}" if self.covariates else ""
+        extra += f"; segments by {' and '.join(self.segments)}" if self.segments else ""
         extra += "; interval by bootstrap over units" if self.interval == "bootstrap" else ""
         return f"{treatments} against {self.control} on {self.primary}, alpha {self.alpha:g}; {how}{extra}{started}"
 
@@ -309,6 +313,8 @@ def _typed(key: str, value: Any) -> Any:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise UsageError(f"covariates is {value!r}; it is a list of columns.")
         return tuple(names)
+    if key == "segments":
+        return segmenting.texts(value)
     if key in ("minimal_effect", "alpha", "power", "maximum_days", "cap"):
         return _number(key, value)
     if key in ("looks", "expected_rows"):

@@ -1,4 +1,4 @@
-"""Metrics that a design brings as text: an expression over the columns of one prediction row, and nothing more.
+"""Metrics and segments that a design brings as text: an expression over the columns of one row, and nothing more.
 
 The text is read word by word against a list of what may occur (columns, numbers, quoted texts, operators, a few
 functions), and what runs is put together from these words. So there is no statement, no comment, no file, no other
@@ -65,7 +65,7 @@ class CustomMetric:
         if self.better not in ("higher", "lower", "same"):
             raise UsageError(f"metric {self.name!r}: better is {self.better!r}; it is higher, lower or same.")
         for text in (self.value, self.denominator or "1"):
-            checked(self.name, text)
+            checked(f"metric {self.name!r}", text)
 
     def metric(self) -> Metric:
         """Return what the scan reads."""
@@ -108,11 +108,39 @@ def read(data: Any) -> tuple[CustomMetric, ...]:
 
 def _tried(name: str, text: str) -> str:
     """Return a checked expression; where a row makes it fail (a text that is no number), the row does not count."""
-    return f"TRY(({checked(name, text)})::DOUBLE)"
+    sql = checked(f"metric {name!r}", text)
+    return f"TRY(({sql})::DOUBLE)"
 
 
-def checked(name: str, text: str) -> str:
+@dataclass(frozen=True)
+class Columns:
+    """What an expression may name.
+
+    Attributes:
+        kinds: The columns, with the type of each in SQL.
+        prefix: What their names begin with where it runs.
+        cast: What its value must be, as the end of a SQL cast; empty: anything.
+    """
+
+    kinds: Mapping[str, str]
+    prefix: str = ""
+    cast: str = ""
+
+    def sql(self, name: str) -> str:
+        """Return a column's name where it runs."""
+        return '"' + f"{self.prefix}{name}".replace('"', '""') + '"' if self.prefix else name
+
+
+_OF_A_ROW = Columns(COLUMNS, cast="::DOUBLE")
+
+
+def checked(about: str, text: str, columns: Columns = _OF_A_ROW) -> str:
     """Return an expression put together from its words.
+
+    Args:
+        about: What it is of, for messages.
+        text: The expression.
+        columns: What it may name.
 
     Raises:
         UsageError: It is no expression over the columns of a row; the message names the word.
@@ -120,46 +148,52 @@ def checked(name: str, text: str) -> str:
     words, at, depth = [], 0, 0
     text = text.strip()
     if not text:
-        raise UsageError(f"metric {name!r} has no expression.", hint="As in: score > 0.9")
+        raise UsageError(f"{about} has no expression.", hint="As in: score > 0.9")
     if len(text) > _LONGEST:
-        raise UsageError(f"metric {name!r}: an expression has at most {_LONGEST:,} characters.")
+        raise UsageError(f"{about}: an expression has at most {_LONGEST:,} characters.")
     while at < len(text):
         match = _WORD.match(text, at)
         if match is None:
             raise UsageError(
-                f"metric {name!r}: {text[at : at + 10].strip()!r} cannot be in an expression.",
+                f"{about}: {text[at : at + 10].strip()!r} cannot be in an expression.",
                 hint="It is made of columns, numbers, 'texts', operators and functions.",
             )
         depth += {"(": 1, ")": -1}.get(match["sign"] or "", 0)
         if depth < 0:
-            raise UsageError(f"metric {name!r}: a bracket closes that none opened.")
-        words.append(_word(name, match, text[match.end() :].lstrip().startswith("(")))
+            raise UsageError(f"{about}: a bracket closes that none opened.")
+        words.append(_word(about, columns, match, is_called=text[match.end() :].lstrip().startswith("(")))
         at = match.end()
     sql = " ".join(words)
-    _parses(name, sql)
+    _parses(about, sql, columns)
     return sql
 
 
-def _word(name: str, match: re.Match[str], is_called: bool) -> str:
+def _word(about: str, columns: Columns, match: re.Match[str], *, is_called: bool) -> str:
     word = match.group().strip()
     if match["name"] is None or word.lower() in _KEYWORDS:
         return word
-    known = _FUNCTIONS if is_called else frozenset(COLUMNS)
+    known = _FUNCTIONS if is_called else frozenset(columns.kinds)
     if word not in known:
-        raise NotFound(f"{'function' if is_called else 'column'} for metric {name!r}", word, known)
-    return word
+        raise NotFound(f"{'function' if is_called else 'column'} for {about}", word, known)
+    return word if is_called else columns.sql(word)
 
 
-def _parses(name: str, sql: str) -> None:
+def _parses(about: str, sql: str, columns: Columns) -> None:
     """Let DuckDB read it over an empty table."""
     import duckdb
 
-    columns = ", ".join(f"NULL::{kind} AS {column}" for column, kind in COLUMNS.items())
+    empty = ", ".join(f"NULL::{kind} AS {columns.sql(name)}" for name, kind in columns.kinds.items())
     connection = duckdb.connect(config={"enable_external_access": False})
     try:
-        connection.execute(f"SELECT ({sql})::DOUBLE FROM (SELECT {columns}) WHERE false").fetchall()  # noqa: S608
+        connection.execute(f"SELECT ({sql}){columns.cast} FROM (SELECT {empty}) WHERE false").fetchall()  # noqa: S608
     except duckdb.Error as error:
         reason = str(error).splitlines()[0].partition(": ")[2] or str(error)
-        raise UsageError(f"metric {name!r}: {sql!r} is no expression: {reason}") from None
+        raise UsageError(f"{about}: {sql!r} is no expression: {reason}") from None
     finally:
         connection.close()
+
+
+def names(text: str) -> set[str]:
+    """Return the words of a text that could be columns."""
+    found = (match["name"] for match in _WORD.finditer(text))
+    return {word for word in found if word is not None and word.lower() not in _KEYWORDS | _FUNCTIONS}

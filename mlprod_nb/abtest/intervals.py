@@ -98,10 +98,18 @@ def once(design: Design, arms: Arms, *, alpha: float) -> Read | None:
     return Read(test.interval, test.p_value, "Welch's t interval, read once")
 
 
-def at_looks(design: Design, looks: Sequence[Arms], *, alpha: float) -> list[Read | None]:
-    """Read a metric at each planned look so far."""
+def at_looks(design: Design, looks: Sequence[Arms], *, alpha: float, done: Sequence[float] = ()) -> list[Read | None]:
+    """Read a metric at each planned look so far.
+
+    Args:
+        design: The design.
+        looks: The metric per variant at each look.
+        alpha: The metric's type I error.
+        done: How much of the plan was done at each look; by the metric's rows where empty.
+    """
     differences = [comparable(design, arms) for arms in looks]
-    done = [min(1.0, sum(arm.sample.rows for arm in arms.values()) / design.expected_rows) for arms in looks]
+    rows = [sum(arm.sample.rows for arm in arms.values()) for arms in looks]
+    done = done or [min(1.0, count / design.expected_rows) for count in rows]
     usable = [at for at, difference in enumerate(differences) if difference is not None]
     found: list[Read | None] = [None] * len(looks)
     errors = [_error(difference) for difference in differences if difference is not None]

@@ -18,7 +18,7 @@ from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read
 from mlprod_nb.abtest.outcome import Measured, Metric, Outcome, Statistic
 from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
 from mlprod_nb.abtest.power import Baseline
-from mlprod_nb.abtest.reading import PATH_POINTS, Question, Reading, alphas, lift
+from mlprod_nb.abtest.reading import PATH_POINTS, Lookup, Question, Reading, alphas, lift
 from mlprod_nb.abtest.results import LookPoint, MetricLift
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.abtest.srm import SampleRatioCheck
@@ -140,6 +140,16 @@ def _read(look: _Look, design: Design, alpha: float) -> Read | None:
         return None
     interval = paired.mean_sequence(look.difference, alpha=alpha, tightest_at=design.expected_rows)
     return Read(interval, None, "confidence sequence in pairs, valid at every look")
+
+
+def look(question: Question) -> Lookup:
+    """Return the primary metric over all pairs, to be read at any level."""
+    design, metric = question.design, question.primary
+    found = _look(metric, question.scan.pairs(metric, question.variants))
+    if found is None:
+        return Lookup({}, lambda _: None)
+    arms = {design.control: found.arms["control"], design.treatment: found.arms["treatment"]}
+    return Lookup(arms, lambda alpha: _read(found, design, alpha))
 
 
 def _path(design: Design, metric: Metric, rows: PairedRows) -> tuple[LookPoint, ...]:

@@ -7,7 +7,7 @@ made of the first ``k / K`` of the expected predictions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,6 +35,7 @@ class Reading:
         obstacle: Why the primary metric has no interval, or empty.
         conditional_power: The chance that the plan still finds the minimal effect, were it there; ``None`` where no
             effect or no plan was named.
+        moments: The event times of the looks that were read, the last one with them; empty where all rows are read.
     """
 
     lifts: tuple[MetricLift, ...]
@@ -42,6 +43,20 @@ class Reading:
     look: int
     obstacle: str
     conditional_power: float | None = None
+    moments: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The primary metric at the look that is read.
+
+    Attributes:
+        arms: The metric per variant.
+        at: Reads it at a type I error.
+    """
+
+    arms: Arms
+    at: Callable[[float], Read | None]
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,15 @@ class Question:
     def variants(self) -> tuple[str, str]:
         """The control and the treatment."""
         return self.design.control, self.design.treatment
+
+    def now(self, metric: Metric) -> Arms:
+        """Return a metric per variant over all rows."""
+        if isinstance(metric, Statistic):
+            return self.scan.measures(metric, self.variants)[0]
+        if self.design.covariates:
+            return adjusted(self.scan, metric, self.design)
+        sums = self.scan.sums({metric.name: metric})[metric.name]
+        return {name: part.arm() for name, part in sums.items()}
 
     def path(self, metric: Metric, moments: Sequence[datetime]) -> list[Arms]:
         """Return a metric per variant over the rows up to each moment."""
@@ -142,7 +166,27 @@ def _at_looks(question: Question, arms: Mapping[str, Arms], obstacle: str) -> Re
         for moment, part, now in zip(moments, parts, found, strict=True)
         if now is not None
     ]
-    return Reading(tuple(lifts), tuple(points), at + 1, obstacle, _conditional_power(question, parts[at]))
+    chance = _conditional_power(question, parts[at])
+    return Reading(tuple(lifts), tuple(points), at + 1, obstacle, chance, tuple(moments[: at + 1]))
+
+
+def look(question: Question, moments: Sequence[datetime]) -> Lookup:
+    """Return the primary metric at the look that is read, to be read at any level.
+
+    Args:
+        question: What is read.
+        moments: The event times of the looks up to it; empty where all rows are read.
+    """
+    design, metric = question.design, question.primary
+    if design.method == "always-valid":
+        arms = question.now(metric)
+        return Lookup(arms, lambda alpha: intervals.always_valid(design, arms, alpha=alpha, share=question.share))
+    looks = question.path(metric, moments)
+    if design.method == "fixed":
+        return Lookup(looks[-1], lambda alpha: intervals.once(design, looks[-1], alpha=alpha))
+    # The plan's own fractions: how much of it a part of the rows has done is known only in the end.
+    done = [(k + 1) / design.looks for k in range(len(looks))]
+    return Lookup(looks[-1], lambda alpha: intervals.at_looks(design, looks, alpha=alpha, done=done)[-1])
 
 
 def _look_moments(question: Question, arms: Arms) -> list[datetime]:

@@ -106,6 +106,41 @@ class ArmVerdict:
 
 
 @dataclass(frozen=True)
+class SegmentLift:
+    """The primary metric in one segment, treatment against control.
+
+    Attributes:
+        by: The input, or the expression, as the design has it.
+        segment: Which of its values, in words.
+        control: The control's mean; ``None`` where no prediction counts.
+        treatment: The treatment's mean.
+        difference: Treatment minus control, in the metric's units.
+        difference_lower: Lower end of the interval; ``None`` where it cannot be computed.
+        difference_upper: Upper end.
+        confidence: The interval's level, after the correction over all segments.
+        significant: Whether the interval leaves out 0, at a look that counts.
+        reading: What that says, in words.
+        units_control: Units in the control that count.
+        units_treatment: Units in the treatment that count.
+        rows: Predictions in both that count.
+    """
+
+    by: str
+    segment: str
+    control: float | None
+    treatment: float | None
+    difference: float | None
+    difference_lower: float | None
+    difference_upper: float | None
+    confidence: float
+    significant: bool
+    reading: str
+    units_control: int
+    units_treatment: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class ABTestResult(Result):
     """The answer of an A/B test.
 
@@ -125,6 +160,7 @@ class ABTestResult(Result):
         path: The interval over time, for plotting.
         power_left: What the rest of the test may still find, in words.
         arms: One row a treatment, where there are several; the rest of the result is about the one that speaks.
+        segments: The primary metric in each segment that the design names; they decide nothing.
     """
 
     _frame_field: ClassVar[str] = "metrics"
@@ -145,6 +181,7 @@ class ABTestResult(Result):
     path: tuple[LookPoint, ...]
     power_left: str = ""
     arms: tuple[ArmVerdict, ...] = ()
+    segments: tuple[SegmentLift, ...] = ()
 
     def sections(self) -> Sequence[Section]:
         """Show the metrics as a reader compares them; ``to_frame`` and ``to_dict`` have every number."""
@@ -163,21 +200,44 @@ class ABTestResult(Result):
             "rows",
         )
         rows = tuple(_row(lift) for lift in self.metrics)
-        shown = [table for table in tables if table.title != "metrics"]
-        return [facts, Section("metrics", columns, rows), *shown]
+        shown = [table for table in tables if table.title not in ("metrics", "segments")]
+        return [facts, Section("metrics", columns, rows), *self._segments(), *shown]
+
+    def _segments(self) -> list[Section]:
+        columns = ("by", "segment", "control", "treatment", "difference", "interval", "reading", "units", "rows")
+        rows = tuple(_segment_row(lift) for lift in self.segments)
+        title = f"segments ({len(rows)} were tried; corrected for all of them)"
+        return [Section(title, columns, rows)] if rows else []
+
+
+def _segment_row(lift: SegmentLift) -> tuple[object, ...]:
+    return (
+        lift.by,
+        lift.segment,
+        lift.control,
+        lift.treatment,
+        "–" if lift.difference is None else f"{lift.difference:+.4g}",
+        _interval(lift),
+        lift.reading,
+        f"{format_value(lift.units_control)} / {format_value(lift.units_treatment)}",
+        lift.rows,
+    )
+
+
+def _interval(lift: MetricLift | SegmentLift) -> str:
+    if lift.difference_lower is None or lift.difference_upper is None:
+        return "–"
+    return f"{lift.difference_lower:+.4g} to {lift.difference_upper:+.4g} ({100 * lift.confidence:.4g} %)"
 
 
 def _row(lift: MetricLift) -> tuple[object, ...]:
-    interval = "–"
-    if lift.difference_lower is not None and lift.difference_upper is not None:
-        interval = f"{lift.difference_lower:+.4g} to {lift.difference_upper:+.4g} ({100 * lift.confidence:.4g} %)"
     return (
         lift.metric if lift.role == "primary" else f"{lift.metric} (guardrail)",
         lift.better,
         lift.control,
         lift.treatment,
         "–" if lift.difference is None else f"{lift.difference:+.4g}",
-        interval,
+        _interval(lift),
         "–" if lift.p_adjusted is None else f"{lift.p_adjusted:.2g}",
         "–" if lift.chance_to_win is None else f"{lift.chance_to_win:.1%}",
         lift.read_by or "–",

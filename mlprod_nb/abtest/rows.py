@@ -29,6 +29,8 @@ COLUMNS = (
 )
 #: What the name of a column begins with that is a covariate.
 COVARIATE = "covariate "
+#: The same of a column that segments are made of.
+SEGMENT = "segment "
 #: Clocks that differ by less than this agree.
 _CLOCKS_AGREE_US = 60_000_000
 
@@ -50,7 +52,7 @@ def predictions(table: pa.Table) -> pa.Table:
     if "shadow" in table.column_names:
         table = table.filter(pc.invert(pc.fill_null(table["shadow"].cast(pa.bool_()), False)))
     micros = table["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    further = [name for name in table.column_names if name.startswith(COVARIATE)]
+    further = [name for name in table.column_names if name.startswith((COVARIATE, SEGMENT))]
     return table.select([*(name for name in COLUMNS if name != "event_time"), *further]).append_column(
         "event_us", micros
     )
@@ -129,23 +131,33 @@ def _number(text: str) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def with_covariates(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    """Return a table whose ``inputs`` are gone but for some numeric ones, each a column of its own.
+def with_inputs(table: pa.Table, covariates: Sequence[str], segments: Sequence[str] = ()) -> pa.Table:
+    """Return a table whose ``inputs`` are gone but for some, each a column of its own.
+
+    Args:
+        table: Labelled predictions with ``inputs``, a struct.
+        covariates: Numeric inputs.
+        segments: Inputs of any type that segments are made of.
 
     Raises:
         NotFound: There is no such input.
-        InvalidInput: It holds no numbers.
+        InvalidInput: A covariate holds no numbers.
     """
     import pyarrow as pa
 
     inputs = table["inputs"].combine_chunks()
     known = {field.name: at for at, field in enumerate(inputs.type)}
     table = table.drop_columns(["inputs"])
-    for name in names:
-        if name not in known and table.num_rows:
-            raise NotFound("input to take as a covariate", name, known)
-        column = inputs.field(known[name]) if name in known else pa.nulls(0, pa.float64())
+    for kind, names in (("covariate", covariates), ("segment", segments)):
+        for name in names:
+            if name not in known and table.num_rows:
+                raise NotFound(f"input to take as a {kind}", name, known)
+    columns = {name: inputs.field(at) for name, at in known.items()}
+    for name in covariates:
+        column = columns.get(name, pa.nulls(0, pa.float64()))
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             raise InvalidInput(f"covariate {name!r} holds no numbers.", column=name, hint="Take numeric inputs.")
         table = table.append_column(COVARIATE + name, column.cast(pa.float64()))
+    for name in segments:
+        table = table.append_column(SEGMENT + name, columns.get(name, pa.nulls(0, pa.string())))
     return table

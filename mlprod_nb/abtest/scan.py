@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.facts import Facts, VariantFacts
 from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, literal
 from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
-from mlprod_nb.abtest.rows import COVARIATE
+from mlprod_nb.abtest.rows import COVARIATE, SEGMENT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,6 +52,34 @@ class Scan:
         self._connection = connection
         self._outcome = outcome
         self._repeated = repeated_rows
+        self._source = "scored"
+
+    def within(self, condition: str) -> Scan:
+        """Return the same scan over the rows alone that fulfil a condition, as SQL."""
+        part = copy(self)
+        part._source = f"(SELECT * FROM {self._source} WHERE {condition})"  # noqa: S608
+        return part
+
+    def units(self, variants: Sequence[str]) -> dict[str, int]:
+        """Return how many units each variant met."""
+        count = "count(*)" if self._once else "count(DISTINCT unit)"
+        rows = self._connection.execute(
+            f"SELECT variant, {count} FROM {self._source} WHERE variant IN ({_in(variants)}) GROUP BY variant"  # noqa: S608
+        ).fetchall()
+        return dict(rows)
+
+    def segment_types(self) -> dict[str, str]:
+        """Return the inputs that segments can be made of, with the type of each in SQL."""
+        found = self._connection.execute("DESCRIBE scored").fetchall()
+        return {row[0].removeprefix(SEGMENT): row[1] for row in found if row[0].startswith(SEGMENT)}
+
+    def first(self, columns: Sequence[str], variants: Sequence[str], rows: int) -> pa.Table:
+        """Return columns (as SQL) of the first rows by event time, all variants together, named ``x0``, ``x1`` …."""
+        values = ", ".join(f"{sql} AS x{i}" for i, sql in enumerate(columns))
+        return self._connection.sql(
+            f"SELECT {values} FROM {self._source} WHERE variant IN ({_in(variants)}) "  # noqa: S608
+            f"ORDER BY event_us, prediction_id LIMIT {int(rows)}"
+        ).to_arrow_table()
 
     def facts(self) -> Facts:
         """Return what the table holds."""
@@ -59,7 +88,8 @@ class Scan:
             f"SELECT variant, count(*), {units}, count(label_known), "  # noqa: S608
             "count(*) FILTER (label IS NOT NULL AND label_known IS NULL), "
             "min(label) FILTER (label IS NOT NULL AND label_known IS NULL), "
-            "list(DISTINCT model || '/' || version), min(event_us), max(event_us) FROM scored GROUP BY variant"
+            "list(DISTINCT model || '/' || version), min(event_us), max(event_us) "
+            f"FROM {self._source} GROUP BY variant"
         ).fetchall()
         crossing = 0 if self._once else self._crossing()
         variants = {
@@ -72,14 +102,15 @@ class Scan:
 
     def _crossing(self) -> int:
         ((crossing,),) = self._connection.execute(
-            "SELECT count(*) FROM (SELECT unit FROM scored GROUP BY unit HAVING min(variant) <> max(variant))"
+            f"SELECT count(*) FROM (SELECT unit FROM {self._source} "  # noqa: S608
+            "GROUP BY unit HAVING min(variant) <> max(variant))"
         ).fetchall()
         return int(crossing)
 
     def sums(self, metrics: Mapping[str, Metric]) -> dict[str, dict[str, UnitSums]]:
         """Return each metric's sums per variant, from one scan; a variant without a row that counts is left out."""
         values = ", ".join(f"{self._value(metric)} AS v{i}" for i, metric in enumerate(metrics.values()))
-        query = _of_rows(len(metrics), values) if self._once else _of_units(len(metrics), values)
+        query = (_of_rows if self._once else _of_units)(len(metrics), values, self._source)
         rows = self._connection.execute(query).fetchall()
         found: dict[str, dict[str, UnitSums]] = {}
         for index, name in enumerate(metrics):
@@ -96,8 +127,8 @@ class Scan:
             fractions: Numbers in (0, 1], growing.
         """
         times = self._connection.execute(
-            f"SELECT event_us FROM scored WHERE variant IN ({_in(variants)}) AND ({self._value(metric)}) IS NOT NULL "  # noqa: S608
-            "ORDER BY event_us"
+            f"SELECT event_us FROM {self._source} WHERE variant IN ({_in(variants)}) "  # noqa: S608
+            f"AND ({self._value(metric)}) IS NOT NULL ORDER BY event_us"
         ).fetchnumpy()["event_us"]
         if not len(times):
             return []
@@ -117,7 +148,7 @@ class Scan:
         step = " + ".join(f"(event_us > {edge})::INTEGER" for edge in edges) or "0"
         data = self._connection.sql(
             "SELECT variant, unit, step, count(v) AS n, sum(v) AS s, sum(v * v) AS q FROM "  # noqa: S608
-            f"(SELECT variant, unit, {step} AS step, {self._value(metric)} AS v FROM scored "
+            f"(SELECT variant, unit, {step} AS step, {self._value(metric)} AS v FROM {self._source} "
             f"WHERE variant IN ({_in(variants)})) WHERE v IS NOT NULL GROUP BY variant, unit, step"
         ).to_arrow_table()
         import pyarrow.compute as pc
@@ -146,7 +177,7 @@ class Scan:
         data = self._connection.sql(
             "SELECT variant, dense_rank() OVER (ORDER BY unit) AS unit, event_us, "  # noqa: S608
             f"{', '.join(f'v{i}' for i in range(len(columns)))} FROM (SELECT variant, unit, event_us, {values} "
-            f"FROM scored WHERE variant IN ({_in(variants)})) WHERE {known}"
+            f"FROM {self._source} WHERE variant IN ({_in(variants)})) WHERE {known}"
         ).fetchnumpy()
         edges = [None] if moments is None else [_micros(moment) for moment in moments]
         series: list[dict[str, Arm]] = []
@@ -171,7 +202,7 @@ class Scan:
         control, treatment = (literal(name) for name in variants)
         data = self._connection.sql(
             "WITH scored_values AS (SELECT prediction_id, variant, unit, event_us, "  # noqa: S608
-            f"{self._value(metric)} AS v{columns} FROM scored) "
+            f"{self._value(metric)} AS v{columns} FROM {self._source}) "
             f"SELECT dense_rank() OVER (ORDER BY c.unit) AS unit, c.event_us, c.v AS c, t.v AS t{shown} "
             f"FROM scored_values c JOIN scored_values t ON t.prediction_id = c.prediction_id || '{SHADOW_MARK}' "
             f"WHERE c.variant = {control} AND t.variant = {treatment} AND c.v IS NOT NULL AND t.v IS NOT NULL{known}"
@@ -220,7 +251,7 @@ class Scan:
     def _valued(self, metric: Metric, variants: Sequence[str], until: datetime | None) -> str:
         now = "" if until is None else f" AND event_us <= {_micros(until)}"
         return (
-            f"SELECT * FROM (SELECT *, {self._value(metric)} AS v FROM scored "  # noqa: S608
+            f"SELECT * FROM (SELECT *, {self._value(metric)} AS v FROM {self._source} "  # noqa: S608
             f"WHERE variant IN ({_in(variants)}){now}) WHERE v IS NOT NULL"
         )
 
@@ -230,7 +261,7 @@ class Scan:
         """Return, of each row with a value, a number that names its unit, its event time in microseconds, its value."""
         data = self._connection.sql(
             "SELECT dense_rank() OVER (ORDER BY unit) AS unit, event_us, v FROM "  # noqa: S608
-            f"(SELECT unit, event_us, prediction_id, {self._value(metric)} AS v FROM scored "
+            f"(SELECT unit, event_us, prediction_id, {self._value(metric)} AS v FROM {self._source} "
             f"WHERE variant IN ({_in(variants)})) WHERE v IS NOT NULL ORDER BY event_us, prediction_id"
         ).fetchnumpy()
         return np.asarray(data["unit"]), np.asarray(data["event_us"]), np.asarray(data["v"], float)
@@ -238,8 +269,9 @@ class Scan:
     def cap(self, metric: Metric, variants: Sequence[str], share: float, rows: int) -> float | None:
         """Return the quantile of the metric's first rows by event time, all variants together."""
         ((found,),) = self._connection.execute(
-            f"SELECT quantile_cont(v, {float(share)!r}) FROM (SELECT {self._value(metric)} AS v FROM scored "  # noqa: S608
-            f"WHERE variant IN ({_in(variants)}) AND v IS NOT NULL ORDER BY event_us, v LIMIT {int(rows)})"
+            f"SELECT quantile_cont(v, {float(share)!r}) FROM (SELECT {self._value(metric)} AS v "  # noqa: S608
+            f"FROM {self._source} WHERE variant IN ({_in(variants)}) AND v IS NOT NULL "
+            f"ORDER BY event_us, v LIMIT {int(rows)})"
         ).fetchall()
         return None if found is None else float(found)
 
@@ -264,7 +296,7 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
     import duckdb
 
     once, repeated = rows.distinct(rows.predictions(table))
-    further = "".join(f"{_quoted_name(name)}, " for name in once.column_names if name.startswith(COVARIATE))
+    further = "".join(f"{_quoted_name(name)}, " for name in once.column_names if name.startswith((COVARIATE, SEGMENT)))
     connection = duckdb.connect(
         config={"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )
@@ -282,7 +314,7 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
         connection.close()
 
 
-def _of_units(count: int, values: str) -> str:
+def _of_units(count: int, values: str, source: str) -> str:
     """Return the query of the sums over units."""
     inner = ", ".join(
         f"count(v{i}) AS n{i}, coalesce(sum(v{i}), 0) AS s{i}, coalesce(sum(v{i} * v{i}), 0) AS q{i}"
@@ -294,17 +326,17 @@ def _of_units(count: int, values: str) -> str:
         for i, f in enumerate(f"FILTER (n{i} > 0)" for i in range(count))
     )
     return (
-        f"SELECT variant, {outer} FROM (SELECT variant, {inner} FROM (SELECT variant, unit, {values} FROM scored) "  # noqa: S608
+        f"SELECT variant, {outer} FROM (SELECT variant, {inner} FROM (SELECT variant, unit, {values} FROM {source}) "  # noqa: S608
         "GROUP BY variant, unit) GROUP BY variant"
     )
 
 
-def _of_rows(count: int, values: str) -> str:
+def _of_rows(count: int, values: str, source: str) -> str:
     """Return the same where each row is its own unit, which needs no table of units."""
     outer = ", ".join(
         f"count(v{i}), count(v{i}), sum(v{i}), sum(v{i} * v{i}), var_samp(v{i}), 0, 0" for i in range(count)
     )
-    return f"SELECT variant, {outer} FROM (SELECT variant, {values} FROM scored) GROUP BY variant"  # noqa: S608
+    return f"SELECT variant, {outer} FROM (SELECT variant, {values} FROM {source}) GROUP BY variant"  # noqa: S608
 
 
 def _quoted(column: str) -> str:

@@ -21,12 +21,14 @@ class Evidence:
         facts: What the table holds.
         reading: The intervals.
         fault: What makes the test invalid, or empty.
+        worse_in: In which segments the treatment is certainly worse, in words, or empty.
     """
 
     design: Design
     facts: Facts
     reading: Reading
     fault: str
+    worse_in: str = ""
 
 
 def decide(evidence: Evidence) -> tuple[Decision, Verdict]:
@@ -80,7 +82,10 @@ def _ship(evidence: Evidence) -> Verdict:
     unread += [lift.metric for lift in evidence.reading.lifts[1:] if lift.difference is None]
     if unread:
         return Verdict("warn", f"{sentence}; but guardrail {unread[0]} cannot be computed yet.")
-    sentence += ", and no guardrail is hurt." if design.guardrails else "."
+    sentence += ", and no guardrail is hurt" if design.guardrails else ""
+    if evidence.worse_in:
+        return Verdict("warn", f"{sentence}; but it is worse where {evidence.worse_in}.")
+    sentence += "."
     (version,) = evidence.facts.variants[design.treatment].versions
     model = version.rpartition("/")[0]
     aim = "" if model == design.endpoint else f" --endpoint {design.endpoint}"

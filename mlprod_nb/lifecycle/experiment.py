@@ -111,14 +111,19 @@ def calibrate(context: Context, window: Window, runs: int) -> AAResult:
 
 
 def _read(context: Context, window: Window) -> _Data:
+    from mlprod_nb.abtest import segmenting
+
     test = _newest(context, window.endpoint)
     spec, numbers, left_out = _same_split(context, window.endpoint, test)
     pinned = pin(context, window)
-    table = labelled(context, pinned, shadows=test.design.method == "paired", covariates=test.design.covariates)
+    manifest = _manifest(context, spec, window.endpoint)
+    design = test.design
+    named = segmenting.inputs(design.segments, input_types(context, spec, window.endpoint)) if design.segments else ()
+    wanted = Wanted(design.method == "paired", design.covariates, named)
+    table = labelled(context, pinned, wanted)
     rows = _during(test, _of_revisions(table, numbers))
     asked = (test.design.control, test.design.treatment, *test.design.others)
     shares = {name: share for name, share in spec.shares().items() if name in asked}
-    manifest = _manifest(context, spec, window.endpoint)
     notes = tuple(_left_out(table, numbers, left_out, rows))
     return _Data(test, manifest, shares, pinned, numbers, rows, notes)
 
@@ -216,17 +221,38 @@ def _same_split(context: Context, endpoint: str, test: Started) -> tuple[Endpoin
     return first, same, [number for number in past if number not in same]
 
 
-def labelled(context: Context, where: LogRange, *, shadows: bool = False, covariates: Sequence[str] = ()) -> pa.Table:
+def input_types(context: Context, spec: EndpointSpec, endpoint: str) -> dict[str, str]:
+    """Return the inputs of the model behind an endpoint's main variant, with the type of each in its signature."""
+    signature = context.bundles.get(main_variant(spec, endpoint).bundle).signature
+    return {column.name: column.type for column in signature.columns}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of the log besides what metrics use.
+
+    Attributes:
+        shadows: Shadow rows.
+        covariates: Numeric inputs.
+        segments: Inputs that segments are made of.
+    """
+
+    shadows: bool = False
+    covariates: Sequence[str] = ()
+    segments: Sequence[str] = ()
+
+
+def labelled(context: Context, where: LogRange, wanted: Wanted = Wanted()) -> pa.Table:
     """Read what metrics can use; a model's inputs are most of the log and none of that."""
     from mlprod_nb.abtest import rows
     from mlprod_nb.abtest.rows import COLUMNS
 
     of_labels = {"label", "label_number"}
     columns = ["revision", "shadow", "received_at", *(name for name in COLUMNS if name not in of_labels)]
-    if not covariates:
-        return context.log.labelled(where, shadows=shadows, only=columns)
-    table = context.log.labelled(where, shadows=shadows, only=[*columns, "inputs"])
-    return rows.with_covariates(table, covariates)
+    if not wanted.covariates and not wanted.segments:
+        return context.log.labelled(where, shadows=wanted.shadows, only=columns)
+    table = context.log.labelled(where, shadows=wanted.shadows, only=[*columns, "inputs"])
+    return rows.with_inputs(table, wanted.covariates, wanted.segments)
 
 
 def _of_revisions(table: pa.Table, numbers: list[int]) -> pa.Table:

@@ -13,7 +13,6 @@ from mlprod_nb.errors import MlprodError, NotFound, Refused
 from mlprod_nb.lifecycle import experiment
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
-from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.registry.bundles import Manifest
 from mlprod_nb.results import Result
 from mlprod_nb.routing import EndpointSpec
@@ -78,7 +77,7 @@ def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]
         task=manifest.task,
         started_at=now,
     )
-    _check_covariates(context, design, spec)
+    _check_inputs(context, design, spec)
     _refuse_a_second(context, endpoint)
     needs = _needs(context, design, spec, manifest)
     with context.store.write() as connection:
@@ -96,8 +95,11 @@ def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]
     return ABTestStarted(endpoint, design.describe(), design.hypothesis, spec.unit, shares, now, needs)
 
 
-def _check_covariates(context: Context, design: Design, spec: EndpointSpec) -> None:
-    known = context.bundles.get(main_variant(spec, design.endpoint).bundle).signature.names
+def _check_inputs(context: Context, design: Design, spec: EndpointSpec) -> None:
+    from mlprod_nb.abtest import segmenting
+
+    known = experiment.input_types(context, spec, design.endpoint)
+    segmenting.inputs(design.segments, known)
     for name in design.covariates:
         if name not in known:
             raise NotFound("input to take as a covariate", name, known)
@@ -158,7 +160,9 @@ def _baseline(context: Context, design: Design, manifest: Manifest) -> Baseline 
     from mlprod_nb import abtest
     from mlprod_nb.abtest import pairs
 
-    table = experiment.labelled(context, context.log.pin(design.endpoint), shadows=design.method == "paired")
+    table = experiment.labelled(
+        context, context.log.pin(design.endpoint), experiment.Wanted(shadows=design.method == "paired")
+    )
     outcome = experiment.outcome(manifest)
     if design.method == "paired":
         return pairs.baseline(table, design, outcome)

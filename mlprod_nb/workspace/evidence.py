@@ -106,6 +106,7 @@ class Evidence(Base):
         minimal_effect: float = 0.0,
         maximum_days: float = 0.0,
         method: str = "",
+        segments: str = "",
     ) -> ABTestStarted:
         """Start an A/B test of the endpoint's present split, or of a shadow; refuse one that cannot answer.
 
@@ -118,15 +119,18 @@ class Evidence(Base):
             minimal_effect: The smallest difference worth having, in the primary metric's own units.
             maximum_days: How long the test may run.
             method: always-valid, planned, fixed or paired; what fits the split where empty.
+            segments: Inputs, or expressions over inputs, divided by commas, by which the metric is compared apart, too.
 
         Examples:
             mlprod abtest start flights
             mlprod abtest start flights --design "primary: brier"
             mlprod abtest start flights --primary brier --guardrails accuracy,latency_ms --minimal-effect 0.01
+            mlprod abtest start flights --segments "carrier, hour < 12"
         """
         from mlprod_nb.lifecycle import starting
 
         given = {"treatment": treatment, "primary": primary, "guardrails": guardrails, "method": method}
+        given["segments"] = segments
         limits = {"minimal_effect": minimal_effect, "maximum_days": maximum_days}
         return starting.start(self.context, endpoint, design, {**given, **limits})
 

@@ -10,7 +10,7 @@ import pytest
 
 from mlprod_nb.abtest import ABTestResult, Design, analyse, parse
 from mlprod_nb.abtest.expression import checked
-from mlprod_nb.abtest.rows import with_covariates
+from mlprod_nb.abtest.rows import with_inputs
 from mlprod_nb.errors import InvalidInput, MlprodError, NotFound, UsageError
 
 from .tables import START, labelled, right_or_wrong
@@ -94,7 +94,7 @@ def test_a_design_with_everything_reads_as_it_was_written() -> None:
 )
 def test_what_is_no_expression_over_a_row_is_refused_by_name(text: str) -> None:
     with pytest.raises(UsageError, match="'mine'"):
-        checked("mine", text)
+        checked("metric 'mine'", text)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_covariates_narrow_the_interval_without_moving_it_far() -> None:
     inputs = pa.StructArray.from_arrays(columns, ["hour", "carrier"])
     table = table.append_column("inputs", inputs)
     plain = result(table, "primary: latency_ms").metrics[0]
-    found = result(with_covariates(table, ["hour"]), "primary: latency_ms\ncovariates: [hour]")
+    found = result(with_inputs(table, ["hour"]), "primary: latency_ms\ncovariates: [hour]")
     lift = found.metrics[0]
     assert lift.difference_lower is not None
     assert lift.difference_upper is not None
@@ -180,9 +180,9 @@ def test_covariates_narrow_the_interval_without_moving_it_far() -> None:
     assert lift.difference_lower < 0 < lift.difference_upper
     assert len(found.path) == 20
     with pytest.raises(NotFound, match="Did you mean 'hour'"):
-        with_covariates(table, ["huor"])
+        with_inputs(table, ["huor"])
     with pytest.raises(InvalidInput, match="covariate 'carrier' holds no numbers"):
-        with_covariates(table, ["carrier"])
+        with_inputs(table, ["carrier"])
 
 
 def three(count: int, chances: tuple[float, float, float], seed: int = 3) -> pa.Table:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlprod_nb.abtest.health import HealthCheck
-from mlprod_nb.abtest.results import ABTestResult, LookPoint, MetricLift
+from mlprod_nb.abtest.results import ABTestResult, LookPoint, MetricLift, SegmentLift
 from mlprod_nb.abtest.srm import SampleRatioCheck
 from mlprod_nb.lifecycle.panels.abtest import ABTestView
 from mlprod_nb.lifecycle.panels.approvals import ApprovalsView, Reviewed, Waiting
@@ -123,6 +123,8 @@ def a_test() -> ABTestView:
         "brier", "primary", "lower", 0.151, 0.143, -0.008, -0.014, -0.002, 0.95, True, 900, 880, 9000, 8800
     )
     other = replace(lift, metric=HOSTILE, role="guardrail", better="higher", significant=False, difference_lower=None)
+    part = SegmentLift("carrier", "AA", 0.151, 0.14, -0.011, -0.02, -0.002, 0.975, True, "better", 400, 390, 9000)
+    segments = (replace(part, segment=HOSTILE, significant=False, reading="no certain difference"), part)
     begun = datetime(2013, 4, 1, tzinfo=UTC)
     path = tuple(
         LookPoint(begun + timedelta(days=n), -0.008 + 0.02 / (n + 2), -0.008 - 0.05 / (n + 2), -0.008 + 0.07 / (n + 2))
@@ -146,6 +148,7 @@ def a_test() -> ABTestView:
         rows=17_800,
         path=path,
         power_left="The rest of the test may still find 0.003.",
+        segments=segments,
     )
     return ABTestView(verdict, "flights", False, result)
 

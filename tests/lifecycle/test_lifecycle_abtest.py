@@ -131,7 +131,11 @@ def test_a_split_is_calibrated_and_what_came_before_it_does_not_count(site: Site
     workspace = site.workspace
     workspace.route("flights", "flights/1=50", "champion=50")
     early = ask(site, days=1)
-    workspace.abtest_start("flights", treatment="v1", design="control: champion")
+    with pytest.raises(UsageError, match="made of score, which depends on the variant"):
+        workspace.abtest_start("flights", treatment="v1", design="control: champion\nsegments: [score > 0.5]")
+    workspace.abtest_start(
+        "flights", treatment="v1", design="control: champion\nexpected_rows: 300", segments="hour < 12, distance"
+    )
     answered = ask(site, days=1)
     workspace.feedback("flights", ids=answered.prediction_ids, values=list(site.target))
     found = workspace.abtest_result("flights")
@@ -140,6 +144,8 @@ def test_a_split_is_calibrated_and_what_came_before_it_does_not_count(site: Site
         f"{len(early.prediction_ids):,} predictions came before the test began or after it ended; they do not count."
     )
     assert before in found.notes
+    assert [(lift.by, lift.segment) for lift in found.segments[:2]] == [("hour < 12", "false"), ("hour < 12", "true")]
+    assert sum(lift.rows for lift in found.segments if lift.by == "distance") == len(answered.prediction_ids)
     assert all(check.ok for check in found.health), found.health
     (alike,) = [check for check in found.health if check.check == "inputs alike"]
     assert alike.found.startswith("2 columns of 400 units;")

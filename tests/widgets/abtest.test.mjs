@@ -27,6 +27,14 @@ test("the split is told beside its design", () => {
   );
 });
 
+test("segments that certainly differ come first, and all are counted", () => {
+  const found = panel.segmentsOf({ segments: [{ by: "carrier", segment: "UA", significant: false }, { by: "carrier", segment: "AA", significant: true }] });
+  assert.deepEqual(found.rows.map((row) => row.segment), ["AA", "UA"]);
+  assert.equal(found.about, "1 of 2 certainly differ; corrected for all of them");
+  assert.equal(panel.segmentsOf({ segments: [{ significant: false }] }).about, "none of 1 certainly differs; corrected for all of them");
+  assert.deepEqual(panel.segmentsOf({}).rows, []);
+});
+
 test("the sequence keeps its ends", () => {
   const result = { path: [{ time: "1970-01-01T00:00:01Z", difference: 1, lower: 0, upper: 2 }] };
   assert.deepEqual(panel.pathOf(result), { line: [[1000, 1]], area: [[1000, 0, 2]] });

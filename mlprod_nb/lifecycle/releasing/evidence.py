@@ -122,7 +122,7 @@ def _measured(context: Context, subject: Subject) -> _Measured:
 
     control = champion(context, subject.release)
     pinned = context.log.pin(subject.endpoint)
-    rows = experiment.labelled(context, pinned, shadows=True)
+    rows = experiment.labelled(context, pinned, experiment.Wanted(shadows=True))
     rows = _told_apart(_of(rows, subject.standing.revision), subject.step)
     manifest = context.bundles.get(control.bundle).manifest
     in_pairs = subject.step.share in (0.0, 100.0)

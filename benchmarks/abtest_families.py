@@ -1,0 +1,143 @@
+"""Several treatments, and segments, in one A/B test by seeded simulation; writes its section of STATISTICS.md.
+
+The analysis corrects by Holm's procedure over intervals, at every look anew. Here it is simulated on counts: a look's
+hypotheses are read at ``alpha / m``, those that fell are taken out, the ``k`` others are read again at ``alpha / k``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.abtest_statistics import ALPHA, ROWS, TUNED, Looks
+from benchmarks.statistics_page import share, write_section
+from mlprod_nb.abtest import eprocess, planned, proportions
+
+Flags = NDArray[np.bool_]
+#: Reads simulated tests at one level; the flags have the shape of the counts.
+Reader = Callable[[Looks, float], Flags]
+RUNS, LOOKS = 2_000, 30
+
+
+def exact(looks: Looks, alpha: float) -> Flags:
+    """The exact e-process, read at every look."""
+    return _evidence(looks, alpha, 0.5, TUNED)
+
+
+def spending(looks: Looks, alpha: float) -> Flags:
+    """Alpha spending over the planned looks."""
+    limits = np.array(planned.boundaries(list(looks.fractions), alpha))
+    score = np.abs(proportions.score_statistic(looks.counts, np.zeros_like(looks.counts.hits_control)))
+    found: Flags = (np.minimum(score, proportions.deviance_root(looks.counts)) > limits) & looks.readable
+    return found
+
+
+READERS = {"exact e-process, open-ended": exact, "alpha spending, planned looks": spending}
+
+
+def _evidence(looks: Looks, alpha: float, part: float, tuned: float) -> Flags:
+    counts, tuning = looks.counts, eprocess.Tuning(alpha, part, tuned)
+    flat = eprocess.Counts(*(getattr(counts, name).ravel() for name in counts.__dataclass_fields__))
+    found: Flags = eprocess.log_evidence(flat, tuning).reshape(counts.hits_control.shape) >= tuning.needed
+    return found & looks.readable
+
+
+def step_down(looks: Looks, reader: Reader, count: int) -> Flags:
+    """Return what falls at each look: runs by hypotheses by looks, where ``looks`` has runs times hypotheses."""
+
+    @cache
+    def at(left: int) -> Flags:
+        return reader(looks, ALPHA / left).reshape(-1, count, looks.fractions.size)
+
+    fell = at(count).copy()
+    while True:
+        left = count - fell.sum(axis=1)
+        more = fell.copy()
+        for k in np.unique(left[left > 0]):
+            more |= at(int(k)) & (left == k)[:, None, :]
+        if (more == fell).all():
+            return fell
+        fell = more
+
+
+def _ever(found: Flags) -> str:
+    """Return the share of runs in which any hypothesis falls at any look."""
+    return share(int(found.any(axis=(1, 2)).sum()), len(found))
+
+
+def _treatments(seed: int, chances: tuple[float, ...]) -> Looks:
+    """Return the comparisons of several treatments with one control; an equal share each."""
+    rng, arms = np.random.default_rng([11, seed]), len(chances)
+    per = rng.multinomial(ROWS // LOOKS, np.full(arms, 1 / arms), (RUNS, LOOKS))
+    hits, units = (np.cumsum(part, axis=1).astype(float) for part in (rng.binomial(per, chances), per))
+    parts = [
+        np.stack([values[..., 0 if name == "control" else at] for at in range(1, arms)], axis=1).reshape(-1, LOOKS)
+        for name in ("control", "treatment")
+        for values in (hits, units)
+    ]
+    return Looks(eprocess.Counts(*parts), ROWS * 2 // arms)
+
+
+def treatments() -> Iterator[str]:
+    yield f"### Three treatments and one control, {ROWS:,} rows, {LOOKS} looks: tests with a false call (wanted: 5 %)"
+    yield ""
+    yield "| how it is read | none differs, base 10 % | none differs, base 1 % | one does (10 to 13 %) | and is found |"
+    yield "|---|---|---|---|---|"
+    drawn = [
+        _treatments(seed, chances) for seed, chances in enumerate([(0.1,) * 4, (0.01,) * 4, (0.1, 0.1, 0.1, 0.13)])
+    ]
+    for name, reader in READERS.items():
+        fell = [step_down(looks, reader, 3) for looks in drawn]
+        cells = [_ever(fell[0]), _ever(fell[1]), _ever(fell[2][:, :2]), _ever(fell[2][:, 2:])]
+        yield f"| {name} | {' | '.join(cells)} |"
+    plain = [exact(looks, ALPHA).reshape(-1, 3, LOOKS) for looks in drawn]
+    cells = [_ever(plain[0]), _ever(plain[1]), _ever(plain[2][:, :2]), ""]
+    yield f"| the same e-process without correction | {' | '.join(cells)} |"
+
+
+def segments() -> Iterator[str]:
+    count = 8
+    yield f"### {count} segments of {ROWS // count:,} rows, {LOOKS} looks: tests with a false call (wanted: 5 %)"
+    yield ""
+    yield "| how it is read | none differs, base 10 % | none differs, base 1 % | two do (10 to 18 %) | and are found |"
+    yield "|---|---|---|---|---|"
+
+    def tuned(looks: Looks, alpha: float) -> Flags:
+        return _evidence(looks, alpha, 0.5, TUNED / count)
+
+    def draw(seed: int, chances: list[tuple[float, float]]) -> Looks:
+        rng = np.random.default_rng([12, seed])
+        drawn = [Looks.draw(rng, pair, RUNS, LOOKS, ROWS // count).counts for pair in chances]
+        parts = [
+            np.stack([getattr(one, name) for one in drawn], axis=1).reshape(-1, LOOKS)
+            for name in drawn[0].__dataclass_fields__
+        ]
+        return Looks(eprocess.Counts(*parts), ROWS // count)
+
+    families = [draw(0, [(0.1, 0.1)] * count), draw(1, [(0.01, 0.01)] * count)]
+    families.append(draw(2, [(0.1, 0.18)] * 2 + [(0.1, 0.1)] * (count - 2)))
+    for name, reader in {"exact e-process, open-ended": tuned, "alpha spending, planned looks": spending}.items():
+        fell = [step_down(looks, reader, count) for looks in families]
+        found = share(int(fell[2][:, :2].any(axis=2).sum()), 2 * RUNS)
+        yield f"| {name} | {_ever(fell[0])} | {_ever(fell[1])} | {_ever(fell[2][:, 2:])} | {found} |"
+    plain = [tuned(looks, ALPHA).reshape(-1, count, LOOKS) for looks in families]
+    cells = [_ever(plain[0]), _ever(plain[1]), _ever(plain[2][:, 2:]), ""]
+    yield f"| the same e-process without correction | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Simulate both, and write the section."""
+    start, lines = time.process_time(), []
+    for part in (treatments, segments):
+        lines += [*part(), ""]
+    lines.append(f"{time.process_time() - start:.0f} CPU seconds on one core.")
+    write_section("A/B tests of several questions", lines)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
