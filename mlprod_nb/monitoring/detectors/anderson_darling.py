@@ -8,6 +8,7 @@ import numpy as np
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
+from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.detectors import bridge
 from mlprod_nb.monitoring.detectors.protocol import Comparison
 
@@ -34,15 +35,10 @@ class AndersonDarling:
 
     def compare(self, reference: ColumnCounts, window: ColumnCounts) -> Comparison:
         """Compare two columns of numbers; fewer than 20 values on either side are not tested."""
-        if reason := bridge.untested(reference, window):
-            return Comparison(reason=reason)
-        pooled = reference.counts + window.counts
-        filled = pooled > 0
-        n, m, total = int(reference.counts.sum()), int(window.counts.sum()), int(pooled.sum())
-        gaps = (np.cumsum(reference.counts) / n - np.cumsum(window.counts) / m)[filled][:-1]
-        shares = pooled[filled] / total
-        reached = np.cumsum(shares)[:-1]
-        weights = shares[:-1] / (reached * (1 - reached))
-        statistic = n * m / total * float((weights * gaps**2).sum())
-        p_value = bridge.exceeds(statistic, bridge.spectrum(pooled[filled], weights))
-        return Comparison(statistic, float(np.abs(gaps).max()), p_value)
+        return bridge.compare(reference, window, _by_variance)
+
+
+def _by_variance(shares: Floats) -> Floats:
+    reached = np.cumsum(shares)[:-1]
+    weights: Floats = shares[:-1] / (reached * (1 - reached))
+    return weights

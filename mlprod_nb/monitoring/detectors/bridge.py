@@ -8,14 +8,39 @@ inverse of that covariance is tridiagonal, which gives a thousand eigenvalues in
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.columns import Floats
+from mlprod_nb.monitoring.detectors.protocol import Comparison
 
 MIN_ROWS = 20
+
+
+def compare(reference: ColumnCounts, window: ColumnCounts, weigh: Callable[[Floats], Floats]) -> Comparison:
+    """Compare two columns of numbers by the weighted sum of the squared differences of their cumulative shares.
+
+    The effect is the largest of the differences. Fewer than 20 values on either side are not tested.
+
+    Args:
+        reference: What was.
+        window: What came.
+        weigh: Gives the weight of the difference at the end of each bin but the last, shape ``(bins - 1,)``, from the
+            share that each filled bin has of the rows of both, shape ``(bins,)``.
+    """
+    if reason := untested(reference, window):
+        return Comparison(reason=reason)
+    pooled = reference.counts + window.counts
+    filled = pooled > 0
+    n, m, total = int(reference.counts.sum()), int(window.counts.sum()), int(pooled.sum())
+    gaps = (np.cumsum(reference.counts) / n - np.cumsum(window.counts) / m)[filled][:-1]
+    weights = weigh(pooled[filled] / total)
+    statistic = n * m / total * float((weights * gaps**2).sum())
+    p_value = exceeds(statistic, spectrum(pooled[filled], weights))
+    return Comparison(statistic, float(np.abs(gaps).max()), p_value)
 
 
 def untested(reference: ColumnCounts, window: ColumnCounts) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
+from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.detectors import bridge
 from mlprod_nb.monitoring.detectors.protocol import Comparison
 
@@ -20,6 +19,7 @@ class CramerVonMises:
     and everywhere better than ``ks``. Its law is that of the ties and bins at hand. The effect is the largest
     difference of the cumulative shares, as for ``ks``.
 
+    >>> import numpy as np
     >>> from mlprod_nb.monitoring.bins import ColumnCounts
     >>> before = ColumnCounts(np.array([100, 100, 100, 100]), 0, 400)
     >>> CramerVonMises().compare(before, ColumnCounts(np.array([26, 25, 24, 25]), 0, 100)).p_value > 0.9
@@ -34,13 +34,8 @@ class CramerVonMises:
 
     def compare(self, reference: ColumnCounts, window: ColumnCounts) -> Comparison:
         """Compare two columns of numbers; fewer than 20 values on either side are not tested."""
-        if reason := bridge.untested(reference, window):
-            return Comparison(reason=reason)
-        pooled = reference.counts + window.counts
-        filled = pooled > 0
-        n, m, total = int(reference.counts.sum()), int(window.counts.sum()), int(pooled.sum())
-        gaps = (np.cumsum(reference.counts) / n - np.cumsum(window.counts) / m)[filled][:-1]
-        weights = (pooled[filled] / total)[:-1]
-        statistic = n * m / total * float((weights * gaps**2).sum())
-        p_value = bridge.exceeds(statistic, bridge.spectrum(pooled[filled], weights))
-        return Comparison(statistic, float(np.abs(gaps).max()), p_value)
+        return bridge.compare(reference, window, _by_rows)
+
+
+def _by_rows(shares: Floats) -> Floats:
+    return shares[:-1]
