@@ -1,4 +1,4 @@
-"""Several treatments, and segments, in one A/B test by seeded simulation; writes its section of STATISTICS.md.
+"""Several treatments, segments and a changed split in an A/B test, simulated; writes its section of STATISTICS.md.
 
 The analysis corrects by Holm's procedure over intervals, at every look anew. Here it is simulated on counts: a look's
 hypotheses are read at ``alpha / m``, those that fell are taken out, the ``k`` others are read again at ``alpha / k``.
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from benchmarks.abtest_statistics import ALPHA, ROWS, TUNED, Looks
 from benchmarks.statistics_page import share, write_section
-from mlprod_nb.abtest import eprocess, planned, proportions
+from mlprod_nb.abtest import Design, eprocess, intervals, periods, planned, proportions
+from mlprod_nb.abtest.estimate import Arm, UnitSums
 
 Flags = NDArray[np.bool_]
 #: Reads simulated tests at one level; the flags have the shape of the counts.
@@ -129,10 +130,50 @@ def segments() -> Iterator[str]:
     yield f"| the same e-process without correction | {' | '.join(cells)} |"
 
 
+def changed_splits() -> Iterator[str]:
+    """A split of a half that becomes nine tenths halfway, while the base rate doubles."""
+    yield f"### No difference, {LOOKS} looks; halfway the split goes from 50 to 90 %, and the base rate doubles"
+    yield ""
+    yield "| how it is read | base 10, then 20 % | base 1, then 2 % |"
+    yield "|---|---|---|"
+    calls: dict[str, list[str]] = {"compared by period": [], "in one pot": []}
+    for seed, base in enumerate((0.1, 0.01)):
+        found = np.array([_changed(np.random.default_rng([13, seed, run]), base) for run in range(RUNS // 2)])
+        for name, column in zip(calls, found.T, strict=True):
+            calls[name].append(share(int(column.sum()), len(column)))
+    yield from (f"| {name} | {' | '.join(cells)} |" for name, cells in calls.items())
+
+
+def _changed(rng: np.random.Generator, base: float) -> tuple[bool, bool]:
+    """Return whether any look calls a difference: by period, and in one pot."""
+    design, per = Design("e", "c", "t", "accuracy"), ROWS // LOOKS
+    parts: list[dict[str, Arm]] = []
+    sums, hits = np.zeros((2, 2), int), np.zeros((2, 2), int)
+    ever = [False, False]
+    for look in range(LOOKS):
+        period = int(look >= LOOKS // 2)
+        treated = int(rng.binomial(per, (0.5, 0.9)[period]))
+        came = np.array([per - treated, treated])
+        sums[period] += came
+        hits[period] += rng.binomial(came, base * (1 + period))
+        parts = [{"c": _once(n[0], h[0]), "t": _once(n[1], h[1])} for n, h in zip(sums, hits, strict=True) if n.all()]
+        together = periods.combine(parts, ("c", "t")) if len(parts) > 1 else parts[0]
+        pot = {"c": _once(sums[:, 0].sum(), hits[:, 0].sum()), "t": _once(sums[:, 1].sum(), hits[:, 1].sum())}
+        for at, arms in enumerate((together, pot)):
+            ever[at] = ever[at] or intervals.rejects(design, arms, alpha=ALPHA, share=0.5)
+    return ever[0], ever[1]
+
+
+def _once(units: int, hits: int) -> Arm:
+    units, hits = int(units), int(hits)
+    variance = hits * (units - hits) / units / max(1, units - 1)
+    return UnitSums(units, units, hits, hits, variance, 0.0, 0.0).arm()
+
+
 def main() -> None:
-    """Simulate both, and write the section."""
+    """Simulate all, and write the section."""
     start, lines = time.process_time(), []
-    for part in (treatments, segments):
+    for part in (treatments, segments, changed_splits):
         lines += [*part(), ""]
     lines.append(f"{time.process_time() - start:.0f} CPU seconds on one core.")
     write_section("A/B tests of several questions", lines)

@@ -88,7 +88,7 @@ function metrics(result) {
 export function segmentsOf(result) {
   const found = result.segments ?? [];
   const sure = found.filter((lift) => lift.significant);
-  const about = sure.length ? `${sure.length} of ${found.length} certainly differ` : `none of ${found.length} certainly differs`;
+  const about = sure.length ? `${sure.length} of ${found.length} certainly ${sure.length === 1 ? "differs" : "differ"}` : `none of ${found.length} certainly differs`;
   return { rows: [...sure, ...found.filter((lift) => !lift.significant)], about: `${about}; corrected for all of them` };
 }
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb.abtest import balance, health, metrics, multiplicity, pairs, segments, several, srm
+from mlprod_nb.abtest import balance, health, metrics, multiplicity, pairs, periods, segments, several, srm
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import UnitSums
 from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.intervals import Arms
 from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
 from mlprod_nb.abtest.outcome import Statistic
-from mlprod_nb.abtest.reading import Question, adjusted, read
-from mlprod_nb.abtest.results import ABTestResult, MetricLift
+from mlprod_nb.abtest.reading import Question, Reading, read, sample_ratio
+from mlprod_nb.abtest.results import ABTestResult, MetricLift, PeriodLift
 from mlprod_nb.abtest.scan import Scan, open_scan
 from mlprod_nb.abtest.verdict import Evidence, decide, power_left
 
@@ -42,7 +42,7 @@ def analyse(
     table: pa.Table,
     design: Design,
     *,
-    shares: Mapping[str, float],
+    shares: Mapping[str, float] | Sequence[Mapping[str, float]],
     task: Task,
     classes: Sequence[Any],
     inputs: pa.Table | None = None,
@@ -53,7 +53,8 @@ def analyse(
         table: Labelled predictions of the test's range, one row a prediction, as the prediction log's ``labelled``
             gives them; the order does not matter.
         design: What is asked.
-        shares: Each variant's share of the traffic while the rows came in.
+        shares: Each variant's share of the traffic while the rows came in; where the split was changed, of each split
+            by the number in the table's column ``period``.
         task: What the endpoint does.
         classes: The model's classes in its order; empty for regression.
         inputs: Some of the predictions with ``inputs``, by chance, to compare what the variants were asked.
@@ -67,7 +68,7 @@ def analyse(
         InvalidInput: The table lacks a column.
     """
     outcome = Outcome(task, tuple(str(name) for name in classes))
-    given = _Given(table, shares, outcome, inputs)
+    given = _Given(table, [shares] if isinstance(shares, Mapping) else shares, outcome, inputs)
     if design.others:
         of_segments = design.alpha / (1 + len(design.others))
         return several.analyse(design, lambda part: _one(given, part, of_segments))
@@ -79,34 +80,36 @@ class _Given:
     """The data of a test."""
 
     table: pa.Table
-    shares: Mapping[str, float]
+    splits: Sequence[Mapping[str, float]]
     outcome: Outcome
     inputs: pa.Table | None
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What one comparison's scan gave."""
+
+    question: Question
+    facts: Facts
+    ratio: srm.SampleRatioCheck
+    labelled: Arms
+    reading: Reading
+    divided: segments.Segments
+    periods: tuple[PeriodLift, ...]
+    notes: tuple[str, ...]
+
+
 def _one(given: _Given, design: Design, of_segments: float) -> ABTestResult:
     """Compare one treatment with the control; the segments together have a type I error of their own."""
-    chosen = {name: design.metric(name) for name in (design.primary, *(g.metric for g in design.guardrails))}
-    labelled: Metric = _Labelled()
-    in_pairs = design.method == "paired"
-    table = pairs.prepare(given.table, design) if in_pairs else given.table
-    with open_scan(table, given.outcome) as scan:
-        facts = pairs.facts_of_pairs(scan.facts()) if in_pairs else scan.facts()
-        sums = scan.sums({**chosen, labelled.name: labelled})
-        chosen, cuts = _capped(scan, design, chosen, sums)
-        arms = _arms(scan, design, chosen, scan.sums({**chosen, labelled.name: labelled}) if cuts else sums)
-        question = Question(scan, design, chosen, _share(design, given.shares))
-        reading = pairs.read(question) if in_pairs else read(question, arms)
-        divided = segments.read(question, reading, given.shares, of_segments)
-    ratio = pairs.no_split(design, facts) if in_pairs else _ratio(given.shares, facts)
-    needs_labels = any(metric.needs_labels for metric in chosen.values())
+    found = _scanned(given, design, of_segments)
+    facts, reading, divided = found.facts, found.reading, found.divided
+    needs_labels = any(metric.needs_labels for metric in found.question.metrics.values())
     compared = None if given.inputs is None else balance.compare(given.inputs, design.control, design.treatment)
-    checks = health.checks(
-        health.Examined(design, facts, ratio, sums[labelled.name] if needs_labels else {}, compared, question.share)
-    )
+    labelled = found.labelled if needs_labels else {}
+    checks = health.checks(health.Examined(design, facts, found.ratio, labelled, compared, found.question.share))
     evidence = Evidence(design, facts, reading, health.fault(checks), segments.worse_in(divided.lifts))
     decision, verdict = decide(evidence)
-    mine = {name: found for name, found in facts.variants.items() if name in (design.control, design.treatment)}
+    mine = {name: part for name, part in facts.variants.items() if name in (design.control, design.treatment)}
     return ABTestResult(
         verdict=verdict,
         decision=decision,
@@ -114,16 +117,50 @@ def _one(given: _Given, design: Design, of_segments: float) -> ABTestResult:
         method=design.method,
         metrics=_adjusted(design, reading.lifts),
         health=checks,
-        sample_ratio=ratio,
-        labelled_share={name: found.labelled / found.rows for name, found in mine.items()},
-        notes=(*_notes(design, facts), *cuts, *_mid_p(reading.lifts[0]), *divided.notes),
+        sample_ratio=found.ratio,
+        labelled_share={name: part.labelled / part.rows for name, part in mine.items()},
+        notes=(*_notes(design, facts), *found.notes, *_mid_p(reading.lifts[0]), *divided.notes),
         started_at=facts.first,
         until=facts.last,
-        rows=sum(found.rows for found in mine.values()),
+        rows=sum(part.rows for part in mine.values()),
         path=reading.path,
         power_left=power_left(evidence),
+        periods=found.periods,
         segments=divided.lifts,
     )
+
+
+def _scanned(given: _Given, design: Design, of_segments: float) -> _Read:
+    chosen = {name: design.metric(name) for name in (design.primary, *(g.metric for g in design.guardrails))}
+    labelled: Metric = _Labelled()
+    found = periods.usable(given.table, given.splits, design, given.outcome)
+    in_pairs, splits = design.method == "paired", found.splits
+    numbers = tuple(splits) if len(splits) > 1 else ()
+    table = pairs.prepare(found.table, design) if in_pairs else found.table
+    with open_scan(table, given.outcome) as scan:
+        facts = pairs.facts_of_pairs(scan.facts()) if in_pairs else scan.facts()
+        sums = scan.sums({**chosen, labelled.name: labelled})
+        chosen, cuts = _capped(scan, design, chosen, sums)
+        sums = scan.sums({**chosen, labelled.name: labelled}) if cuts else sums
+        question = Question(scan, design, chosen, _share(design, given.splits[0]), numbers)
+        arms = {name: _arms(question, metric, sums[name]) for name, metric in chosen.items()}
+        with_labels = question.plain(labelled) if numbers else _of_sums(sums[labelled.name])
+        reading = pairs.read(question) if in_pairs else read(question, arms)
+        divided = segments.read(question, reading, splits, of_segments)
+        ratio = pairs.no_split(design, facts) if in_pairs else _ratio(question, splits, facts)
+        lines = tuple(_periods(question, splits))
+    return _Read(question, facts, ratio, with_labels, reading, divided, lines, (*found.notes, *cuts))
+
+
+def _periods(question: Question, splits: Mapping[int, Mapping[str, float]]) -> Iterator[PeriodLift]:
+    if not question.periods:
+        return
+    for shares, arms in zip(splits.values(), question.by_period(question.primary), strict=True):
+        parts = [arms[name].sample if name in arms else None for name in question.variants]
+        means = [None if part is None else part.mean for part in parts]
+        units = [0 if part is None else part.units for part in parts]
+        difference = None if means[0] is None or means[1] is None else means[1] - means[0]
+        yield PeriodLift(periods.words(shares, question.design), means[0], means[1], difference, *units)
 
 
 def _capped(
@@ -145,18 +182,16 @@ def _capped(
     return found, notes
 
 
-def _arms(
-    scan: Scan, design: Design, chosen: Mapping[str, Metric], sums: Mapping[str, Mapping[str, UnitSums]]
-) -> dict[str, Arms]:
-    found: dict[str, Arms] = {}
-    for name, metric in chosen.items():
-        if design.covariates and design.method != "paired" and not isinstance(metric, Statistic):
-            found[name] = adjusted(scan, metric, design)
-        elif isinstance(metric, Statistic):
-            (found[name],) = scan.measures(metric, (design.control, design.treatment))
-        else:
-            found[name] = {variant: part.arm() for variant, part in sums[name].items()}
-    return found
+def _arms(question: Question, metric: Metric, sums: Mapping[str, UnitSums]) -> Arms:
+    """Return a metric per variant over all rows; means of one split are in the sums already."""
+    with_covariates = question.design.covariates and question.design.method != "paired"
+    if question.periods or with_covariates or isinstance(metric, Statistic):
+        return question.now(metric)
+    return _of_sums(sums)
+
+
+def _of_sums(sums: Mapping[str, UnitSums]) -> Arms:
+    return {variant: part.arm() for variant, part in sums.items()}
 
 
 def _adjusted(design: Design, lifts: Sequence[MetricLift]) -> tuple[MetricLift, ...]:
@@ -167,9 +202,14 @@ def _adjusted(design: Design, lifts: Sequence[MetricLift]) -> tuple[MetricLift, 
     return tuple(lift if lift.p_value is None else replace(lift, p_adjusted=next(adjusted)) for lift in lifts)
 
 
-def _ratio(shares: Mapping[str, float], facts: Facts) -> srm.SampleRatioCheck:
+def _ratio(question: Question, splits: Mapping[int, Mapping[str, float]], facts: Facts) -> srm.SampleRatioCheck:
+    crossing = facts.units_in_two_variants
+    if question.periods:
+        names = list(dict.fromkeys(name for split in splits.values() for name in split))
+        return sample_ratio(question, splits, names, crossing)
     units = {name: found.units for name, found in facts.variants.items()}
-    return srm.check(shares, units, units_in_two_variants=facts.units_in_two_variants)
+    (shares,) = splits.values()
+    return srm.check(shares, units, units_in_two_variants=crossing)
 
 
 def _share(design: Design, shares: Mapping[str, float]) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from mlprod_nb.abtest import intervals
 from mlprod_nb.abtest.balance import Balance
 from mlprod_nb.abtest.design import Design
-from mlprod_nb.abtest.estimate import UnitSums
+from mlprod_nb.abtest.estimate import Arm
 from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.srm import MOST_IN_TWO_VARIANTS, SampleRatioCheck
 
@@ -49,7 +49,7 @@ class Examined:
         design: The design.
         facts: What the table holds.
         ratio: The sample-ratio check.
-        labelled: Sums of "has feedback" per variant; empty where no metric needs labels.
+        labelled: "Has feedback" as a metric per variant; empty where no metric needs labels.
         balance: How the inputs of the variants compare; ``None`` where nobody read them.
         share: The treatment's share of the units of both variants.
     """
@@ -57,7 +57,7 @@ class Examined:
     design: Design
     facts: Facts
     ratio: SampleRatioCheck
-    labelled: Mapping[str, UnitSums]
+    labelled: Mapping[str, Arm]
     balance: Balance | None
     share: float
 
@@ -132,11 +132,10 @@ def _feedback(examined: Examined) -> HealthCheck:
     """Compare the shares of predictions with feedback as metrics are compared, at the health checks' level."""
     design = examined.design
     names = [name for name in (design.control, design.treatment) if name in examined.labelled]
-    shares = {name: examined.labelled[name].total / examined.labelled[name].rows for name in names}
+    shares = {name: examined.labelled[name].sample.mean for name in names}
     words = ", ".join(f"{name} has feedback on {share:.1%}" for name, share in shares.items()) or "no prediction yet"
     always = replace(design, method="always-valid", interval="formula")
-    arms = {name: part.arm() for name, part in examined.labelled.items()}
-    read = intervals.always_valid(always, arms, alpha=ALARM_BELOW, share=examined.share)
+    read = intervals.always_valid(always, examined.labelled, alpha=ALARM_BELOW, share=examined.share)
     gap = abs(shares[names[0]] - shares[names[1]]) if len(names) == 2 else 0.0
     if read is not None and read.interval.excludes_zero and gap >= LEAST_FEEDBACK_GAP:
         return HealthCheck("missing feedback", False, f"the variants differ in how much feedback came in: {words}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlprod_nb.abtest import bayes, covariates, intervals, planned, resample
+from mlprod_nb.abtest import bayes, covariates, intervals, periods, planned, resample, srm
 from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import Arm
 from mlprod_nb.abtest.futility import conditional_power
@@ -19,6 +19,7 @@ from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read, comparable
 from mlprod_nb.abtest.outcome import Metric, Statistic
 from mlprod_nb.abtest.results import LookPoint, MetricLift
 from mlprod_nb.abtest.scan import Scan
+from mlprod_nb.abtest.srm import SampleRatioCheck
 
 #: Points of the sequence over time.
 PATH_POINTS = 20
@@ -67,13 +68,15 @@ class Question:
         scan: The open scan.
         design: The design.
         metrics: The primary metric first, then the guardrails, by name.
-        share: The treatment's share of the units of both variants.
+        share: The treatment's share of the units of both variants; of the first period where there are several.
+        periods: The numbers of the periods with different splits; empty where there is one split.
     """
 
     scan: Scan
     design: Design
     metrics: Mapping[str, Metric]
     share: float
+    periods: tuple[int, ...] = ()
 
     @property
     def primary(self) -> Metric:
@@ -86,22 +89,64 @@ class Question:
         return self.design.control, self.design.treatment
 
     def now(self, metric: Metric) -> Arms:
-        """Return a metric per variant over all rows."""
-        if isinstance(metric, Statistic):
-            return self.scan.measures(metric, self.variants)[0]
-        if self.design.covariates:
-            return adjusted(self.scan, metric, self.design)
-        sums = self.scan.sums({metric.name: metric})[metric.name]
-        return {name: part.arm() for name, part in sums.items()}
+        """Return a metric per variant over all rows, compared within each period."""
+        return self._together([[_now(scan, metric, self)] for scan in self._scans()])[0]
+
+    def plain(self, metric: Metric) -> Arms:
+        """Return the same of a mean, without the design's covariates."""
+        return self._together([[_plain(scan, metric)] for scan in self._scans()])[0]
 
     def path(self, metric: Metric, moments: Sequence[datetime]) -> list[Arms]:
-        """Return a metric per variant over the rows up to each moment."""
-        if isinstance(metric, Statistic):
-            return list(self.scan.measures(metric, self.variants, moments))
-        if self.design.covariates:
-            return [adjusted(self.scan, metric, self.design, moment) for moment in moments]
-        sums = self.scan.path(metric, self.variants, moments)
-        return [{name: part.arm() for name, part in at.items()} for at in sums]
+        """Return a metric per variant over the rows up to each moment, compared within each period."""
+        return self._together([_path(scan, metric, self, moments) for scan in self._scans()])
+
+    def by_period(self, metric: Metric) -> list[Arms]:
+        """Return the same, a period each."""
+        return [_now(scan, metric, self) for scan in self._scans()]
+
+    def _scans(self) -> list[Scan]:
+        return [self.scan.in_period(number) for number in self.periods] or [self.scan]
+
+    def _together(self, parts: Sequence[Sequence[Arms]]) -> list[Arms]:
+        if len(parts) == 1:
+            return list(parts[0])
+        return [periods.combine(at, self.variants) for at in zip(*parts, strict=True)]
+
+
+def _now(scan: Scan, metric: Metric, question: Question) -> Arms:
+    if isinstance(metric, Statistic):
+        return scan.measures(metric, question.variants)[0]
+    return adjusted(scan, metric, question.design) if question.design.covariates else _plain(scan, metric)
+
+
+def _plain(scan: Scan, metric: Metric) -> Arms:
+    return {name: part.arm() for name, part in scan.sums({metric.name: metric})[metric.name].items()}
+
+
+def _path(scan: Scan, metric: Metric, question: Question, moments: Sequence[datetime]) -> list[Arms]:
+    if isinstance(metric, Statistic):
+        return list(scan.measures(metric, question.variants, moments))
+    if question.design.covariates:
+        return [adjusted(scan, metric, question.design, moment) for moment in moments]
+    sums = scan.path(metric, question.variants, moments)
+    return [{name: part.arm() for name, part in at.items()} for at in sums]
+
+
+def sample_ratio(
+    question: Question, splits: Mapping[int, Mapping[str, float]], variants: Sequence[str], crossing: int = 0
+) -> SampleRatioCheck:
+    """Compare the units that the variants met with the split of each period.
+
+    Args:
+        question: Whose rows.
+        splits: Each variant's share of the traffic, by period.
+        variants: The variants to count.
+        crossing: Units that met more than one variant.
+    """
+    parts = [question.scan.in_period(at) for at in splits] if question.periods else [question.scan]
+    shares = [{name: split.get(name, 0.0) for name in variants} for split in splits.values()]
+    met = [(share, part.units(variants)) for share, part in zip(shares, parts, strict=True)]
+    return srm.check_periods(met, units_in_two_variants=crossing)
 
 
 def adjusted(scan: Scan, metric: Metric, design: Design, until: datetime | None = None) -> Arms:
@@ -193,6 +238,8 @@ def _look_moments(question: Question, arms: Arms) -> list[datetime]:
     design = question.design
     looks = design.looks if design.method == "planned" else 1
     rows = sum(arms[name].sample.rows for name in question.variants if name in arms)
+    if question.periods:  # a period with few units has no part in the samples, but in the plan
+        rows = question.scan.count(question.primary, question.variants)
     wanted = [design.expected_rows * (k + 1) / looks for k in range(looks)]
     fractions = [count / rows for count in wanted if count <= rows]
     return question.scan.moments(question.primary, question.variants, fractions) if fractions else []

@@ -106,6 +106,27 @@ class ArmVerdict:
 
 
 @dataclass(frozen=True)
+class PeriodLift:
+    """The primary metric under one of several splits; these differences are averaged.
+
+    Attributes:
+        split: The variants' shares of the traffic.
+        control: The control's mean; ``None`` where no prediction counts.
+        treatment: The treatment's mean.
+        difference: Treatment minus control, in the metric's units.
+        units_control: Units in the control that count.
+        units_treatment: Units in the treatment that count.
+    """
+
+    split: str
+    control: float | None
+    treatment: float | None
+    difference: float | None
+    units_control: int
+    units_treatment: int
+
+
+@dataclass(frozen=True)
 class SegmentLift:
     """The primary metric in one segment, treatment against control.
 
@@ -160,6 +181,7 @@ class ABTestResult(Result):
         path: The interval over time, for plotting.
         power_left: What the rest of the test may still find, in words.
         arms: One row a treatment, where there are several; the rest of the result is about the one that speaks.
+        periods: One row a split, where it was changed while the test ran and its periods can be compared.
         segments: The primary metric in each segment that the design names; they decide nothing.
     """
 
@@ -181,6 +203,7 @@ class ABTestResult(Result):
     path: tuple[LookPoint, ...]
     power_left: str = ""
     arms: tuple[ArmVerdict, ...] = ()
+    periods: tuple[PeriodLift, ...] = ()
     segments: tuple[SegmentLift, ...] = ()
 
     def sections(self) -> Sequence[Section]:

@@ -31,6 +31,8 @@ COLUMNS = (
 COVARIATE = "covariate "
 #: The same of a column that segments are made of.
 SEGMENT = "segment "
+#: The column that says under which split a row came, where the split was changed: a whole number.
+PERIOD = "period"
 #: Clocks that differ by less than this agree.
 _CLOCKS_AGREE_US = 60_000_000
 
@@ -52,7 +54,7 @@ def predictions(table: pa.Table) -> pa.Table:
     if "shadow" in table.column_names:
         table = table.filter(pc.invert(pc.fill_null(table["shadow"].cast(pa.bool_()), False)))
     micros = table["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    further = [name for name in table.column_names if name.startswith((COVARIATE, SEGMENT))]
+    further = [name for name in table.column_names if name.startswith((COVARIATE, SEGMENT)) or name == PERIOD]
     return table.select([*(name for name in COLUMNS if name != "event_time"), *further]).append_column(
         "event_us", micros
     )

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.abtest import estimators, rows
+from mlprod_nb.abtest.accumulation import accumulate, unit_sums
 from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.facts import Facts, VariantFacts
 from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, literal
 from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
-from mlprod_nb.abtest.rows import COVARIATE, SEGMENT
+from mlprod_nb.abtest.rows import COVARIATE, PERIOD, SEGMENT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,6 +69,10 @@ class Scan:
         ).fetchall()
         return dict(rows)
 
+    def in_period(self, number: int) -> Scan:
+        """Return the same scan over one period's rows alone."""
+        return self.within(f"{PERIOD} = {int(number)}")
+
     def segment_types(self) -> dict[str, str]:
         """Return the inputs that segments can be made of, with the type of each in SQL."""
         found = self._connection.execute("DESCRIBE scored").fetchall()
@@ -91,7 +96,7 @@ class Scan:
             "list(DISTINCT model || '/' || version), min(event_us), max(event_us) "
             f"FROM {self._source} GROUP BY variant"
         ).fetchall()
-        crossing = 0 if self._once else self._crossing()
+        crossing = self.crossing()
         variants = {
             row[0]: VariantFacts(row[1], row[2], row[3], row[4], row[5] or "", tuple(sorted(row[6])))
             for row in sorted(rows)
@@ -100,7 +105,10 @@ class Scan:
         last = max((row[8] for row in rows), default=None)
         return Facts(variants, crossing, self._repeated, _moment(first), _moment(last), self._in_future)
 
-    def _crossing(self) -> int:
+    def crossing(self) -> int:
+        """Return how many units met more than one variant."""
+        if self._once:
+            return 0
         ((crossing,),) = self._connection.execute(
             f"SELECT count(*) FROM (SELECT unit FROM {self._source} "  # noqa: S608
             "GROUP BY unit HAVING min(variant) <> max(variant))"
@@ -115,8 +123,15 @@ class Scan:
         found: dict[str, dict[str, UnitSums]] = {}
         for index, name in enumerate(metrics):
             parts = {row[0]: row[1 + 7 * index : 8 + 7 * index] for row in rows}
-            found[name] = {variant: _unit_sums(part) for variant, part in sorted(parts.items()) if part[0] > 0}
+            found[name] = {variant: unit_sums(part) for variant, part in sorted(parts.items()) if part[0] > 0}
         return found
+
+    def count(self, metric: Metric, variants: Sequence[str]) -> int:
+        """Return how many rows have a value of the metric."""
+        ((found,),) = self._connection.execute(
+            f"SELECT count({self._value(metric)}) FROM {self._source} WHERE variant IN ({_in(variants)})"  # noqa: S608
+        ).fetchall()
+        return int(found)
 
     def moments(self, metric: Metric, variants: Sequence[str], fractions: Sequence[float]) -> list[datetime]:
         """Return the event times at which these fractions of the metric's rows had come in; growing, without repeats.
@@ -156,7 +171,7 @@ class Scan:
         series: list[dict[str, UnitSums]] = [{} for _ in moments]
         for variant in variants:
             part = data.filter(pc.equal(data["variant"], variant))
-            for at, sums in enumerate(_accumulate(part, len(moments))):
+            for at, sums in enumerate(accumulate(part, len(moments))):
                 if sums is not None:
                     series[at][variant] = sums
         return series
@@ -296,7 +311,9 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
     import duckdb
 
     once, repeated = rows.distinct(rows.predictions(table))
-    further = "".join(f"{_quoted_name(name)}, " for name in once.column_names if name.startswith((COVARIATE, SEGMENT)))
+    further = "".join(
+        f"{_quoted_name(name)}, " for name in once.column_names if name not in rows.COLUMNS and name != "event_us"
+    )
     connection = duckdb.connect(
         config={"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )
@@ -357,34 +374,6 @@ def _unit_moments(row: Sequence[Any], numbers: int) -> UnitMoments:
 
 def _in(names: Sequence[str]) -> str:
     return ", ".join(literal(name) for name in names)
-
-
-def _unit_sums(part: Sequence[Any]) -> UnitSums:
-    # One unit has no variance; DuckDB says null.
-    units, rows, total, squares, *spread = (0.0 if value is None else value for value in part)
-    return UnitSums(int(units), int(rows), total, squares, spread[0], spread[1], spread[2])
-
-
-def _accumulate(data: pa.Table, steps: int) -> Iterator[UnitSums | None]:
-    """Yield the sums over the units after each step, from what each unit brought in each step."""
-    units = data["unit"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    step = data["step"].to_numpy()
-    brought = {name: data[name].to_numpy().astype(np.float64) for name in ("n", "s", "q")}
-    count = int(units.max()) + 1 if len(units) else 0
-    rows, total, squares = np.zeros(count), np.zeros(count), 0.0
-    for at in range(steps):
-        now = step == at
-        rows[units[now]] += brought["n"][now]
-        total[units[now]] += brought["s"][now]
-        squares += float(brought["q"][now].sum())
-        met = rows > 0
-        n, s = rows[met], total[met]
-        if not len(n):
-            yield None
-            continue
-        spread = np.cov(s, n) if len(n) > 1 else np.zeros((2, 2))
-        yield UnitSums(len(n), int(n.sum()), float(s.sum()), squares, float(spread[0, 0]), float(spread[1, 1]),
-                       float(spread[0, 1]))  # fmt: skip
 
 
 def _micros(moment: datetime) -> int:

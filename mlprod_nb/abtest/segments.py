@@ -23,6 +23,7 @@ from mlprod_nb.abtest.results import SegmentLift
 from mlprod_nb.abtest.segmenting import Segment
 
 _FEWEST_ROWS = 10
+Splits = Mapping[int, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,13 @@ class _Part:
     fault: str
 
 
-def read(question: Question, reading: Reading, shares: Mapping[str, float], alpha: float) -> Segments:
+def read(question: Question, reading: Reading, splits: Splits, alpha: float) -> Segments:
     """Read every segment that the design names.
 
     Args:
         question: The test, its scan open.
         reading: What was read of all predictions.
-        shares: Each variant's share of the traffic.
+        splits: Each variant's share of the traffic, by period.
         alpha: The type I error of all segments together.
     """
     design = question.design
@@ -64,10 +65,12 @@ def read(question: Question, reading: Reading, shares: Mapping[str, float], alph
     found, notes = _divide(question)
     if not found:
         return Segments(notes=tuple(notes))
-    parts = [_part(question, segment, reading, shares, len(found)) for segment in found]
+    parts = [_part(question, segment, reading, splits, len(found)) for segment in found]
     reads = _holm(parts, alpha)
     lifts = tuple(_lift(question, part, *found) for part, found in zip(parts, reads, strict=True))
-    return Segments(lifts, (*notes, _tried(design, lifts, alpha), *_in_none(reading, lifts)))
+    return Segments(
+        lifts, (*notes, _tried(design, lifts, alpha), *(() if question.periods else _in_none(reading, lifts)))
+    )
 
 
 def worse_in(lifts: Sequence[SegmentLift]) -> str:
@@ -95,15 +98,14 @@ def _divide(question: Question) -> tuple[list[Segment], list[str]]:
     return found, notes
 
 
-def _part(question: Question, segment: Segment, reading: Reading, shares: Mapping[str, float], tried: int) -> _Part:
+def _part(question: Question, segment: Segment, reading: Reading, splits: Splits, tried: int) -> _Part:
     design = question.design
     scan = question.scan.within(segment.condition)
     rows = max(_FEWEST_ROWS, round(design.expected_rows * segment.part))
     own = replace(question, scan=scan, design=replace(design, expected_rows=rows))
     if design.method == "paired":
         return _Part(segment, pairs.look(own), "")
-    both = {name: shares.get(name, 0.0) for name in question.variants}
-    ratio = srm.check(both, scan.units(question.variants), units_in_two_variants=0)
+    ratio = reading_.sample_ratio(own, splits, question.variants)
     fault = ""
     if ratio.p_value < srm.ALARM_BELOW / tried:
         count = ratio.observed[design.treatment] / sum(ratio.observed.values())

@@ -9,7 +9,7 @@ times as many alarms.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,15 +51,32 @@ def check(shares: Mapping[str, float], observed: Mapping[str, int], *, units_in_
         observed: Units that each variant met, a unit in two variants counted in both.
         units_in_two_variants: Units that met more than one variant.
     """
-    live = {name: share for name, share in shares.items() if share > 0}
-    whole = sum(live.values())
-    expected = {name: share / whole for name, share in live.items()}
-    counts = {name: observed.get(name, 0) for name in live}
-    total = sum(counts.values())
-    p_value = 1.0
-    if len(live) > 1 and total > 0:
-        evidence = log_evidence(np.array(list(counts.values()), float), np.array(list(expected.values())))
-        p_value = math.exp(-max(0.0, float(evidence)))
+    return check_periods([(shares, observed)], units_in_two_variants=units_in_two_variants)
+
+
+def check_periods(
+    periods: Sequence[tuple[Mapping[str, float], Mapping[str, int]]], *, units_in_two_variants: int
+) -> SampleRatioCheck:
+    """Compare the units with the split of each period; the periods' evidence multiplies, as independent bets do.
+
+    Args:
+        periods: The shares, and the units that the variants met under them.
+        units_in_two_variants: Units that met more than one variant.
+    """
+    evidence, wanted, counts = 0.0, dict[str, float](), dict[str, int]()
+    for shares, observed in periods:
+        live = {name: share for name, share in shares.items() if share > 0}
+        met = [observed.get(name, 0) for name in live]
+        parts = np.array(list(live.values())) / sum(live.values())
+        if len(live) > 1 and sum(met) > 0:
+            evidence += float(log_evidence(np.array(met, float), parts))
+        # Where no unit has come yet, the shares alone are told.
+        size = max(sum(met), 1 if len(periods) == 1 else 0)
+        for name, count, part in zip(live, met, parts, strict=True):
+            counts[name] = counts.get(name, 0) + count
+            wanted[name] = wanted.get(name, 0.0) + size * float(part)
+    expected = {name: count / max(1e-300, sum(wanted.values())) for name, count in wanted.items()}
+    total, p_value = sum(counts.values()), math.exp(-max(0.0, evidence))
     trusted = p_value >= ALARM_BELOW and units_in_two_variants <= MOST_IN_TWO_VARIANTS * max(1, total)
     return SampleRatioCheck(expected, counts, p_value, units_in_two_variants, trusted)
 

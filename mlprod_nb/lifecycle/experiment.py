@@ -74,30 +74,51 @@ def plan(context: Context, question: Question) -> PlanResult:
 
 
 @dataclass(frozen=True)
+class _Splits:
+    """The splits that a test had.
+
+    Attributes:
+        first: The endpoint's state when it began.
+        shares: Each split's shares of the test's variants, the first one first.
+        of_revision: Under which split a revision's predictions came.
+        left_out: Later revisions whose predictions cannot be compared with the first one's.
+    """
+
+    first: EndpointSpec
+    shares: list[dict[str, float]]
+    of_revision: dict[int, int]
+    left_out: list[int]
+
+    @property
+    def of_first(self) -> list[int]:
+        """The revisions with the split that the test began with."""
+        return [number for number, split in self.of_revision.items() if split == 0]
+
+
+@dataclass(frozen=True)
 class _Data:
     """What a test is read from."""
 
     test: Started
     manifest: Manifest
-    shares: dict[str, float]
+    splits: _Splits
     pinned: LogRange
-    revisions: list[int]
     rows: pa.Table
     notes: tuple[str, ...]
 
 
 def result(context: Context, window: Window) -> ABTestResult:
-    """Analyse the newest test's predictions, as far as they came under the split it began with."""
+    """Analyse the newest test's predictions; where its split was changed, split by split."""
     from mlprod_nb import abtest
 
     data = _read(context, window)
     found = abtest.analyse(
         data.rows,
         data.test.design,
-        shares=data.shares,
+        shares=data.splits.shares,
         task=data.manifest.task,
         classes=data.manifest.classes,
-        inputs=_during(data.test, _of_revisions(_inputs(context, data.pinned), data.revisions)),
+        inputs=_during(data.test, _of_revisions(_inputs(context, data.pinned), data.splits.of_first)),
     )
     return replace(found, notes=(*found.notes, *data.notes))
 
@@ -107,25 +128,40 @@ def calibrate(context: Context, window: Window, runs: int) -> AAResult:
     from mlprod_nb.abtest import calibration
 
     data = _read(context, window)
-    return calibration.run(data.rows, data.test.design, outcome(data.manifest), data.shares, runs=runs)
+    rows = _of_revisions(data.rows, data.splits.of_first)
+    return calibration.run(rows, data.test.design, outcome(data.manifest), data.splits.shares[0], runs=runs)
 
 
 def _read(context: Context, window: Window) -> _Data:
     from mlprod_nb.abtest import segmenting
 
     test = _newest(context, window.endpoint)
-    spec, numbers, left_out = _same_split(context, window.endpoint, test)
+    splits = _splits(context, window.endpoint, test)
     pinned = pin(context, window)
-    manifest = _manifest(context, spec, window.endpoint)
+    manifest = _manifest(context, splits.first, window.endpoint)
     design = test.design
-    named = segmenting.inputs(design.segments, input_types(context, spec, window.endpoint)) if design.segments else ()
+    named = (
+        segmenting.inputs(design.segments, input_types(context, splits.first, window.endpoint))
+        if design.segments
+        else ()
+    )
     wanted = Wanted(design.method == "paired", design.covariates, named)
     table = labelled(context, pinned, wanted)
-    rows = _during(test, _of_revisions(table, numbers))
-    asked = (test.design.control, test.design.treatment, *test.design.others)
-    shares = {name: share for name, share in spec.shares().items() if name in asked}
-    notes = tuple(_left_out(table, numbers, left_out, rows))
-    return _Data(test, manifest, shares, pinned, numbers, rows, notes)
+    rows = _in_periods(_during(test, _of_revisions(table, list(splits.of_revision))), splits)
+    return _Data(test, manifest, splits, pinned, rows, tuple(_left_out(table, splits, rows)))
+
+
+def _in_periods(rows: pa.Table, splits: _Splits) -> pa.Table:
+    """Say of each row under which split it came, where there were several."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from mlprod_nb.abtest.rows import PERIOD
+
+    if len(splits.shares) == 1:
+        return rows
+    at = pc.index_in(rows["revision"], value_set=pa.array(splits.of_revision, pa.int32()))
+    return rows.append_column(PERIOD, pa.array(splits.of_revision.values(), pa.int32()).take(at))
 
 
 def _newest(context: Context, endpoint: str) -> Started:
@@ -153,13 +189,13 @@ def _during(test: Started, table: pa.Table) -> pa.Table:
     return table
 
 
-def _left_out(table: pa.Table, numbers: list[int], left_out: list[int], rows: pa.Table) -> list[str]:
+def _left_out(table: pa.Table, splits: _Splits, rows: pa.Table) -> list[str]:
     """Say which predictions do not count, and why."""
     notes = []
-    changed = _of_revisions(table, left_out).num_rows
+    changed = _of_revisions(table, splits.left_out).num_rows
     if changed:
-        notes.append(f"{changed:,} predictions came after the split was changed; they do not count.")
-    outside = _of_revisions(table, numbers).num_rows - rows.num_rows
+        notes.append(f"{changed:,} predictions came after the versions or the unit were changed; they do not count.")
+    outside = _of_revisions(table, list(splits.of_revision)).num_rows - rows.num_rows
     if outside:
         notes.append(f"{outside:,} predictions came before the test began or after it ended; they do not count.")
     return notes
@@ -209,16 +245,38 @@ def outcome(manifest: Manifest) -> Outcome:
     return Outcome(manifest.task, tuple(str(label) for label in manifest.classes))
 
 
-def _same_split(context: Context, endpoint: str, test: Started) -> tuple[EndpointSpec, list[int], list[int]]:
-    """Return the split that the test began with, the revisions that have it, and the later ones that do not."""
+def _splits(context: Context, endpoint: str, test: Started) -> _Splits:
+    """Return the splits that an endpoint had since a test began."""
+    design = test.design
+    asked = (design.control, design.treatment, *design.others)
     with context.store.read() as connection:
-        past = {r.number: r.spec for r in revisions.history(connection, endpoint) if r.number >= test.revision}
-    first = past[test.revision]
+        history = [r for r in revisions.history(connection, endpoint) if r.number >= test.revision]
+    first = next(r.spec for r in history if r.number == test.revision)
     assert first is not None
-    if test.design.method == "paired":  # every request has both answers, whatever the split
-        return first, list(past), []
-    same = [number for number, spec in past.items() if spec is not None and spec.shares() == first.shares()]
-    return first, same, [number for number in past if number not in same]
+    whole = [first.shares()]
+    found = _Splits(first, [], {}, [])
+    for revision in history:
+        spec = revision.spec
+        # With a shadow every request has both answers, whatever the split.
+        if spec is not None and (design.method == "paired" or spec.shares() == whole[0]):
+            found.of_revision[revision.number] = 0
+        elif spec is not None and _comparable(first, spec, asked):
+            if spec.shares() not in whole:
+                whole.append(spec.shares())
+            found.of_revision[revision.number] = whole.index(spec.shares())
+        else:
+            found.left_out.append(revision.number)
+    found.shares.extend({name: share for name, share in shares.items() if name in asked} for shares in whole)
+    return found
+
+
+def _comparable(first: EndpointSpec, later: EndpointSpec, asked: Sequence[str]) -> bool:
+    """Return whether a later state differs from the first in its shares alone, as far as a test can tell."""
+    before, after = ([spec.variant(name) for name in asked] for spec in (first, later))
+    return later.unit == first.unit and all(
+        one is not None and (other is None or other.model_version == one.model_version)
+        for one, other in zip(before, after, strict=True)
+    )
 
 
 def input_types(context: Context, spec: EndpointSpec, endpoint: str) -> dict[str, str]:

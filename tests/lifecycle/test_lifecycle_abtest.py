@@ -157,6 +157,33 @@ def test_a_split_is_calibrated_and_what_came_before_it_does_not_count(site: Site
     assert workspace.abtest_result("flights").rows == found.rows
 
 
+def test_a_split_that_is_changed_midway_is_read_by_period_and_by_the_first_where_units_moved(site: Site) -> None:
+    workspace = site.workspace
+    workspace.route("flights", "flights/1=50", "champion=50")
+    workspace.abtest_start("flights", treatment="v1", design="control: champion\nprimary: brier")
+    rows = len(site.data)
+    for split in (("flights/1=50", "champion=50"), ("flights/1=80", "champion=20")):
+        workspace.route("flights", *split)
+        when = [APRIL + timedelta(days=i / rows) for i in range(rows)]
+        answered = workspace.predict("flights", data=site.data, event_time=when)
+        workspace.feedback("flights", ids=answered.prediction_ids, values=list(site.target))
+    found = workspace.abtest_result("flights")
+    assert [line.split for line in found.periods] == ["champion 50.0%, v1 50.0%", "champion 20.0%, v1 80.0%"]
+    assert found.rows == 2 * rows
+    assert found.decision == "keep going", found.verdict.sentence
+    assert workspace.abtest_calibrate("flights", runs=5).rows == rows
+    workspace.abtest_stop("flights")
+    workspace.route("flights", "flights/1=50", "champion=50")
+    workspace.abtest_start("flights", treatment="v1", design="control: champion\nprimary: brier")
+    ask(site, days=1)
+    workspace.route("flights", "flights/1=80", "champion=20")
+    ask(site, days=1)
+    moved = workspace.abtest_result("flights")
+    assert (moved.rows, moved.periods) == (rows, ())
+    assert any("units met both variants since" in note for note in moved.notes), moved.notes
+    workspace.abtest_stop("flights")
+
+
 def test_each_of_several_treatments_is_known_by_its_version(site: Site) -> None:
     workspace, context = site.workspace, site.workspace.context
     workspace.route("flights", "champion=34", "flights/1=33", "flights/2=33")

@@ -30,7 +30,7 @@ test("the split is told beside its design", () => {
 test("segments that certainly differ come first, and all are counted", () => {
   const found = panel.segmentsOf({ segments: [{ by: "carrier", segment: "UA", significant: false }, { by: "carrier", segment: "AA", significant: true }] });
   assert.deepEqual(found.rows.map((row) => row.segment), ["AA", "UA"]);
-  assert.equal(found.about, "1 of 2 certainly differ; corrected for all of them");
+  assert.equal(found.about, "1 of 2 certainly differs; corrected for all of them");
   assert.equal(panel.segmentsOf({ segments: [{ significant: false }] }).about, "none of 1 certainly differs; corrected for all of them");
   assert.deepEqual(panel.segmentsOf({}).rows, []);
 });
