@@ -1,4 +1,4 @@
-"""nbconvert's exporter for reports: ``jupyter nbconvert --to mlprod-report``, and JupyterLab's Save and Export As."""
+"""nbconvert's exporter for reports: ``jupyter nbconvert --to mlprod_report``, and JupyterLab's Save and Export As."""
 
 from __future__ import annotations
 

@@ -366,7 +366,7 @@ def test_jupyterlab_and_nbconvert_can_export_the_same_page(tmp_path: Path) -> No
 
 def test_the_exporter_is_known_to_nbconvert_s_command_line(tmp_path: Path) -> None:
     given = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
-    name = given["project"]["entry-points"]["nbconvert.exporters"]["mlprod-report"].replace(":", ".")
+    name = given["project"]["entry-points"]["nbconvert.exporters"]["mlprod_report"].replace(":", ".")
     made = notebook(text("# Drift"), shown("warn", "a little moved."), mlprod={"report": REPORT})
     (tmp_path / "a.ipynb").write_text(json.dumps(made))
     command = [sys.executable, "-m", "nbconvert", "--to", name, str(tmp_path / "a.ipynb")]
