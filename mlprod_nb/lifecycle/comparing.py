@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mlprod_nb.errors import NotFound, UsageError
@@ -154,6 +154,8 @@ def _read(context: Context, reference: str) -> _Version:
     bundle = context.registry.fetch_bundle(version, context.bundles)
     profile = Profile.from_json((bundle.path / PROFILE).read_bytes())
     lineage = context.registry.lineage(version)
+    if lineage.notebook is not None:
+        lineage = replace(lineage, notebook=replace(lineage.notebook, path=context.shown(lineage.notebook.path)))
     return _Version(version, lineage, profile, _cells(context, version, lineage))
 
 

@@ -111,6 +111,11 @@ class Context:
 
         return PredictionLog(self.layout.log, Catalogue(self.store))
 
+    def shown(self, path: str) -> str:
+        """Return a file's path as people read it: from the workspace, where it lies there."""
+        inside = Path(path).is_relative_to(self.root)
+        return Path(path).relative_to(self.root).as_posix() if inside else path
+
     def audit(self, connection: Connection, action: str, subject: str, detail: str = "") -> None:
         """Record an action in the audit trail, in the caller's transaction."""
         from mlprod_nb.access import audit

@@ -14,6 +14,7 @@ from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.lifecycle import comparing
 from mlprod_nb.lifecycle.comparing import Difference, VersionsDiff
 from mlprod_nb.lifecycle.context import Caller
+from mlprod_nb.lifecycle.panels.registry import RegistryView
 from mlprod_nb.monitoring.profile import ColumnProfile
 from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext
 from tests.lifecycle.conftest import Site, make_site
@@ -25,9 +26,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two versions of one notebook's cells, on other data, beside the two that no notebook registered."""
     site = make_site(tmp_path_factory.mktemp("site"))
-    for power, factor in ((0.5, 1.0), (0.1, 2.0)):
+    inside = str(site.workspace.root / "notebooks" / "train.ipynb")
+    for power, factor, path in ((0.5, 1.0, inside), (0.1, 2.0, "/elsewhere/train.ipynb")):
         cells = (ExecutedCell(1, "import pandas"), ExecutedCell(2, f"C = {power}\nfit(C)"))
-        caller = Caller("ada", notebook=NotebookContext("", cells))
+        caller = Caller("ada", notebook=NotebookContext(path, cells))
         data = site.data.assign(distance=site.data["distance"] * factor)
         model = site.model.set_params(logisticregression__C=power).fit(data, site.target)
         Workspace.open(site.workspace.root, caller=caller).register(
@@ -56,6 +58,15 @@ def test_everything_that_changed_is_told(site: Site) -> None:
     assert "hour" not in {column.column for column in found.columns}
     assert "-C = 0.5" in str(found)
     assert len(found.to_frame()) == len(found.differences)
+
+
+def test_a_notebook_is_named_from_the_workspace_in_which_it_lies(site: Site) -> None:
+    named = Difference("code", "notebook", "notebooks/train.ipynb", "/elsewhere/train.ipynb")
+    assert named in compared(site, "flights/3", "flights/4").differences
+    view = site.workspace.panel("registry")
+    assert isinstance(view, RegistryView)
+    told = {card.version: card.lineage.get("notebook") for card in view.versions}
+    assert (told["flights/3"], told["flights/4"]) == ("notebooks/train.ipynb", "/elsewhere/train.ipynb")
 
 
 def test_a_version_equals_itself(site: Site) -> None:

@@ -106,7 +106,7 @@ def _lineage(context: Context, version: ModelVersion) -> dict[str, str]:
         return {"lineage": str(error)}
     packages = {name: found.packages[name] for name in ("scikit-learn", "numpy", "pandas") if name in found.packages}
     facts = {
-        "notebook": found.notebook.path if found.notebook else "",
+        "notebook": context.shown(found.notebook.path) if found.notebook else "",
         "git commit": f"{found.git.commit[:12]}{' with changes' if found.git.dirty else ''}",
         "data": f"{found.data.rows:,} rows, {found.data.digest[:12]}",
         "python": found.python,
