@@ -1,23 +1,22 @@
-import { badge, type Answer } from "./answer.js";
+import { badge, type StatusAnswer } from "./answer.js";
 import { pause } from "./follow.js";
 
 /** Asks for a path's status; asked: the user wants it even where it reaches beyond the workspace's directory. */
-export type Ask = (path: string, asked: boolean) => Promise<Answer>;
+export type Ask = (path: string, asked: boolean) => Promise<StatusAnswer>;
 
 /** Keeps the answer for one path at a time current, and tells who listens. */
 export class Follower {
-  answer: Answer | null = null;
+  answer: StatusAnswer | null = null;
   path = "";
+  /** Whether somebody looks at more than the badge. */
+  seen = (): boolean => false;
   private timer = 0;
   private turn = 0;
   private said = "";
   private readonly listeners: (() => void)[] = [];
   private readonly asked = new Set<string>();
 
-  constructor(
-    private readonly ask: Ask,
-    private readonly seen: () => boolean,
-  ) {
+  constructor(private readonly ask: Ask) {
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) void this.refresh();
     });
@@ -45,7 +44,7 @@ export class Follower {
     window.clearTimeout(this.timer);
     const turn = ++this.turn;
     const answer = await this.ask(this.path, this.asked.has(this.path)).catch(
-      (error: unknown): Answer => ({ problem: error instanceof Error ? error.message : String(error) }),
+      (error: unknown): StatusAnswer => ({ problem: error instanceof Error ? error.message : String(error) }),
     );
     if (turn !== this.turn) return;
     this.take(answer);
@@ -59,7 +58,7 @@ export class Follower {
     return badge(this.answer);
   }
 
-  private take(answer: Answer): void {
+  private take(answer: StatusAnswer): void {
     const said = `${this.path}\n${JSON.stringify(answer)}\n${Math.floor(Date.now() / 60_000)}`;
     if (said === this.said) return;
     this.said = said;

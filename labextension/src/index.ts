@@ -1,8 +1,11 @@
 import type { JupyterFrontEndPlugin } from "@jupyterlab/application";
 import type { IRenderMimeRegistry } from "@jupyterlab/rendermime";
 
+import { Follower } from "./follower.js";
 import { jupyter, type Jupyter } from "./jupyter.js";
 import { notebooksPlugin } from "./notebooks.js";
+import { reportsPlugin } from "./reportsPlugin.js";
+import { status } from "./server.js";
 import type { Scope } from "./shared.js";
 import { statusPlugin } from "./statusPlugin.js";
 import { verdictFactory } from "./verdict.js";
@@ -11,7 +14,8 @@ import { verdictFactory } from "./verdict.js";
 export async function load(scope: Scope): Promise<JupyterFrontEndPlugin<void>[]> {
   for (const name of ["base.css", "status.css", "side.css"]) addStyle(new URL(name, import.meta.url).href);
   const found = await jupyter(scope);
-  return [statusPlugin(found), notebooksPlugin(found), verdictPlugin(found)];
+  const follower = new Follower((path, asked) => status(found, path, asked));
+  return [statusPlugin(found, follower), reportsPlugin(found, follower), notebooksPlugin(found, follower), verdictPlugin(found)];
 }
 
 function verdictPlugin(found: Jupyter): JupyterFrontEndPlugin<void> {

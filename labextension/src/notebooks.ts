@@ -2,6 +2,7 @@ import type { JupyterFrontEndPlugin } from "@jupyterlab/application";
 import type { ICommandPalette } from "@jupyterlab/apputils";
 import type { ILauncher } from "@jupyterlab/launcher";
 
+import type { Follower } from "./follower.js";
 import { icon, type IconName } from "./icons.js";
 import type { Jupyter } from "./jupyter.js";
 import { makeNotebook } from "./server.js";
@@ -19,6 +20,7 @@ export const TEMPLATES: Template[] = [
   { template: "report", label: "Report", caption: "A notebook that looks at an endpoint and ends in a verdict" },
   { template: "train", label: "Training", caption: "A notebook that trains, registers and deploys a model" },
   { template: "retrain", label: "Retraining", caption: "A notebook that trains a new version on labelled predictions" },
+  { template: "triage", label: "Triage", caption: "A notebook that asks what is wrong, and what to do about it" },
 ];
 
 /** The template of a command's arguments, or undefined. */
@@ -27,7 +29,7 @@ export function templateOf(name: unknown): Template | undefined {
 }
 
 /** New notebooks from the launcher and the command palette. */
-export function notebooksPlugin(jupyter: Jupyter): JupyterFrontEndPlugin<void> {
+export function notebooksPlugin(jupyter: Jupyter, follower: Follower): JupyterFrontEndPlugin<void> {
   return {
     id: "mlprod-nb:notebooks",
     description: "Makes report, training and retraining notebooks.",
@@ -43,7 +45,9 @@ export function notebooksPlugin(jupyter: Jupyter): JupyterFrontEndPlugin<void> {
         icon: (args) => (args["isPalette"] ? undefined : icon(jupyter, templateOf(args["template"])?.template ?? "report")),
         execute: async (args) => {
           try {
-            const path = await makeNotebook(jupyter, String(args["template"]), String(args["cwd"] ?? ""));
+            // The launcher says where it is; from the palette it is where the followed document lies.
+            const where = typeof args["cwd"] === "string" ? { folder: args["cwd"] } : { path: follower.path };
+            const path = await makeNotebook(jupyter, String(args["template"]), where);
             return await app.commands.execute("docmanager:open", { path, factory: "Notebook" });
           } catch (error) {
             return jupyter.apputils.showErrorMessage("The notebook was not made", error as Error);

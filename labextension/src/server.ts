@@ -1,14 +1,26 @@
-import type { Answer } from "./answer.js";
+import type { StatusAnswer } from "./answer.js";
 import type { Jupyter } from "./jupyter.js";
+import type { ReportsAnswer } from "./reports.js";
 
 /** Ask the Jupyter server for the status of a path's workspace. */
-export async function status(jupyter: Jupyter, path: string, asked: boolean): Promise<Answer> {
-  return (await request(jupyter, "status", { path, ...(asked ? { asked: "1" } : {}) })) as Answer;
+export async function status(jupyter: Jupyter, path: string, asked: boolean): Promise<StatusAnswer> {
+  return (await request(jupyter, "status", { path, ...(asked ? { asked: "1" } : {}) })) as StatusAnswer;
 }
 
-/** Have the server make a notebook from a template; returns its path. */
-export async function makeNotebook(jupyter: Jupyter, template: string, folder: string): Promise<string> {
-  const body = JSON.stringify({ template, folder });
+/** Ask the Jupyter server for the reports of a path's workspace. */
+export async function reports(jupyter: Jupyter, path: string, asked: boolean): Promise<ReportsAnswer> {
+  return (await request(jupyter, "reports", { path, ...(asked ? { asked: "1" } : {}) })) as ReportsAnswer;
+}
+
+/** The address of a report's page, which the server gives in a sandbox. */
+export function pageUrl({ coreutils, services }: Jupyter, key: string, page: string, theme: "light" | "dark"): string {
+  const { baseUrl } = services.ServerConnection.makeSettings();
+  return `${coreutils.URLExt.join(baseUrl, "mlprod", "reports", key, page)}?theme=${theme}`;
+}
+
+/** Have the server make a notebook from a template, in a folder or beside a path; returns its path. */
+export async function makeNotebook(jupyter: Jupyter, template: string, where: { folder: string } | { path: string }): Promise<string> {
+  const body = JSON.stringify({ template, ...where });
   const made = (await request(jupyter, "notebooks", {}, { method: "POST", body })) as { path: string };
   return made.path;
 }

@@ -5,6 +5,7 @@ import { h } from "./base.js";
 import type { Follower } from "./follower.js";
 import { icon } from "./icons.js";
 import type { Jupyter } from "./jupyter.js";
+import { noteParts } from "./notes.js";
 import panel from "./status.js";
 
 /** Runs a line where the user sees it, and says how that went; throws what the user should read. */
@@ -37,9 +38,9 @@ export function side(jupyter: Jupyter, follower: Follower, run: Run): Widget {
     const { count, caption } = follower.badge;
     widget.title.caption = caption;
     widget.title.dataset = count ? { "mlprod-alerts": count } : {};
-    const said = note(follower.answer);
+    const said = note(follower.answer, follower.answer?.state !== undefined, "its status");
     remark.hidden = said === null;
-    remark.replaceChildren(...(said ? noteParts(said, follower) : []));
+    remark.replaceChildren(...(said ? noteParts(said, () => void follower.insist()) : []));
     body.hidden = said !== null;
     if (said !== null) return;
     model.show();
@@ -49,15 +50,6 @@ export function side(jupyter: Jupyter, follower: Follower, run: Run): Widget {
   follower.listen(draw);
   draw();
   return widget;
-}
-
-function noteParts(said: { text: string; line: string; button: string }, follower: Follower): HTMLElement[] {
-  const parts = [h("p", {}, said.text)];
-  if (said.line) parts.push(h("p", {}, "Make one in a cell: ", h("code", {}, said.line)));
-  if (said.button) {
-    parts.push(h("button", { type: "button", class: "mlprod-button", onclick: () => void follower.insist() }, said.button));
-  }
-  return parts;
 }
 
 /** What the panel takes for its kernel: a state to show, and lines to run. */

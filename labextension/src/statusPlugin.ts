@@ -1,25 +1,20 @@
 import type { ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/application";
 import type { ICommandPalette } from "@jupyterlab/apputils";
 import type { IDefaultFileBrowser } from "@jupyterlab/filebrowser";
-import type { ILauncher } from "@jupyterlab/launcher";
 import type { INotebookTracker } from "@jupyterlab/notebook";
 import type { Widget } from "@lumino/widgets";
 
-import { reportsPath, withoutReports } from "./answer.js";
 import { cellFor, followed, mayChange } from "./follow.js";
-import { Follower } from "./follower.js";
-import { icon } from "./icons.js";
+import type { Follower } from "./follower.js";
 import type { Jupyter } from "./jupyter.js";
 import { CATEGORY } from "./notebooks.js";
-import { status } from "./server.js";
 import { side, type Run } from "./side.js";
 
 const SHOW = "mlprod:show-status";
 const REFRESH = "mlprod:refresh-status";
-const REPORTS = "mlprod:open-reports";
 
 /** The side bar, which follows the workspace of the open notebook. */
-export function statusPlugin(jupyter: Jupyter): JupyterFrontEndPlugin<void> {
+export function statusPlugin(jupyter: Jupyter, follower: Follower): JupyterFrontEndPlugin<void> {
   return {
     id: "mlprod-nb:status",
     description: "Shows the status of the open notebook's workspace in the side bar.",
@@ -27,7 +22,6 @@ export function statusPlugin(jupyter: Jupyter): JupyterFrontEndPlugin<void> {
     requires: [jupyter.notebook.INotebookTracker],
     optional: [
       jupyter.apputils.ICommandPalette,
-      jupyter.launcher.ILauncher,
       jupyter.application.ILayoutRestorer,
       jupyter.filebrowser.IDefaultFileBrowser,
     ],
@@ -35,19 +29,15 @@ export function statusPlugin(jupyter: Jupyter): JupyterFrontEndPlugin<void> {
       app,
       notebooks: INotebookTracker,
       palette: ICommandPalette | null,
-      launcher: ILauncher | null,
       restorer: ILayoutRestorer | null,
       browser: IDefaultFileBrowser | null,
     ) => {
-      let visible = (): boolean => false;
-      const follower = new Follower((path, asked) => status(jupyter, path, asked), () => visible());
       const widget = side(jupyter, follower, runner(jupyter, app, notebooks, follower));
-      visible = () => widget.isVisible;
+      follower.seen = () => widget.isVisible;
       app.shell.add(widget, "left", { rank: 250 });
       restorer?.add(widget, widget.id);
-      addCommands(jupyter, app, widget, follower);
-      for (const command of [SHOW, REFRESH, REPORTS]) palette?.addItem({ command, category: CATEGORY });
-      launcher?.add({ command: REPORTS, category: CATEGORY, rank: 9 });
+      addCommands(app, widget, follower);
+      for (const command of [SHOW, REFRESH]) palette?.addItem({ command, category: CATEGORY });
       void app.restored.then(() => keepFollowing(jupyter, app, follower, browser));
     },
   };
@@ -94,7 +84,7 @@ function runner(jupyter: Jupyter, app: JupyterFrontEnd, notebooks: INotebookTrac
   };
 }
 
-function addCommands(jupyter: Jupyter, app: JupyterFrontEnd, widget: Widget, follower: Follower): void {
+function addCommands(app: JupyterFrontEnd, widget: Widget, follower: Follower): void {
   app.commands.addCommand(SHOW, {
     label: "Show Status",
     caption: "Show the status of the open notebook's workspace",
@@ -104,18 +94,5 @@ function addCommands(jupyter: Jupyter, app: JupyterFrontEnd, widget: Widget, fol
     label: "Refresh Status",
     caption: "Read the status of the open notebook's workspace again",
     execute: () => follower.refresh(),
-  });
-  app.commands.addCommand(REPORTS, {
-    label: (args) => (args["isPalette"] ? "Open Reports" : "Reports"),
-    caption: "Open the page that leads to the workspace's reports",
-    icon: (args) => (args["isPalette"] ? undefined : icon(jupyter, "reports")),
-    execute: async () => {
-      await follower.refresh();
-      const path = reportsPath(follower.answer);
-      if (!path) return jupyter.apputils.showErrorMessage("There are no reports to open", withoutReports(follower.answer));
-      const url = await app.serviceManager.contents.getDownloadUrl(path);
-      window.open(url, "_blank", "noopener");
-      return undefined;
-    },
   });
 }

@@ -4,9 +4,10 @@ import { pathToFileURL } from "node:url";
 import test from "node:test";
 
 const module = (name) => import(pathToFileURL(`${process.env.MODULES}/${name}.js`));
-const { badge, note, reportsPath, withoutReports } = await module("answer");
+const { badge, note } = await module("answer");
 const { cellFor, followed, mayChange, pause } = await module("follow");
 const { chosen, newer, shared } = await module("shared");
+const { approvals, approveLine, counted, matching, named, word } = await module("reports");
 const { readVerdict } = await module("verdict");
 const { templateOf } = await module("notebooks");
 
@@ -29,22 +30,43 @@ test("the badge counts the alerts that nobody sees to", () => {
 });
 
 test("what stands in the status's place says why, and what to do", () => {
-  assert.equal(note({ state: state() }), null);
-  assert.equal(note(null).text, "Reading the workspace…");
-  assert.equal(note({ missing: "There is none." }).line, "%mlprod init");
-  assert.equal(note({ asks: "its state is kept at x", inside: "" }).button, "Show its status");
-  assert.equal(note({ problem: "no" }).text, "✗ no");
-  assert.equal(note({}).button, "Try again");
+  assert.equal(note({ state: state() }, true, "its status"), null);
+  assert.equal(note(null, false, "its status").text, "Reading the workspace…");
+  assert.equal(note({ missing: "There is none." }, false, "its status").line, "%mlprod init");
+  assert.equal(note({ asks: "its state is kept at x" }, false, "its reports").button, "Show its reports");
+  assert.equal(note({ problem: "no" }, false, "its status").text, "✗ no");
+  assert.equal(note({}, false, "its status").button, "Try again");
 });
 
-test("the reports' page is found below the server's directory, or it is said why not", () => {
-  assert.equal(reportsPath({ state: state(), inside: "a/flights", page: "reports/index.html" }), "a/flights/reports/index.html");
-  assert.equal(reportsPath({ state: state(), inside: "", page: "reports/index.html" }), "reports/index.html");
-  assert.equal(reportsPath({ state: state(), inside: null, page: "reports/index.html" }), "");
-  assert.match(withoutReports({ state: state(), inside: null, page: "reports/index.html" }), /outside/);
-  assert.equal(reportsPath({ state: state(), inside: "", page: "" }), "");
-  assert.match(withoutReports({ state: state(), inside: "", page: "" }), /No report was made yet/);
-  assert.equal(withoutReports({ missing: "There is none." }), "There is none.");
+const report = (changes) => ({
+  endpoint: "flights",
+  kind: "drift",
+  status: "warn",
+  sentence: "dep_delay drifts",
+  page: "flights/drift/a/index.html",
+  digest: "3fa9c1d2aa01",
+  approvals: 0,
+  created_at: "2013-05-01T06:00:00Z",
+  ...changes,
+});
+
+test("reports are found by every word of them, and counted", () => {
+  const all = [report({}), report({ kind: "abtest", status: "ok" }), report({ status: "failed", digest: "" })];
+  assert.equal(matching(all, "").length, 3);
+  assert.equal(matching(all, "  DRIFT   warning ").length, 1);
+  assert.equal(matching(all, "2013-05 flights").length, 3);
+  assert.equal(matching(all, "drift constructor").length, 0);
+  assert.equal(counted(1, 1), "1 report");
+  assert.equal(counted(1, 3), "1 of 3 reports");
+});
+
+test("a report is named, and where it came to a verdict the line that approves it is told", () => {
+  assert.equal(named(report({})), "drift of flights");
+  assert.equal(approveLine(report({})), 'mlprod approve 3fa9c1d2aa01 --reason "…"');
+  assert.equal(approveLine(report({ digest: "" })), "");
+  assert.deepEqual([0, 1, 2].map((count) => approvals({ approvals: count })), ["not approved", "1 approval", "2 approvals"]);
+  assert.equal(word("alarm"), "Alarm");
+  assert.equal(word("constructor"), "constructor");
 });
 
 test("the open document is followed, then the last one, then the file browser", () => {

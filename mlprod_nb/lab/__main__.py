@@ -1,7 +1,8 @@
 """The reader: ``python -m mlprod_nb.lab`` answers each line of its input by one line, until its input ends.
 
-A question is ``{"folder": …, "asked": …}``. The answer holds ``state``, what the status panel shows, and where the
-workspace lies; or ``missing``, ``asks`` or ``problem``: why there is none, in words.
+A question is ``{"folder": …, "asked": …, "wants": …}``. Who wants ``"state"`` gets what the status panel shows, who
+wants ``"reports"`` their list; with ``root``, where the workspace lies. Or the answer holds ``missing``, ``asks`` or
+``problem``: why there is none, in words.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mlprod_nb import settings
 from mlprod_nb.errors import MlprodError
+
+if TYPE_CHECKING:
+    from mlprod_nb import site
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -25,17 +30,20 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     for line in sys.stdin:
         question = json.loads(line)
-        said = answer(Path(question["folder"]), asked=bool(question.get("asked")))
+        said = answer(
+            Path(question["folder"]), asked=bool(question.get("asked")), wants=str(question.get("wants", "state"))
+        )
         answers.write(json.dumps(said) + "\n")
         answers.flush()
 
 
-def answer(folder: Path, *, asked: bool) -> dict[str, Any]:
-    """Return the status of the workspace of a folder.
+def answer(folder: Path, *, asked: bool, wants: str = "state") -> dict[str, Any]:
+    """Return what is asked of the workspace of a folder.
 
     Args:
         folder: Where a notebook lies.
         asked: Whether the user asked for this workspace, where reading it reaches beyond its directory.
+        wants: ``"state"`` or ``"reports"``.
     """
     try:
         root = settings.root_for(folder)
@@ -44,7 +52,7 @@ def answer(folder: Path, *, asked: bool) -> dict[str, Any]:
         beyond = "" if asked else _beyond(root)
         if beyond:
             return {"root": str(root), "asks": beyond}
-        return {"root": str(root), "page": _page(root), "state": _state(root)}
+        return {"root": str(root), wants: _ANSWERS[wants](root)}
     except MlprodError as error:
         return {"problem": str(error)}
     except Exception as error:  # noqa: BLE001 (the side bar says what broke; the process lives on)
@@ -60,6 +68,36 @@ def _state(root: Path) -> dict[str, Any]:
         return view(workspace.status())
     finally:
         workspace.context.store.close()
+
+
+def _reports(root: Path) -> dict[str, Any]:
+    from mlprod_nb import site
+    from mlprod_nb.workspace import Workspace
+
+    workspace = Workspace.open(root)
+    try:
+        context = workspace.context
+        found = site.listing(context.store, context.layout.reports)
+        title = context.settings.name or root.name
+    finally:
+        workspace.context.store.close()
+    return {"title": title, "entries": [_entry(entry) for entry in found.entries], "left_out": found.left_out}
+
+
+def _entry(entry: site.Entry) -> dict[str, Any]:
+    return {
+        "endpoint": entry.endpoint,
+        "kind": entry.kind,
+        "status": entry.status,
+        "sentence": entry.sentence,
+        "page": entry.href,
+        "digest": entry.short,
+        "approvals": entry.approvals,
+        "created_at": entry.stamp,
+    }
+
+
+_ANSWERS: dict[str, Callable[[Path], dict[str, Any]]] = {"state": _state, "reports": _reports}
 
 
 def _beyond(root: Path) -> str:
@@ -95,12 +133,6 @@ def _strange_gateway(layout: settings.Layout) -> str:
 def _without_secrets(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-
-
-def _page(root: Path) -> str:
-    """Return the page that leads to all reports, relative to the workspace; empty where no report was made."""
-    page = settings.Layout(root).reports / "index.html"
-    return page.relative_to(root).as_posix() if page.is_file() else ""
 
 
 if __name__ == "__main__":

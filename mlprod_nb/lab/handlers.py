@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 from jupyter_core.utils import ensure_async
@@ -14,27 +13,30 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.lab import templates
+from mlprod_nb.lab import places, templates
 from mlprod_nb.lab.reader import Reader
+from mlprod_nb.lab.reports_handler import ReportPageHandler, ReportsHandler
 
 
 def add(application: web.Application, reader: Reader) -> None:
     """Add the handlers to a Jupyter server's application."""
-    base = application.settings["base_url"]
+
+    def at(*parts: str) -> str:
+        return str(url_path_join(application.settings["base_url"], "mlprod", *parts))
+
     application.add_handlers(
         ".*$",
         [
-            (url_path_join(base, "mlprod", "status"), StatusHandler, {"reader": reader}),
-            (url_path_join(base, "mlprod", "notebooks"), NotebooksHandler),
+            (at("status"), StatusHandler, {"reader": reader}),
+            (at("notebooks"), NotebooksHandler, {"turn": asyncio.Lock()}),
+            (at("reports"), ReportsHandler, {"reader": reader}),
+            (at("reports", "(w[A-Za-z0-9_-]*)", "(.*)"), ReportPageHandler),
         ],
     )
 
 
 class StatusHandler(APIHandler):
-    """``GET mlprod/status?path=…``: the status of the workspace of a file of the server's.
-
-    The answer is the reader's, with ``inside``: where the workspace lies below the server's directory, or ``null``.
-    """
+    """``GET mlprod/status?path=…``: the status of the workspace of a file of the server's, as the reader says it."""
 
     auth_resource = "contents"
     _track_activity = False  # a page that is left open asks by itself: that keeps no idle server alive
@@ -47,26 +49,21 @@ class StatusHandler(APIHandler):
     @authorized
     async def get(self) -> None:
         """Answer with the status, or why there is none."""
-        root_dir = str(getattr(self.contents_manager, "root_dir", ""))
-        if not root_dir:
-            self.finish(json.dumps({"problem": "this server's files are not on its disk, so no workspace is found."}))
-            return
-        folder = folder_of(Path(root_dir), self.get_query_argument("path", "", strip=False))
+        path = self.get_query_argument("path", "", strip=False)
         asked = self.get_query_argument("asked", "") == "1"
-        try:
-            answer = await self._reader.ask({"folder": str(folder), "asked": asked})
-        except MlprodError as error:
-            answer = {"problem": str(error)}
-        root = answer.pop("root", None)
-        if root is not None:
-            answer["inside"] = inside(Path(root_dir), Path(root))
+        answer = await places.ask(self, self._reader, path, asked=asked, wants="state")
+        answer.pop("root", None)
         self.finish(json.dumps(answer))
 
 
 class NotebooksHandler(APIHandler):
-    """``POST mlprod/notebooks``: a new notebook from a template, as the user's own file."""
+    """``POST mlprod/notebooks``: a template as the user's own new file, in a folder or beside a path."""
 
     auth_resource = "contents"
+
+    def initialize(self, turn: asyncio.Lock) -> None:
+        """Take the lock under which names are chosen, or two that are made at once would have one."""
+        self._turn = turn
 
     @web.authenticated
     @authorized
@@ -78,36 +75,21 @@ class NotebooksHandler(APIHandler):
         """
         asked: Any = self.get_json_body()
         if not isinstance(asked, dict):
-            raise web.HTTPError(400, 'the body is {"template": …, "folder": …}')
-        folder = str(asked.get("folder", "")).strip("/")
+            raise web.HTTPError(400, 'the body is {"template": …, "folder": …} or {"template": …, "path": …}')
         try:
-            name, content = templates.read(str(asked.get("template", "")))
+            template = templates.find(str(asked.get("template", "")))
         except MlprodError as error:
             raise web.HTTPError(400, str(error)) from None
-        contents = self.contents_manager
-        name = await ensure_async(contents.increment_filename(name, folder, insert="-"))
-        model = {"type": "notebook", "format": "json", "content": content}
-        saved = await ensure_async(contents.save(model, f"{folder}/{name}".strip("/")))
+        contents, root_dir = self.contents_manager, places.root_dir(self)
+        beside = places.relative(root_dir, places.folder_of(root_dir, str(asked.get("path", ""))))
+        async with self._turn:
+            place = templates.place(template, str(asked.get("folder", beside)).strip("/"), root_dir)
+            name = place.name or await ensure_async(
+                contents.increment_filename(f"{template.name}.ipynb", place.folder, insert="-")
+            )
+            if place.makes_folder:
+                await ensure_async(contents.save({"type": "directory"}, place.folder))
+            model = {"type": "notebook", "format": "json", "content": templates.content(template, name)}
+            saved = await ensure_async(contents.save(model, f"{place.folder}/{name}".strip("/")))
         self.set_status(201)
         self.finish(json.dumps({"path": saved["path"]}))
-
-
-def folder_of(root_dir: Path, path: str) -> Path:
-    """Return the directory of a file, or the directory that a path names.
-
-    Raises:
-        HTTPError: 404: the path leaves the server's directory.
-    """
-    root = Path(os.path.abspath(root_dir))  # noqa: PTH100 (as Jupyter does: links inside the directory are followed)
-    target = Path(os.path.normpath(root / path.strip("/")))
-    if "\0" in path or not target.is_relative_to(root):
-        raise web.HTTPError(404, "the path is outside the server's directory")
-    return target if target == root or target.is_dir() else target.parent
-
-
-def inside(root_dir: Path, root: Path) -> str | None:
-    """Return where a workspace lies below the server's directory, or ``None`` where it does not."""
-    top = root_dir.resolve()
-    if not root.is_relative_to(top):
-        return None
-    return "" if root == top else root.relative_to(top).as_posix()

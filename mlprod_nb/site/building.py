@@ -140,6 +140,34 @@ class Series:
         return self.entries[:SHOWN][::-1]
 
 
+@dataclass(frozen=True)
+class Listing:
+    """The newest reports of a workspace.
+
+    Attributes:
+        entries: At most ``LISTED`` of them, the newest first.
+        known: How many came to a verdict.
+        failed: How many did not.
+        left_out: How many are not listed.
+    """
+
+    entries: tuple[Entry, ...]
+    known: int
+    failed: int
+    left_out: int
+
+
+def listing(store: Store, folder: Path) -> Listing:
+    """Return the newest reports: those in the index, and the folder's own that came to no verdict."""
+    with store.read() as connection:
+        records = report_index.list_reports(connection, limit=LISTED)
+        known = report_index.count(connection)
+    failed = list(_failed(folder))
+    found = sorted((*_succeeded(records, folder), *failed), key=lambda entry: entry.at, reverse=True)
+    left_out = known - len(records) + max(len(found) - LISTED, 0)
+    return Listing(tuple(found[:LISTED]), known, len(failed), left_out)
+
+
 def build(store: Store, folder: Path, *, title: str, base: str = "") -> SiteResult:
     """Write the site of a folder of reports anew.
 
@@ -152,15 +180,10 @@ def build(store: Store, folder: Path, *, title: str, base: str = "") -> SiteResu
     folder.mkdir(parents=True, exist_ok=True)
     # Whoever writes last must have read last, or the newest report would be missing.
     with _alone(folder):
-        with store.read() as connection:
-            records = report_index.list_reports(connection, limit=LISTED)
-            known = report_index.count(connection)
-        failed = list(_failed(folder))
-        entries = sorted((*_succeeded(records, folder), *failed), key=lambda entry: entry.at, reverse=True)
-        left_out = known - len(records) + max(len(entries) - LISTED, 0)
-        _replace(folder / PAGE, _page(title, entries[:LISTED], left_out))
-        _replace(folder / FEED, _feed(title, entries[:FED], f"{base.rstrip('/')}/{folder.name}/" if base else ""))
-    return SiteResult(folder / PAGE, folder / FEED, known, len(failed))
+        found = listing(store, folder)
+        _replace(folder / PAGE, _page(title, found.entries, found.left_out))
+        _replace(folder / FEED, _feed(title, found.entries[:FED], f"{base.rstrip('/')}/{folder.name}/" if base else ""))
+    return SiteResult(folder / PAGE, folder / FEED, found.known, found.failed)
 
 
 def _succeeded(records: Sequence[ReportRecord], folder: Path) -> Iterator[Entry]:

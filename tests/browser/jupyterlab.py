@@ -86,6 +86,8 @@ def jupyterlab(folder: Path, *, installed: Path | None = None) -> Iterator[Serve
             "JUPYTER_PATH": str(installed / "share" / "jupyter"),
             "JUPYTER_CONFIG_PATH": str(installed / "etc" / "jupyter"),
         }
+        packages = [str(path) for path in installed.glob("lib/python*/site-packages")]
+        environment["PYTHONPATH"] = os.pathsep.join([*packages, environment.get("PYTHONPATH", "")]).strip(os.pathsep)
     overrides = folder / "jupyter_config_dir" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True)
     overrides.write_text(json.dumps(_QUIET), encoding="utf-8")
@@ -155,12 +157,16 @@ class Lab:
             self.write(name, cells)
         self.page.goto(f"{self.server.url}/lab/tree/{name}?token={self.server.token}&reset", timeout=60_000)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        self.page.wait_for_function(_READY, timeout=60_000)
+        self.wait_for_kernel()
         self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+
+    def wait_for_kernel(self) -> None:
+        """Wait until the kernel of the open notebook is idle."""
+        self.page.wait_for_function(_READY, timeout=60_000)
 
     def command(self, name: str, **arguments: Any) -> None:
         """Run one of JupyterLab's own commands."""
-        self.page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a)", [name, arguments])
+        self.page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)", [name, arguments])
 
     def run_by_keyboard(self, count: int, *, seconds: float = 120) -> None:
         """Go to the first cell and press Shift+Enter so many times, each after the last one has ended."""

@@ -16,6 +16,7 @@ from mlprod_nb.lab.__main__ import answer
 from mlprod_nb.lab.reader import Reader
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.store.gateways import GatewayRecord
+from tests.lab.samples import a_workspace
 
 #: Answers like the real one, and hangs or ends where it is told to.
 FAKE = """
@@ -111,9 +112,24 @@ def test_a_notebook_anywhere_in_a_workspace_shows_its_status(root: Path) -> None
     below.mkdir(parents=True)
     said = answer(below, asked=False)
     assert said["root"] == str(root)
-    assert said["page"] == ""
     assert said["state"]["refresh"] == "%mlprod status"
     assert said["state"]["verdict"]["sentence"] == "nothing is deployed yet."
+
+
+def test_reports_are_listed_the_newest_first_also_what_failed_and_no_state_is_told(tmp_path: Path) -> None:
+    said = answer(a_workspace(tmp_path / "flights"), asked=False, wants="reports")
+    assert said.keys() == {"root", "reports"}
+    reports = said["reports"]
+    assert (reports["title"], reports["left_out"]) == ("flights", 0)
+    assert [(one["kind"], one["status"]) for one in reports["entries"]] == [
+        ("drift", "warn"),
+        ("performance", "alarm"),
+        ("drift", "ok"),
+        ("drift", "failed"),
+    ]
+    assert reports["entries"][0]["page"] == "flights/drift/20130501T020000Z-2/index.html"
+    assert reports["entries"][0]["digest"] == "c" * 12
+    assert reports["entries"][3]["sentence"] == "Cell 3 raised KeyError."
 
 
 def test_where_no_workspace_is_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

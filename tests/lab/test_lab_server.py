@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 from tornado.web import HTTPError
 
 from mlprod_nb import Workspace
-from mlprod_nb.lab.handlers import folder_of
+from mlprod_nb.lab.places import folder_of
+from mlprod_nb.reports import kinds
 from tests.browser.jupyterlab import Server, jupyterlab
 from tests.lab.conftest import ROOT
 
@@ -55,7 +57,6 @@ def status(server: Server, path: str) -> tuple[int, dict[str, Any]]:
 def test_a_notebook_s_workspace_is_found_and_its_status_told(plain: Server) -> None:
     code, said = status(plain, "flights/first.ipynb")
     assert code == 200
-    assert said["inside"] == "flights"
     assert said["state"]["workspace"] == "flights"
     assert "root" not in said
 
@@ -113,7 +114,7 @@ def test_asking_for_the_status_keeps_no_idle_server_alive(plain: Server) -> None
     assert last_activity() == before
 
 
-@pytest.mark.parametrize("template", ["report", "train", "retrain"])
+@pytest.mark.parametrize("template", ["train", "triage"])
 def test_a_template_becomes_the_user_s_own_file_and_never_replaces_one(plain: Server, template: str) -> None:
     folder = "flights/own"
     (plain.root / folder).mkdir(exist_ok=True)
@@ -125,6 +126,45 @@ def test_a_template_becomes_the_user_s_own_file_and_never_replaces_one(plain: Se
     first, second = (json.loads((plain.root / said["path"]).read_text("utf-8"))["cells"] for _, said in paths)
     assert [cell["source"] for cell in first] == [cell["source"] for cell in second]
     assert any("mlprod" in "".join(cell["source"]) for cell in first)
+
+
+def test_an_own_report_is_made_where_the_workspace_looks_for_its_reports_under_a_name_of_its_own(plain: Server) -> None:
+    root = Workspace.init(str(plain.root / "boats")).root
+    (plain.root / "boats" / "deep").mkdir()
+    wanted = (
+        {"folder": "boats"},
+        {"folder": "boats/deep"},
+        {"path": "boats/deep/gone.ipynb"},
+        {"path": "boats/x.ipynb"},
+    )
+    made = [ask(plain, "notebooks", body={"template": "report", **where})[1]["path"] for where in wanted]
+    assert made == [
+        "boats/own_report.ipynb",
+        "boats/notebooks/own_2_report.ipynb",
+        "boats/notebooks/own_3_report.ipynb",
+        "boats/own_4_report.ipynb",
+    ]
+    for path, kind in zip(made, ("own", "own_2", "own_3", "own_4"), strict=True):
+        assert kinds.source(kind, Path(root)) == (plain.root / path).resolve()
+        first = "".join(json.loads((plain.root / path).read_text("utf-8"))["cells"][0]["source"])
+        assert first.startswith(
+            f"# {kind.replace('_', ' ').capitalize()} report\n\nRun it as a report: `%mlprod report "
+        )
+        assert f"ENDPOINT {kind}`" in first
+
+
+def test_notebooks_that_are_made_at_once_get_different_names(plain: Server) -> None:
+    Workspace.init(str(plain.root / "many"))
+    with ThreadPoolExecutor(6) as pool:
+        asked = pool.map(lambda _: ask(plain, "notebooks", body={"template": "retrain", "folder": "many"}), range(6))
+        made = {said["path"] for _, said in asked}
+    assert made == {"many/retrain.ipynb", *(f"many/retrain_{number}.ipynb" for number in range(2, 7))}
+
+
+def test_outside_of_a_workspace_an_own_report_is_made_where_the_launcher_is(plain: Server) -> None:
+    (plain.root / "nothing").mkdir()
+    made = [ask(plain, "notebooks", body={"template": "report", "folder": "nothing"})[1]["path"] for _ in range(2)]
+    assert made == ["nothing/own_report.ipynb", "nothing/own_2_report.ipynb"]
 
 
 def test_a_template_that_is_not_there_is_answered_by_the_nearest(plain: Server) -> None:
