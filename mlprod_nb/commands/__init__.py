@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from mlprod_nb import settings
 from mlprod_nb.clock import utc_now
 from mlprod_nb.commands import sending
 from mlprod_nb.commands.completion import Suggestion as Suggestion
@@ -18,6 +19,7 @@ from mlprod_nb.commands.grammar import Page as Page
 from mlprod_nb.commands.grammar import parse as parse
 from mlprod_nb.commands.showing import Shown as Shown
 from mlprod_nb.commands.verbs import BODY as BODY
+from mlprod_nb.commands.verbs import REPRODUCED as REPRODUCED
 from mlprod_nb.commands.verbs import Verb as Verb
 from mlprod_nb.commands.verbs import verbs as verbs
 from mlprod_nb.errors import MlprodError, UsageError
@@ -86,6 +88,10 @@ def _run(words: Sequence[str], door: Door) -> Result:
     call = parse(sending.without(words), door)
     if isinstance(call, Page):
         return call
+    if settings.candidates_folder() is not None and call.verb.name not in REPRODUCED:
+        from mlprod_nb.lifecycle.replicas import LeftOut
+
+        return LeftOut(call.verb.name)
     if sending.asked(words):
         from mlprod_nb.lifecycle import background
 
@@ -106,8 +112,10 @@ def _opened(door: Door, verb: Verb) -> Any:
 
 def _note(error: Exception, door: Door) -> None:
     """Keep the detail of an error for ``why``."""
-    from mlprod_nb import settings
     from mlprod_nb.lifecycle import faults
+
+    if settings.candidates_folder() is not None:
+        return
 
     with suppress(MlprodError, OSError):
         root = settings.open_root(Path(door.workspace) if door.workspace else None)

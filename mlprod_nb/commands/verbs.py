@@ -43,6 +43,26 @@ BODY = {
     "abtest start": "design",
     "abtest stop": "reason",
 }
+#: Verbs that a notebook may say while it is executed to reproduce a version: they read, or register a candidate.
+REPRODUCED = frozenset(
+    {
+        "register",
+        "status",
+        "history",
+        "logs",
+        "who-served",
+        "models",
+        "diff",
+        "verdict",
+        "why",
+        "panel",
+        "abtest plan",
+        "alerts list",
+        "schedule list",
+        "background list",
+        "audit show",
+    }
+)
 
 
 @dataclass(frozen=True)

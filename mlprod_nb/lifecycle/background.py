@@ -120,6 +120,7 @@ class TaskResult(Result):
 
 def start(context: Context, words: Sequence[str], command: str) -> TaskStarted:
     """Start a process of its own that runs a line, and return at once."""
+    context.change()
     number, folder = _folder(context.layout)
     facts = {"words": list(words), "command": command, "started_at": iso(context.clock())}
     _write(folder / "task.json", facts)

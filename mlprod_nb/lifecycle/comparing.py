@@ -135,7 +135,13 @@ def diff(context: Context, before: str, after: str) -> DiffResult | VersionsDiff
 def versions(before: _Version, after: _Version) -> VersionsDiff:
     """Return what changed from one version to another."""
     lines = list(_code(before.cells, after.cells))
-    differences = (*_code_facts(before, after), *_data(before, after), *_facts(before, after))
+    differences = (
+        *_code_facts(before, after),
+        *data_of(before.lineage, after.lineage),
+        *parameters_of(before.lineage, after.lineage),
+        *packages_of(before.lineage, after.lineage),
+        *_metrics(before, after),
+    )
     columns = tuple(sorted(_columns(before.profile, after.profile), key=lambda c: -(c.size or 0.0)))
     said = _in_words(differences, columns, lines, before, after)
     names = before.version.ref, after.version.ref
@@ -181,24 +187,38 @@ def _code(before: tuple[str, ...], after: tuple[str, ...]) -> Iterator[str]:
 
 def _code_facts(before: _Version, after: _Version) -> Iterator[Difference]:
     one, other = before.lineage, after.lineage
-    yield from _pairs("code", {"git commit": one.git.commit[:12]}, {"git commit": other.git.commit[:12]})
+    yield from commits_of(one, other)
     paths = [{"notebook": found.notebook.path if found.notebook else ""} for found in (one, other)]
     yield from _pairs("code", *paths)
 
 
-def _data(before: _Version, after: _Version) -> Iterator[Difference]:
+def commits_of(before: Lineage, after: Lineage) -> Iterator[Difference]:
+    """Yield the commit, where it differs."""
+    yield from _pairs("code", {"git commit": before.git.commit[:12]}, {"git commit": after.git.commit[:12]})
+
+
+def data_of(before: Lineage, after: Lineage) -> Iterator[Difference]:
+    """Yield in what the reference data differ."""
     facts = []
-    for found in (before.lineage.data, after.lineage.data):
+    for found in (before.data, after.data):
         columns = {f"column {c.name}": c.type + (", may be missing" if c.nullable else "") for c in found.columns}
         known = {"fingerprint": found.digest[:12], "target": found.target_digest[:12], "rows": f"{found.rows:,}"}
         facts.append({**known, "source": found.source, **columns})
     yield from _pairs("data", *facts)
 
 
-def _facts(before: _Version, after: _Version) -> Iterator[Difference]:
-    one, other = before.lineage, after.lineage
-    yield from _pairs("parameters", one.parameters, other.parameters)
-    yield from _pairs("packages", {"Python": one.python, **one.packages}, {"Python": other.python, **other.packages})
+def parameters_of(before: Lineage, after: Lineage) -> Iterator[Difference]:
+    """Yield in which hyper-parameters two models differ."""
+    yield from _pairs("parameters", before.parameters, after.parameters)
+
+
+def packages_of(before: Lineage, after: Lineage) -> Iterator[Difference]:
+    """Yield in which packages two environments differ, Python among them."""
+    one, other = ({"Python": found.python, **found.packages} for found in (before, after))
+    yield from _pairs("packages", one, other)
+
+
+def _metrics(before: _Version, after: _Version) -> Iterator[Difference]:
     metrics = [
         {name: format_value(value) for name, value in found.version.metrics.items()} for found in (before, after)
     ]

@@ -15,7 +15,7 @@ from mlprod_nb import settings
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import Refused
 from mlprod_nb.progress import SILENCE, Progress
-from mlprod_nb.store import Fence, Store
+from mlprod_nb.store import UNCHANGED, Fence, Store, closed
 
 if TYPE_CHECKING:
     from mlprod_nb.prediction_log.reader import PredictionLog
@@ -75,6 +75,20 @@ class Context:
         return settings.load(self.root)
 
     @property
+    def reproducing(self) -> bool:
+        """Whether this process belongs to the execution of a reproduction, which changes nothing."""
+        return settings.candidates_folder() is not None
+
+    def change(self) -> None:
+        """Say that something beside store and registry is about to change: processes, files, the prediction log.
+
+        Raises:
+            Refused: This is a reproduction.
+        """
+        if self.reproducing:
+            raise Refused(UNCHANGED)
+
+    @property
     def progress(self) -> Progress:
         """Who listens to how far the verb is."""
         return self.caller.progress
@@ -84,7 +98,8 @@ class Context:
         """The state database, at the newest schema."""
         run = settings.job_run(self.root)
         url = self.settings.store.url or Store.sqlite_url(self.layout.database)
-        store = Store(url, fence=None if run is None else Fence(run))
+        fence = None if run is None else Fence(run)
+        store = Store(url, fence=closed if self.reproducing else fence)
         store.migrate()
         return store
 
@@ -94,14 +109,15 @@ class Context:
         from mlprod_nb.registry.models import Registry
 
         uri = self.settings.registry.tracking_uri or Store.sqlite_url(self.layout.mlflow_database)
-        return Registry(uri, self.layout.artifacts)
+        return Registry(uri, self.layout.artifacts, read_only=UNCHANGED if self.reproducing else "")
 
     @cached_property
     def bundles(self) -> BundleStore:
         """The bundles that gateways load."""
         from mlprod_nb.registry.bundles import BundleStore
 
-        return BundleStore(self.layout.bundles)
+        folder = settings.candidates_folder()
+        return BundleStore(self.layout.bundles if folder is None else folder / ".bundles")
 
     @cached_property
     def log(self) -> PredictionLog:

@@ -92,9 +92,10 @@ def init(path: Path, *, name: str) -> InitResult:
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{str(path)!r} is a file; a workspace is a directory.")
-    path.mkdir(parents=True, exist_ok=True)
     root = path.resolve()
     context = Context(root, Caller.current(), utc_now)
+    context.change()
+    path.mkdir(parents=True, exist_ok=True)
     created = []
     if not context.layout.settings_file.exists():
         context.layout.settings_file.write_text(
@@ -115,6 +116,7 @@ def up(context: Context) -> UpResult:
     from mlprod_nb.lifecycle.releasing import carrying
     from mlprod_nb.targets import local
 
+    context.change()
     before = local.running(context.root)
     record = local.start(context.root)
     if before is None:
@@ -130,6 +132,7 @@ def down(context: Context, *, yes: bool) -> DownResult:
     from mlprod_nb import scheduler
     from mlprod_nb.targets import local
 
+    context.change()
     record = local.running(context.root)
     stopped = []
     if record is not None:

@@ -169,6 +169,7 @@ def archive(context: Context, version: ModelVersion, report: GateReport, execute
     from mlprod_nb.registry.models import GATES_TAG
     from mlprod_nb.store import evidence, report_index
 
+    context.change()
     report = report.sealed()
     folder = context.layout.reports / version.model / ARCHIVE / f"v{version.version}-{report.digest[:12]}"
     report = replace(report, page=(folder / PAGE).relative_to(context.root).as_posix())

@@ -43,11 +43,12 @@ def record(context: Context) -> Recorded | None:
     """Return what is to be kept of the notebook that registers, or ``None`` where no notebook does."""
     told, folder = context.caller.notebook, settings.execution_folder()
     if folder is not None and (folder / "spec.json").is_file():
-        return _of_execution(told, folder)
+        return _of_execution(context, folder)
     if told is None:
         return None
     ran, remarks = _bounded(told.cells)
-    file = _file(context, told.path)
+    file = file_of(context, told.path)
+    told = replace(told, folder=_relative(context, file.resolve().parent if file else Path.cwd()))
     saved = _cells(file)
     if saved is None:
         remarks.append("the order of the cells is not checked: the notebook's file is not known.")
@@ -60,8 +61,9 @@ def record(context: Context) -> Recorded | None:
     return Recorded(replace(found, kept="saved", registers=_last(ran, saved)), _bare(saved))
 
 
-def _of_execution(told: NotebookContext | None, folder: Path) -> Recorded:
+def _of_execution(context: Context, folder: Path) -> Recorded:
     """Return what an execution was given: its notebook and its parameters; it ran from top to bottom."""
+    told = context.caller.notebook
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
     saved = _bared(notebooks.read(folder / "source.ipynb"))
     ran = _identified(told.cells, saved) if told else ()
@@ -73,17 +75,27 @@ def _of_execution(told: NotebookContext | None, folder: Path) -> Recorded:
         sha256=notebooks.sha256(source) if source.is_file() else "",
         registers=_last(ran, saved),
         parameters=spec["parameters"],
+        folder=_relative(context, Path(spec["cwd"])),
     )
     return Recorded(found, _bare(saved))
 
 
 def _of_cells(told: NotebookContext) -> Recorded:
     """Return the cells as they ran, without those that failed; nothing where none did."""
-    ran = [cell for cell in told.cells if not cell.failed and cell.source.strip()]
-    if not ran:
+    cells = _in_order(told)
+    if not cells:
         return Recorded(told, b"")
-    cells = [_code(cell.source, f"ran-{cell.execution_count}") for cell in ran]
     return Recorded(replace(told, kept="cells", registers=len(cells) - 1), _bare(cells))
+
+
+def as_they_ran(told: NotebookContext) -> bytes:
+    """Return a notebook of the cells as they ran, without those that failed."""
+    return _bare(_in_order(told))
+
+
+def _in_order(told: NotebookContext) -> list[Cell]:
+    ran = [cell for cell in told.cells if not cell.failed and cell.source.strip()]
+    return [_code(cell.source, f"ran-{cell.execution_count}") for cell in ran]
 
 
 def _bounded(cells: tuple[ExecutedCell, ...]) -> tuple[tuple[ExecutedCell, ...], list[str]]:
@@ -97,7 +109,14 @@ def _bounded(cells: tuple[ExecutedCell, ...]) -> tuple[tuple[ExecutedCell, ...],
     return cells[first:], [left_out] if first else []
 
 
-def _file(context: Context, path: str) -> Path | None:
+def _relative(context: Context, folder: Path) -> str:
+    """Return a directory as it is kept: one below the workspace moves with it."""
+    root = context.root.resolve()
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
+
+
+def file_of(context: Context, path: str) -> Path | None:
+    """Return the notebook's file, or ``None`` where there is none."""
     found = context.root / path if path else None
     return found if found is not None and found.is_file() else None
 
@@ -132,13 +151,57 @@ def _bare(cells: list[Cell]) -> bytes:
 
 
 def _identified(ran: tuple[ExecutedCell, ...], saved: list[Cell]) -> tuple[ExecutedCell, ...]:
-    """Give each cell that ran the id of its cell in the notebook, where only its text tells which it is."""
+    """Give each cell that ran the id of its cell in the notebook, where only its text tells which it is.
+
+    So it is where a front end tells no ids, or ids of its own, as VS Code does.
+    """
     by_text: dict[str, list[str]] = {}
     for cell in saved:
         if cell["cell_type"] == "code":
             by_text.setdefault(cell["source"].strip(), []).append(cell["id"])
     alone = {text: ids[0] for text, ids in by_text.items() if len(ids) == 1}
-    return tuple(cell if cell.id else replace(cell, id=alone.get(cell.source.strip(), "")) for cell in ran)
+    known = {cell["id"] for cell in saved}
+    return tuple(
+        cell if cell.id in known else replace(cell, id=alone.get(cell.source.strip(), cell.id)) for cell in ran
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a saved notebook stands to what ran in a kernel.
+
+    Attributes:
+        place: Index of the cell that runs just now; ``None`` where it is not in the file.
+        edited: The cells up to there whose text is another than what ran, counted from 1.
+        missing: The cells that ran and are not in the file, by the number in their brackets.
+    """
+
+    place: int | None
+    edited: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def standing(file: Path, ran: tuple[ExecutedCell, ...]) -> Standing:
+    """Hold a notebook's file against what ran."""
+    saved = _bared(notebooks.read(file))
+    known = _identified(ran, saved)
+    place, latest = _last(known, saved), _latest(known)
+    here = saved if place is None else saved[: place + 1]
+    edited = [
+        str(index)
+        for index, cell in enumerate(here, 1)
+        if cell["id"] in latest and latest[cell["id"]].source.strip() != cell["source"].strip()
+    ]
+    return Standing(place, tuple(edited), tuple(_missing(known, saved)))
+
+
+def _missing(ran: tuple[ExecutedCell, ...], saved: list[Cell]) -> list[str]:
+    known, texts = {cell["id"] for cell in saved}, {cell["source"].strip() for cell in saved}
+    return [
+        f"[{cell.execution_count}]"
+        for cell in ran
+        if not cell.failed and (cell.id not in known if cell.id else cell.source.strip() not in texts)
+    ]
 
 
 def _latest(ran: tuple[ExecutedCell, ...]) -> dict[str, ExecutedCell]:
@@ -180,8 +243,7 @@ def _remarks(ran: tuple[ExecutedCell, ...], saved: list[Cell]) -> list[str]:
     edited = [str(index) for index, cell in places if cell.source.strip() != saved[index - 1]["source"].strip()]
     if edited:
         found.append(f"edited since it ran, or not saved: cell {_some(edited)}.")
-    known = {cell["id"] for cell in saved}
-    gone = [f"[{cell.execution_count}]" for cell in ran if not cell.failed and cell.id not in known]
+    gone = _missing(ran, saved)
     if gone:
         found.append(f"ran and is not in the saved notebook: {_some(gone)}.")
     here = max((index for index, _ in places), default=0)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mlprod_nb import settings
 from mlprod_nb.errors import NotFound
 from mlprod_nb.lifecycle import aliases, protecting
 from mlprod_nb.lifecycle.context import Context
@@ -18,7 +19,11 @@ from mlprod_nb.store import journal
 
 if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport
+    from mlprod_nb.registry.bundles import Manifest
+    from mlprod_nb.registry.lineage import Lineage
     from mlprod_nb.registry.models import Candidate, ModelVersion
+
+_CLEAN = "ran from top to bottom in a fresh kernel"
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Submission:
     note: str
     rows: Given = NOTHING
     snapshot: bool = False
+    from_clean_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class RegisterResult(Result):
         bundle: The bundle's digest.
         then: What ``on_register`` does with it, and who does; empty where nothing is set.
         remarks: What does not agree between the notebook and what ran: cells out of order, edited, or not run.
+        notebook: How the notebook ran, where it was a clean run.
     """
 
     version: str
@@ -66,6 +73,7 @@ class RegisterResult(Result):
     bundle: str
     then: str = ""
     remarks: tuple[str, ...] = ()
+    notebook: str = ""
     _hidden: ClassVar[tuple[str, ...]] = ("remarks",)
 
     def headline(self) -> str:
@@ -125,10 +133,18 @@ class ModelsResult(Result):
 
 def register(context: Context, submission: Submission) -> RegisterResult:
     """Register a model as a new version."""
-    from mlprod_nb.lifecycle import candidates
+    from mlprod_nb.lifecycle import candidates, clean_run, replicas
     from mlprod_nb.registry import models
 
     models.check_name(submission.name)
+    # An execution is a clean run already, so its own registration is for real.
+    if submission.from_clean_run and not context.caller.execution:
+        return clean_run.register(context, submission)
+    kept = settings.candidates_folder()
+    if kept is not None:
+        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+            candidate = candidates.build(context, submission, Path(scratch))
+            return result(candidate, version=replicas.keep(candidate, kept), alias=submission.alias)
     protecting.refuse_new(context, submission.name, submission.alias)
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
         candidate = candidates.build(context, submission, Path(scratch))
@@ -154,6 +170,24 @@ def result(candidate: Candidate, *, version: str, alias: str) -> RegisterResult:
         note=candidate.note,
         bundle=candidate.bundle.digest,
         remarks=notebook.remarks if notebook else (),
+        notebook=_CLEAN if notebook and notebook.clean else "",
+    )
+
+
+def described(version: ModelVersion, manifest: Manifest, lineage: Lineage) -> RegisterResult:
+    """Return what registering a version came to that another process has registered."""
+    return RegisterResult(
+        version=version.ref,
+        alias=next(iter(version.aliases), ""),
+        runtime=manifest.runtime,
+        runtime_reason=manifest.runtime_reason,
+        largest_difference=manifest.agreement.max_difference,
+        label_flips=manifest.agreement.label_flips,
+        reference_rows=lineage.data.rows,
+        metrics=version.metrics,
+        note=version.note,
+        bundle=version.bundle,
+        notebook=_CLEAN if lineage.notebook and lineage.notebook.clean else "",
     )
 
 

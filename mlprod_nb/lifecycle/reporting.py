@@ -62,6 +62,7 @@ def report(context: Context, asked: Asked) -> ReportResult:
     """Run one report notebook."""
     from mlprod_nb import reports
 
+    context.change()
     window, kind = asked.window, asked.kind
     context.progress.step("pinning the rows")
     request = _request(context, asked)

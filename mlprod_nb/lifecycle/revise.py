@@ -126,6 +126,7 @@ def commit(context: Context, change: Change) -> Committed:
     """Propose, wait for the gateway's decision, then let the aliases follow."""
     from mlprod_nb.targets import local
 
+    context.change()
     gateway = local.running(context.root)
     if gateway is None:
         raise Refused("the gateway is not running.", hint="Start it with: mlprod up")

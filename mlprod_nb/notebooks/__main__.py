@@ -68,7 +68,7 @@ def main(folder: Path, waiting: WaitingKernel | None = None) -> None:
     """Execute the notebook in a folder, in a new kernel or in one that waits, and write how it went."""
     threading.Thread(target=_end_with_caller, daemon=True).start()
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-    os.environ |= {MARK: spec["mark"], EXECUTION_FOLDER: str(folder)}
+    os.environ |= {**spec["variables"], MARK: spec["mark"], EXECUTION_FOLDER: str(folder)}
     _tell(folder, _execute(folder, spec, waiting))
 
 
@@ -158,7 +158,8 @@ def _kernel_manager(folder: Path, spec: dict[str, Any], waiting: WaitingKernel |
         def kernel_spec(self) -> KernelSpec:
             if spec["kernel"]:
                 return kernels.find(spec["kernel"])
-            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            python = spec["interpreter"] or sys.executable
+            command = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
             return KernelSpec(argv=command, display_name="Python 3", language="python")
 
     return OwnKernelManager

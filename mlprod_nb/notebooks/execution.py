@@ -37,9 +37,9 @@ _GRACE_SECONDS = 5.0
 _MARKER_TAG = "papermill-error-cell-tag"
 _HINTS: dict[Reason, str] = {
     "error": "Open it in JupyterLab and run it up to that cell.",
-    "timeout": "Raise [reports] timeout_seconds in mlprod.toml, or narrow the window.",
+    "timeout": "Raise [{table}] timeout_seconds in mlprod.toml, or let it do less.",
     "output": "Print less: a loop that never ends mostly ends here.",
-    "memory": "Raise [reports] memory_mib in mlprod.toml, or narrow the window.",
+    "memory": "Raise [{table}] memory_mib in mlprod.toml, or let it do less.",
     "died": "A kernel that dies was mostly out of memory, or a library crashed; narrow the window and run it again.",
     "start": "Check that ipykernel is installed where mlprod is.",
 }
@@ -54,12 +54,20 @@ class Surroundings:
         memory_mib: Memory that the kernel, and each process it starts, may take, MiB; 0: no limit. On Linux only.
         mark: What the execution is known by, in what it starts and registers; a new one where empty.
         nursery: Forks the kernel, where it is this interpreter's; ``None``: one is started.
+        interpreter: Another environment's Python that runs the kernel; it has ipykernel.
+        variables: Variables of the environment of all that the notebook starts.
+        until: Index of the last cell to be run; ``None``: all are.
+        table: The table of mlprod.toml that sets the limits, for the advice where one is reached.
     """
 
     kernel: str = ""
     memory_mib: int = 0
     mark: str = ""
     nursery: Nursery | None = None
+    interpreter: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    until: int | None = None
+    table: str = "reports"
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,7 @@ class NotebookFailed(ExecutionFailed):
         error_name: The exception's class, or empty.
         error_message: The exception's message, or empty.
         seconds: Wall-clock time until it failed.
+        table: The table of mlprod.toml that sets the limits.
     """
 
     def __init__(
@@ -101,6 +110,7 @@ class NotebookFailed(ExecutionFailed):
         error_name: str = "",
         error_message: str = "",
         seconds: float = 0.0,
+        table: str = "reports",
     ) -> None:
         self.reason: Reason = reason
         self.notebook = notebook
@@ -117,7 +127,7 @@ class NotebookFailed(ExecutionFailed):
             "died": "ended because its kernel died",
             "start": f"could not start: {_first_line(error_message)}",
         }[reason]
-        super().__init__(f"{where} {what.rstrip('.')}.", hint=_HINTS[reason])
+        super().__init__(f"{where} {what.rstrip('.')}.", hint=_HINTS[reason].format(table=table))
 
 
 def execute(
@@ -148,6 +158,8 @@ def execute(
     if timeout_seconds <= 0:
         raise UsageError(f"the limit is {timeout_seconds} s; it must be above 0.")
     notebook = files.read(source)
+    if within.until is not None:
+        notebook["cells"] = notebook["cells"][: within.until + 1]
     check(parameters, declared(notebook))
     if within.kernel:
         kernels.find(within.kernel)
@@ -155,9 +167,7 @@ def execute(
     with tempfile.TemporaryDirectory(prefix="mlprod-execution-") as folder:
         work, mark = Path(folder), within.mark or uuid.uuid4().hex
         (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-        told = {"source": str(source.resolve()), "cwd": str(cwd.resolve()), "kernel": within.kernel}
-        spec: dict[str, Any] = {"parameters": dict(parameters), **told, "memory_mib": within.memory_mib, "mark": mark}
-        (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+        (work / "spec.json").write_text(json.dumps(_spec(source, parameters, cwd, mark, within)), encoding="utf-8")
         start = time.monotonic()
         timed_out = _run(work, mark, timeout_seconds, within)
         seconds = time.monotonic() - start
@@ -178,7 +188,24 @@ def execute(
         error_name=outcome.error,
         error_message=outcome.message,
         seconds=seconds,
+        table=within.table,
     )
+
+
+def _spec(
+    source: Path, parameters: Mapping[str, Any], cwd: Path, mark: str, within: Surroundings
+) -> dict[str, Any]:
+    """Return what the runner is told."""
+    return {
+        "source": str(source.resolve()),
+        "parameters": dict(parameters),
+        "cwd": str(cwd.resolve()),
+        "kernel": within.kernel,
+        "interpreter": within.interpreter,
+        "variables": dict(within.variables),
+        "memory_mib": within.memory_mib,
+        "mark": mark,
+    }
 
 
 @dataclass(frozen=True)

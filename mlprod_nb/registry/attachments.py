@@ -25,6 +25,7 @@ def attach(registry: Registry, version: ModelVersion, folder: Path, name: str) -
     Raises:
         Unavailable: The registry does not answer, or its artifacts cannot be written.
     """
+    registry.change()
     with answering():
         registry.client.log_artifacts(version.run_id, str(folder), name)
 
@@ -64,5 +65,6 @@ def read(registry: Registry, version: ModelVersion, name: str) -> bytes:
 
 def tag(registry: Registry, version: ModelVersion, key: str, value: str) -> None:
     """Set a tag on a version."""
+    registry.change()
     with answering():
         registry.client.set_model_version_tag(version.model, str(version.version), key, value)

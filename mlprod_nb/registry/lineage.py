@@ -65,6 +65,7 @@ class NotebookContext:
         registers: Index of the cell that registers in what is kept, or ``None`` where that is not known.
         parameters: What an execution was given for its parameters cell.
         remarks: What does not agree between the notebook and what ran, in sentences.
+        folder: The directory that it ran in, relative to the workspace where it is below it.
     """
 
     path: str
@@ -74,6 +75,12 @@ class NotebookContext:
     registers: int | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    folder: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Whether it ran from top to bottom in a fresh kernel."""
+        return self.kept == "executed"
 
 
 @dataclass(frozen=True)

@@ -131,11 +131,13 @@ class Registry:
     Args:
         tracking_uri: Where MLflow keeps runs and versions.
         artifacts: Where new experiments keep artifacts, unless a tracking server decides that.
+        read_only: Why nothing may be changed; empty where it may.
     """
 
-    def __init__(self, tracking_uri: str, artifacts: Path) -> None:
+    def __init__(self, tracking_uri: str, artifacts: Path, *, read_only: str = "") -> None:
         self.tracking_uri = tracking_uri
         self.artifacts = artifacts
+        self.read_only = read_only
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -175,10 +177,20 @@ class Registry:
         """
         from mlprod_nb.registry import recording
 
+        self.change()
         check_name(candidate.name)
         with self._mlflow():
             number = recording.record(self.client, candidate, self.artifacts)
         return self.resolve(f"{candidate.name}/{number}")
+
+    def change(self) -> None:
+        """Say that something is about to change.
+
+        Raises:
+            Refused: Nothing may.
+        """
+        if self.read_only:
+            raise Refused(self.read_only)
 
     def resolve(self, reference: str) -> ModelVersion:
         """Return the version that ``flights/3``, ``flights@champion`` or ``flights`` (the newest) names.
@@ -263,6 +275,7 @@ class Registry:
             UsageError: The alias's name will not do.
             NotFound: The model or the version does not exist.
         """
+        self.change()
         check_name(alias, "alias")
         if alias.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", alias):
             raise UsageError(f"{alias!r} cannot name an alias.", hint="MLflow keeps 'latest' and v1, v2, … for itself.")
@@ -276,6 +289,7 @@ class Registry:
         Raises:
             NotFound: The model or the alias does not exist.
         """
+        self.change()
         self.resolve(f"{model}@{alias}")
         with self._mlflow():
             self.client.delete_registered_model_alias(model, alias)

@@ -158,6 +158,7 @@ def _convert(subject: Subject, frame: pd.DataFrame, attempt: _Attempt) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converters' own, such as protobuf's on histogram gradient boosting
         graph = skl2onnx.convert_sklearn(model, initial_types=inputs, options=options)
+    onnx_graph.without_chance(graph)
     onnx_graph.name_inputs(graph.graph, subject.signature.names)
     onnx_graph.name_outputs(graph.graph, output_names(subject.signature, subject.task))
     return graph

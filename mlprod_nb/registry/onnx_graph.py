@@ -89,3 +89,15 @@ def _rename(graph: Any, old: str, new: str, *, outputs: bool = True) -> None:
         for value in values:
             if value.name == old:
                 value.name = new
+
+
+def without_chance(model: Any) -> None:
+    """Give a model one spelling: skl2onnx draws the graph's name, and lists the operators' sets as they come.
+
+    So equal models are equal bytes, and their bundles have one digest.
+    """
+    model.graph.name = "model"
+    sets = sorted((found.domain, found.version) for found in model.opset_import)
+    del model.opset_import[:]
+    for domain, version in sets:
+        model.opset_import.add(domain=domain, version=version)

@@ -16,6 +16,13 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 
 from mlprod_nb.errors import NotFound, UsageError, nearest
 from mlprod_nb.settings.base import Table
+from mlprod_nb.settings.executions import CANDIDATES as CANDIDATES
+from mlprod_nb.settings.executions import EXECUTION as EXECUTION
+from mlprod_nb.settings.executions import EXECUTION_FOLDER as EXECUTION_FOLDER
+from mlprod_nb.settings.executions import candidates_folder as candidates_folder
+from mlprod_nb.settings.executions import execution as execution
+from mlprod_nb.settings.executions import execution_folder as execution_folder
+from mlprod_nb.settings.executions import for_execution as for_execution
 from mlprod_nb.settings.models import GateSettings as GateSettings
 from mlprod_nb.settings.models import ModelSettings as ModelSettings
 from mlprod_nb.settings.models import ProtectedAlias as ProtectedAlias
@@ -25,10 +32,6 @@ FILE_NAME = "mlprod.toml"
 _PREFIX = "MLPROD_"
 #: Where the scheduler runs a job: the run's number and its workspace. Not MLPROD_…, which would be a setting.
 JOB = "_MLPROD_JOB"
-#: The mark of the notebook's execution that started this process.
-EXECUTION = "_MLPROD_EXECUTION"
-#: The folder of that execution: the notebook as it was given, and its parameters.
-EXECUTION_FOLDER = "_MLPROD_EXECUTION_FOLDER"
 
 
 class GatewaySettings(Table):
@@ -315,17 +318,6 @@ def outliving() -> dict[str, str]:
     What is of a run is refused every write once the run has ended.
     """
     return os.environ | {JOB: ""} if in_a_job() else dict(os.environ)
-
-
-def execution() -> str:
-    """Return the mark of the notebook's execution that this process belongs to; empty where there is none."""
-    return os.environ.get(EXECUTION, "")
-
-
-def execution_folder() -> Path | None:
-    """Return the folder of that execution, or ``None``."""
-    folder = os.environ.get(EXECUTION_FOLDER, "")
-    return Path(folder) if folder else None
 
 
 def load(root: Path) -> Settings:

@@ -5,7 +5,7 @@ survives a power loss, and two writers never interleave inside one transaction.
 """
 
 from mlprod_nb.store.database import Store
-from mlprod_nb.store.fencing import Fence
+from mlprod_nb.store.fencing import UNCHANGED, Fence, closed
 from mlprod_nb.store.revisions import Outcome, Revision
 
-__all__ = ["Fence", "Outcome", "Revision", "Store"]
+__all__ = ["UNCHANGED", "Fence", "Outcome", "Revision", "Store", "closed"]

@@ -1,4 +1,4 @@
-"""Verbs of models: register, check, retrain."""
+"""Verbs of models: register, check, retrain, reproduce."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from mlprod_nb.workspace.base import Base
 
 if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport
+    from mlprod_nb.lifecycle.agreeing import ReproduceResult
     from mlprod_nb.lifecycle.register import ModelsResult, RegisterResult
     from mlprod_nb.lifecycle.retraining import RetrainResult
 
 
 class Models(Base):
-    """Register models, check them, train them anew."""
+    """Register models, check them, train them anew, make them again."""
 
     def register(
         self,
@@ -27,6 +28,7 @@ class Models(Base):
         alias: str = "",
         note: str = "",
         snapshot: bool = False,
+        from_clean_run: bool = False,
     ) -> RegisterResult:
         """Register a fitted model as a new version, with its bundle, reference profile and lineage.
 
@@ -42,15 +44,18 @@ class Models(Base):
             alias: An alias to set on the new version, as champion.
             note: What changed and why; in a notebook the cell's body.
             snapshot: Keep the data with the version, as Parquet.
+            from_clean_run: Run the notebook as it is saved from top to bottom in a fresh kernel, up to this cell, and
+                register what that comes to.
 
         Examples:
             mlprod register flights --model $clf --data $X --target $y --alias champion
             mlprod register flights --model $clf --data $X --target $y --holdout $X_test --holdout-target $y_test
+            mlprod register flights --model $clf --data $X --target $y --from-clean-run
         """
         from mlprod_nb.lifecycle import held_out, register
 
         given = held_out.Given(holdout, holdout_target)
-        wanted = register.Submission(name, model, data, target, alias, note, given, snapshot)
+        wanted = register.Submission(name, model, data, target, alias, note, given, snapshot, from_clean_run)
         return register.register(self.context, wanted)
 
     def models(self, name: str = "") -> ModelsResult:
@@ -132,3 +137,24 @@ class Models(Base):
 
         wanted = retraining.Retraining(endpoint, mode, since, until, reason=reason, dry_run=dry_run)
         return retraining.retrain(self.context, wanted)
+
+    def reproduce(self, version: str, *, environment: bool = False, tolerance: float = 1e-5) -> ReproduceResult:
+        """Run a version's recorded notebook again, and say whether predictions and metrics agree and what differs.
+
+        It runs with the recorded parameters, up to the cell that registered. Nothing changes in the workspace: what the
+        notebook registers is compared and dropped, and what else it would change is left out.
+
+        Args:
+            version: A version, as flights/3 or flights@champion.
+            environment: Run it in an environment made of the recorded packages, which is kept; takes minutes the first
+                time, and a package index.
+            tolerance: The largest difference of a score or a metric that agrees; relative for what is larger than 1.
+
+        Examples:
+            mlprod reproduce flights/3
+            mlprod reproduce flights@champion --tolerance 0.001
+            mlprod reproduce flights/3 --environment
+        """
+        from mlprod_nb.lifecycle import reproducing
+
+        return reproducing.reproduce(self.context, reproducing.Reproduction(version, environment, tolerance))

@@ -1,0 +1,106 @@
+"""``register --from-clean-run``: the notebook runs from top to bottom in a fresh kernel, and that registers.
+
+Of the kernel that asks, nothing is kept. What runs is the notebook's file, as it is saved, up to the cell that
+registers; so what is not saved yet is refused rather than left out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from mlprod_nb import notebooks, settings
+from mlprod_nb.errors import ExecutionFailed, Refused, UsageError
+from mlprod_nb.lifecycle import recorded
+from mlprod_nb.lifecycle.context import Context
+
+if TYPE_CHECKING:
+    from mlprod_nb.lifecycle.register import RegisterResult, Submission
+    from mlprod_nb.registry.models import ModelVersion
+
+FOLDER = "clean-runs"
+_FLAG = "--from-clean-run"
+
+
+def register(context: Context, submission: Submission) -> RegisterResult:
+    """Run the notebook that asks in a fresh kernel, and return what it registers.
+
+    Raises:
+        UsageError: No notebook asks, or its file is not known.
+        Refused: The file does not hold what ran: it is not saved.
+        ExecutionFailed: The notebook did not come to its registration; the message names the cell.
+    """
+    file, place, missing = saved(context)
+    mark = uuid.uuid4().hex
+    output = context.layout.reports / submission.name / FOLDER / f"{context.clock():%Y%m%dT%H%M%SZ}-{mark[:8]}.ipynb"
+    context.progress.step(f"running {file.name} from top to bottom in a fresh kernel")
+    within = notebooks.Surroundings(
+        mark=mark, variables=settings.for_execution(context.root), until=place, table="retraining"
+    )
+    try:
+        limit = context.settings.retraining.timeout_seconds
+        notebooks.execute(file, output, {}, timeout_seconds=limit, cwd=file.parent, within=within)
+    except notebooks.NotebookFailed as failed:
+        raise _failure(context, submission.name, mark, failed) from None
+    version = _registered(context, submission.name, mark)
+    if version is None:
+        shown = output.relative_to(context.root).as_posix()
+        raise ExecutionFailed(
+            f"the clean run of {file.name} came to its end and registered no version of {submission.name}.",
+            hint=f"See {shown}",
+        )
+    remarks = (f"ran here and is not in the saved notebook, so not in the clean run: {', '.join(missing)}.",)
+    return replace(_result(context, version), remarks=remarks if missing else ())
+
+
+def saved(context: Context) -> tuple[Path, int, tuple[str, ...]]:
+    """Return the notebook's file, where in it the cell stands that registers, and which cells ran and are not in it.
+
+    Raises:
+        UsageError: No notebook asks, or its file is not known.
+        Refused: The file does not hold what ran.
+    """
+    told = context.caller.notebook
+    if told is None:
+        raise UsageError(f"{_FLAG} runs the notebook that asks, and this is none.", hint="Say it in a notebook's cell.")
+    file = recorded.file_of(context, told.path)
+    if file is None:
+        hint = "JupyterLab, Notebook 7 and VS Code tell it; elsewhere leave the option out."
+        raise UsageError(f"{_FLAG}: the notebook's file is not known.", hint=hint)
+    found = recorded.standing(file, told.cells)
+    if found.place is None or found.edited:
+        cells = f"cell {', '.join(found.edited)}" if found.edited else "the cell that registers"
+        hint = "Save the notebook, and run this cell again."
+        raise Refused(f"{_FLAG}: {cells} of {file.name} ran otherwise than it is saved.", hint=hint)
+    return file, found.place, found.missing
+
+
+def _failure(context: Context, model: str, mark: str, failed: notebooks.NotebookFailed) -> ExecutionFailed:
+    """Return one line on a clean run that failed: where, why, what became of it."""
+    where = f" in cell {failed.cell_index + 1}" if failed.cell_index is not None else ""
+    what = ": ".join(part.strip().splitlines()[0] for part in (failed.error_name, failed.error_message) if part.strip())
+    version = _registered(context, model, mark)
+    became = f"{version.ref} was registered before that" if version else "no version is registered"
+    page = failed.notebook.relative_to(context.root).as_posix()
+    sentence = f"the clean run failed{where}: {what or failed.reason}".rstrip(".")
+    advice = f" {failed.hint}" if failed.reason != "error" else ""
+    return ExecutionFailed(f"{sentence}; {became}.", hint=f"As far as it came: {page}{advice}")
+
+
+def _registered(context: Context, model: str, mark: str) -> ModelVersion | None:
+    """Return the newest version that the clean run registered."""
+    if model not in context.registry.models():
+        return None
+    return next((version for version in context.registry.versions(model) if version.execution == mark), None)
+
+
+def _result(context: Context, version: ModelVersion) -> RegisterResult:
+    from mlprod_nb.lifecycle.register import described
+    from mlprod_nb.registry.bundles import BundleStore
+
+    with TemporaryDirectory(prefix="mlprod-") as scratch:
+        manifest = context.registry.fetch_bundle(version, BundleStore(Path(scratch))).manifest
+    return described(version, manifest, context.registry.lineage(version))
