@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from mlprod_nb.errors import Unavailable
-from mlprod_nb.store import tables
+from mlprod_nb.store import append_only, tables
 
 HEAD = "0001"
 _WRITERS = 0x6D6C70726F64
@@ -37,9 +37,9 @@ class Store:
         return f"sqlite:///{path}"
 
     def migrate(self) -> None:
-        """Bring the schema to the newest version; of a database that is there already, add only the tables it lacks."""
+        """Bring the schema to the newest version; of a database that is there already, add only what it lacks."""
         if self.schema_version() == HEAD:
-            self._add_missing_tables()
+            self._complete()
             return
         from alembic import command
         from alembic.config import Config
@@ -50,13 +50,15 @@ class Store:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
-    def _add_missing_tables(self) -> None:
+    def _complete(self) -> None:
         """Add what came into the first schema since the database was made; see its migration."""
         with self.read() as connection:
-            if not set(tables.metadata.tables) - set(sa.inspect(connection).get_table_names()):
+            present = set(sa.inspect(connection).get_table_names())
+            if set(tables.metadata.tables) <= present and append_only.protected(connection):
                 return
         with self.write() as connection:
             tables.metadata.create_all(connection)
+            append_only.protect(connection)
 
     def schema_version(self) -> str | None:
         """Return the schema's version, or ``None`` for an empty database."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from mlprod_nb.access import audit
 from mlprod_nb.store import Store, append_only, journal, revisions
 from mlprod_nb.store.journal import JournalEntry
 
@@ -23,6 +24,7 @@ def store(tmp_path: Path) -> Store:
         journal.append(connection, entry)
         made = revisions.propose(connection, "flights", None, actor="ada", command="", reason="", now=NOW)
         revisions.decide(connection, made.id, "active", detail="", now=NOW)
+        audit.record(connection, actor="ada", action="test", subject="flights", now=NOW)
     return store
 
 
@@ -35,6 +37,26 @@ def test_nobody_can_edit_what_happened(store: Store, table: sa.Table, edit: str)
         connection.execute(statement)
     with store.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("table", append_only.TABLES, ids=lambda table: table.name)
+def test_replacing_what_happened_is_an_edit_too(store: Store, table: sa.Table) -> None:
+    copied = sa.select(*table.columns)
+    again = sa.insert(table).prefix_with("OR REPLACE").from_select(list(table.columns), copied)
+    with pytest.raises(sa.exc.IntegrityError, match=f"{table.name} is append-only"), store.write() as connection:
+        connection.execute(again)
+    store.close()
+
+
+def test_a_database_from_before_the_triggers_gets_them(store: Store) -> None:
+    with store.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER audit_no_update")
+    with store.read() as connection:
+        assert not append_only.protected(connection)
+    store.migrate()
+    with store.read() as connection:
+        assert append_only.protected(connection)
     store.close()
 
 

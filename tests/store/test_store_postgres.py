@@ -18,7 +18,7 @@ from mlprod_nb.errors import Unavailable
 from mlprod_nb.prediction_log.catalogue import Catalogue
 from mlprod_nb.prediction_log.compaction import Compactor
 from mlprod_nb.prediction_log.reader import PredictionLog
-from mlprod_nb.store import Store, database, revisions, tables
+from mlprod_nb.store import Store, append_only, database, journal, revisions, tables
 from mlprod_nb.store.revisions import Revision
 from tests.serving.workshop import Workshop, body, gateway, make_bundles, make_workshop
 from tests.store.postgres import cluster
@@ -68,6 +68,27 @@ def test_a_reader_sees_one_moment_and_cannot_write(store: Store) -> None:
         with pytest.raises(sa.exc.DBAPIError, match="read-only"):
             connection.execute(sa.delete(tables.journal))
     assert store.mark() is None
+
+
+def test_nobody_can_edit_what_happened_on_postgres_either(store: Store) -> None:
+    made = propose(store, 1)
+    entry = journal.JournalEntry(NOW, "ada", "alias", "flights@champion", "", "flights/1", "first", "mlprod register")
+    with store.write() as connection:
+        revisions.decide(connection, made.id, "active", detail="", now=NOW)
+        journal.append(connection, entry)
+        audit.record(connection, actor="ada", action="test", subject="flights", now=NOW)
+    for table in append_only.TABLES:
+        column = next(c.name for c in table.columns if not c.primary_key)
+        edits = (
+            sa.update(table).values({column: table.c[column]}),
+            sa.delete(table),
+            sa.text(f"TRUNCATE {table.name} CASCADE"),
+        )
+        for edit in edits:
+            with pytest.raises(sa.exc.DBAPIError, match="is append-only"), store.write() as connection:
+                connection.execute(edit)
+        with store.read() as connection:
+            assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == 1
 
 
 def test_writers_take_turns_so_the_audit_chain_never_forks(store: Store) -> None:
