@@ -30,11 +30,11 @@ import pyarrow.parquet as pq
 
 from benchmarks.statistics_page import write_section
 from mlprod_nb.monitoring import build
+from mlprod_nb.prediction_log import lake
 from mlprod_nb.registry.bundles import Column, Signature
 
 TITLE = "Speed of the monitor"
 COLUMNS = 20
-GROUP_ROWS = 32_768
 MISSING = 0.05
 SEED = 2013
 WHAT = ("ours", "bare", "scipy", "alibi")
@@ -175,7 +175,7 @@ def _write(path: Path, random: np.random.Generator, columns: dict[str, Any]) -> 
             ),
         }
     )
-    pq.write_table(table, path, compression="zstd", row_group_size=GROUP_ROWS)
+    pq.write_table(table, path, **lake.WRITTEN)
 
 
 def measure(folder: Path, case: Case, runs: int) -> dict[str, list[Measured]]:

@@ -62,7 +62,7 @@ def ours(watch: Watch, window: Path, reference: Path) -> None:
                 counts = counting.add(profile, [counts, part])
         del table, outcomes, part
         pa.default_memory_pool().release_unused()
-        # as PredictionLog.labelled reads what is needed row by row
+        # as PredictionLog.outcomes reads what is needed row by row
         narrow = file.read(columns=["model", "version", "variant", "event_time", "prediction", "score"])
     with watch.computing():
         result = run(MonitorInput("bench", profile, narrow, model_version="model/1", counts=counts))

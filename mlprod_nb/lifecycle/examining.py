@@ -13,6 +13,7 @@ from mlprod_nb.settings import MonitorSettings
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mlprod_nb.monitoring.error_rate import Refusals
     from mlprod_nb.monitoring.examination import Request
     from mlprod_nb.monitoring.score_shift import ScoreFunction
     from mlprod_nb.prediction_log.ranges import LogRange
@@ -47,7 +48,7 @@ def request(context: Context, pinned: LogRange, bundle: Bundle, window: pa.Table
     return Request(
         thorough=thorough,
         earlier=None if before is None else _rows(context, before, bundle),
-        refused_before=None if before is None else sum(_refused(context, before).values()),
+        refused_before=None if before is None else refused(context, before),
         score_function=_score_function(bundle),
         fairness=settings.fairness,
         segments=settings.segments,
@@ -64,15 +65,16 @@ def _before(pinned: LogRange, window: pa.Table) -> LogRange | None:
     return replace(pinned, since=pinned.since - EARLIER_WINDOWS * (last - pinned.since), until=pinned.since, rows=0)
 
 
-def _refused(context: Context, where: LogRange) -> dict[str, int]:
+def refused(context: Context, where: LogRange) -> Refusals:
+    """Return what an endpoint refused in the time of a range, by minute and reason."""
     from mlprod_nb.serving import refusals
 
-    return refusals.read(context.layout.refusals, where.endpoint, since=where.since, until=where.until)
+    return refusals.minutes(context.layout.refusals, where.endpoint, since=where.since, until=where.until)
 
 
 def _rows(context: Context, before: LogRange, bundle: Bundle) -> pa.Table:
     inputs = ("inputs",) if bundle.manifest.task == "regression" else ()
-    return context.log.labelled(before, only=[*NARROW, *inputs])
+    return context.log.outcomes(before, only=[*NARROW, *inputs])
 
 
 def _score_function(bundle: Bundle) -> ScoreFunction | None:

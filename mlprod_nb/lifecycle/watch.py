@@ -109,7 +109,6 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     from mlprod_nb.lifecycle.window_counts import MOST_EARLIER, WindowCounter
     from mlprod_nb.monitoring.detectors import choose, named
     from mlprod_nb.registry.bundles import PROFILE, REFERENCE
-    from mlprod_nb.serving import refusals
 
     choose(named(extra.detectors))  # a wrong name is told before anything is read
     context.progress.step("pinning the rows")
@@ -120,7 +119,7 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     context.progress.step("counting the log's files")
     counts, *earlier = WindowCounter(context.log, profile, variant.model_version).counts(pinned, MOST_EARLIER)
     settings = context.settings.endpoint(window.endpoint).monitor
-    rows = context.log.labelled(
+    rows = context.log.outcomes(
         pinned, only=(*examining.NARROW, *examining.columns(settings, thorough=extra.performance))
     )
     context.progress.step("comparing with the reference")
@@ -146,7 +145,7 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
             in_report=bool(window.pinned),
             request=examining.request(context, pinned, bundle, rows, thorough=extra.performance),
             detectors=named(extra.detectors),
-            refused=refusals.read(context.layout.refusals, window.endpoint, since=pinned.since, until=pinned.until),
+            refused=examining.refused(context, pinned),
             now=None if window.pinned else context.clock(),
         )
     )

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring import derived, joint_counts, scoring
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts, bin_counts, commonest
 from mlprod_nb.monitoring.cells import MIN_VALUES, Singles
-from mlprod_nb.monitoring.columns import Floats, single, to_counts, to_numbers
+from mlprod_nb.monitoring.columns import Floats, single, to_counts, to_present_numbers
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile, outcome_values
 from mlprod_nb.monitoring.stretches import seconds_of
 from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
@@ -166,10 +166,12 @@ def _count(column: ColumnProfile, values: Any) -> ColumnCounts:
     if column.kind == "category":
         return _count_categories(column, values)
     try:
-        numbers = to_numbers(values)
+        numbers = to_present_numbers(values)
     except ValueError as error:
         return replace(_nothing(column), rows=len(values), problem=str(error))
-    return reduce(plus, (_count_block(column, block) for block in _blocks(numbers)), _nothing(column))
+    counted = reduce(plus, (_count_block(column, block) for block in _blocks(numbers)), _nothing(column))
+    absent = len(values) - len(numbers)
+    return replace(counted, missing=counted.missing + absent, rows=len(values))
 
 
 def _blocks(numbers: Floats) -> Iterator[Floats]:
@@ -178,9 +180,9 @@ def _blocks(numbers: Floats) -> Iterator[Floats]:
 
 
 def _count_block(column: ColumnProfile, numbers: Floats) -> ColumnCounts:
-    with np.errstate(over="ignore", invalid="ignore"):
-        plain = math.isfinite(numbers.sum())  # one pass; a sum that overflows takes the longer way, and is right, too
+    plain = _plain(numbers)
     present = numbers if plain else numbers[~np.isnan(numbers)]
+    plain = plain or _plain(present)
     finite = present if plain else present[np.isfinite(present)]
     lowest, highest = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
     within = plain and lowest is not None and highest is not None and max(-lowest, highest) <= _LARGEST_SINGLE
@@ -201,6 +203,12 @@ def _count_block(column: ColumnProfile, numbers: Floats) -> ColumnCounts:
         squares=squares,
         ordered=True,
     )
+
+
+def _plain(numbers: Floats) -> bool:
+    """Say whether all are finite, in one pass; of a sum that overflows it says no, and the longer way is right, too."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(numbers.sum())
 
 
 def _count_singles(column: ColumnProfile, values: Singles) -> tuple[NDArray[np.int64], Singles]:

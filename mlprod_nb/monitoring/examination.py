@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlprod_nb.errors import UsageError
 from mlprod_nb.monitoring import (
     calibration,
+    error_rate,
     estimation,
     fairness,
     label_delay,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: What each judged part may spend of a look's chance of a false alarm about performance. ``scoring.REALISED`` is the
-#: other half. A union bound, so it holds however the tests depend on each other.
+#: other half. A union bound, so it holds however the tests depend on each other. Response times and error rates halve
+#: what the service has.
 ESTIMATED = LABELS = SEGMENTS = SERVICE = 0.125
 
 
@@ -50,7 +52,7 @@ class Request:
         score_function: Scores rows by the version's own model; ``None`` where it cannot be called.
         fairness: Input columns whose groups are compared.
         segments: SQL expressions over input columns, whose values are segments.
-        refused_before: How many were refused in the time of ``earlier``.
+        refused_before: What was refused in the time of ``earlier``; ``None`` where that was not read.
     """
 
     thorough: bool = False
@@ -58,7 +60,7 @@ class Request:
     score_function: ScoreFunction | None = None
     fairness: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
-    refused_before: int | None = None
+    refused_before: error_rate.Refusals | None = None
 
     @property
     def needs_columns(self) -> bool:
@@ -80,7 +82,7 @@ class Subject:
         given_reference: The reference sample as it was given.
         earlier: The version's rows before the window; ``None`` where they were not read.
         alpha: The look's chance of a false alarm about performance.
-        refused: Requests that were refused in the window's time, by reason; ``None`` where that was not read.
+        refused: Requests that were refused in the window's time; ``None`` where that was not read.
     """
 
     profile: Profile
@@ -92,7 +94,7 @@ class Subject:
     given_reference: Mapping[str, Any] | pa.Table | Path | None
     earlier: Traffic | None
     alpha: float
-    refused: Mapping[str, int] | None = None
+    refused: error_rate.Refusals | None = None
 
     @cached_property
     def rows(self) -> Traffic:
@@ -124,11 +126,12 @@ def examine(subject: Subject) -> tuple[Standing, tuple[Finding, ...]]:
     found, notes["worst segments"] = _search(subject)
     chosen, strange = _named(subject)
     groups, notes["fairness"] = _fairness(subject)
-    served = service.compare(window, subject.earlier, subject.alpha * SERVICE)
+    served = service.compare(window, subject.earlier, subject.alpha * SERVICE / 2)
+    errors = _errors(subject)
     shifts = _shifts(subject)
     notes |= {
         "response time": served.statement,
-        "error rate": _error_rate(subject),
+        "error rate": "not measured: what was refused was not read" if errors is None else errors.statement,
         "effect on the score": shifts.statement,
     }
     notes |= {"labels": delay.statement} if delay is not None else {}
@@ -141,20 +144,20 @@ def examine(subject: Subject) -> tuple[Standing, tuple[Finding, ...]]:
         segments=(*found, *chosen),
         fairness=groups,
         service=served,
+        errors=errors,
         shifts=shifts,
         notes={name: text for name, text in sorted(notes.items()) if text},
     )
     return standing, (*strange, *_selective(delay))
 
 
-def _error_rate(subject: Subject) -> str:
+def _errors(subject: Subject) -> error_rate.ErrorRate | None:
     if subject.refused is None:
-        return "not measured: what was refused was not read"
-    refused = service.Refused(subject.refused, subject.window.rows)
+        return None
     earlier, before = subject.earlier, subject.request.refused_before
-    if earlier is None or before is None:
-        return service.error_rate(refused, None)
-    return service.error_rate(refused, service.Refused({"": before}, earlier.rows))
+    known = None if earlier is None or before is None else error_rate.Side(earlier, before)
+    now = error_rate.Side(subject.window, subject.refused)
+    return error_rate.compare(now, known, subject.alpha * SERVICE / 2)
 
 
 def _labels(subject: Subject) -> label_delay.LabelDelay | None:

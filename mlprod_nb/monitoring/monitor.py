@@ -19,6 +19,7 @@ from mlprod_nb.monitoring import (
     derived,
     drift,
     duplicates,
+    error_rate,
     plots,
     pooling,
     power,
@@ -74,7 +75,7 @@ class MonitorInput:
             ``window`` has them.
         request: What is asked about the model beyond its metrics.
         earlier: Up to 12 windows of the same length before this one, newest first, counted like it.
-        refused: Requests that were refused in the window's time, by reason; ``None`` where that was not read.
+        refused: Requests that were refused in the window's time; ``None`` where that was not read.
         now: The present moment, for how fresh the events are; ``None`` where a report must say the same again.
     """
 
@@ -98,7 +99,7 @@ class MonitorInput:
     rows: Callable[[], pa.Table] | None = None
     request: Request = field(default_factory=Request)
     earlier: tuple[WindowCounts, ...] = ()
-    refused: Mapping[str, int] | None = None
+    refused: error_rate.Refusals | None = None
     now: datetime | None = None
 
     @property
@@ -234,7 +235,7 @@ def _arrivals(given: MonitorInput) -> tuple[Finding, ...]:
     return (
         *arrivals.volume(rows, [window.rows for window in given.earlier]),
         *arrivals.freshness(given.window, given.until, given.now),
-        *arrivals.refused(given.refused or {}, rows),
+        *arrivals.refused(error_rate.by_reason(given.refused or ()), rows),
     )
 
 

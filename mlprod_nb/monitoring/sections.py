@@ -16,6 +16,7 @@ DETAIL = (
     "trials of the estimate",
     "calibration",
     "response time",
+    "error rate",
     "on these measurements",
 )
 #: How a look was made, rather than what it found.

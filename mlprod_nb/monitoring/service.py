@@ -7,16 +7,15 @@ test (Mann and Whitney 1947), and only where they are half as large again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
-from mlprod_nb.monitoring.sections import day, percent, short
+from mlprod_nb.monitoring.sections import day, short
 from mlprod_nb.monitoring.stretches import divide
 from mlprod_nb.monitoring.traffic import Traffic
-from mlprod_nb.results import Section, counted
+from mlprod_nb.results import Section
 
 SLOWER = 1.5
 _STRETCHES = 12
@@ -84,34 +83,6 @@ def compare(window: Traffic, earlier: Traffic | None, alpha: float) -> Service:
     slower = p_value <= alpha and ratio >= SLOWER
     text += f", {np.median(there):.3g} ms before; " + (f"{ratio:.2g} times as slow" if slower else "no slower")
     return Service((*before, *now), p_value, slower, text)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """What was refused beside what was answered.
-
-    Attributes:
-        requests: Refused requests by reason.
-        answered: Predictions that were answered in the same time; a request may ask for several.
-    """
-
-    requests: Mapping[str, int]
-    answered: int
-
-    @property
-    def share(self) -> float:
-        """Refused requests relative to them and the answered predictions; 0 where there is neither."""
-        refused = sum(self.requests.values())
-        return refused / (refused + self.answered) if refused else 0.0
-
-
-def error_rate(now: Refused, before: Refused | None) -> str:
-    """Say how much was refused and why, beside the time before; shown, not judged: callers' faults come in bursts."""
-    count = sum(now.requests.values())
-    commonest = sorted(now.requests.items(), key=lambda item: (-item[1], item[0]))[:3]
-    reasons = f" ({', '.join(f'{name} {number:,}' for name, number in commonest)})" if count else ""
-    text = f"{counted(count, 'request')} refused{reasons} beside {counted(now.answered, 'answered prediction')}"
-    return f"{text}: {percent(now.share)}" + (f", {percent(before.share)} before" if before is not None else "")
 
 
 def section(found: Service | None) -> Section:

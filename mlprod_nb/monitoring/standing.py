@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mlprod_nb.monitoring import (
     calibration,
+    error_rate,
     fairness,
     label_delay,
     score_shift,
@@ -28,6 +29,7 @@ class Standing:
         segments: The worst segments that a search found, and those that the user named.
         fairness: Groups that the user named.
         service: Response times.
+        errors: Error rates.
         shifts: What each drifted column alone does to the score.
         notes: What was not measured and why, and how the rest was.
     """
@@ -38,6 +40,7 @@ class Standing:
     segments: tuple[segments.SegmentRow, ...] = ()
     fairness: tuple[fairness.FairnessRow, ...] = ()
     service: service.Service | None = None
+    errors: error_rate.ErrorRate | None = None
     shifts: score_shift.ScoreShifts | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
@@ -45,13 +48,14 @@ class Standing:
         """Return what a verdict must not be silent about, each as a clause."""
         found = [f"{row.statement}" for row in self.segments if row.fell][:1]
         found += [self.estimation.warning] if self.estimation is not None and self.estimation.warning else []
-        return found + ([self.service.statement] if self.service is not None and self.service.slower else [])
+        found += [self.service.statement] if self.service is not None and self.service.slower else []
+        return found + ([error_rate.warning(self.errors)] if self.errors is not None and self.errors.higher else [])
 
     @property
     def judged(self) -> bool:
         """Whether anything was measured that a verdict would not be silent about."""
-        timed = self.service is not None and self.service.p_value is not None
-        return self.estimation is not None or bool(self.segments) or timed
+        served = any(part is not None and part.p_value is not None for part in (self.service, self.errors))
+        return self.estimation is not None or bool(self.segments) or served
 
     @property
     def likely_harm(self) -> bool:
@@ -71,5 +75,6 @@ class Standing:
             segments.section(named, "named segments"),
             fairness.section(self.fairness),
             service.section(self.service),
+            error_rate.section(self.errors),
             Section("on these measurements", (), tuple(self.notes.items())),
         ]

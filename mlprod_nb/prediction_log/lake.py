@@ -11,9 +11,10 @@ union_by_name = true)``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -35,8 +36,20 @@ MOMENT_OF: dict[RecordKind, str] = {"predictions": "event_time", "feedback": "re
 _INPUT = "input_"
 _SOURCES = b"mlprod.sources"
 _DAY_US = 86_400_000_000
+REPEATED = frozenset({"model", "variant", "prediction"})
+"""Columns of predictions that hold few texts, each many times."""
 # Small enough that one prediction is found without reading all of a day.
 _ROWS_OF_A_GROUP = 32_768
+# A dictionary of numbers that hardly repeat makes a file larger, and slower to write and to read.
+_DICTIONARY_BYTES = 32_768
+WRITTEN: Mapping[str, Any] = {
+    "compression": "zstd",
+    "row_group_size": _ROWS_OF_A_GROUP,
+    "dictionary_pagesize_limit": _DICTIONARY_BYTES,
+    "write_page_index": True,
+    "write_page_checksum": True,
+}
+"""How pyarrow is to write a file."""
 # A column is read piece by piece, which takes less memory than to read it at once, and no longer.
 _BUFFER_BYTES = 65_536
 
@@ -85,9 +98,7 @@ def encode(table: pa.Table, sources: Sequence[str]) -> bytes:
     """
     flat = _flat(table).replace_schema_metadata({_SOURCES: json.dumps(sorted(sources)).encode()})
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        flat, sink, compression="zstd", row_group_size=_ROWS_OF_A_GROUP, write_page_index=True, write_page_checksum=True
-    )
+    pq.write_table(flat, sink, **WRITTEN)
     return bytes(sink.getvalue())
 
 
@@ -128,7 +139,7 @@ def blocks(
         path: The file.
         only: The columns to read, ``inputs`` for all inputs.
         where: The condition; ``None``: every row.
-        coded: Give inputs that are texts as dictionaries, where every row is read.
+        coded: Give texts that repeat as dictionaries, where every row is read.
 
     Raises:
         Gone: The file is not there.
@@ -148,7 +159,7 @@ def _groups(path: Path, only: Sequence[str], coded: bool) -> Iterator[pa.Table]:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema, metadata = file.schema_arrow, file.metadata
     columns = _columns(schema, only)
-    texts = [name for name in columns if coded and name.startswith(_INPUT) and schema.field(name).type == pa.string()]
+    texts = [name for name in columns if coded and _few(name) and schema.field(name).type == pa.string()]
     with pq.ParquetFile(
         path,
         metadata=metadata,
@@ -160,6 +171,11 @@ def _groups(path: Path, only: Sequence[str], coded: bool) -> Iterator[pa.Table]:
         for group in range(metadata.num_row_groups):
             yield file.read_row_group(group, columns=columns)
     pa.default_memory_pool().release_unused()
+
+
+def _few(name: str) -> bool:
+    """Say whether a column's texts are likely to repeat."""
+    return name.startswith(_INPUT) or name in REPEATED
 
 
 def _groups_that(path: Path, only: Sequence[str], where: pc.Expression) -> Iterator[pa.Table]:

@@ -18,20 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlprod_nb.prediction_log import framing, lake, query, scanning, tables
+from mlprod_nb.prediction_log import framing, lake, lean, query, scanning, tables
 from mlprod_nb.prediction_log.catalogue import Catalogue, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import PLACE, decode, decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.ranges import LogRange, utc
 from mlprod_nb.prediction_log.scanning import damaged, inside
-
-_LABEL = (
-    ("label", "text"),
-    ("label_number", "number"),
-    ("labelled_at", "event_time"),
-    ("label_received_at", "received_at"),
-)
-"""What :meth:`PredictionLog.labelled` adds to a prediction, and the column of feedback that it is."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +136,25 @@ class PredictionLog:
         labels = feedback.filter((pc.field("kind") == "label") & (pc.field("name") == "label"))
         # The newest comes first, and the first match counts.
         at = pc.index_in(rows["prediction_id"], value_set=labels["prediction_id"].combine_chunks())
-        for name, column in _LABEL:
+        for name, column in lean.LABEL:
             rows = rows.append_column(name, labels[column].combine_chunks().take(at))
         return rows
+
+    def outcomes(self, where: LogRange, *, only: Sequence[str]) -> pa.Table:
+        """Return the rows of :meth:`labelled` without their ids, which take more memory than the rest.
+
+        Model, variant and prediction are dictionaries, where it is not :meth:`labelled` that reads.
+
+        Args:
+            where: The range; shadows are left out.
+            only: The columns of predictions to read; with ``inputs`` among them it is :meth:`labelled` that reads.
+
+        Raises:
+            Corrupt: As :meth:`predictions`.
+        """
+        if tables.INPUTS in only or lean.ID in only:
+            return self.labelled(where, only=only)
+        return self._places.steadily(lambda: lean.read(self._places, where, only))
 
     def tally(
         self, where: LogRange, key: str, tally: scanning.Tally, *, only: Sequence[str], times: scanning.Times = ()

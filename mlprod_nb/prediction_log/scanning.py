@@ -63,7 +63,7 @@ class Part:
 
     Attributes:
         file: The file.
-        whole: Whether every row of it is in the range, shadows included.
+        whole: Whether every row of it is in the range, shadows included; of feedback, about whichever predictions.
         condition: Gives the condition on those that are; also on some that are not of the range's event times or ids.
     """
 
@@ -128,8 +128,27 @@ class Places:
         """Yield a range's rows of one kind, with their places; also some that are not of its event times or ids."""
         contents = self._look_at(where)
         yield from decode_placed(self._records(where, kind, contents), only=only)
-        for part in self._parts(where, kind, contents, ids):
+        for part in self._parts(where, kind, contents, None if ids is None else _span(ids)):
             yield lake.read(self.folder / part.file.path, only=only, where=part.condition())
+
+    def sources(
+        self, where: LogRange, kind: RecordKind, only: Sequence[str], *, ids: tuple[str, str] | None = None
+    ) -> tuple[list[pa.Table], list[Part]]:
+        """Return the rows of one kind that are in no file, with their places, and the files that hold the others.
+
+        Args:
+            where: The range.
+            kind: The kind.
+            only: The columns to read of rows that are in no file.
+            ids: Leave out files whose prediction ids are all below the first or above the second.
+
+        Raises:
+            Corrupt: As :meth:`tally`.
+        """
+        contents = self._look_at(where)
+        return decode_placed(self._records(where, kind, contents), only=only), list(
+            self._parts(where, kind, contents, ids)
+        )
 
     def tally(self, where: LogRange, key: str, tally: Tally, *, only: Sequence[str], times: Times) -> list[list[bytes]]:
         """Return what a function says of a range's predictions, of each file and of each sort of records apart.
@@ -206,12 +225,12 @@ class Places:
         return contents
 
     def _parts(
-        self, where: LogRange, kind: RecordKind, contents: Contents, ids: pa.ChunkedArray | None
+        self, where: LogRange, kind: RecordKind, contents: Contents, ids: tuple[str, str] | None
     ) -> Iterator[Part]:
         wanted = _wanted(where, kind, ids)
         narrow = partial(_condition, where, kind, wanted)
         for file in self.files(replace(wanted, until_version=where.version)):
-            whole = ids is None and file.version <= where.version and _all_in_time(file, where)
+            whole = file.version <= where.version and (kind == "feedback" or _all_in_time(file, where))
             yield Part(file, whole, partial(self._known_then, file, where.version, narrow))
         ends = {name: end for name, end in where.segments if name in contents.compacted}
         versions = {contents.compacted[name].version for name in ends}
@@ -251,10 +270,11 @@ class Places:
 
 def inside(table: pa.Table, where: LogRange, *, shadows: bool = False) -> pa.Table:
     """Return the rows within a range's event times."""
+    # By masks: a filter that is an expression imports pandas.
     if where.since is not None:
-        table = table.filter(pc.field("event_time") >= pa.scalar(where.since, _MOMENT))
+        table = table.filter(pc.greater_equal(table["event_time"], pa.scalar(where.since, _MOMENT)))
     if where.until is not None:
-        table = table.filter(pc.field("event_time") < pa.scalar(where.until, _MOMENT))
+        table = table.filter(pc.less(table["event_time"], pa.scalar(where.until, _MOMENT)))
     return table if shadows else table.filter(pc.invert(table["shadow"]))
 
 
@@ -285,15 +305,17 @@ def _all_in_time(file: LogFile, where: LogRange) -> bool:
     return (since is None or file.first_at >= since) and (until is None or file.last_at < until)
 
 
-def _wanted(where: LogRange, kind: RecordKind, ids: pa.ChunkedArray | None) -> Selection:
+def _span(ids: pa.ChunkedArray) -> tuple[str, str]:
+    found = pc.min_max(ids).as_py()
+    return found["min"] or "", found["max"] or ""
+
+
+def _wanted(where: LogRange, kind: RecordKind, ids: tuple[str, str] | None) -> Selection:
     """Return which files may have rows of a range."""
     wanted = Selection(endpoint=where.endpoint, kind=kind)
     if kind == "predictions":
         wanted = replace(wanted, since=where.since, until=where.until)
-    if ids is not None:
-        found = pc.min_max(ids).as_py()
-        wanted = replace(wanted, ids=(found["min"] or "", found["max"] or ""))
-    return wanted
+    return wanted if ids is None else replace(wanted, ids=ids)
 
 
 def _condition(where: LogRange, kind: RecordKind, wanted: Selection) -> pc.Expression:

@@ -26,8 +26,9 @@ def empty(kind: RecordKind, only: Sequence[str] = ()) -> pa.Table:
         only: Its columns; all where empty.
     """
     fields = FEEDBACK_FIELDS if kind == "feedback" else PREDICTION_FIELDS.append(pa.field(INPUTS, pa.struct([])))
-    table = fields.empty_table().select(only or fields.names)
-    return pa.Table.from_arrays([*table.columns, *PLACE.empty_table().columns], schema=_with_place(table.schema))
+    kept = _with_place(pa.schema([fields.field(name) for name in only or fields.names]))
+    # Arrow's own empty table imports pandas.
+    return pa.Table.from_arrays([pa.nulls(0, field.type) for field in kept], schema=kept)
 
 
 def unify(tables: Sequence[pa.Table]) -> pa.Table:

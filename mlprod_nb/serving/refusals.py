@@ -78,6 +78,16 @@ def read(folder: Path, endpoint: str, *, since: datetime | None, until: datetime
     A line that a full disk or a power loss cut short is passed over.
     """
     found: Counter[str] = Counter()
+    for _, reason, requests in minutes(folder, endpoint, since=since, until=until):
+        found[reason] += requests
+    return dict(found)
+
+
+def minutes(
+    folder: Path, endpoint: str, *, since: datetime | None, until: datetime | None
+) -> tuple[tuple[float, str, int], ...]:
+    """Return what :func:`read` adds up, minute by minute: when, seconds since 1970, why, and how many requests."""
+    found = []
     low, high = iso(since) if since else "", iso(until) if until else "~"
     for file in sorted(folder.glob("*.jsonl")):
         if not low[:7] <= file.name[:7] <= high[:7]:
@@ -88,5 +98,5 @@ def read(folder: Path, endpoint: str, *, since: datetime | None, until: datetime
             except ValueError:
                 continue
             if name == endpoint and low <= at < high:
-                found[reason] += requests
-    return dict(found)
+                found.append((datetime.fromisoformat(at).timestamp(), reason, requests))
+    return tuple(sorted(found))

@@ -112,7 +112,9 @@ def test_the_same_seed_gives_the_same_answers_and_leaves_logging_as_it_was() -> 
 # -- conformance: every detector ------------------------------------------------------------------------------------
 
 OFFLINE = [name for name in alibi.KNOWN if not name.endswith("Online")]
-HERE = [name for name in OFFLINE if name not in ("MMDDrift", "LSDDDrift")]
+NEED_TORCH = ("MMDDrift", "LSDDDrift")
+with_torch = pytest.mark.skipif(not door.has_torch(), reason="torch is not installed; no extra asks for it")
+HERE = [pytest.param(name, marks=with_torch if name in NEED_TORCH else ()) for name in OFFLINE]
 ALL_KINDS = {**KINDS, "b": "category"}
 
 
@@ -141,7 +143,7 @@ def run_one(name: str, random: np.random.Generator, move: float = 0.0, seed: int
 @pytest.mark.parametrize("name", HERE)
 def test_each_is_true_to_its_p_value_on_unchanged_data(name: str) -> None:
     random = np.random.default_rng(10)
-    runs = 8 if name == "ClassifierDrift" else 40
+    runs = 8 if name in ("ClassifierDrift", *NEED_TORCH) else 40
     p_values: dict[str, list[float]] = {}
     for seed in range(runs):
         for row in run_one(name, random, seed=seed):
@@ -186,7 +188,35 @@ def test_each_says_why_it_has_nothing_to_test(name: str) -> None:
         assert all(row.p_value is None and row.statement.startswith("not tested: ") for row in found)
 
 
-@pytest.mark.parametrize("name", ["MMDDrift", "LSDDDrift"])
+@pytest.mark.parametrize("name", NEED_TORCH)
+@with_torch
+def test_kernels_find_a_correlation_that_flips_and_leave_torchs_generator_as_it_was(name: str) -> None:
+    import torch
+
+    random = np.random.default_rng(19)
+    sides = [np.column_stack([u := random.normal(size=300), sign * u + random.normal(size=300)]) for sign in (1, -1)]
+    before, after = ({"x": side[:, 0], "y": side[:, 1]} for side in sides)
+    torch.manual_seed(7)
+    expected = torch.rand(3).tolist()
+    torch.manual_seed(7)
+    numbers = {"x": "number", "y": "number"}
+    (row,) = alibi.compare(numbers, before, after, 0.001, alibi.Options((name,)))
+    assert torch.rand(3).tolist() == expected
+    assert row.drifted
+    assert row.statement == "250 reference and 250 window rows, 10,000 permutations"
+
+
+@pytest.mark.parametrize("name", NEED_TORCH)
+@with_torch
+def test_kernels_are_not_silenced_by_missing_values(name: str) -> None:
+    random = np.random.default_rng(20)
+    before, after = columns(random, 400), columns(random, 400)
+    after["x"] = np.where(random.random(400) < 0.1, np.nan, after["x"] + 2.0)
+    (row,) = alibi.compare(KINDS, before, after, 0.001, alibi.Options((name,)))
+    assert row.drifted
+
+
+@pytest.mark.parametrize("name", NEED_TORCH)
 @pytest.mark.skipif(door.has_torch(), reason="torch is installed")
 def test_what_needs_torch_says_so(name: str) -> None:
     (row,) = run_one(name, np.random.default_rng(13))

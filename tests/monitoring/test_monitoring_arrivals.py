@@ -102,7 +102,7 @@ def test_a_look_has_these_findings_whatever_the_window_holds(rows: int) -> None:
     scores = samples.score_of(columns)
     window = samples.window(columns, scores, None)
     later = samples.START + timedelta(days=90)
-    given = MonitorInput("flights", profile, window, until=later, refused={"too-large": 40}, now=later)
+    given = MonitorInput("flights", profile, window, until=later, refused=[(0.0, "too-large", 40)], now=later)
     checks = {finding.check for finding in run(given).quality}
     assert "refused requests" in checks
     assert ("freshness" in checks) == (rows == 300)

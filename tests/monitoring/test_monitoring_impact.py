@@ -267,11 +267,3 @@ def test_without_times_before_nothing_is_compared_and_said_so() -> None:
     assert "nothing is known of the time before" in found.statement
     silent = Traffic(Labelled(np.zeros(5), np.zeros(5), np.zeros(5)), np.zeros(5, dtype=bool), {})
     assert service.compare(silent, None, 0.05).rows == ()
-
-
-def test_what_was_refused_is_told_with_its_reasons_beside_what_was_answered() -> None:
-    now = service.Refused({"invalid-input": 30, "overloaded": 10}, 3960)
-    refused = "40 requests refused (invalid-input 30, overloaded 10)"
-    told = service.error_rate(now, service.Refused({"": 0}, 500))
-    assert told == f"{refused} beside 3,960 answered predictions: 1.0 %, 0.0 % before"
-    assert service.error_rate(service.Refused({}, 0), None) == "0 requests refused beside 0 answered predictions: 0.0 %"

@@ -85,3 +85,14 @@ async def test_a_gateway_counts_what_it_refuses_by_reason_and_not_what_it_answer
         assert (await client.post("/endpoints/unknown/invocations", json=body(row()))).status_code == 404
     assert counts(shop.layout.refusals) == {"http-405": 1, "invalid-input": 2, "malformed-request": 3}
     assert refusals.read(shop.layout.refusals, "unknown", since=None, until=None) == {}
+
+
+def test_a_window_tells_when_each_was_refused(tmp_path: Path) -> None:
+    for slot, moment in ((0, NOON), (1, NOON + timedelta(minutes=5))):
+        ledger = Refusals(tmp_path, slot, Clock(moment))
+        ledger.note("flights", "too-large")
+        ledger.write(last=True)
+    at = NOON.timestamp()
+    found = refusals.minutes(tmp_path, "flights", since=None, until=None)
+    assert found == ((at, "too-large", 1), (at + 300, "too-large", 1))
+    assert refusals.minutes(tmp_path, "flights", since=NOON, until=NOON + timedelta(minutes=1)) == found[:1]

@@ -56,6 +56,19 @@ def quiet(seed: int) -> Iterator[None]:
                 logger.setLevel(level)
 
 
+@contextlib.contextmanager
+def drawing_by_torch(seed: int) -> Iterator[None]:
+    """Seed torch's global generator, from which its permutations are drawn, and give it back as it was."""
+    import torch
+
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
 def make(name: str, reference: NDArray[Any], **options: Any) -> Any:
     """Make one of alibi-detect's detectors."""
     from alibi_detect import cd

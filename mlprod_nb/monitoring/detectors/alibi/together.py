@@ -71,8 +71,9 @@ def _kernel(name: str, samples: Samples, seed: int) -> AlibiRow:
     n, m = samples.rows
     chosen = [np.sort(random.permutation(rows)[:_KERNEL_ROWS]) for rows in (n, m)]
     before, after = points[:n][chosen[0]], points[n:][chosen[1]]
-    detector = door.make(name, before, backend="pytorch", n_permutations=_PERMUTATIONS)
-    reached = float(detector.predict(after)["data"]["p_val"])
+    with door.drawing_by_torch(seed):
+        detector = door.make(name, before, backend="pytorch", n_permutations=_PERMUTATIONS)
+        reached = float(detector.predict(after)["data"]["p_val"])
     # It leaves the sides as they are out of the count, and so may say 0: Phipson and Smyth (2010).
     p_value = (reached * _PERMUTATIONS + 1) / (_PERMUTATIONS + 1)
     text = f"{len(before):,} reference and {len(after):,} window rows, {_PERMUTATIONS:,} permutations"
