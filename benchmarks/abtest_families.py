@@ -1,4 +1,4 @@
-"""Several treatments, segments and a changed split in an A/B test, simulated; writes its section of STATISTICS.md.
+"""Several treatments, segments, a changed split, a bandit: A/B tests, simulated; writes its section of STATISTICS.md.
 
 The analysis corrects by Holm's procedure over intervals, at every look anew. Here it is simulated on counts: a look's
 hypotheses are read at ``alpha / m``, those that fell are taken out, the ``k`` others are read again at ``alpha / k``.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.abtest_statistics import ALPHA, ROWS, TUNED, Looks
 from benchmarks.statistics_page import share, write_section
-from mlprod_nb.abtest import Design, eprocess, intervals, periods, planned, proportions
+from mlprod_nb.abtest import Design, bandit, eprocess, intervals, periods, planned, proportions
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 
 Flags = NDArray[np.bool_]
@@ -164,6 +164,38 @@ def _changed(rng: np.random.Generator, base: float) -> tuple[bool, bool]:
     return ever[0], ever[1]
 
 
+def bandits() -> Iterator[str]:
+    """Thompson's shares, moved at each look, with a floor of a tenth, while the base rate doubles."""
+    runs = RUNS // 4
+    yield f"### A bandit, {ROWS:,} rows, {LOOKS} looks that move its shares; the base rate grows from 10 to 20 %"
+    yield ""
+    for words, gain in (("without a difference", 0.0), ("two points better", 0.02)):
+        found = np.array([_bandit(np.random.default_rng([14, run]), gain, run) for run in range(runs)])
+        by_period, in_one_pot = (share(int(column.sum()), runs) for column in found.T[:2])
+        yield f"- {words}, compared by period: {by_period} are called different; in one pot: {in_one_pot}"
+        yield f"- {words}: the treatment gets {found[:, 2].mean():.0%} of the traffic"
+
+
+def _bandit(rng: np.random.Generator, gain: float, seed: int) -> tuple[bool, bool, float]:
+    """Return whether any look calls a difference, by period and in one pot, and the treatment's part of the traffic."""
+    design, per = Design("e", "c", "t", "accuracy", allocation="thompson"), ROWS // LOOKS
+    parts: list[dict[str, Arm]] = []
+    units, hits = np.zeros(2, int), np.zeros(2, int)
+    ever, part = [False, False], 0.5
+    for look in range(LOOKS):
+        treated = int(rng.binomial(per, part))
+        came = np.array([per - treated, treated])
+        new = rng.binomial(came, 0.1 * (1 + look / LOOKS) + np.array([0.0, gain]))
+        parts.append({"c": _once(came[0], new[0]), "t": _once(came[1], new[1])})
+        units, hits = units + came, hits + new
+        pot = {"c": _once(units[0], hits[0]), "t": _once(units[1], hits[1])}
+        for at, arms in enumerate((periods.combine(parts, ("c", "t")), pot)):
+            ever[at] = ever[at] or intervals.rejects(design, arms, alpha=ALPHA, share=0.5)
+        earned = {name: bandit.Reward(int(h), int(n)) for name, h, n in zip("ct", hits, units, strict=True)}
+        part = bandit.allocate(earned, floor=design.floor, seed=1_000 * seed + look)["t"]
+    return ever[0], ever[1], float(units[1] / units.sum())
+
+
 def _once(units: int, hits: int) -> Arm:
     units, hits = int(units), int(hits)
     variance = hits * (units - hits) / units / max(1, units - 1)
@@ -173,7 +205,7 @@ def _once(units: int, hits: int) -> Arm:
 def main() -> None:
     """Simulate all, and write the section."""
     start, lines = time.process_time(), []
-    for part in (treatments, segments, changed_splits):
+    for part in (treatments, segments, changed_splits, bandits):
         lines += [*part(), ""]
     lines.append(f"{time.process_time() - start:.0f} CPU seconds on one core.")
     write_section("A/B tests of several questions", lines)

@@ -13,7 +13,7 @@ from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.intervals import Arms
 from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
 from mlprod_nb.abtest.outcome import Statistic
-from mlprod_nb.abtest.reading import Question, Reading, read, sample_ratio
+from mlprod_nb.abtest.reading import Question, Reading, read, sample_ratio, variance_kept
 from mlprod_nb.abtest.results import ABTestResult, MetricLift, PeriodLift
 from mlprod_nb.abtest.scan import Scan, open_scan
 from mlprod_nb.abtest.verdict import Evidence, decide, power_left
@@ -149,7 +149,14 @@ def _scanned(given: _Given, design: Design, of_segments: float) -> _Read:
         divided = segments.read(question, reading, splits, of_segments)
         ratio = pairs.no_split(design, facts) if in_pairs else _ratio(question, splits, facts)
         lines = tuple(_periods(question, splits))
-    return _Read(question, facts, ratio, with_labels, reading, divided, lines, (*found.notes, *cuts))
+        notes = (*found.notes, *cuts, *_kept(question))
+    return _Read(question, facts, ratio, with_labels, reading, divided, lines, notes)
+
+
+def _kept(question: Question) -> Iterator[str]:
+    kept = variance_kept(question)
+    if kept is not None:
+        yield f"The covariates leave {kept:.0%} of the variance of {question.design.primary}."
 
 
 def _periods(question: Question, splits: Mapping[int, Mapping[str, float]]) -> Iterator[PeriodLift]:
@@ -185,7 +192,8 @@ def _capped(
 def _arms(question: Question, metric: Metric, sums: Mapping[str, UnitSums]) -> Arms:
     """Return a metric per variant over all rows; means of one split are in the sums already."""
     with_covariates = question.design.covariates and question.design.method != "paired"
-    if question.periods or with_covariates or isinstance(metric, Statistic):
+    moving = question.periods or question.design.allocation != "fixed"
+    if moving or with_covariates or isinstance(metric, Statistic):
         return question.now(metric)
     return _of_sums(sums)
 

@@ -1,22 +1,26 @@
-"""A split that follows what is learned: Thompson sampling with a floor, and inference that stays valid under it.
+"""A split that follows what is learned: Thompson sampling with a floor, and how a test under it is read.
 
-A plain mean is biased once the shares depend on what was seen. Weighting each reward by one over the chance with which
-its variant was chosen undoes that, and the floor keeps the weights bounded.
+Shares that depend on what was seen bias a plain mean, and one pot of all rows is no comparison. But shares move by
+revisions, so between two of them they stand still, and a test under a bandit is one whose split was changed many times:
+its variants are compared in each period, and the differences averaged (:mod:`mlprod_nb.abtest.periods`). Shares that
+were fixed before a period's rows came are as good as any others there, whatever they followed: given the past, each
+period's difference has the true one as its mean, so the weighted sum is a martingale around it (Zhang, Janson, Murphy
+2020, "Inference for batched bandits", NeurIPS 33). The floor gives every period enough units of each variant.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mlprod_nb.abtest import mixture
-from mlprod_nb.abtest.estimate import Interval
 from mlprod_nb.errors import UsageError
 
+#: The least share of any variant where the design does not say.
+FLOOR = 0.1
+#: Fewer units than this in a variant, and the shares stay.
+LEAST_UNITS = 30
 _DRAWS = 4_000
 
 
@@ -46,8 +50,7 @@ def allocate(rewards: Mapping[str, Reward], *, floor: float, seed: int) -> dict[
     Raises:
         UsageError: The floor cannot be.
     """
-    if not 0 < floor * len(rewards) <= 1:
-        raise UsageError(f"floor is {floor:g}; it is above 0 and at most {1 / max(1, len(rewards)):g}.")
+    check_floor(floor, len(rewards))
     rng, names = np.random.default_rng(seed), sorted(rewards)
     draws = np.stack([rng.beta(rewards[n].hits + 1, rewards[n].units - rewards[n].hits + 1, _DRAWS) for n in names])
     best = np.bincount(draws.argmax(axis=0), minlength=len(names)) / _DRAWS
@@ -55,47 +58,7 @@ def allocate(rewards: Mapping[str, Reward], *, floor: float, seed: int) -> dict[
     return {name: floor + spare * float(share) for name, share in zip(names, best, strict=True)}
 
 
-@dataclass(frozen=True)
-class WeightedSums:
-    """Sums over units of the inverse-propensity-weighted difference ``w = r (1{treatment} / p_t - 1{control} / p_c)``.
-
-    Attributes:
-        units: Units that were served, all variants.
-        total: Sum of ``w``.
-        squares: Sum of ``w * w``.
-    """
-
-    units: int
-    total: float
-    squares: float
-
-    @classmethod
-    def of(
-        cls, reward: NDArray[np.float64], treated: NDArray[np.bool_], chance_treatment: NDArray[np.float64]
-    ) -> WeightedSums:
-        """Return the sums of arrays with one entry a unit, the chance as it was when the unit came."""
-        weighted = np.where(treated, reward / chance_treatment, -reward / (1 - chance_treatment))
-        return cls(len(reward), float(weighted.sum()), float(weighted @ weighted))
-
-    def add(self, other: WeightedSums) -> WeightedSums:
-        """Return the sums over both."""
-        return WeightedSums(self.units + other.units, self.total + other.total, self.squares + other.squares)
-
-
-def sequence(sums: WeightedSums, *, alpha: float, tightest_at: float) -> Interval:
-    """Return the confidence sequence's interval of the difference in mean reward, at any time, under adaptive shares.
-
-    The weighted differences have the true difference as mean whatever the shares, so their sum is a martingale around
-    it; its variance is estimated by the sum of squares (Waudby-Smith, Wu, Ramdas, Karampatziakis and Mineiro 2024,
-    "Anytime-valid off-policy inference for contextual bandits", ACM/IMS Journal of Data Science 1; Lindeberg-type
-    sequences of Waudby-Smith et al. 2024, section 3).
-
-    Args:
-        sums: At least two units.
-        alpha: Chance of ever being wrong, two-sided.
-        tightest_at: Units at which the interval is tightest.
-    """
-    mean = sums.total / sums.units
-    variance = max(0.0, sums.squares - sums.units * mean * mean) / max(1, sums.units - 1)
-    half = math.sqrt(variance / sums.units) * mixture.factor(sums.units / tightest_at, alpha)
-    return Interval(mean - half, mean + half)
+def check_floor(floor: float, variants: int) -> None:
+    """Refuse a floor that cannot be."""
+    if not 0 < floor * variants <= 1:
+        raise UsageError(f"floor is {floor:g}; it is above 0 and at most {1 / max(1, variants):.4g}.")

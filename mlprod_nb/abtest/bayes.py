@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from statistics import NormalDist
 
 from mlprod_nb.abtest.estimate import Difference
@@ -27,12 +26,3 @@ def chance_to_win(difference: Difference, *, lower_is_better: bool = False) -> f
     """Return the posterior chance that the treatment's mean is the better one, under a flat prior and normal errors."""
     chance = NormalDist().cdf(difference.value / difference.standard_error)
     return 1 - chance if lower_is_better else chance
-
-
-def expected_loss(difference: Difference, *, lower_is_better: bool = False) -> float:
-    """Return what shipping costs on average where the treatment is worse, in the metric's units; a flat prior."""
-    normal, error = NormalDist(), difference.standard_error
-    gain = -difference.value if lower_is_better else difference.value
-    ratio = gain / error
-    density = math.exp(-0.5 * ratio * ratio) / math.sqrt(2 * math.pi)
-    return error * (density - ratio * normal.cdf(-ratio))

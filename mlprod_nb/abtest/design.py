@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from mlprod_nb.abtest import expression, metrics, segmenting
+from mlprod_nb.abtest import bandit, expression, metrics, segmenting
 from mlprod_nb.abtest.expression import CustomMetric
 from mlprod_nb.abtest.sequential import TIGHTEST_AT
 from mlprod_nb.clock import iso
@@ -16,6 +16,7 @@ from mlprod_nb.errors import NotFound, UsageError
 Method = Literal["always-valid", "fixed", "planned", "paired"]
 Correction = Literal["holm", "benjamini-hochberg"]
 Ends = Literal["formula", "bootstrap"]
+Allocation = Literal["fixed", "thompson"]
 METHODS: tuple[str, ...] = get_args(Method)
 _CONTROL = "champion"
 
@@ -59,6 +60,8 @@ class Design:
         interval: ``"formula"``, or ``"bootstrap"`` over units where the method is ``"fixed"``.
         maximum_days: How long the test may run; 0: as long as it takes.
         segments: Inputs, or expressions over inputs, by whose values the primary metric is compared apart, too.
+        allocation: ``"fixed"``, or ``"thompson"``: ``abtest allocate`` moves the shares to what earns more.
+        floor: The least share of any variant under ``"thompson"``.
         hypothesis: Why the treatment should be better, in the user's words.
         started_at: When the test began; ``None`` for one that was never started.
     """
@@ -84,6 +87,8 @@ class Design:
     correction: Correction = "holm"
     interval: Ends = "formula"
     segments: tuple[str, ...] = ()
+    allocation: Allocation = "fixed"
+    floor: float = bandit.FLOOR
 
     def __post_init__(self) -> None:
         """Refuse a design that cannot answer."""
@@ -118,6 +123,15 @@ class Design:
         if self.correction not in get_args(Correction):
             raise NotFound("correction", self.correction, get_args(Correction))
         segmenting.check(self.segments)
+        if self.allocation not in get_args(Allocation):
+            raise NotFound("allocation", self.allocation, get_args(Allocation))
+        if self.allocation == "thompson":
+            bandit.check_floor(self.floor, 2 + len(self.others))
+            if self.method != "always-valid":
+                raise UsageError(
+                    f"a bandit's shares move at any time, so it is read at any time; method is {self.method!r}.",
+                    hint="Leave method, looks or expected_rows out.",
+                )
         if self.interval not in get_args(Ends):
             raise NotFound("interval", self.interval, get_args(Ends))
         if self.interval == "bootstrap" and (self.method != "fixed" or self.covariates):
@@ -159,6 +173,8 @@ class Design:
         extra = f"; values cut at the {self.cap:.4g} quantile" if self.cap else ""
         extra += f"; covariates {', '.join(self.covariates)}" if self.covariates else ""
         extra += f"; segments by {' and '.join(self.segments)}" if self.segments else ""
+        moving = f"; shares by Thompson sampling, {self.floor:.0%} at least, read by period"
+        extra += moving if self.allocation == "thompson" else ""
         extra += "; interval by bootstrap over units" if self.interval == "bootstrap" else ""
         return f"{treatments} against {self.control} on {self.primary}, alpha {self.alpha:g}; {how}{extra}{started}"
 
@@ -315,7 +331,7 @@ def _typed(key: str, value: Any) -> Any:
         return tuple(names)
     if key == "segments":
         return segmenting.texts(value)
-    if key in ("minimal_effect", "alpha", "power", "maximum_days", "cap"):
+    if key in ("minimal_effect", "alpha", "power", "maximum_days", "cap", "floor"):
         return _number(key, value)
     if key in ("looks", "expected_rows"):
         number = _number(key, value)

@@ -41,14 +41,6 @@ def hwang_shih_decani(fraction: float, alpha: float) -> float:
     return alpha * math.expm1(_SHAPE * min(1.0, max(0.0, fraction))) / math.expm1(_SHAPE)
 
 
-def obrien_fleming(fraction: float, alpha: float) -> float:
-    """Return the same by Lan and DeMets' function of O'Brien and Fleming's type, which spends later."""
-    if fraction <= 0:
-        return 0.0
-    quantile = _NORMAL.inv_cdf(1 - alpha / 4)
-    return min(alpha, 4 * _NORMAL.cdf(-quantile / math.sqrt(min(1.0, fraction))))
-
-
 def boundaries(
     fractions: Sequence[float],
     alpha: float,

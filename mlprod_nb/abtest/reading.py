@@ -108,7 +108,8 @@ class Question:
         return [self.scan.in_period(number) for number in self.periods] or [self.scan]
 
     def _together(self, parts: Sequence[Sequence[Arms]]) -> list[Arms]:
-        if len(parts) == 1:
+        # A bandit is read in one way from its first period on.
+        if len(parts) == 1 and self.design.allocation == "fixed":
             return list(parts[0])
         return [periods.combine(at, self.variants) for at in zip(*parts, strict=True)]
 
@@ -147,6 +148,17 @@ def sample_ratio(
     shares = [{name: split.get(name, 0.0) for name in variants} for split in splits.values()]
     met = [(share, part.units(variants)) for share, part in zip(shares, parts, strict=True)]
     return srm.check_periods(met, units_in_two_variants=crossing)
+
+
+def variance_kept(question: Question) -> float | None:
+    """Return the share of the variance that the design's covariates leave of the primary metric's difference."""
+    design, metric = question.design, question.primary
+    if not design.covariates or question.periods or isinstance(metric, Statistic):
+        return None
+    moments = question.scan.unit_moments(metric, question.variants, design.covariates)
+    if len(moments) < len(question.variants):
+        return None
+    return covariates.variance_kept(moments, covariates.adjust(moments))
 
 
 def adjusted(scan: Scan, metric: Metric, design: Design, until: datetime | None = None) -> Arms:

@@ -41,6 +41,7 @@ BODY = {
     "alerts snooze": "reason",
     "retrain": "reason",
     "abtest start": "design",
+    "abtest allocate": "reason",
     "abtest stop": "reason",
 }
 #: Verbs that a notebook may say while it is executed to reproduce a version: they read, or register a candidate.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -144,6 +144,17 @@ def route(
         shadows=tuple(variant for name, variant in named.items() if weights[name] is None),
     )
     spec = resplit(current.spec, wanted)
+    return _apply(context, Change(endpoint, spec, reason, dry_run), current)
+
+
+def reshare(
+    context: Context, endpoint: str, weights: Mapping[str, float], *, reason: str, dry_run: bool
+) -> RevisionResult:
+    """Move traffic between the variants of today; their versions stay, wherever aliases have moved since."""
+    current = existing(context, endpoint)
+    assert current.spec is not None
+    variants = (replace(variant, weight=weights.get(variant.name, variant.weight)) for variant in current.spec.variants)
+    spec = resplit(current.spec, replace(current.spec, variants=tuple(variants)))
     return _apply(context, Change(endpoint, spec, reason, dry_run), current)
 
 

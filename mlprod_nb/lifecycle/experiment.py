@@ -74,7 +74,7 @@ def plan(context: Context, question: Question) -> PlanResult:
 
 
 @dataclass(frozen=True)
-class _Splits:
+class Splits:
     """The splits that a test had.
 
     Attributes:
@@ -96,12 +96,12 @@ class _Splits:
 
 
 @dataclass(frozen=True)
-class _Data:
+class Data:
     """What a test is read from."""
 
     test: Started
     manifest: Manifest
-    splits: _Splits
+    splits: Splits
     pinned: LogRange
     rows: pa.Table
     notes: tuple[str, ...]
@@ -111,7 +111,7 @@ def result(context: Context, window: Window) -> ABTestResult:
     """Analyse the newest test's predictions; where its split was changed, split by split."""
     from mlprod_nb import abtest
 
-    data = _read(context, window)
+    data = read(context, window)
     found = abtest.analyse(
         data.rows,
         data.test.design,
@@ -127,12 +127,13 @@ def calibrate(context: Context, window: Window, runs: int) -> AAResult:
     """Run the newest test's analysis on divisions of its units by chance."""
     from mlprod_nb.abtest import calibration
 
-    data = _read(context, window)
+    data = read(context, window)
     rows = _of_revisions(data.rows, data.splits.of_first)
     return calibration.run(rows, data.test.design, outcome(data.manifest), data.splits.shares[0], runs=runs)
 
 
-def _read(context: Context, window: Window) -> _Data:
+def read(context: Context, window: Window) -> Data:
+    """Read the newest test's predictions."""
     from mlprod_nb.abtest import segmenting
 
     test = _newest(context, window.endpoint)
@@ -148,10 +149,10 @@ def _read(context: Context, window: Window) -> _Data:
     wanted = Wanted(design.method == "paired", design.covariates, named)
     table = labelled(context, pinned, wanted)
     rows = _in_periods(_during(test, _of_revisions(table, list(splits.of_revision))), splits)
-    return _Data(test, manifest, splits, pinned, rows, tuple(_left_out(table, splits, rows)))
+    return Data(test, manifest, splits, pinned, rows, tuple(_left_out(table, splits, rows)))
 
 
-def _in_periods(rows: pa.Table, splits: _Splits) -> pa.Table:
+def _in_periods(rows: pa.Table, splits: Splits) -> pa.Table:
     """Say of each row under which split it came, where there were several."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -189,7 +190,7 @@ def _during(test: Started, table: pa.Table) -> pa.Table:
     return table
 
 
-def _left_out(table: pa.Table, splits: _Splits, rows: pa.Table) -> list[str]:
+def _left_out(table: pa.Table, splits: Splits, rows: pa.Table) -> list[str]:
     """Say which predictions do not count, and why."""
     notes = []
     changed = _of_revisions(table, splits.left_out).num_rows
@@ -245,7 +246,7 @@ def outcome(manifest: Manifest) -> Outcome:
     return Outcome(manifest.task, tuple(str(label) for label in manifest.classes))
 
 
-def _splits(context: Context, endpoint: str, test: Started) -> _Splits:
+def _splits(context: Context, endpoint: str, test: Started) -> Splits:
     """Return the splits that an endpoint had since a test began."""
     design = test.design
     asked = (design.control, design.treatment, *design.others)
@@ -254,7 +255,7 @@ def _splits(context: Context, endpoint: str, test: Started) -> _Splits:
     first = next(r.spec for r in history if r.number == test.revision)
     assert first is not None
     whole = [first.shares()]
-    found = _Splits(first, [], {}, [])
+    found = Splits(first, [], {}, [])
     for revision in history:
         spec = revision.spec
         # With a shadow every request has both answers, whatever the split.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mlprod_nb.errors import MlprodError, NotFound, Refused
+from mlprod_nb.errors import MlprodError, NotFound, Refused, UsageError
 from mlprod_nb.lifecycle import experiment
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
@@ -78,6 +78,11 @@ def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]
         started_at=now,
     )
     _check_inputs(context, design, spec)
+    if design.allocation == "thompson" and spec.unit:
+        raise UsageError(
+            f"a bandit would move units that come back, and {endpoint!r} is split by {spec.unit}.",
+            hint="Take it where each request is its own unit.",
+        )
     _refuse_a_second(context, endpoint)
     needs = _needs(context, design, spec, manifest)
     with context.store.write() as connection:

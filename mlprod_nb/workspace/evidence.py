@@ -9,6 +9,7 @@ from mlprod_nb.workspace.base import Base
 if TYPE_CHECKING:
     from mlprod_nb.abtest import ABTestResult, PlanResult
     from mlprod_nb.abtest.calibration import AAResult
+    from mlprod_nb.lifecycle.allocating import AllocationResult
     from mlprod_nb.lifecycle.comparing import VersionsDiff
     from mlprod_nb.lifecycle.report_batch import ReportsResult
     from mlprod_nb.lifecycle.reporting import ApprovalResult, PruneResult
@@ -149,6 +150,21 @@ class Evidence(Base):
         from mlprod_nb.lifecycle import experiment, watch
 
         return experiment.result(self.context, watch.Window(endpoint, since, until, pinned))
+
+    def abtest_allocate(self, endpoint: str, *, reason: str = "", dry_run: bool = False) -> AllocationResult:
+        """Move the shares of a running bandit (allocation: thompson) to what has earned more, by a revision.
+
+        Args:
+            endpoint: The endpoint's name.
+            reason: Why, for the journal; in a notebook the cell's body. What was learned, where empty.
+            dry_run: Show what would change and change nothing.
+
+        Examples:
+            mlprod abtest allocate flights --dry-run
+        """
+        from mlprod_nb.lifecycle import allocating
+
+        return allocating.allocate(self.context, endpoint, reason=reason, dry_run=dry_run)
 
     def abtest_calibrate(
         self, endpoint: str, *, runs: int = 1000, since: str = "", until: str = "", pinned: str = ""

@@ -25,6 +25,27 @@ def test_an_empty_body_takes_every_default() -> None:
     assert (design.method, design.alpha, design.guardrails, design.started_at) == ("always-valid", 0.05, (), START)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("allocation: tompson", "no allocation 'tompson'. Did you mean 'thompson'"),
+        ("allocation: thompson\nfloor: 0.6", "floor is 0.6; it is above 0 and at most 0.5"),
+        ("allocation: thompson\nfloor: 0", "floor is 0; it is above 0"),
+        ("allocation: thompson\nmethod: fixed\nexpected_rows: 900", "so it is read at any time; method is 'fixed'"),
+    ],
+)
+def test_a_bandit_that_cannot_be_is_refused(body: str, message: str) -> None:
+    with pytest.raises(MlprodError) as caught:
+        read(body)
+    assert message in str(caught.value)
+
+
+def test_a_bandit_comes_back_from_the_store_and_says_how_it_is_read() -> None:
+    design = read("allocation: thompson\nfloor: 0.2")
+    assert Design.from_dict(design.to_dict()) == design
+    assert "shares by Thompson sampling, 20% at least, read by period" in design.describe()
+
+
 def test_regression_is_judged_by_its_own_metric() -> None:
     design = parse("", endpoint="fares", variants=["a", "b"], task="regression", started_at=START)
     assert (design.primary, design.control, design.treatment) == ("absolute_error", "a", "b")

@@ -104,6 +104,12 @@ def test_plans_are_read_over_both_periods(body: str) -> None:
     assert not found.metrics[0].significant
 
 
+def test_a_bandit_is_read_in_one_way_from_its_first_period_on() -> None:
+    first = result(changed((0.6,), (0.5,)).drop_columns(["period"]), shares(0.5), "allocation: thompson")
+    later = result(changed(RATES, TREATED), SPLITS, "allocation: thompson")
+    assert first.metrics[0].read_by == later.metrics[0].read_by == "confidence sequence, valid at every look"
+
+
 def test_units_that_a_change_moved_leave_the_first_split_alone() -> None:
     table = changed(RATES, TREATED, units=True)
     found = result(table, SPLITS)

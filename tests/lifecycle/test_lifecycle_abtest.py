@@ -184,6 +184,44 @@ def test_a_split_that_is_changed_midway_is_read_by_period_and_by_the_first_where
     workspace.abtest_stop("flights")
 
 
+def test_a_bandit_moves_its_shares_by_revisions_and_is_read_by_period(site: Site) -> None:
+    workspace, rows = site.workspace, len(site.data)
+    workspace.route("flights", "flights/1=50", "champion=50")
+    with pytest.raises(Refused, match=r"no A/B test .*on 'flights'"):
+        workspace.abtest_allocate("flights")
+    workspace.abtest_start("flights", treatment="v1", design="control: champion\nallocation: thompson\nfloor: 0.2")
+    early = workspace.abtest_allocate("flights")
+    assert early.headline() == (
+        "The shares of 'flights' stay: champion has 0 predictions with accuracy, and 30 are needed."
+    )
+
+    def learn() -> None:
+        """Answer every row, and say that v1 is always right and the champion half of the time."""
+        when = [APRIL + timedelta(days=i / rows) for i in range(rows)]
+        answered = workspace.predict("flights", data=site.data, event_time=when)
+        said = zip(answered.predictions, answered.variant, strict=True)
+        truth = [int(one) if name == "v1" or i % 2 else 1 - int(one) for i, (one, name) in enumerate(said)]
+        workspace.feedback("flights", ids=answered.prediction_ids, values=truth)
+
+    learn()
+    would = workspace.abtest_allocate("flights", dry_run=True)
+    assert "would move (dry run, nothing changed)" in would.headline()
+    moved = workspace.abtest_allocate("flights")
+    assert moved.revision == would.revision
+    assert {share.variant: share.after for share in moved.shares} == {"champion": 20.0, "v1": 80.0}
+    newest = str(workspace.history("flights").to_frame().iloc[0].to_dict())
+    assert f"A/B test: Thompson's shares after {rows} predictions with accuracy" in newest
+    learn()
+    found = workspace.abtest_result("flights")
+    assert [line.split for line in found.periods] == ["champion 50.0%, v1 50.0%", "champion 20.0%, v1 80.0%"]
+    assert found.decision == "ship", found.verdict.sentence
+    assert "they would move by less than a point" in workspace.abtest_allocate("flights").headline()
+    workspace.abtest_stop("flights")
+    workspace.route("flights", "flights/1=50", "champion=50", unit="tailnum")
+    with pytest.raises(UsageError, match="a bandit would move units that come back, and 'flights' is split by tailnum"):
+        workspace.abtest_start("flights", treatment="v1", design="control: champion\nallocation: thompson")
+
+
 def test_each_of_several_treatments_is_known_by_its_version(site: Site) -> None:
     workspace, context = site.workspace, site.workspace.context
     workspace.route("flights", "champion=34", "flights/1=33", "flights/2=33")
