@@ -273,7 +273,7 @@ def test_completion_offers_verbs_options_and_variables() -> None:
 
     assert texts("", "de") == ["deploy"]
     assert texts("", "ab") == ["abtest"]
-    assert texts("abtest", "") == ["plan", "start", "result", "calibrate", "stop", "--help"]
+    assert texts("abtest", "") == ["plan", "start", "result", "calibrate", "allocate", "stop", "--help"]
     assert texts("deploy flights", "--r") == ["--reason"]
     assert "--reason" not in texts("deploy flights --reason x", "--")
     assert texts("register flights --model", "")[-2:] == ["$X", "$clf"]

@@ -151,21 +151,6 @@ class Evidence(Base):
 
         return experiment.result(self.context, watch.Window(endpoint, since, until, pinned))
 
-    def abtest_allocate(self, endpoint: str, *, reason: str = "", dry_run: bool = False) -> AllocationResult:
-        """Move the shares of a running bandit (allocation: thompson) to what has earned more, by a revision.
-
-        Args:
-            endpoint: The endpoint's name.
-            reason: Why, for the journal; in a notebook the cell's body. What was learned, where empty.
-            dry_run: Show what would change and change nothing.
-
-        Examples:
-            mlprod abtest allocate flights --dry-run
-        """
-        from mlprod_nb.lifecycle import allocating
-
-        return allocating.allocate(self.context, endpoint, reason=reason, dry_run=dry_run)
-
     def abtest_calibrate(
         self, endpoint: str, *, runs: int = 1000, since: str = "", until: str = "", pinned: str = ""
     ) -> AAResult:
@@ -184,6 +169,21 @@ class Evidence(Base):
         from mlprod_nb.lifecycle import experiment, watch
 
         return experiment.calibrate(self.context, watch.Window(endpoint, since, until, pinned), runs)
+
+    def abtest_allocate(self, endpoint: str, *, reason: str = "", dry_run: bool = False) -> AllocationResult:
+        """Move the shares of a running bandit (allocation: thompson) to what has earned more, by a revision.
+
+        Args:
+            endpoint: The endpoint's name.
+            reason: Why, for the journal; in a notebook the cell's body. What was learned, where empty.
+            dry_run: Show what would change and change nothing.
+
+        Examples:
+            mlprod abtest allocate flights --dry-run
+        """
+        from mlprod_nb.lifecycle import allocating
+
+        return allocating.allocate(self.context, endpoint, reason=reason, dry_run=dry_run)
 
     def abtest_stop(
         self, endpoint: str, *, ship: bool = False, yes: bool = False, reason: str = "", dry_run: bool = False
