@@ -1,13 +1,12 @@
 """The notebook's door: ``%mlprod`` and ``%%mlprod``, TAB, and one clear line for every error.
 
 Loading adds one magic and one completer, both gone after ``%unload_ext``. It imports neither the grammar nor any room,
-so that it is instant; the first line that is typed does.
+so that it is instant; a thread imports the grammar after the cell that loaded it, so that the first TAB finds it there.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib
 import re
 import sys
 import threading
@@ -27,7 +26,7 @@ from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.registry.cells import CellLog
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
     from mlprod_nb.commands import Shown
     from mlprod_nb.lifecycle.names import Names, Renewing
@@ -44,6 +43,7 @@ def load(shell: InteractiveShell) -> None:
     magics = MLProd(shell)
     shell.register_magics(magics)
     magics.cells.listen()
+    shell.events.register("post_run_cell", magics.after_cell)
     if shell.Completer is not None:
         shell.Completer.custom_matchers.append(magics.complete)
 
@@ -56,6 +56,7 @@ def unload(shell: InteractiveShell) -> None:
     if magics is None:
         return
     magics.cells.stop()
+    shell.events.unregister("post_run_cell", magics.after_cell)
     shell.configurables.remove(magics)
     magics.end()
     if shell.Completer is not None:
@@ -99,6 +100,8 @@ class MLProd(Magics):
         %%mlprod, the lines below are the version's note, the reason or the A/B test's design. A trailing ; shows
         nothing. After an error, %mlprod why tells more. %config MLProd shows what can be set.
         """
+        if self._loader is not None:  # two threads that import the same modules may see one half made
+            self._loader.join()
         from mlprod_nb import commands
 
         text = line.strip()
@@ -135,15 +138,26 @@ class MLProd(Magics):
         variables = (name for name in self._names(None) if not name.startswith("_"))
         found = commands.complete(words, fragment, variables, self._known(), Path.cwd())
         completions = [SimpleCompletion(suggestion.text, type=suggestion.kind) for suggestion in found]
-        return SimpleMatcherResult(completions=completions, matched_fragment=fragment, suppress=bool(found))
+        return SimpleMatcherResult(
+            completions=completions, matched_fragment=fragment, suppress=bool(found), ordered=True
+        )
+
+    def after_cell(self, _: ExecutionResult) -> None:
+        """Make ready for the next TAB: load the grammar; once TAB was pressed, look whether the names have changed."""
+        self._load()
+        if self._renewing is not None:
+            self._known()
+
+    def _load(self) -> threading.Thread:
+        if self._loader is None:
+            self._loader = threading.Thread(target=_import_grammar, name="mlprod-grammar", daemon=True)
+            self._loader.start()
+        return self._loader
 
     def _grammar(self) -> ModuleType | None:
         """Return the grammar if it is there within the time that a TAB may take; it loads on in the background."""
-        if self._loader is None:
-            self._loader = threading.Thread(target=importlib.import_module, args=("mlprod_nb.commands",), daemon=True)
-            self._loader.start()
-        self._loader.join(_TAB_SECONDS)
-        return None if self._loader.is_alive() else sys.modules.get("mlprod_nb.commands")
+        self._load().join(_TAB_SECONDS)
+        return None if self._load().is_alive() else sys.modules.get("mlprod_nb.commands")
 
     def _known(self) -> Names:
         """Return the workspace's names as they were a moment ago; none where there is no workspace."""
@@ -211,6 +225,13 @@ class MLProd(Magics):
         calls = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign)]
         last = [call.args[-1] for call in calls if isinstance(call, ast.Call) and call.args]
         return any(isinstance(word, ast.Constant) and str(word.value).strip() == line.strip() for word in last)
+
+
+def _import_grammar() -> None:
+    from mlprod_nb import commands
+    from mlprod_nb.lifecycle import names
+
+    commands.complete([], "", (), names.Names())  # the grammar is read off the façade when it is first asked
 
 
 def _ask(question: str) -> bool:

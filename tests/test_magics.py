@@ -129,10 +129,9 @@ def test_a_registration_knows_the_ids_of_cells_and_which_failed(shell: Interacti
 
 
 def test_unloading_listens_to_no_cell_any_more(shell: InteractiveShell) -> None:
-    before = {name: len(functions) for name, functions in shell.events.callbacks.items()}
     shell.extension_manager.unload_extension("mlprod_nb")
-    after = {name: len(functions) for name, functions in shell.events.callbacks.items()}
-    assert (before["pre_run_cell"] - after["pre_run_cell"], before["post_run_cell"] - after["post_run_cell"]) == (1, 1)
+    listening = [function for functions in shell.events.callbacks.values() for function in functions]
+    assert not [function for function in listening if function.__module__.startswith("mlprod_nb")]
 
 
 def test_a_functions_own_variables_pass_too(shell: InteractiveShell) -> None:
@@ -233,6 +232,39 @@ def test_tab_never_waits_for_the_grammar_to_load(shell: InteractiveShell) -> Non
     loaded.set()
     magics._loader.join(10)
     assert [c.text for c in magics.complete(context)["completions"]] == ["deploy"]
+
+
+def test_the_grammar_loads_after_the_cell_that_loaded_the_extension(shell: InteractiveShell) -> None:
+    magics = shell.magics_manager.registry["MLProd"]
+    magics._loader = None
+    shell.run_cell("%reload_ext mlprod_nb")
+    magics = shell.magics_manager.registry["MLProd"]
+    assert magics._loader is not None
+    magics._loader.join(60)
+    assert magics._grammar() is sys.modules["mlprod_nb.commands"]
+
+
+def test_a_line_waits_for_a_grammar_that_is_loading(shell: InteractiveShell) -> None:
+    magics = shell.magics_manager.registry["MLProd"]
+    seen: list[bool] = []
+    loaded = threading.Event()
+    magics._loader = threading.Thread(target=lambda: (loaded.wait(), seen.append(True)), daemon=True)
+    magics._loader.start()
+    threading.Timer(0.1, loaded.set).start()
+    shell.run_line_magic("mlprod", "--help")
+    assert seen == [True]
+
+
+def test_tab_offers_what_fits_before_options_and_in_that_order(shell: InteractiveShell) -> None:
+    magics = shell.magics_manager.registry["MLProd"]
+    magics._load().join(60)
+    shell.user_ns["zebra"] = 1
+    found = magics.complete(CompletionContext("", "%mlprod predict flights --data ", 31, 0, 100))
+    assert found["ordered"]
+    line = "%mlprod report flights "
+    texts = [c.text for c in magics.complete(CompletionContext("", line, len(line), 0, 100))["completions"]]
+    assert texts[-1] == "--help"
+    assert not any(text.startswith("--") for text in texts[: texts.index("drift") + 1])
 
 
 def test_tab_elsewhere_is_left_alone(shell: InteractiveShell) -> None:

@@ -191,6 +191,7 @@ _SOURCES: dict[str, Callable[[Asked], list[Suggestion]]] = {
     "event_time": _columns,
     "where": _columns,
     "drill": _columns,
+    "segments": lambda asked: _listed(text.text for text in _columns(asked))(asked),
     "detectors": _listed(DETECTORS),
     "guardrails": _listed(METRICS),
     "alert": lambda asked: _told(asked.known.alerts),
