@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -22,6 +23,7 @@ from mlprod_nb.errors import MlprodError
 
 _FAILED = 3
 _INTERRUPTED = 130
+_MAGIC = re.compile(r"(?<![%\w])%mlprod (?=[a-z])")
 
 
 def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
@@ -46,9 +48,9 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
     )
     try:
         result = commands.run(words, door)
-        _write(result.to_json() if as_json else str(result))
+        _write(result.to_json() if as_json else _pasteable(str(result)))
     except MlprodError as error:
-        _complain(str(error))
+        _complain(_pasteable(str(error)))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as stop:
         _complain(f"interrupted; {stop}." if str(stop) else "interrupted.")
@@ -77,6 +79,11 @@ def _write(text: str) -> None:
         # Python flushes once more at exit; let that go nowhere.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _pasteable(text: str) -> str:
+    """Return a text whose lines for a notebook are lines for a shell."""
+    return _MAGIC.sub("mlprod ", text)
 
 
 def _complain(text: str) -> None:

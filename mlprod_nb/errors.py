@@ -19,10 +19,12 @@ nbval as any exception does.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
 _LONGEST_NAME = 256
+_SHELL_LINE = re.compile(r"(?<![%\w])mlprod (?=[a-z])")
 
 
 class MlprodError(Exception):
@@ -44,7 +46,8 @@ class MlprodError(Exception):
         return f"{self.message} {self.hint}".rstrip()
 
     def _render_traceback_(self) -> list[str]:
-        return [f"mlprod: {self}"]
+        hint = _SHELL_LINE.sub("%mlprod ", self.hint)  # so that the line can be pasted into a cell
+        return [f"mlprod: {self.message} {hint}".rstrip()]
 
 
 class UsageError(MlprodError):

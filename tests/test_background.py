@@ -75,6 +75,20 @@ def asleep(root: Path) -> tuple[int, int]:
     return 1, process.pid
 
 
+def test_old_tasks_go_when_another_is_started_and_never_one_that_runs(root: Path) -> None:
+    asleep(root)
+    for number in range(2, 31):
+        folder = root / ".mlprod" / "background" / str(number)
+        folder.mkdir()
+        day = "2026-01-01" if number < 25 else f"{utc_now():%Y-%m-%d}"
+        task = {"words": ["verify"], "command": "mlprod verify", "started_at": f"{day}T00:00:00Z"}
+        (folder / "task.json").write_text(json.dumps(task))
+    begun = send("verify --background")
+    left = {row.task for row in Workspace.open(root).background_list().tasks}
+    assert begun.task == 31
+    assert left == {1, *range(11, 32)}
+
+
 def test_a_line_is_run_by_another_process_and_its_result_is_kept(root: Path) -> None:
     begun = send("verify --background")
     assert begun.command == "mlprod verify"

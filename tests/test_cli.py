@@ -94,6 +94,12 @@ def test_the_shell_without_a_workspace_says_how_to_make_one(tmp_path: Path) -> N
     assert done.stderr.count("\n") == 1
 
 
+def test_the_line_to_run_next_is_one_for_a_shell(tmp_path: Path) -> None:
+    shell("init", cwd=tmp_path)
+    done = shell("status", cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "Next: mlprod up"
+
+
 def test_help_needs_no_workspace(tmp_path: Path) -> None:
     done = shell("deploy", "--help", cwd=tmp_path)
     assert done.returncode == 0

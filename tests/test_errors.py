@@ -38,3 +38,11 @@ def test_a_missing_package_names_the_extra_that_brings_it() -> None:
 def test_every_error_has_a_sentence_and_an_exit_code_that_the_shell_knows(kind: type[MlprodError]) -> None:
     assert kind.__doc__
     assert kind.exit_code in {2, 3}
+
+
+def test_in_a_notebook_the_line_to_run_next_is_one_for_a_cell() -> None:
+    error = MlprodError("no gateway runs.", hint="Start it with: mlprod up, or see %mlprod why and mlprod_nb[alibi].")
+    assert error._render_traceback_() == [
+        "mlprod: no gateway runs. Start it with: %mlprod up, or see %mlprod why and mlprod_nb[alibi]."
+    ]
+    assert "with: mlprod up" in str(error)

@@ -44,6 +44,14 @@ def test_why_shows_the_last_error_with_what_lay_beneath_it(root: Path) -> None:
     assert len(found.to_frame()) == len(found.chain)
 
 
+def test_a_mistyped_line_shows_no_servers_log(root: Path) -> None:
+    Layout(root).run.mkdir(parents=True, exist_ok=True)
+    (Layout(root).run / "gateway.log").write_text("nothing to do with it\n")
+    for line in ("rollback nowhere", "deplyo flights"):
+        fail(line)
+        assert Workspace.open(root).why().log == ""
+
+
 def test_a_wrong_word_is_kept_too(root: Path) -> None:
     fail("deplyo flights")
     assert "Did you mean 'deploy'" in Workspace.open(root).why().chain[0].message
@@ -108,7 +116,7 @@ def test_an_error_stops_papermill_with_its_message_stored(root: Path) -> None:
     cells = nbformat.read(root / "out.ipynb", as_version=4).cells
     stored = [output for cell in cells for output in cell.get("outputs", ()) if output.output_type == "error"]
     assert stored[0].traceback == [
-        "mlprod: there is no endpoint 'nowhere'. Nothing is deployed yet: mlprod deploy MODEL@ALIAS"
+        "mlprod: there is no endpoint 'nowhere'. Nothing is deployed yet: %mlprod deploy MODEL@ALIAS"
     ]
     assert not any("never" in str(cell.get("outputs")) for cell in cells)
 

@@ -95,6 +95,18 @@ function jobRow(job, now) {
   );
 }
 
+function taskRow(task, now) {
+  return h(
+    "tr",
+    {},
+    h("td", { class: "mlprod-number" }, String(task.task)),
+    h("th", { scope: "row" }, h("code", {}, task.command)),
+    h("td", { class: "mlprod-wide mlprod-soft" }, task.said),
+    h("td", { class: "mlprod-tight" }, task.state),
+    h("td", { class: "mlprod-soft mlprod-tight" }, ago(task.started_at, now)),
+  );
+}
+
 /** What the verdict says to do next, where no button does it. */
 function nextLine(state) {
   const line = state.verdict.action;
@@ -120,6 +132,7 @@ export function page(state, message, ui, seen) {
     ...state.endpoints.map((endpoint) => endpointCard(endpoint, ui)),
     listing("Alerts", ["verdict", "alert", "conclusion", "action", "raised"], state.alerts.map((row) => alertRow(row, ui, seen))),
     listing("Reports", ["verdict", "report", "conclusion", "approvals", "made"], state.reports.map((row) => reportRow(row, seen))),
+    listing("In the background", ["task", "line", "what it said last", "state", "started"], state.tasks.map((row) => taskRow(row, seen))),
     listing("Jobs", ["job", "line", "when", "last run", "next run"], state.jobs.map((row) => jobRow(row, seen))),
   ];
 }

@@ -2,7 +2,7 @@
 
 A task is a folder, ``.mlprod/background/NUMBER``: ``task.json`` (what was asked), ``lock`` (held by the process as long
 as it lives), ``log`` (what it wrote) and, at its end, ``result.json``. So whether a task runs is what the system
-knows, and one that was killed is told from one that ended.
+knows, and one that was killed is told from one that ended. The newest are kept, and those of the last two weeks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -35,6 +36,8 @@ State = Literal["running", "done", "no", "failed", "stopped", "killed"]
 _LINES = 20
 _POLL_SECONDS, _START_SECONDS, _GRACE_SECONDS = 0.05, 60.0, 10.0
 _INTERRUPTED = 130
+#: So many tasks that have ended are kept; beyond, those that began longer ago than that go when another one is started.
+_KEPT, _KEPT_AGE = 20, timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class TaskResult(Result):
 def start(context: Context, words: Sequence[str], command: str) -> TaskStarted:
     """Start a process of its own that runs a line, and return at once."""
     context.change()
+    _tidy(context)
     number, folder = _folder(context.layout)
     facts = {"words": list(words), "command": command, "started_at": iso(context.clock())}
     _write(folder / "task.json", facts)
@@ -143,7 +147,7 @@ def start(context: Context, words: Sequence[str], command: str) -> TaskStarted:
             raise Unavailable(f"task {number} did not start.", hint=f"See {folder / 'log'}")
         time.sleep(_POLL_SECONDS)
     log_name = (folder / "log").relative_to(context.root).as_posix()
-    return TaskStarted(number, command, log_name, f"mlprod background show {number}")
+    return TaskStarted(number, command, log_name, f"%mlprod background show {number}")
 
 
 def tasks(context: Context) -> tuple[TaskRow, ...]:
@@ -230,6 +234,14 @@ def _folders(layout: Layout) -> list[tuple[int, Path]]:
     if not layout.background.is_dir():
         return []
     return sorted((int(path.name), path) for path in layout.background.iterdir() if path.name.isdigit())
+
+
+def _tidy(context: Context) -> None:
+    """Remove what is left of old tasks; the number of one that is gone is not given again while a later one is left."""
+    for number, folder in _folders(context.layout)[:-_KEPT]:
+        row = _row(number, folder)
+        if row.state != "running" and context.clock() - row.started_at > _KEPT_AGE:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find(layout: Layout, task: int) -> Path:

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mlprod_nb.clock import iso
+from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.results import Result, Section
 from mlprod_nb.settings import Layout
 
 _KEPT = 20
 _LINES = 12
 _LONGEST = 2_000
+_MISTYPED = frozenset((UsageError.__name__, NotFound.__name__))
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@")
 _TOKEN = re.compile(r"(?i)(bearer\s+)\S+")
 
@@ -111,8 +113,10 @@ def why(layout: Layout) -> WhyResult:
     last = next(reversed(mine or records), None)
     if last is None:
         return WhyResult()
-    log, end = _log(layout)
     chain = tuple(Beneath(**row) for row in last["chain"])
+    # A line that was mistyped has nothing to do with what a server wrote.
+    mistyped = chain[0].error in _MISTYPED and not last["request"]
+    log, end = ("", ()) if mistyped else _log(layout)
     return WhyResult(last["command"], last["at"], chain, last["request"], log, end)
 
 
