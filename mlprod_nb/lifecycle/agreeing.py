@@ -125,7 +125,7 @@ class Ran:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Original:
     """What a version has to be held against.
 
     Attributes:
@@ -155,7 +155,7 @@ def failed(ran: Ran, sentence: str, *, action: str = "") -> ReproduceResult:
     return _result(ran, verdict, ran.said, _Found())
 
 
-def judge(ran: Ran, recorded: Recorded, replica: Replica) -> ReproduceResult:
+def judge(ran: Ran, recorded: Original, replica: Replica) -> ReproduceResult:
     """Say whether a version and its reproduction agree."""
     answers, problem = compare(recorded.bundle, replica.bundle)
     metrics = _metrics(recorded.metrics, replica.metrics, ran.tolerance)
@@ -171,7 +171,7 @@ def judge(ran: Ran, recorded: Recorded, replica: Replica) -> ReproduceResult:
     if answers is not None:
         wrong += _of_answers(answers, ran.tolerance)
     off = [m.metric for m in metrics if not m.agrees]
-    wrong += [f"{counted(len(off), 'metric')} of {len(metrics)} differ ({', '.join(off)})"] if off else []
+    wrong += [f"{len(off)} of {counted(len(metrics), 'metric')} differ ({', '.join(off)})"] if off else []
     found = _Found(answers, metrics, differences, recorded.bundle.digest == replica.bundle.digest)
     said = (*ran.said, *_in_words(differences, data, wrong))
     return _result(ran, _verdict(ran, wrong, data, found), said, found)
@@ -267,19 +267,23 @@ def _verdict(ran: Ran, wrong: list[str], data: str, found: _Found) -> Verdict:
 
 
 def _in_words(differences: tuple[Difference, ...], data: str, wrong: list[str]) -> list[str]:
-    said = [f"{data}."] if data else []
+    said = []
     packages = [d for d in differences if d.part == "packages"]
-    said += [f"{counted(len(packages), 'package')} differ."] if packages else []
+    said += [f"{_differ(packages, 'package')}."] if packages else []
     parameters = [d for d in differences if d.part == "parameters"]
-    said += [f"{counted(len(parameters), 'hyper-parameter')} differ."] if parameters else []
+    said += [f"{_differ(parameters, 'hyper-parameter')}."] if parameters else []
     if any(d.part == "code" for d in differences):
         said.append("the git commit is another: modules that the notebook imports may have changed.")
-    if wrong and not said:
+    if wrong and not said and not data:
         said.append(
             "reference data, hyper-parameters, packages and commit are as recorded. So the training itself is random: "
             "give it a seed, as random_state=0. Or it was fitted on rows that were not registered, and they are others."
         )
     return said
+
+
+def _differ(found: list[Difference], thing: str) -> str:
+    return f"{counted(len(found), thing)} differ{'s' if len(found) == 1 else ''}"
 
 
 def _result(ran: Ran, verdict: Verdict, said: tuple[str, ...], found: _Found) -> ReproduceResult:

@@ -7,7 +7,6 @@ registers; so what is not saved yet is refused rather than left out.
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
         Refused: The file does not hold what ran: it is not saved.
         ExecutionFailed: The notebook did not come to its registration; the message names the cell.
     """
-    file, place, missing = saved(context)
+    file, place = saved(context)
     mark = uuid.uuid4().hex
     output = context.layout.reports / submission.name / FOLDER / f"{context.clock():%Y%m%dT%H%M%SZ}-{mark[:8]}.ipynb"
     context.progress.step(f"running {file.name} from top to bottom in a fresh kernel")
@@ -52,16 +51,15 @@ def register(context: Context, submission: Submission) -> RegisterResult:
             f"the clean run of {file.name} came to its end and registered no version of {submission.name}.",
             hint=f"See {shown}",
         )
-    remarks = (f"ran here and is not in the saved notebook, so not in the clean run: {', '.join(missing)}.",)
-    return replace(_result(context, version), remarks=remarks if missing else ())
+    return _result(context, version)
 
 
-def saved(context: Context) -> tuple[Path, int, tuple[str, ...]]:
-    """Return the notebook's file, where in it the cell stands that registers, and which cells ran and are not in it.
+def saved(context: Context) -> tuple[Path, int]:
+    """Return the notebook's file, and where in it the cell stands that registers.
 
     Raises:
         UsageError: No notebook asks, or its file is not known.
-        Refused: The file does not hold what ran.
+        Refused: The file was not saved since the notebook was edited.
     """
     told = context.caller.notebook
     if told is None:
@@ -71,11 +69,11 @@ def saved(context: Context) -> tuple[Path, int, tuple[str, ...]]:
         hint = "JupyterLab, Notebook 7 and VS Code tell it; elsewhere leave the option out."
         raise UsageError(f"{_FLAG}: the notebook's file is not known.", hint=hint)
     found = recorded.standing(file, told.cells)
-    if found.place is None or found.edited:
-        cells = f"cell {', '.join(found.edited)}" if found.edited else "the cell that registers"
+    if found.place is None or found.unsaved:
+        cells = ", ".join(found.unsaved) or f"[{told.cells[-1].execution_count}]" if told.cells else "its cells"
         hint = "Save the notebook, and run this cell again."
-        raise Refused(f"{_FLAG}: {cells} of {file.name} ran otherwise than it is saved.", hint=hint)
-    return file, found.place, found.missing
+        raise Refused(f"{_FLAG}: {file.name} is not saved since {cells} ran.", hint=hint)
+    return file, found.place
 
 
 def _failure(context: Context, model: str, mark: str, failed: notebooks.NotebookFailed) -> ExecutionFailed:

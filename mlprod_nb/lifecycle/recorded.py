@@ -172,27 +172,29 @@ class Standing:
 
     Attributes:
         place: Index of the cell that runs just now; ``None`` where it is not in the file.
-        edited: The cells up to there whose text is another than what ran, counted from 1.
-        missing: The cells that ran and are not in the file, by the number in their brackets.
+        unsaved: The cells that ran since the file was written and are not in it as they ran, by the number in their
+            brackets. What ran before that and is not in the file was edited or deleted on purpose.
     """
 
     place: int | None
-    edited: tuple[str, ...]
-    missing: tuple[str, ...]
+    unsaved: tuple[str, ...]
 
 
 def standing(file: Path, ran: tuple[ExecutedCell, ...]) -> Standing:
     """Hold a notebook's file against what ran."""
+    written = file.stat().st_mtime
     saved = _bared(notebooks.read(file))
     known = _identified(ran, saved)
-    place, latest = _last(known, saved), _latest(known)
-    here = saved if place is None else saved[: place + 1]
-    edited = [
-        str(index)
-        for index, cell in enumerate(here, 1)
-        if cell["id"] in latest and latest[cell["id"]].source.strip() != cell["source"].strip()
-    ]
-    return Standing(place, tuple(edited), tuple(_missing(known, saved)))
+    by_id, latest = {cell["id"]: cell["source"].strip() for cell in saved}, _latest(known)
+    texts = set(by_id.values())
+    newest = [cell for cell in known if cell.source.strip() and (not cell.id or latest[cell.id] is cell)]
+    unsaved = tuple(
+        f"[{cell.execution_count}]"
+        for cell in newest
+        if not (0 < cell.at <= written)
+        and not (by_id.get(cell.id) == cell.source.strip() if cell.id else cell.source.strip() in texts)
+    )
+    return Standing(_last(known, saved), unsaved)
 
 
 def _missing(ran: tuple[ExecutedCell, ...], saved: list[Cell]) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import mlprod_nb
 from mlprod_nb import notebooks, settings
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle import agreeing, environments, recorded, replicas
@@ -131,7 +132,11 @@ def _execute(context: Context, plan: _Plan, ran: Ran, places: _Places) -> Reprod
     bundle = context.registry.fetch_bundle(plan.version, BundleStore(places.scratch / "bundles"))
     # A cell may register several: the one that is the same counts, else the last.
     replica = next((one for one in found if one.bundle.digest == bundle.digest), found[-1])
-    return agreeing.judge(ran, agreeing.Recorded(bundle, plan.lineage, plan.version.metrics), replica)
+    if ran.rebuilt:
+        # There mlprod is no installed package, and is the present one.
+        packages = {**replica.lineage.packages, "mlprod_nb": mlprod_nb.__version__}
+        replica = replace(replica, lineage=replace(replica.lineage, packages=packages))
+    return agreeing.judge(ran, agreeing.Original(bundle, plan.lineage, plan.version.metrics), replica)
 
 
 def _why(error: notebooks.NotebookFailed) -> str:
@@ -193,9 +198,9 @@ def _of_source(context: Context, version: ModelVersion, lineage: Lineage) -> lis
     folder = context.root / (lineage.notebook.folder if lineage.notebook else "")
     file = folder / data.source
     if not file.is_file():
-        return [f"the file of its reference data, {data.source}, is gone.{_snapshot(context, version)}"]
+        return [f"the file of its reference data, {data.source}, is gone{_snapshot(context, version)}."]
     if file_digest(file) != data.source_sha256:
-        return [f"the file of its reference data, {data.source}, was changed.{_snapshot(context, version)}"]
+        return [f"the file of its reference data, {data.source}, was changed{_snapshot(context, version)}."]
     return []
 
 
@@ -204,4 +209,4 @@ def _snapshot(context: Context, version: ModelVersion) -> str:
     from mlprod_nb.registry.models import DATA_ARTIFACT
 
     kept = {found.path for found in context.registry.client.list_artifacts(version.run_id)}
-    return f" They are kept with the version, as {DATA_ARTIFACT}." if DATA_ARTIFACT in kept else ""
+    return f"; the rows are kept with the version, as {DATA_ARTIFACT}" if DATA_ARTIFACT in kept else ""

@@ -42,12 +42,14 @@ class ExecutedCell:
         source: Its text.
         id: The cell's id in its notebook; empty where the front end tells none.
         failed: Whether it raised.
+        at: When it began, seconds since 1970; 0 where that is not known.
     """
 
     execution_count: int
     source: str
     id: str = ""
     failed: bool = False
+    at: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mlprod_nb import Workspace
 from mlprod_nb.errors import ExecutionFailed, Refused, UsageError
+from mlprod_nb.lifecycle import recorded
 from mlprod_nb.lifecycle.context import Caller
 from mlprod_nb.lifecycle.register import RegisterResult
 from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext
@@ -22,6 +24,7 @@ FIT = (
     "clf = LogisticRegression().fit(X, y)"
 )
 REGISTER = "%%mlprod register late --model $clf --data $X --target $y --alias champion --from-clean-run\nfirst"
+SAVED = 1_700_000_000.0
 FILE = (text("# Training"), code(LOAD), code(FIT), code(REGISTER), code("1 / 0"))
 
 
@@ -32,9 +35,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def ran(*sources: str) -> tuple[ExecutedCell, ...]:
+def ran(*sources: str, at: float = 0.0) -> tuple[ExecutedCell, ...]:
     """Return cells as a front end tells them: the notebook's first cell is text."""
-    return tuple(ExecutedCell(place, source, f"cell-{place}") for place, source in enumerate(sources, 1))
+    return tuple(ExecutedCell(place, source, f"cell-{place}", at=at) for place, source in enumerate(sources, 1))
 
 
 def register(root: Path, cells: tuple[ExecutedCell, ...], path: str = "train.ipynb") -> RegisterResult:
@@ -73,21 +76,31 @@ def test_a_clean_run_that_fails_registers_nothing_and_names_cell_and_page(root: 
     assert Workspace.open(root).models().versions == before
 
 
-def test_what_is_not_saved_is_refused_before_anything_runs(root: Path) -> None:
-    write(root / "train.ipynb", *FILE)
-    with pytest.raises(Refused, match=r"cell 3 of train.ipynb ran otherwise than it is saved. Save the notebook"):
-        register(root, ran(LOAD, FIT + "\nclf.fit(X, y)", REGISTER))
-    with pytest.raises(Refused, match=r"the cell that registers of train.ipynb ran otherwise"):
-        register(root, (*ran(LOAD, FIT), ExecutedCell(3, REGISTER + " again", "cell-new")))
+def test_what_ran_since_the_file_was_saved_and_is_not_in_it_is_refused_before_anything_runs(root: Path) -> None:
+    file = write(root / "train.ipynb", *FILE)
+    os.utime(file, (SAVED, SAVED))
+    edited = FIT + "\nclf.fit(X, y)"
+    new = ExecutedCell(3, "y = [True] * 80", "cell-new", at=SAVED + 1)
+    with pytest.raises(Refused, match=r"train.ipynb is not saved since \[2\] ran. Save the notebook, and run this"):
+        register(root, ran(LOAD, edited, REGISTER, at=SAVED + 1))
+    with pytest.raises(Refused, match=r"not saved since \[3\] ran"):
+        register(root, (*ran(LOAD, FIT), new, *ran(LOAD, FIT, REGISTER)[-1:]))
+    with pytest.raises(Refused, match=r"not saved since \[3\] ran"):
+        register(root, ran(LOAD, FIT, REGISTER + " again", at=SAVED + 1))
+
+
+def test_what_was_edited_or_deleted_and_saved_after_it_ran_is_no_hindrance(root: Path) -> None:
+    file = write(root / "edited.ipynb", *FILE)
+    os.utime(file, (SAVED, SAVED))
+    before = (*ran(LOAD, "X = 1 / 0", at=SAVED - 1), ExecutedCell(8, "X.head()", "cell-gone", at=SAVED - 1))
+    now = ExecutedCell(9, REGISTER, "cell-3", at=SAVED + 1)
+    assert recorded.standing(file, (*before, now)) == recorded.Standing(3, ())
 
 
 def test_a_front_end_with_ids_of_its_own_is_understood_by_the_text(root: Path) -> None:
-    from mlprod_nb.lifecycle import recorded
-
     file = write(root / "code.ipynb", *FILE)
-    cells = tuple(ExecutedCell(n, source, f"vscode#{n}") for n, source in enumerate((LOAD, FIT, "X.head()", REGISTER)))
-    found = recorded.standing(file, cells)
-    assert (found.place, found.edited, found.missing) == (3, (), ("[2]",))
+    cells = tuple(ExecutedCell(n, source, f"vscode#{n}") for n, source in enumerate((LOAD, FIT, REGISTER), 1))
+    assert recorded.standing(file, cells) == recorded.Standing(3, ())
 
 
 def test_without_a_notebook_or_its_file_it_says_where_it_works(root: Path) -> None:

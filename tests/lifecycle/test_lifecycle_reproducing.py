@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from sklearn.linear_model import LogisticRegression
 
 from mlprod_nb import Workspace, commands, notebooks
 from mlprod_nb.errors import Refused, UsageError
@@ -17,15 +18,18 @@ from tests.notebook_files import code, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
+KEPT = "; the rows are kept with the version, as data.parquet."
 CELLS = (
-    code('table = "data.csv"\nseeded = True', "parameters"),
+    code('table = "data.csv"\nshare = 0.3', "parameters"),
     code("%load_ext mlprod_nb"),
     code(
-        "import numpy as np\nimport pandas as pd\nfrom sklearn.linear_model import LogisticRegression\n"
+        "from pathlib import Path\nimport numpy as np\nimport pandas as pd\n"
+        "from sklearn.linear_model import LogisticRegression\n"
         "rows = pd.read_csv(table)\nX, y = rows[['distance', 'hour']], rows['late']"
     ),
     code(
-        "kept = np.random.default_rng(0 if seeded else None).random(len(X)) < 0.3\n"
+        "seed = None if Path('no-seed').exists() else 0\n"
+        "kept = np.random.default_rng(seed).random(len(X)) < share\n"
         "clf = LogisticRegression(max_iter=500).fit(X[kept], y[kept])"
     ),
     code('%mlprod schedule add "0 6 * * 1" "monitor late"'),
@@ -33,7 +37,7 @@ CELLS = (
         "from mlprod_nb import Workspace\n"
         "try:\n    Workspace.open().schedule_add('0 7 * * 1', 'monitor late')\nexcept Exception as error: print(error)"
     ),
-    code("%mlprod register late --model $clf --data $X --target $y --alias champion --snapshot"),
+    code("%mlprod register late --model $clf --data $table --target late --alias champion --snapshot"),
     code("1 / 0"),
 )
 
@@ -46,20 +50,13 @@ def data(seed: int = 7) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with late/1, which was seeded, late/2, which was not, and a version from plain Python."""
+    """A workspace with late/1, which a notebook registered on a share of its rows."""
     root = tmp_path_factory.mktemp("site")
     Workspace.init(str(root))
     data().to_csv(root / "data.csv", index=False)
     file = write(root / "train.ipynb", *CELLS[:-1])
-    for seeded in (True, False):
-        notebooks.execute(
-            file,
-            root / "executed.ipynb",
-            {"seeded": seeded},
-            timeout_seconds=120,
-            cwd=root,
-            within=notebooks.Surroundings(variables=for_execution(root)),
-        )
+    within = notebooks.Surroundings(variables=for_execution(root))
+    notebooks.execute(file, root / "executed.ipynb", {"share": 0.4}, timeout_seconds=120, cwd=root, within=within)
     # What is run again is what was recorded, whatever became of the file.
     write(root / "train.ipynb", code("raise SystemExit"))
     return root
@@ -68,6 +65,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def workspace(root: Path) -> Workspace:
     data().to_csv(root / "data.csv", index=False)
+    (root / "no-seed").unlink(missing_ok=True)
     return Workspace.open(root)
 
 
@@ -108,9 +106,10 @@ def test_a_version_is_reproduced_from_what_was_recorded_and_nothing_changes(work
 
 
 def test_a_training_without_a_seed_is_not_reproduced_and_the_reason_is_named(workspace: Workspace) -> None:
-    result = workspace.reproduce("late/2")
+    (workspace.root / "no-seed").touch()
+    result = workspace.reproduce("late/1")
     assert result.exit_code == 1
-    assert "late/2 is not reproduced: " in result.headline()
+    assert "late/1 is not reproduced: " in result.headline()
     assert result.largest_difference is not None
     assert result.largest_difference > result.tolerance
     assert "give it a seed" in str(result)
@@ -122,6 +121,7 @@ def test_other_data_are_named_with_what_they_change(workspace: Workspace) -> Non
     assert result.exit_code == 1
     assert "the reference data are others than recorded: 400 rows then, 390 now" in result.headline()
     assert {"fingerprint", "rows", "target"} <= {d.what for d in result.differences if d.part == "data"}
+    assert result.said == ("the file of its reference data, data.csv, was changed" + KEPT,)
     assert result.rows == 400  # the new model is asked about the version's own rows
 
 
@@ -129,13 +129,20 @@ def test_data_that_are_gone_are_named(workspace: Workspace) -> None:
     (workspace.root / "data.csv").unlink()
     result = workspace.reproduce("late/1")
     assert result.exit_code == 1
+    assert result.said == ("the file of its reference data, data.csv, is gone" + KEPT,)
     assert "what it reads in cell 4 can no longer be found: FileNotFoundError" in result.headline()
     assert (workspace.root / result.notebook).is_file()
 
 
-def test_a_version_from_python_has_no_notebook_to_run_again(workspace: Workspace) -> None:
-    from sklearn.linear_model import LogisticRegression
+@pytest.mark.exhaustive
+def test_it_is_reproduced_in_an_environment_made_of_the_recorded_packages(workspace: Workspace) -> None:
+    result = workspace.reproduce("late/1", environment=True)
+    assert result.exit_code == 0, str(result)
+    assert (result.environment, result.same_bundle) == ("made of the recorded packages", True)
+    assert [d for d in result.differences if d.part == "packages"] == []
 
+
+def test_a_version_from_python_has_no_notebook_to_run_again(workspace: Workspace) -> None:
     rows = data()
     model = LogisticRegression().fit(rows[["distance", "hour"]], rows["late"])
     made = workspace.register("plain", model=model, data=rows[["distance", "hour"]])
