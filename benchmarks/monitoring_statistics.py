@@ -8,6 +8,7 @@ from time import process_time
 
 import numpy as np
 
+from benchmarks import monitoring_parts as parts
 from benchmarks import monitoring_power as power
 from benchmarks import monitoring_years as years
 from benchmarks.statistics_page import bounds, share, write_section
@@ -18,6 +19,8 @@ SIZES = ((500, 1000), (5000, 50_000))
 SEED = 2013
 #: Rows a look, and by which week the creep must be found.
 CREEPS = ((1000, 10), (5000, 5))
+#: Rows of a look of which the model's performance is judged, and of one of which rows are tested.
+JUDGED, TESTED = (500, 1000), 500
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,57 @@ def write_power(looks: int, runs: int, seed: int = SEED) -> None:
     write_section("Monitoring: power", lines)
 
 
+def write_parts(number: int, looks: int, seed: int = SEED) -> None:
+    """Simulate and write the section on what has parts of the budget of its own."""
+    began, budget = process_time(), Budget()
+    judged = []
+    for rows in JUDGED:
+        random = np.random.default_rng([seed, rows, number])
+        judged.append((rows, [parts.performance_year(random, rows, budget) for _ in range(number)]))
+    tested = parts.row_tests(np.random.default_rng([seed, looks]), looks, TESTED, budget)
+    lines = [
+        *(line.strip() for line in (parts.__doc__ or "").strip().splitlines()[2:]),
+        "",
+        f"{100 * parts.LABELLED:.0f} % of the predictions have labels; two fifths of a year's 5 % are for performance.",
+        "",
+        "| rows a look | years | years in which performance, its estimate or the labels were said to be wrong | goal |",
+        "|---:|---:|---|---|",
+        *(
+            f"| {rows:,} | {number} | {share(sum(map(bool, found)), number)} | ≤ 2 %:"
+            f" {'kept' if bounds(sum(map(bool, found)), number)[0] <= 0.02 else 'missed'} |"
+            for rows, found in judged
+        ),
+        "",
+        *(f"- {rows:,} rows: {year[0]}" for rows, found in judged for year in found if year),
+        "",
+        f"Tests of rows (domain classifier, MMD, PCA) of {TESTED:,} rows against samples of {parts.SAMPLE_ROWS:,}, the"
+        " same 20 columns:",
+        "",
+        "| least corrected p-value at most | looks | goal |",
+        "|---:|---|---|",
+        *(
+            f"| {level} | {share(below, looks)} | ≤ {100 * level:.0f} %:"
+            f" {'kept' if bounds(below, looks)[0] <= level else 'missed'} |"
+            for level, below in zip(parts.LEVELS, tested.below, strict=True)
+        ),
+        f"| {budget.joint:.2g}, a look's own | {share(tested.alarmed, looks)} | none expected |",
+        "",
+        f"Seed {seed}; {process_time() - began:.0f} s of processor time.",
+    ]
+    print("\n".join(lines))
+    write_section("Monitoring: false alarms of performance and of tests of rows", lines)
+
+
 def main() -> None:
     """Run all simulations."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=400, help="simulated years for each number of rows; 0: power only")
     parser.add_argument("--looks", type=int, default=200, help="looks at each change; 0: false alarms only")
     parser.add_argument("--runs", type=int, default=25, help="runs of each creep")
+    parser.add_argument(
+        "--part-years", type=int, default=250, help="years of performance; 0: none, and no tests of rows"
+    )
+    parser.add_argument("--row-looks", type=int, default=80, help="looks with tests of rows")
     asked = parser.parse_args()
     if asked.years:
         began = process_time()
@@ -120,6 +168,8 @@ def main() -> None:
         write_false_alarms(found, process_time() - began)
     if asked.looks:
         write_power(asked.looks, asked.runs)
+    if asked.part_years:
+        write_parts(asked.part_years, asked.row_looks)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class TrainingData(Result):
         mode: recent, full or weighted.
         rows: How many rows.
         effective_rows: How many rows of equal weight they are worth.
-        data: The model's inputs.
+        data: The model's inputs; the index says when each was asked about, so a profile of them knows the age of dates.
         target: What happened.
         weights: One a row; ``None`` where all count alike.
     """
@@ -137,13 +137,15 @@ class TrainingReader:
         profile = Profile.from_json((bundle.path / PROFILE).read_bytes())
         table = self._context.log.labelled(where)
         names, columns = list(bundle.signature.names), inputs(table)
+        moments = pd.DatetimeIndex(table["event_time"].to_pandas(), name="event_time")
         frame = pa.table(columns).select(names).to_pandas() if columns else pd.DataFrame(columns=names)
+        frame = frame.set_axis(moments, axis="index")
         found = scoring.read(profile, table)
         labels: Any = found.labelled.labels
         if profile.classes:
             # A row without a label takes any class here, and is left out by what is known.
             labels = np.array(profile.classes, dtype=object)[np.maximum(labels, 0)]
-        return _Rows(frame, pd.Series(labels.tolist()), found.known)
+        return _Rows(frame, pd.Series(labels.tolist(), index=moments), found.known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +177,7 @@ def _joined(parts: Sequence[Any]) -> Any:
     """Return frames or series one below the other; an empty one knows no types and is left out."""
     import pandas as pd
 
-    return pd.concat([part for part in parts if len(part)] or parts[-1:], ignore_index=True)
+    return pd.concat([part for part in parts if len(part)] or parts[-1:])
 
 
 def check_mode(mode: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlprod_nb.columns import arrow_values
 from mlprod_nb.monitoring.rows import Finding
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def freshness(window: pa.Table, until: datetime | None, now: datetime | None) ->
     end = min((moment for moment in (until, now) if moment is not None), default=None)
     if end is None or "event_time" not in window.column_names or window.num_rows < _FEWEST_EVENTS:
         return
-    moments = np.sort(window.column("event_time").drop_null().cast("int64").to_numpy()) / 1e6
+    written = window.column("event_time").drop_null().cast("int64").combine_chunks()
+    moments = np.sort(arrow_values(written)) / 1e6
     if len(moments) < _FEWEST_EVENTS:
         return
     age, span = end.timestamp() - float(moments[-1]), float(moments[-1] - moments[0])

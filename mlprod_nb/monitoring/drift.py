@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,12 +74,7 @@ def compare(
         pairs: Whether to test the rank correlations too.
     """
     every, dates = profile.every, derived.dated(profile)
-    found = [
-        test
-        for column in every
-        for detector in detectors
-        for test in _tests(column, detector, windows, date=column.name in dates)
-    ]
+    found = [test for column in every for detector in detectors for test in _tests(column, detector, windows, dates)]
     together = list(_pair_tests(profile, windows)) if pairs else []
     p_values = [test.comparison.p_value for test in found if test.comparison.p_value is not None]
     corrected = iter(holm([*p_values, *(test.p_value for test in together)]))
@@ -135,12 +130,26 @@ def _pair_rows(tests: Sequence[PairDrift], corrected: Sequence[float], alpha: fl
     return tuple(sorted(loudest.values(), key=lambda row: (not row.drifted, -abs(row.after - row.before), row.first)))
 
 
-def _tests(column: ColumnProfile, detector: Detector, windows: Sequence[Pool], *, date: bool) -> Iterator[_Test]:
+def judges(detector: Detector, column: ColumnProfile, dates: Collection[str]) -> bool:
+    """Say whether a look's detector tests a column.
+
+    Args:
+        detector: The detector.
+        column: The column.
+        dates: The names of the columns of dates, of which only the missing values are tested.
+    """
     # What is derived is missing where its source is, so a test of that would only cost the others their power.
     if column.kind not in detector.kinds or (column.source and detector.name == "missing"):
-        return
-    if date and detector.name != "missing":
-        yield _Test(column, detector, 1, Comparison(reason=derived.MOVES_ON), lasting=False)
+        return False
+    return column.name not in dates or detector.name == "missing"
+
+
+def _tests(
+    column: ColumnProfile, detector: Detector, windows: Sequence[Pool], dates: Collection[str]
+) -> Iterator[_Test]:
+    if not judges(detector, column, dates):
+        if column.name in dates and column.kind in detector.kinds:
+            yield _Test(column, detector, 1, Comparison(reason=derived.MOVES_ON), lasting=False)
         return
     reference, lasting = column.as_counts(), False
     for pool in windows:

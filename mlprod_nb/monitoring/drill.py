@@ -2,6 +2,7 @@
 
 Rows are drawn from the window with replacement, by a seed, and changed. A detector fires where its p-value is below the
 sharpest threshold of the look, the first of Holm's, and its effect above the floor: a little later than in a real look.
+What is derived of a changed column is looked at, too; ages are not, since the drawn rows have no event times.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mlprod_nb.errors import NotFound, Refused, UsageError
-from mlprod_nb.monitoring import counting, joint_counts
+from mlprod_nb.monitoring import counting, derived, drift, joint_counts
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.columns import to_numbers, to_texts
@@ -22,6 +23,7 @@ from mlprod_nb.monitoring.detectors import Detector
 from mlprod_nb.monitoring.drill_result import DrillResult, DrillRow
 from mlprod_nb.monitoring.pooling import LOOKS, pools
 from mlprod_nb.monitoring.profile import ColumnProfile, Profile
+from mlprod_nb.registry.bundles import LABEL_COLUMN
 
 Rows = dict[str, Any]
 #: At how many rows detectors are tried, as far as the window has them.
@@ -230,33 +232,34 @@ def _read(ground: Ground) -> Rows:
     return found
 
 
+def _touched(profile: Profile, injection: Injection) -> list[ColumnProfile]:
+    """Return the columns that an injection changes, and what is derived of them."""
+    every = (*profile.columns, *(profile.derived or ()))
+    return [column for column in every if {column.name, column.source} & set(injection.columns)]
+
+
 def _names(ground: Ground, injection: Injection) -> list[str]:
-    kinds = {column.name: column.kind for column in ground.profile.columns}
-    kind = kinds[injection.columns[-1]]
-    names = [detector.name for detector in ground.detectors if kind in detector.kinds]
-    return [*names, CORRELATION]
+    touched, dates = _touched(ground.profile, injection), derived.dated(ground.profile)
+    found = (d.name for d in ground.detectors if any(drift.judges(d, column, dates) for column in touched))
+    return [*found, CORRELATION]
 
 
 def _firing(ground: Ground, injection: Injection, windows: Sequence[WindowCounts]) -> set[str]:
     """Return the detectors that fire in the newest of some windows, alone or pooled with those before it."""
-    profile = ground.profile
-    every = pools(profile, windows[0], windows[1:])
-    tests = len(LOOKS) * (
-        sum(column.kind in detector.kinds for column in profile.columns for detector in ground.detectors)
-        + len(profile.pairs)
-    )
-    limit = ground.budget.drift / max(tests, 1)
+    profile, dates = ground.profile, derived.dated(ground.profile)
+    columns = [column for column in profile.every if column.name != LABEL_COLUMN]
+    tests = sum(drift.judges(detector, column, dates) for column in columns for detector in ground.detectors)
+    limit = ground.budget.drift / max(len(LOOKS) * (tests + len(profile.pairs)), 1)
     fired: set[str] = set()
-    for pool in every:
-        for name in injection.columns:
-            column = _column(profile, name)
+    for pool in pools(profile, windows[0], windows[1:]):
+        for column in _touched(profile, injection):
+            counts = pool.counts.columns[column.name]
             for detector in ground.detectors:
-                if column.kind in detector.kinds:
-                    found = detector.compare(column.as_counts(), pool.counts.columns[name])
+                if drift.judges(detector, column, dates) and not counts.problem:
+                    found = detector.compare(column.as_counts(), counts)
                     large = (found.effect or 0.0) >= detector.floor
-                    fired |= (
-                        {detector.name} if found.p_value is not None and found.p_value <= limit and large else set()
-                    )
+                    sure = found.p_value is not None and found.p_value <= limit
+                    fired |= {detector.name} if sure and large else set()
         fired |= {CORRELATION} if _correlated(profile, injection, pool.counts, limit) else set()
     return fired
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.calibration import ScoreMap
 from mlprod_nb.monitoring.columns import Coded, Floats
+from mlprod_nb.monitoring.performance import Estimate
 from mlprod_nb.monitoring.traffic import Column, some
 
 _Z = 1.959963984540054
@@ -33,27 +34,6 @@ _SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
 #: Fewer rows than this are not estimated: the delta method needs some.
 MIN_ROWS = 50
 _LARGEST = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True)
-class Expected:
-    """One metric that is expected of rows without labels.
-
-    Attributes:
-        metric: Its name.
-        value: Its expectation.
-        standard_error: How far a realised value may be from it by chance, as a standard deviation.
-        lower: Lower end of the 95 % band.
-        upper: Upper end of the 95 % band.
-        rows: Rows it is made of.
-    """
-
-    metric: str
-    value: float
-    standard_error: float
-    lower: float
-    upper: float
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +59,7 @@ class Unlabelled:
 class Estimator(Protocol):
     """What estimates rows without labels."""
 
-    def expect(self, rows: Unlabelled) -> tuple[Expected, ...]:
+    def expect(self, rows: Unlabelled) -> tuple[Estimate, ...]:
         """Return every metric that can be expected; none for fewer than 50 rows."""
         ...
 
@@ -97,7 +77,7 @@ class Confidence:
     map: ScoreMap
     classes: int
 
-    def expect(self, rows: Unlabelled) -> tuple[Expected, ...]:
+    def expect(self, rows: Unlabelled) -> tuple[Estimate, ...]:
         """Return the metrics, accuracy first."""
         count = len(rows.scores)
         if count < MIN_ROWS:
@@ -134,7 +114,7 @@ class Losses:
     means: Floats
     variances: Floats
 
-    def expect(self, rows: Unlabelled) -> tuple[Expected, ...]:
+    def expect(self, rows: Unlabelled) -> tuple[Estimate, ...]:
         """Return MAE and RMSE."""
         count = len(rows.scores)
         if count < MIN_ROWS:
@@ -147,10 +127,10 @@ class Losses:
         return (*found, expected("rmse", root, float(errors[1]) / (2 * root) if root else 0.0, count))
 
 
-def expected(metric: str, value: float, error: float, rows: int) -> Expected:
+def expected(metric: str, value: float, error: float, rows: int) -> Estimate:
     """Return an expectation with its band, cut at what the metric can be."""
     top = 1.0 if metric in ("accuracy", "balanced_accuracy", "roc_auc", "brier") else math.inf
-    return Expected(metric, value, error, max(0.0, value - _Z * error), min(top, value + _Z * error), rows)
+    return Estimate(metric, value, error, max(0.0, value - _Z * error), min(top, value + _Z * error), rows)
 
 
 def _binary(rows: Unlabelled, chance: Floats) -> Sequence[tuple[str, float, Floats]]:

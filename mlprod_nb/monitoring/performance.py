@@ -26,15 +26,15 @@ _SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Estimate:
-    """One metric on some rows.
+    """One metric on some rows: what it is, or what is expected of rows without labels.
 
     Attributes:
         metric: Its name.
-        value: Its value.
-        standard_error: The sampling error of the value.
+        value: Its value, or its expectation.
+        standard_error: Its sampling error, or how far a realised value may be from the expectation by chance.
         lower: Lower end of the 95 % interval.
         upper: Upper end of the 95 % interval.
-        rows: How many labelled rows it is made of.
+        rows: How many rows it is made of; labelled ones, unless it is expected.
     """
 
     metric: str
@@ -61,6 +61,8 @@ class Labelled:
 
     def take(self, rows: NDArray[np.bool_]) -> Labelled:
         """Return some of the rows."""
+        if rows.all():  # a million rows need no copy
+            return self
         return Labelled(self.labels[rows], self.predictions[rows], self.scores[rows])
 
 

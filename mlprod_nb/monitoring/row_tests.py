@@ -120,5 +120,6 @@ def read_reference(reference: Mapping[str, Any] | pa.Table | Path | None) -> Map
     if isinstance(reference, Path):
         import pyarrow.parquet as pq
 
-        return read_reference(pq.read_table(reference))
+        with pq.ParquetFile(reference) as file:  # pyarrow's read_table imports pandas
+            return read_reference(file.read())
     return {name: reference.column(name) for name in reference.column_names}

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mlprod_nb.monitoring import performance, scoring, sections
-from mlprod_nb.monitoring.estimation import MIN_ROWS, Estimator, Expected, Unlabelled
+from mlprod_nb.monitoring.estimation import MIN_ROWS, Estimator, Unlabelled
 from mlprod_nb.monitoring.performance import Estimate
 from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.stretches import Stretches, divide
@@ -190,7 +190,7 @@ def _unlabelled(rows: Traffic) -> Unlabelled:
     return Unlabelled(rows.labelled.scores, rows.labelled.predictions, rows.columns)
 
 
-def _judged(found: Sequence[Expected], question: Question) -> list[EstimateRow]:
+def _judged(found: Sequence[Estimate], question: Question) -> list[EstimateRow]:
     """Compare with the reference: one-sided, Holm over the metrics."""
     from scipy.special import ndtr
 
@@ -209,15 +209,10 @@ def _judged(found: Sequence[Expected], question: Question) -> list[EstimateRow]:
     rows = []
     for row in found:
         old_value = before[row.metric].value if row.metric in before else None
-        worse = corrected.get(row.metric, 1.0) <= question.alpha and scoring.material(
-            _as_estimate(row), before[row.metric]
-        )
+        beyond = corrected.get(row.metric, 1.0) <= question.alpha
+        worse = beyond and scoring.material(row, before[row.metric])
         rows.append(EstimateRow(row.metric, old_value, row.value, row.lower, row.upper, row.rows, worse))
     return rows
-
-
-def _as_estimate(row: Expected) -> Estimate:
-    return Estimate(row.metric, row.value, row.standard_error, row.lower, row.upper, row.rows)
 
 
 def _trials(question: Question, estimator: Estimator) -> tuple[Trial, ...]:

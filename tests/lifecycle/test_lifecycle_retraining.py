@@ -12,6 +12,7 @@ import pytest
 
 from mlprod_nb import Workspace, notebooks
 from mlprod_nb.errors import ExecutionFailed, NotFound, Refused
+from mlprod_nb.lifecycle.data import event_times
 from mlprod_nb.monitoring.weights import effective_rows, relative
 from mlprod_nb.store import journal
 from tests.lifecycle.conftest import Site, make_site
@@ -67,6 +68,18 @@ def test_the_rows_to_train_on_are_what_was_asked_with_what_happened(workspace: W
     wanted = site.data[expected].assign(late=site.target[expected]).sort_values(["distance"])
     assert np.allclose(rows.to_numpy(dtype=float), wanted.to_numpy(dtype=float))
     assert workspace.training("flights", since="2013-04-05", until="2013-04-10", mode="full").rows == 216
+
+
+def test_the_rows_to_train_on_say_when_they_happened_so_ages_of_dates_are_known(workspace: Workspace) -> None:
+    training = workspace.training("flights", since="2013-04-05", until="2013-04-10")
+    moments = event_times(training.data)
+    assert moments is not None
+    assert len(moments) == 120
+    begin, end = (datetime(2013, 4, day, tzinfo=UTC).timestamp() for day in (5, 10))
+    assert all(begin <= moment < end for moment in moments)
+    assert training.target.index.equals(training.data.index)
+    full = workspace.training("flights", since="2013-04-05", until="2013-04-10", mode="full")
+    assert len(event_times(full.data) or ()) == 216
 
 
 def test_history_is_weighted_by_how_it_resembles_the_window(workspace: Workspace) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlprod_nb.errors import MlprodError, Refused
-from mlprod_nb.monitoring import Profile
+from mlprod_nb.monitoring import Profile, build
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.detectors import choose
@@ -173,3 +173,22 @@ def test_a_window_without_rows_or_without_the_column_is_refused_in_a_line(refere
     with pytest.raises(Refused, match="cannot be read"):
         drill(reference, "amount+0.3sd", gone)
     assert count(reference, gone).columns["amount"].problem
+
+
+def test_what_is_derived_of_a_text_is_tried_and_counted() -> None:
+    random = np.random.default_rng(6)
+
+    def draw(n: int, empty: float) -> dict[str, Any]:
+        words = random.poisson(8, n) * (random.random(n) >= empty)
+        notes = np.array(["n" * int(size) + f"{place:06}" for place, size in enumerate(words)], dtype=object)
+        return {"note": notes, "amount": random.normal(size=n)}
+
+    signature = samples.signature(note="string", amount="double")
+    profile = build(draw(4000, 0.0), signature, scores=random.random(4000), labels=None, task="regression")
+    assert [column.name for column in profile.derived or ()] == ["note (length)"]
+    found = {row.detector: row for row in drill(profile, "note missing 20%", draw(3000, 0.0)).detectors}
+    assert {"ks", "location", "chi_square", "missing"} <= found.keys()
+    assert found["missing"].looks == 1
+    assert found["ks"].looks is None  # the lengths of those that stay are as they were
+    already = {row.detector: row for row in drill(profile, "note missing 20%", draw(3000, 0.5)).detectors}
+    assert already["location"].already

@@ -9,8 +9,8 @@ from sklearn import metrics
 
 from mlprod_nb.monitoring import calibration, estimation
 from mlprod_nb.monitoring.columns import Coded
-from mlprod_nb.monitoring.estimation import Confidence, Expected, Unlabelled, grow
-from mlprod_nb.monitoring.performance import Labelled, evaluate
+from mlprod_nb.monitoring.estimation import Confidence, Unlabelled, grow
+from mlprod_nb.monitoring.performance import Estimate, Labelled, evaluate
 
 NO_COLUMNS: dict[str, Any] = {}
 
@@ -36,7 +36,7 @@ def realised(random: np.random.Generator, scores: np.ndarray[Any, Any]) -> dict[
     return {e.metric: e.value for e in evaluate("classification", (0, 1), rows)}
 
 
-def by_name(found: tuple[Expected, ...]) -> dict[str, Expected]:
+def by_name(found: tuple[Estimate, ...]) -> dict[str, Estimate]:
     return {row.metric: row for row in found}
 
 
