@@ -85,7 +85,7 @@ lock:  ## Resolve the locked requirements anew; needs uv.
 	for extra in all latest; do uv pip compile pyproject.toml --extra $$extra --universal --python-version 3.11 \
 		--no-header --no-annotate --generate-hashes -q -o requirements/$$extra.txt; done
 
-pictures: setup  ## Take the README's screenshots anew.
+pictures: setup labextension  ## Take the docs' screenshots anew.
 	PYTHONPATH=. $(BIN)/python tools/pictures.py
 
 verbs: setup  ## Write docs/verbs anew, one page a verb, from the grammar.

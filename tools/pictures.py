@@ -1,4 +1,4 @@
-"""Take the docs' pictures: the quickstart in a real JupyterLab, the drift report it leaves, and every panel."""
+"""Take the docs' pictures: the quickstart in a real JupyterLab with the extension, its drift report, every panel."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from mlprod_nb import Workspace, assets
 from tests.browser.jupyterlab import Lab, chromium, jupyterlab
+from tools import labextension
 
-PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+ROOT = Path(__file__).parent.parent
+PICTURES = ROOT / "docs" / "pictures"
 _PANEL = ".jp-Cell-outputArea .mlprod-panel"
 _APRIL = """\
 from importlib.util import find_spec
@@ -49,17 +54,39 @@ _CELLS = {
 
 def main() -> int:
     """Run the quickstart in JupyterLab and take each picture."""
+    problem = labextension.trouble(ROOT)
+    if problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="mlprod-pictures-") as scratch, jupyterlab(Path(scratch)) as server:
-        shutil.copy(assets.path("notebooks", "quickstart.ipynb"), server.root)
-        try:
-            with chromium(server) as lab:
-                _take(lab)
-            with chromium(server) as lab:
-                _take_panels(lab)
-        finally:
-            Workspace.open(server.root).down(yes=True)
+    with tempfile.TemporaryDirectory(prefix="mlprod-pictures-") as scratch:
+        prefix = _with_extension(Path(scratch) / "prefix")
+        with jupyterlab(Path(scratch), installed=prefix) as server:
+            shutil.copy(assets.path("notebooks", "quickstart.ipynb"), server.root)
+            try:
+                for take in (_take, _take_extension, _take_panels):
+                    with chromium(server) as lab:
+                        take(lab)
+            finally:
+                Workspace.open(server.root).down(yes=True)
     return 0
+
+
+def _with_extension(prefix: Path) -> Path:
+    """Return a prefix that holds the extension as it was built here."""
+    configuration = prefix / "etc" / "jupyter" / "jupyter_server_config.d"
+    configuration.mkdir(parents=True)
+    shutil.copy(ROOT / "mlprod_nb" / "lab" / "jupyter_server_config.json", configuration / "mlprod_nb.json")
+    shutil.copytree(ROOT / labextension.BUILT, prefix / "share" / "jupyter" / "labextensions" / labextension.NAME)
+    return prefix
+
+
+def _shoot(shown: Any, name: str, **options: Any) -> None:
+    """Take a picture of a page or of a part of it, in at most 256 colours: a third of the bytes."""
+    file = PICTURES / f"{name}.png"
+    shown.screenshot(path=str(file), **options)
+    with Image.open(file) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def _take(lab: Lab) -> None:
@@ -70,20 +97,17 @@ def _take(lab: Lab) -> None:
     panel.wait_for(timeout=300_000)
     lab.page.wait_for_timeout(1_000)
     panel.scroll_into_view_if_needed()
-    panel.screenshot(path=str(PICTURES / "status-panel.png"))
-    lab.page.screenshot(path=str(PICTURES / "quickstart.png"))
-    lab.page.get_by_role("heading", name="What changed, and which version is better?").scroll_into_view_if_needed()
+    _shoot(panel, "status-panel")
+    lab.command("mlprod:show-status")
+    lab.page.get_by_role("region", name="mlprod status").locator(".mlprod-panel").wait_for(timeout=60_000)
     lab.page.wait_for_timeout(500)
-    lab.page.screenshot(path=str(PICTURES / "monitor.png"))
+    _shoot(lab.page, "lab-side-bar")
     [page] = (lab.server.root / "reports" / "flights" / "drift").glob("*/index.html")
     lab.page.goto(page.as_uri())
     lab.page.set_viewport_size({"width": 1100, "height": 1100})
-    lab.page.screenshot(path=str(PICTURES / "drift-report.png"))
-    lab.page.emulate_media(color_scheme="dark")
-    lab.page.screenshot(path=str(PICTURES / "drift-report-dark.png"))
-    lab.page.emulate_media(color_scheme="light")
+    _shoot(lab.page, "drift-report")
     lab.page.goto((lab.server.root / "reports" / "index.html").as_uri())
-    lab.page.screenshot(path=str(PICTURES / "report-site.png"), full_page=True)
+    _shoot(lab.page, "report-site", full_page=True)
     _served(lab, page)
 
 
@@ -97,7 +121,29 @@ def _served(lab: Lab, page: Path) -> None:
     lab.page.set_viewport_size({"width": 1100, "height": 700})
     lab.page.frame_locator("iframe").locator("h1").wait_for()
     lab.page.get_by_label("Why you approve").fill("drift is seasonal, as every spring")
-    lab.page.screenshot(path=str(PICTURES / "report-served.png"))
+    _shoot(lab.page, "report-served")
+
+
+def _take_extension(lab: Lab) -> None:
+    lab.page.set_viewport_size({"width": 1180, "height": 420})
+    lab.write("mine.ipynb", ["%load_ext mlprod_nb"])
+    lab.open("mine.ipynb")
+    lab.command("launcher:create", cwd="")
+    section = lab.page.locator(".jp-Launcher-section", has_text="mlprod")
+    section.scroll_into_view_if_needed()
+    _shoot(section, "lab-launcher")
+    lab.command("mlprod:open-reports")
+    reports = lab.page.locator(".mlprod-reports")
+    reports.get_by_role("table").wait_for(timeout=60_000)
+    _shoot(reports, "lab-reports")
+    lab.page.set_viewport_size({"width": 1180, "height": 700})
+    lab.command("apputils:change-theme", theme="JupyterLab Dark")
+    lab.page.wait_for_selector('body[data-jp-theme-light="false"]', state="attached")
+    reports.get_by_role("button", name="drift of flights").first.click()
+    lab.page.frame_locator(".mlprod-report iframe").locator("h1").wait_for(timeout=60_000)
+    _shoot(lab.page, "lab-report")
+    lab.command("apputils:change-theme", theme="JupyterLab Light")
+    lab.page.wait_for_selector('body[data-jp-theme-light="true"]', state="attached")
 
 
 def _take_panels(lab: Lab) -> None:
@@ -123,10 +169,7 @@ def _take_panels(lab: Lab) -> None:
     lab.page.wait_for_timeout(20_000)
     for name, panel in panels.items():
         panel.scroll_into_view_if_needed()
-        panel.screenshot(path=str(PICTURES / f"panel-{name}.png"))
-    lab.command("apputils:change-theme", theme="JupyterLab Dark")
-    lab.page.wait_for_selector('body[data-jp-theme-light="false"]', state="attached")
-    panels["live"].screenshot(path=str(PICTURES / "panel-live-dark.png"))
+        _shoot(panel, f"panel-{name}")
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ function comparison(state, ui) {
       { class: "mlprod-compare" },
       h("caption", {}, `${first.version} and ${second.version}`),
       h("thead", {}, h("tr", {}, ...["", first.version, second.version, "change"].map((name, i) => (i ? h("th", { scope: "col" }, name) : h("td", {}))))),
-      h("tbody", {}, ...compared(first, second).map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", {}, row.first), h("td", {}, row.second), h("td", { class: "mlprod-soft" }, row.change)))),
+      h("tbody", {}, ...compared(first, second).map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", {}, row.first), h("td", {}, row.second), h("td", { class: "mlprod-soft mlprod-tight" }, row.change)))),
     ),
   );
 }

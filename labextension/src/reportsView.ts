@@ -89,7 +89,7 @@ function listed(shown: Report[], all: number, leftOut: number, open: (report: Re
 }
 
 function row(report: Report, now: number, open: (report: Report) => void): HTMLElement {
-  const attributes = { type: "button", class: "mlprod-link", onclick: () => open(report), "aria-label": `Open ${named(report)}: ${report.sentence}` };
+  const attributes = { type: "button", class: "mlprod-open", onclick: () => open(report), "aria-label": `Open ${named(report)}: ${report.sentence}` };
   const said = report.page ? h("button", attributes, report.sentence) : `${report.sentence} (its page was removed)`;
   return h(
     "tr",

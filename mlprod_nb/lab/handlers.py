@@ -49,9 +49,7 @@ class StatusHandler(APIHandler):
     @authorized
     async def get(self) -> None:
         """Answer with the status, or why there is none."""
-        path = self.get_query_argument("path", "", strip=False)
-        asked = self.get_query_argument("asked", "") == "1"
-        answer = await places.ask(self, self._reader, path, asked=asked, wants="state")
+        answer = await places.ask(self, self._reader, "state")
         answer.pop("root", None)
         self.finish(json.dumps(answer))
 

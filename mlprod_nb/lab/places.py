@@ -1,4 +1,4 @@
-"""Where things lie: the server's directory, the folder of a notebook, its workspace."""
+"""Where things lie: the server's directory, the folder of a notebook, its workspace; and what the reader says of it."""
 
 from __future__ import annotations
 
@@ -59,9 +59,15 @@ def workspace_of(folder: Path) -> Path | None:
     return settings.root_for(folder)
 
 
-async def ask(handler: JupyterHandler, reader: Reader, path: str, *, asked: bool, wants: str) -> dict[str, Any]:
-    """Return what the reader says of the workspace of a path; a failure is a ``problem`` in words."""
-    folder = folder_of(root_dir(handler), path)
+def asked_path(handler: JupyterHandler) -> str:
+    """Return the path that a request is about, as the server's contents know it."""
+    return str(handler.get_query_argument("path", "", strip=False))
+
+
+async def ask(handler: JupyterHandler, reader: Reader, wants: str) -> dict[str, Any]:
+    """Return what the reader says of the workspace that a request is about; a failure is a ``problem`` in words."""
+    folder = folder_of(root_dir(handler), asked_path(handler))
+    asked = handler.get_query_argument("asked", "") == "1"
     try:
         return await reader.ask({"folder": str(folder), "asked": asked, "wants": wants})
     except MlprodError as error:

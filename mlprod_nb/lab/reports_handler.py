@@ -55,18 +55,11 @@ class ReportsHandler(APIHandler):
     @authorized
     async def get(self) -> None:
         """Answer with the list, or why there is none."""
-        path = self.get_query_argument("path", "", strip=False)
-        asked = self.get_query_argument("asked", "") == "1"
-        answer = await places.ask(self, self._reader, path, asked=asked, wants="reports")
+        answer = await places.ask(self, self._reader, "reports")
         root = answer.pop("root", None)
         if root is not None:
-            answer["key"] = key_of(self.root_dir, Path(root), path)
+            answer["key"] = key_of(places.root_dir(self), Path(root), places.asked_path(self))
         self.finish(json.dumps(answer))
-
-    @property
-    def root_dir(self) -> Path:
-        """The server's directory."""
-        return places.root_dir(self)
 
 
 class ReportPageHandler(JupyterHandler):
