@@ -116,8 +116,7 @@ class Context:
         """The bundles that gateways load."""
         from mlprod_nb.registry.bundles import BundleStore
 
-        folder = settings.candidates_folder()
-        return BundleStore(self.layout.bundles if folder is None else folder / ".bundles")
+        return BundleStore(self.layout.bundles)
 
     @cached_property
     def log(self) -> PredictionLog:

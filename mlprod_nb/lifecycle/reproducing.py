@@ -1,8 +1,9 @@
 """Reproducing a version: its recorded notebook runs again, and what it registers is held against the version.
 
-Guarantee: nothing changes in the workspace but the executed notebook under ``reports`` and, where one is asked for, an
-environment under ``.mlprod``. What the execution registers is a candidate in a folder that is gone afterwards; the
-state database and the registry refuse it every write.
+Guarantee: nothing changes in the workspace but the executed notebook under ``reports``, copies of registered bundles
+under ``.mlprod``, which are named by their content, and, where one is asked for, an environment there. What the
+execution registers is a candidate in a folder that is gone afterwards; the state database and the registry refuse it
+every write.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def workspace(root: Path) -> Workspace:
 
 
 def standing(workspace: Workspace) -> dict[str, str]:
-    """Return what a workspace holds: every row of both databases, every other file but the executed notebooks."""
+    """Return what a workspace holds: every row of both databases, every file but executed notebooks and copies."""
     found = {}
     layout = workspace.context.layout
     for database in (layout.database, layout.mlflow_database):
@@ -81,7 +81,7 @@ def standing(workspace: Workspace) -> dict[str, str]:
                 found[f"{database.name} {table}"] = repr(sorted(map(repr, rows)))
         engine.dispose()
     for path in sorted(workspace.root.rglob("*")):
-        if path.is_file() and ".db" not in path.name and "reproducing" not in path.parts:
+        if path.is_file() and ".db" not in path.name and not {"reproducing", "bundles"} & set(path.parts):
             found[str(path.relative_to(workspace.root))] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 

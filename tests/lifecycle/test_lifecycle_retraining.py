@@ -124,6 +124,8 @@ def test_a_retrained_version_is_the_challenger_and_nothing_that_serves_changes(w
         moved = journal.newest_of(connection, "flights@challenger")
     assert moved is not None
     assert (moved.before, moved.after, moved.reason) == ("flights/2", "flights/3", "longer distances")
+    again = workspace.reproduce("flights/3")
+    assert again.exit_code == 0, str(again)
 
 
 def test_a_dry_run_says_what_would_be_trained_and_changes_nothing(workspace: Workspace) -> None:
