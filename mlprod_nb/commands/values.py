@@ -218,6 +218,10 @@ _SOURCES: dict[str, Callable[[Asked], list[Suggestion]]] = {
     "values": _rows,
     "path": _files(".ipynb"),
     "into": _files(),
+    "export to": _files(".zip"),
+    "import file": _files(".zip"),
+    "import as_": _models,
+    "import digest": lambda _asked: [],
 }
 
 

@@ -25,7 +25,7 @@ class Move:
     Attributes:
         at: When.
         actor: Who.
-        what: ``revision 3`` or ``flights@champion``.
+        what: ``revision 3``, ``flights@champion``, or the version that was imported.
         after: What it became, in words.
         outcome: active, rejected, withdrawn, or waiting.
         reason: Why.
@@ -47,7 +47,7 @@ class HistoryResult(Result):
 
     Attributes:
         endpoint: The endpoint's name.
-        moves: Revisions and alias moves.
+        moves: Revisions, alias moves and imports of its models.
     """
 
     endpoint: str
@@ -236,6 +236,7 @@ def history(context: Context, endpoint: str, *, limit: int) -> HistoryResult:
         moved = journal.of_revisions(connection, [revision.id for revision in past])
         models = {v.model for r in past if r.spec for v in (*r.spec.variants, *r.spec.shadows)}
         moved += journal.alone(connection, models)
+        arrived = journal.imports(connection, models)
     moves = [
         Move(
             revision.created_at,
@@ -249,6 +250,7 @@ def history(context: Context, endpoint: str, *, limit: int) -> HistoryResult:
         for revision in past
     ]
     moves += [Move(e.at, e.actor, e.subject, e.after or "removed", "active", e.reason, e.command) for e in moved]
+    moves += [Move(e.at, e.actor, e.subject, f"imported: {e.before}", "active", e.reason, e.command) for e in arrived]
     moves.sort(key=lambda move: move.at, reverse=True)
     return HistoryResult(endpoint, tuple(moves[:limit]))
 

@@ -140,13 +140,14 @@ def _approvals(
     context: Context, connection: Connection, version: ModelVersion, rule: ProtectedAlias, standing: Standing
 ) -> Iterator[tuple[str, str, str]]:
     """Yield each approval of a report about a version: who, of which, and why it does not count."""
+    authors = {version.author, version.origin.author if version.origin else version.author}
     for record in report_index.approved(connection):
         if version.ref not in record.bound_to.get("model_versions", ()):
             continue
         problem = _problem(context, connection, record, version, rule, standing)
         name = f"{record.kind} {record.digest[: report_index.SHORT]}"
         for approval in approvals.approvals_of(connection, record.digest):
-            own = "it is the author's own" if approval.actor == version.author else ""
+            own = "it is the author's own" if approval.actor in authors else ""
             yield approval.actor, name, own or problem
 
 

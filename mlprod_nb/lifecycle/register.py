@@ -100,6 +100,7 @@ class VersionRow:
         created_at: When.
         metrics: Its performance on the reference data.
         note: Its note.
+        origin: Which version of which workspace it was, where it was imported.
     """
 
     version: str
@@ -109,6 +110,7 @@ class VersionRow:
     created_at: datetime
     metrics: dict[str, float]
     note: str
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,10 @@ def models(context: Context, name: str) -> ModelsResult:
         raise NotFound("model", name, names)
     rows = [version for model in ([name] if name else names) for version in context.registry.versions(model)]
     shown = tuple(
-        VersionRow(v.ref, v.aliases, v.runtime, v.author, v.created_at, v.metrics, v.note)
+        VersionRow(
+            *(v.ref, v.aliases, v.runtime, v.author, v.created_at, v.metrics, v.note),
+            origin=v.origin.told if v.origin else "",
+        )
         for v in sorted(rows, key=lambda version: version.created_at, reverse=True)
     )
     return ModelsResult(1 if name else len(names), shown)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
+from mlprod_nb.registry.archives import Origin
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.lineage import Lineage
 from mlprod_nb.registry.quiet import answering, one_line, quiet
@@ -34,6 +35,7 @@ REASON_TAG = "mlprod.runtime_reason"
 METRICS_TAG = "mlprod.metrics"
 EXECUTION_TAG = "mlprod.execution"
 GATES_TAG = "mlprod.gates"
+ORIGIN_TAG = "mlprod.origin"
 BUNDLE_ARTIFACT = "bundle"
 LINEAGE_ARTIFACT = "lineage.json"
 NOTEBOOK_ARTIFACT = "notebook.ipynb"
@@ -61,6 +63,7 @@ class ModelVersion:
         runtime_reason: Why it is not ONNX; empty where it is.
         execution: The mark of the notebook's execution that registered it; empty where a person did.
         gate_report: The digest of its newest gate report; empty where it was not checked yet.
+        origin: Which version of which workspace it was before it was imported; ``None`` where it was made here.
     """
 
     model: str
@@ -76,6 +79,7 @@ class ModelVersion:
     runtime_reason: str
     execution: str = ""
     gate_report: str = ""
+    origin: Origin | None = None
 
     @property
     def ref(self) -> str:
@@ -382,4 +386,5 @@ def _version(entity: Any, aliases: dict[str, int]) -> ModelVersion:
         runtime_reason=tags.get(REASON_TAG, ""),
         execution=tags.get(EXECUTION_TAG, ""),
         gate_report=tags.get(GATES_TAG, ""),
+        origin=Origin.read(tags.get(ORIGIN_TAG, "")),
     )

@@ -25,7 +25,7 @@ def load(registry: Registry, version: ModelVersion) -> Any:
     from mlprod_nb.registry import python_runner
 
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-        return python_runner.load_model(_fetch(registry, version, scratch))
+        return python_runner.load_model(fetch(registry, version, scratch))
 
 
 def input_example(registry: Registry, version: ModelVersion) -> pd.DataFrame | None:
@@ -37,7 +37,7 @@ def input_example(registry: Registry, version: ModelVersion) -> pd.DataFrame | N
     import pandas as pd
 
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-        folder = str(_fetch(registry, version, scratch))
+        folder = str(fetch(registry, version, scratch))
         with answering():
             from mlflow.exceptions import MlflowException
             from mlflow.models import Model
@@ -49,8 +49,12 @@ def input_example(registry: Registry, version: ModelVersion) -> pd.DataFrame | N
     return found if isinstance(found, pd.DataFrame) else None
 
 
-def _fetch(registry: Registry, version: ModelVersion, scratch: str) -> Path:
-    """Bring a version's MLflow model into a folder."""
+def fetch(registry: Registry, version: ModelVersion, scratch: str) -> Path:
+    """Bring a version's MLflow model into a folder.
+
+    Raises:
+        Corrupt: It cannot be fetched.
+    """
     with answering():
         import mlflow.artifacts
         from mlflow.exceptions import MlflowException

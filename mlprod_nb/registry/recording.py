@@ -6,7 +6,7 @@ import contextlib
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,20 +14,20 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from mlprod_nb.registry import models, python_runner
-from mlprod_nb.registry.bundles import canonical_json
+from mlprod_nb.registry.bundles import Bundle, canonical_json
 from mlprod_nb.registry.models import Candidate
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _MODEL_NAME = "model"
-_PARAMS = 100
-_PARAM_LENGTH = 500
-_TAG_LENGTH = 4_500
+PARAMS = 100
+PARAM_LENGTH = 500
+TAG_LENGTH = 4_500
 
 
 @dataclass
-class _Begun:
+class Begun:
     """What was made so far, to be taken back where a later step fails."""
 
     run_id: str = ""
@@ -39,15 +39,15 @@ class _Begun:
 
 def record(client: MlflowClient, candidate: Candidate, artifacts: Path) -> int:
     """Write a candidate and return the new version's number; on any failure everything is taken back."""
-    begun = _Begun()
-    with _taken_back(client, begun):
-        experiment = _experiment(client, candidate.name, artifacts)
-        run = client.create_run(experiment, tags=_run_tags(candidate), run_name=f"register {candidate.name}")
+    begun = Begun()
+    with taken_back(client, begun):
+        home = experiment(client, candidate.name, artifacts)
+        run = client.create_run(home, tags=_run_tags(candidate), run_name=f"register {candidate.name}")
         begun.run_id, begun.run_artifacts = run.info.run_id, run.info.artifact_uri
         _log(client, begun.run_id, candidate)
-        _log_model(client, begun, experiment, candidate)
+        _log_model(client, begun, home, candidate)
         client.set_terminated(begun.run_id)
-        if not _exists(client, candidate.name):
+        if not exists(client, candidate.name):
             client.create_registered_model(candidate.name)
             begun.registered_model = candidate.name
         version = client.create_model_version(
@@ -62,27 +62,34 @@ def record(client: MlflowClient, candidate: Candidate, artifacts: Path) -> int:
 
 
 @contextlib.contextmanager
-def _taken_back(client: MlflowClient, begun: _Begun) -> Iterator[None]:
+def taken_back(client: MlflowClient, begun: Begun) -> Iterator[None]:
+    """Take away what was made so far where the block fails."""
     try:
         yield
     except BaseException:  # an interrupted cell leaves nothing either
-        with contextlib.suppress(Exception):
-            if begun.registered_model and not client.search_model_versions(f"name = '{begun.registered_model}'"):
-                client.delete_registered_model(begun.registered_model)
-        with contextlib.suppress(Exception):
-            if begun.logged_model:
-                client.delete_logged_model(begun.logged_model)
-        with contextlib.suppress(Exception):
-            if begun.run_id:
-                client.delete_run(begun.run_id)
-        for address in (begun.run_artifacts, begun.model_artifacts):
-            folder = _local(address)
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+        take_back(client, begun)
         raise
 
 
-def _experiment(client: MlflowClient, name: str, artifacts: Path) -> str:
+def take_back(client: MlflowClient, begun: Begun) -> None:
+    """Take away what was made; what cannot be is left."""
+    with contextlib.suppress(Exception):
+        if begun.registered_model and not client.search_model_versions(f"name = '{begun.registered_model}'"):
+            client.delete_registered_model(begun.registered_model)
+    with contextlib.suppress(Exception):
+        if begun.logged_model:
+            client.delete_logged_model(begun.logged_model)
+    with contextlib.suppress(Exception):
+        if begun.run_id:
+            client.delete_run(begun.run_id)
+    for address in (begun.run_artifacts, begun.model_artifacts):
+        folder = _local(address)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def experiment(client: MlflowClient, name: str, artifacts: Path) -> str:
+    """Return the id of a model's experiment, made where it is not there."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         if found.lifecycle_stage == "deleted":
@@ -93,7 +100,8 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path) -> str:
     return str(client.create_experiment(name, artifact_location=location))
 
 
-def _exists(client: MlflowClient, name: str) -> bool:
+def exists(client: MlflowClient, name: str) -> bool:
+    """Return whether there is a model of that name."""
     return bool(client.search_registered_models(f"name = '{name}'", max_results=1))
 
 
@@ -111,7 +119,7 @@ def _log(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
         client.log_artifacts(run_id, str(folder), name)
 
 
-def _log_model(client: MlflowClient, begun: _Begun, experiment: str, candidate: Candidate) -> None:
+def _log_model(client: MlflowClient, begun: Begun, experiment: str, candidate: Candidate) -> None:
     from mlflow.models import Model
 
     logged = client.create_logged_model(experiment, name=_MODEL_NAME, source_run_id=begun.run_id)
@@ -135,8 +143,8 @@ def _params(model: Any) -> dict[str, str]:
     estimator = steps[-1][1] if steps else model
     found = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
     params = {"estimator": type(estimator).__name__}
-    for name, value in list(found.items())[:_PARAMS]:
-        params[str(name)] = str(value)[:_PARAM_LENGTH]
+    for name, value in list(found.items())[:PARAMS]:
+        params[str(name)] = str(value)[:PARAM_LENGTH]
     return params
 
 
@@ -153,19 +161,25 @@ def _run_tags(candidate: Candidate) -> dict[str, str]:
         tags |= {"mlflow.source.git.branch": lineage.git.branch} if lineage.git.branch else {}
     if lineage.notebook is not None and lineage.notebook.path:
         tags |= {"mlflow.source.name": lineage.notebook.path, "mlflow.source.type": "NOTEBOOK"}
-    return {name: value[:_TAG_LENGTH] for name, value in tags.items()}
+    return {name: value[:TAG_LENGTH] for name, value in tags.items()}
 
 
 def _version_tags(candidate: Candidate) -> dict[str, str]:
-    manifest = candidate.bundle.manifest
-    metrics = {name: float(number) for name, number in candidate.metrics.items() if math.isfinite(number)}
     return {
-        models.BUNDLE_TAG: candidate.bundle.digest,
+        **bundle_tags(candidate.bundle, candidate.metrics),
         models.AUTHOR_TAG: candidate.author,
-        models.RUNTIME_TAG: manifest.runtime,
-        models.REASON_TAG: manifest.runtime_reason[:_TAG_LENGTH],
-        models.METRICS_TAG: canonical_json(metrics).decode(),
         **({models.EXECUTION_TAG: candidate.execution} if candidate.execution else {}),
+    }
+
+
+def bundle_tags(bundle: Bundle, metrics: Mapping[str, float]) -> dict[str, str]:
+    """Return a version's tags that tell of its bundle and of its performance on the reference data."""
+    finite = {name: float(number) for name, number in metrics.items() if math.isfinite(number)}
+    return {
+        models.BUNDLE_TAG: bundle.digest,
+        models.RUNTIME_TAG: bundle.manifest.runtime,
+        models.REASON_TAG: bundle.manifest.runtime_reason[:TAG_LENGTH],
+        models.METRICS_TAG: canonical_json(finite).decode(),
     }
 
 

@@ -238,6 +238,7 @@ class Layout:
         self.settings_file = root / FILE_NAME
         self.state = root / ".mlprod"
         self.database = self.state / "state.db"
+        self.identity = self.state / "identity"
         self.mlflow_database = self.state / "mlflow.db"
         self.artifacts = self.state / "artifacts"
         self.bundles = self.state / "bundles"

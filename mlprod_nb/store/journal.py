@@ -1,4 +1,4 @@
-"""The journal: every registration and every move of an alias, appended, never edited.
+"""The journal: every registration, every import and every move of an alias, appended, never edited.
 
 Moves of a route are explained by the revisions themselves. An alias that moved with a revision names it, and counts
 only where that revision became active.
@@ -16,7 +16,9 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.store import tables
 
-Kind = Literal["alias", "register"]
+Kind = Literal["alias", "register", "import"]
+#: What makes a version.
+MAKING = ("register", "import")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,17 @@ def alone(connection: Connection, models: Collection[str]) -> list[JournalEntry]
     return _select(connection, mine & (tables.journal.c.kind == "alias") & tables.journal.c.revision_id.is_(None))[::-1]
 
 
+def imports(connection: Connection, models: Collection[str]) -> list[JournalEntry]:
+    """Return the imports of these models' versions, oldest first; ``before`` says where each is from."""
+    mine = sa.or_(sa.false(), *(tables.journal.c.subject.startswith(f"{model}/", autoescape=True) for model in models))
+    return _select(connection, mine & (tables.journal.c.kind == "import"))[::-1]
+
+
+def arrived(connection: Connection, version: str) -> bool:
+    """Return whether the import of a version was written down."""
+    return bool(_select(connection, (tables.journal.c.subject == version) & (tables.journal.c.kind == "import")))
+
+
 def newest_of(connection: Connection, subject: str) -> JournalEntry | None:
     """Return the newest move of one alias that counts, or ``None``."""
     return next(
@@ -70,18 +83,18 @@ def newest_of(connection: Connection, subject: str) -> JournalEntry | None:
 
 
 def registered(connection: Connection) -> set[str]:
-    """Return the names of the models that were registered here."""
+    """Return the names of the models that were registered or imported here."""
     table = tables.journal.c
-    subjects = connection.scalars(sa.select(table.subject).where(table.kind == "register").distinct())
+    subjects = connection.scalars(sa.select(table.subject).where(table.kind.in_(MAKING)).distinct())
     return {subject.partition("/")[0] for subject in subjects}
 
 
 def names(connection: Connection) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return by model the versions that were registered here, newest first, and the aliases that were set here."""
+    """Return by model the versions that were made here, newest first, and the aliases that were set here."""
     versions: dict[str, list[str]] = {}
     aliases: dict[str, dict[str, str]] = {}
     for entry in _select(connection, sa.true()):
-        if entry.kind == "register":
+        if entry.kind in MAKING:
             versions.setdefault(entry.subject.partition("/")[0], []).append(entry.subject)
         else:
             aliases.setdefault(entry.subject.partition("@")[0], {}).setdefault(entry.subject, entry.after)

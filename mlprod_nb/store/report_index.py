@@ -66,6 +66,11 @@ def list_reports(connection: Connection, *, endpoint: str = "", kind: str = "", 
     return _select(connection, conditions, limit)
 
 
+def about(connection: Connection, version: str) -> list[ReportRecord]:
+    """Return the reports about a version, the newest first."""
+    return [one for one in _select(connection, [], limit=None) if version in one.bound_to.get("model_versions", ())]
+
+
 def at_path(connection: Connection, path: str) -> ReportRecord | None:
     """Return the report whose folder this is, relative to the workspace, or ``None``."""
     return next(iter(_select(connection, [tables.reports.c.path == path], limit=1)), None)

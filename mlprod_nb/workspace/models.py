@@ -1,4 +1,4 @@
-"""Verbs of models: register, check, retrain, reproduce."""
+"""Verbs of models: register, export, import, check, retrain, reproduce."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mlprod_nb.workspace.base import Base
 if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport
     from mlprod_nb.lifecycle.agreeing import ReproduceResult
+    from mlprod_nb.lifecycle.moving import ExportResult, ImportResult
     from mlprod_nb.lifecycle.register import ModelsResult, RegisterResult
     from mlprod_nb.lifecycle.retraining import RetrainResult
 
@@ -71,6 +72,40 @@ class Models(Base):
         from mlprod_nb.lifecycle import register
 
         return register.models(self.context, name)
+
+    def export(self, version: str, *, to: str = "") -> ExportResult:
+        """Write a version into one archive: model, bundle, lineage, notebook, gate reports, approvals.
+
+        Args:
+            version: A version, as flights/3 or flights@champion.
+            to: The archive's file; MODEL-VERSION.zip in the current directory where empty.
+
+        Examples:
+            mlprod export flights/3
+            mlprod export flights@champion --to flights.zip
+        """
+        from mlprod_nb.lifecycle import moving
+
+        return moving.export(self.context, version, to)
+
+    def import_(self, file: str, *, as_: str = "", digest: str = "", dry_run: bool = False) -> ImportResult:
+        """Make a version of an archive, or name the version that it became before.
+
+        Gate reports and approvals come along as history and count for nothing here: check the version anew.
+
+        Args:
+            file: The archive.
+            as_: The model's name here; its name where it comes from where empty.
+            digest: The archive's digest, as export told it; at least its first 12 characters; any other is refused.
+            dry_run: Check the archive and change nothing.
+
+        Examples:
+            mlprod import flights-3.zip
+            mlprod import flights-3.zip --as arrivals --digest 3fa9c1d2aa01
+        """
+        from mlprod_nb.lifecycle import moving
+
+        return moving.import_(self.context, moving.Import(file, as_, digest, dry_run))
 
     def check(
         self,
