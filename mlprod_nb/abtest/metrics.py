@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mlprod_nb import extensions
 from mlprod_nb.abtest.estimators import Auc, Quantile, RootMeanSquare
 from mlprod_nb.abtest.outcome import (
     Better,
@@ -252,10 +253,8 @@ BUILT_IN: Mapping[str, Metric] = {
 
 def available() -> dict[str, Metric]:
     """Return every metric by name: the built-in ones, and those that installed packages bring."""
-    from importlib.metadata import entry_points
-
-    brought = {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in BUILT_IN}
-    return {**BUILT_IN, **{name: point.load() for name, point in brought.items()}}
+    brought = extensions.load(ENTRY_POINTS)
+    return {**BUILT_IN, **{name: metric for name, metric in brought.items() if name not in BUILT_IN}}
 
 
 def find(name: str, besides: Iterable[str] = ()) -> Metric:

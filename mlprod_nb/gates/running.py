@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
-from importlib.metadata import entry_points
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from mlprod_nb import extensions
 from mlprod_nb.errors import MlprodError, NotFound, UsageError
 from mlprod_nb.gates.builtin import BUILT_IN
 from mlprod_nb.gates.bundle import IntegrityGate
@@ -23,14 +23,12 @@ def available() -> dict[str, Gate]:
     """Return every gate by name: the built-in ones, then those that installed packages add.
 
     Raises:
-        UsageError: A package's gate takes the name of another.
+        UsageError: A package's gate takes the name of a built-in one, or cannot be loaded.
     """
-    gates = dict(BUILT_IN)
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        if entry.name in gates:
-            raise UsageError(f"the gate {entry.name!r} of {entry.value} has a name that is taken.")
-        gates[entry.name] = entry.load()()
-    return gates
+    added = extensions.load(ENTRY_POINTS)
+    if taken := sorted(set(added) & set(BUILT_IN)):
+        raise UsageError(f"a package adds a gate {taken[0]!r}, a name that is taken.", hint="Uninstall the package.")
+    return {**BUILT_IN, **added}
 
 
 def chosen(

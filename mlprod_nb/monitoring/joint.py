@@ -7,9 +7,9 @@ attributes of :class:`~mlprod_nb.monitoring.detectors.rows.RowDetector`, or a cl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 from typing import Any
 
+from mlprod_nb import extensions
 from mlprod_nb.errors import NotFound
 from mlprod_nb.monitoring.budget import holm
 from mlprod_nb.monitoring.detectors.domain_classifier import DomainClassifier
@@ -26,11 +26,7 @@ BUILT_IN: dict[str, RowDetector] = {
 
 def known() -> dict[str, RowDetector]:
     """Return every detector of rows by name; one from another package never replaces a built-in one."""
-    found: dict[str, RowDetector] = {}
-    for point in entry_points(group=GROUP):
-        loaded = point.load()
-        found[point.name] = loaded() if isinstance(loaded, type) else loaded
-    return {**BUILT_IN, **{name: detector for name, detector in found.items() if name not in BUILT_IN}}
+    return {**BUILT_IN, **{name: one for name, one in extensions.load(GROUP).items() if name not in BUILT_IN}}
 
 
 def choose(names: Sequence[str] = ()) -> tuple[RowDetector, ...]:

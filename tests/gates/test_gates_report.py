@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mlprod_nb import gates
+from mlprod_nb import extensions, gates
 from mlprod_nb.errors import NotFound, UsageError
-from mlprod_nb.gates import BUILT_IN, Gate, GateOutcome, Inspection, running
+from mlprod_nb.gates import BUILT_IN, Gate, GateOutcome, Inspection
 from mlprod_nb.gates.bundle import FormatGate, LatencyGate
 from mlprod_nb.registry.bundles import Bundle
 
@@ -110,18 +110,18 @@ class _Entry:
     value: str = "package:Gate"
 
     def load(self) -> Any:
-        return lambda: Said(self.name)
+        return Said(self.name)
 
 
 def test_installed_packages_add_gates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "entry_points", lambda group: [_Entry("fairness")])
+    monkeypatch.setattr(extensions, "entry_points", lambda group: [_Entry("fairness")])
     found: dict[str, Gate] = gates.available()
     assert list(found) == [*BUILT_IN, "fairness"]
 
 
 def test_a_package_cannot_replace_a_built_in_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "entry_points", lambda group: [_Entry("integrity")])
-    with pytest.raises(UsageError, match="'integrity' of package:Gate has a name that is taken"):
+    monkeypatch.setattr(extensions, "entry_points", lambda group: [_Entry("integrity")])
+    with pytest.raises(UsageError, match="a package adds a gate 'integrity', a name that is taken"):
         gates.available()
 
 

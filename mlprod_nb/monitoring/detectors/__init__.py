@@ -8,8 +8,8 @@ attributes of :class:`~mlprod_nb.monitoring.detectors.protocol.Detector`, or a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 
+from mlprod_nb import extensions
 from mlprod_nb.errors import NotFound
 from mlprod_nb.monitoring.detectors.anderson_darling import AndersonDarling
 from mlprod_nb.monitoring.detectors.chi_square import ChiSquare
@@ -55,11 +55,7 @@ DEFAULT = ("ks", "location", "scale", "chi_square", "missing")
 
 def known() -> dict[str, Detector]:
     """Return every detector by name; one from another package never replaces a built-in one."""
-    found: dict[str, Detector] = {}
-    for point in entry_points(group=GROUP):
-        loaded = point.load()
-        found[point.name] = loaded() if isinstance(loaded, type) else loaded
-    return {**found, **BUILT_IN}
+    return {**extensions.load(GROUP), **BUILT_IN}
 
 
 def named(text: str) -> tuple[str, ...]:

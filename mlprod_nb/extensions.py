@@ -1,0 +1,32 @@
+"""Extensions: what installed packages add, by entry-point group, such as gates, detectors and metrics."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from mlprod_nb.errors import UsageError
+
+
+def load(group: str) -> dict[str, Any]:
+    """Return what installed packages offer in a group, by name, sorted; a class is made into an object.
+
+    Raises:
+        UsageError: One cannot be loaded; the message names its package.
+    """
+    found = {}
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+        try:
+            loaded = point.load()
+            found[point.name] = loaded() if isinstance(loaded, type) else loaded
+        except Exception as error:  # importing a stranger's module raises anything
+            told = " ".join(str(error).split())[:300] or type(error).__name__
+            raise UsageError(
+                f"{point.name!r} ({point.value}), which {_package(point)} adds to {group}, cannot be loaded: {told}.",
+                hint="Mend or uninstall that package.",
+            ) from error
+    return found
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "a package"
