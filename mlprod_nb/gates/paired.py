@@ -51,10 +51,13 @@ class Paired:
 
 
 def default_metric(predicted: Predicted) -> str:
-    """Return the metric that a task is judged by: Brier's score, accuracy for several classes, the absolute error."""
+    """Return the metric that a task is judged by: the absolute error, or Brier's score.
+
+    It is bounded: one sure error, which a forest makes easily, would decide the log loss of all rows.
+    """
     if predicted.task == "regression":
         return "mae"
-    return "brier" if len(predicted.classes) == 2 else "accuracy"
+    return "brier" if _matrix(predicted) is not None or len(predicted.classes) == 2 else "accuracy"
 
 
 def compare(
@@ -161,6 +164,14 @@ def _positive(predicted: Predicted) -> Floats | None:
     return (predicted.rows.labels == 1).astype(np.float64) if len(predicted.classes) == 2 else None
 
 
+def _matrix(predicted: Predicted) -> Floats | None:
+    """Return the probability of each class, a row an array; ``None`` where it is not known."""
+    found, classes = predicted.probabilities, len(predicted.classes)
+    if found is None or classes < 2 or np.shape(found) != (len(predicted.rows.labels), classes):
+        return None
+    return np.asarray(found, dtype=np.float64)
+
+
 def _accuracy(predicted: Predicted) -> Measured | None:
     if predicted.task == "regression":
         return None
@@ -168,14 +179,25 @@ def _accuracy(predicted: Predicted) -> Measured | None:
 
 
 def _brier(predicted: Predicted) -> Measured | None:
+    """Return Brier's score; of several classes his own (1950), the sum over the classes."""
     positive = _positive(predicted)
-    return None if positive is None else _mean((predicted.rows.scores - positive) ** 2)
+    if positive is not None:
+        return _mean((predicted.rows.scores - positive) ** 2)
+    given = _matrix(predicted)
+    if given is None:
+        return None
+    came = np.arange(given.shape[1]) == np.asarray(predicted.rows.labels, dtype=np.int64)[:, np.newaxis]
+    return _mean(((given - came) ** 2).sum(axis=1))
 
 
 def _log_loss(predicted: Predicted) -> Measured | None:
     positive = _positive(predicted)
     if positive is None:
-        return None
+        given = _matrix(predicted)
+        if given is None:
+            return None
+        of_truth = given[np.arange(len(given)), np.asarray(predicted.rows.labels, dtype=np.int64)]
+        return _mean(-np.log(np.clip(of_truth, _SMALLEST_PROBABILITY, 1.0)))
     clipped = np.clip(predicted.rows.scores, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
     return _mean(-np.log(np.where(positive > 0, clipped, 1 - clipped)))
 

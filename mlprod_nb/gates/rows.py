@@ -54,12 +54,14 @@ class Predicted:
         classes: Its classes; empty for a regression.
         rows: Outcomes, predictions and scores; class indices for a classification.
         columns: The model's inputs, by which segments are made.
+        probabilities: Of a classification the probability of each class, shape ``(n, classes)``, where it is known.
     """
 
     task: Task
     classes: tuple[ClassLabel, ...]
     rows: Labelled
     columns: dict[str, Column]
+    probabilities: Array | None = None
 
 
 def predict(bundle: Bundle, runner: Runner, held_out: HeldOut) -> Predicted:
@@ -88,7 +90,7 @@ def predict(bundle: Bundle, runner: Runner, held_out: HeldOut) -> Predicted:
         rows = Labelled(codes, said, scores)
     strings = {column.name for column in bundle.signature.columns if column.type == "string"}
     columns = {name: to_codes(values) if name in strings else to_numbers(values) for name, values in arrays.items()}
-    return Predicted(task, classes, rows, columns)
+    return Predicted(task, classes, rows, columns, None if output[0] is None else output[1])
 
 
 def _arrays(bundle: Bundle, held_out: HeldOut) -> dict[str, Array]:

@@ -95,7 +95,7 @@ class ChampionGate:
     warning.
 
     Attributes:
-        metric: By which; Brier's score, accuracy for several classes and the absolute error where empty.
+        metric: By which; Brier's score, of several classes summed over them, and the absolute error where empty.
         margin: How much worse is as good, in the metric's units; where 0, 0.01 of a share and 5 % of the champion's
             error.
         alpha: Chance that the interval leaves out the truth, two-sided.

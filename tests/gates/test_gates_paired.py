@@ -29,6 +29,38 @@ def regression(labels: NDArray[np.float64], values: NDArray[np.float64]) -> Pred
     return Predicted("regression", (), Labelled(labels, values, values), {})
 
 
+def several(labels: NDArray[Any], given: NDArray[np.float64]) -> Predicted:
+    rows = Labelled(labels, given.argmax(axis=1), given.max(axis=1))
+    return Predicted("classification", ("a", "b", "c"), rows, {}, given)
+
+
+def test_several_classes_are_compared_by_all_their_probabilities() -> None:
+    random = np.random.default_rng(5)
+    labels = random.integers(0, 3, 300)
+    one, other = random.dirichlet([1, 1, 1], 300), random.dirichlet([2, 1, 3], 300)
+    sides = several(labels, one), several(labels, other)
+    truth = np.eye(3)[labels]
+    losses = {
+        "log_loss": [-np.log(given[np.arange(300), labels]) for given in (one, other)],
+        "brier": [((given - truth) ** 2).sum(axis=1) for given in (one, other)],
+    }
+    assert paired.default_metric(sides[0]) == "brier"
+    for metric, (mine, theirs) in losses.items():
+        found = paired.compare(metric, *sides, alpha=0.05)
+        expected = stats.ttest_rel(mine, theirs).confidence_interval(0.95)
+        assert (found.interval.lower, found.interval.upper) == pytest.approx((expected.low, expected.high))
+        assert (found.candidate, found.champion) == pytest.approx((mine.mean(), theirs.mean()))
+    assert paired.measured("log_loss", sides[0]).estimate == pytest.approx(metrics.log_loss(labels, one))
+    with pytest.raises(NotTested, match="roc_auc cannot be computed"):
+        paired.compare("roc_auc", *sides, alpha=0.05)
+
+
+def test_a_class_that_was_given_no_chance_costs_much_and_not_everything() -> None:
+    labels = np.zeros(60, dtype=np.int64)
+    given = np.tile([0.0, 0.5, 0.5], (60, 1))
+    assert paired.measured("log_loss", several(labels, given)).estimate == pytest.approx(36.04, abs=0.01)
+
+
 def test_the_score_interval_has_the_published_ends() -> None:
     # Fagerland, Lydersen and Laake 2014, Statistics in Medicine 33: airway hyper-responsiveness (Bentur et al. 2009).
     found = paired.tango(1, 7, 21, alpha=0.05)
