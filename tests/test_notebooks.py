@@ -16,6 +16,7 @@ import pytest
 from mlprod_nb import assets, notebooks
 from mlprod_nb.errors import ExecutionFailed, InvalidInput, NotFound, Refused, UsageError
 from mlprod_nb.notebooks.execution import MARK
+from mlprod_nb.progress import Silence
 from tests.notebook_files import code, notebook, text, write
 
 LIMIT = 120.0
@@ -75,6 +76,22 @@ def test_a_notebook_gets_its_parameters_exactly_in_this_interpreter_and_leaves_n
     metadata = notebooks.read(execution.notebook)["metadata"]["papermill"]
     assert "environment_variables" not in metadata
     assert str(tmp_path) not in json.dumps(metadata)
+
+
+def test_who_listens_is_told_which_cell_is_reached(tmp_path: Path) -> None:
+    heard: list[tuple[int, int]] = []
+
+    class Listener(Silence):
+        def at(self, done: int, total: int) -> None:
+            heard.append((done, total))
+            (tmp_path / "go").touch()
+
+    waiting = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)"
+    path = write(tmp_path / "in.ipynb", code("a = 1"), code(waiting), code("b = 2"))
+    within = notebooks.Surroundings(progress=Listener())
+    notebooks.execute(path, tmp_path / "out.ipynb", {}, timeout_seconds=LIMIT, cwd=tmp_path, within=within)
+    assert heard[0] in ((1, 3), (2, 3))
+    assert heard == sorted(heard)
 
 
 def test_a_raising_cell_is_named_and_the_rest_marked_as_not_run(tmp_path: Path) -> None:

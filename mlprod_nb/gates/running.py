@@ -15,6 +15,7 @@ from mlprod_nb.gates.builtin import BUILT_IN
 from mlprod_nb.gates.bundle import IntegrityGate
 from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection, NotTested
 from mlprod_nb.gates.report import GateReport, conclude
+from mlprod_nb.progress import SILENCE, Progress
 
 ENTRY_POINTS = "mlprod_nb.gates"
 
@@ -58,6 +59,7 @@ def run(
     *,
     gates: Iterable[Gate] | None = None,
     required: Collection[str] = (),
+    progress: Progress = SILENCE,
 ) -> GateReport:
     """Run gates on a bundle.
 
@@ -67,6 +69,7 @@ def run(
         inspection: The bundle and what surrounds it.
         gates: The gates; by default all that are available.
         required: The names of gates of which a warning or a skip is a no.
+        progress: Is told how many of them have run.
 
     Raises:
         NotFound: A required gate does not run.
@@ -81,6 +84,7 @@ def run(
             raise NotFound("gate that runs and is required", name, names)
     outcomes: list[GateOutcome] = []
     for gate in wanted:
+        progress.at(len(outcomes), len(wanted))
         if outcomes and outcomes[0].status == "alarm":
             found = GateOutcome(gate.name, "skipped", "Not run, since the bundle is not intact.")
         else:

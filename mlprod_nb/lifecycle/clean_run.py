@@ -37,7 +37,11 @@ def register(context: Context, submission: Submission) -> RegisterResult:
     output = context.layout.reports / submission.name / FOLDER / f"{context.clock():%Y%m%dT%H%M%SZ}-{mark[:8]}.ipynb"
     context.progress.step(f"running {file.name} from top to bottom in a fresh kernel")
     within = notebooks.Surroundings(
-        mark=mark, variables=settings.for_execution(context.root), until=place, table="retraining"
+        mark=mark,
+        variables=settings.for_execution(context.root),
+        until=place,
+        table="retraining",
+        progress=context.progress,
     )
     try:
         limit = context.settings.retraining.timeout_seconds

@@ -85,7 +85,9 @@ def check(context: Context, wanted: Check) -> GateReport:
         own = own_gates.of_model(asked, place, every)
         options = {name: values for name, values in asked.options.items() if name not in own}
         chosen = gates.chosen({**every, **own}, off=asked.off, options=options)
-        found = gates.run(gates.Inspection(bundle, version.ref, around), gates=chosen, required=asked.required)
+        context.progress.step("running the gates")
+        inspection = gates.Inspection(bundle, version.ref, around)
+        found = gates.run(inspection, gates=chosen, required=asked.required, progress=context.progress)
         rows, other = around.held_out, around.champion
         found = replace(
             found,

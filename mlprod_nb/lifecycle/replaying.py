@@ -47,7 +47,9 @@ def replay(context: Context, digest: str) -> ReplayResult:
         timeout_seconds=context.settings.reports.timeout_seconds,
         memory_mib=context.settings.reports.memory_mib,
         kernel=record.bound_to.get("kernel", ""),
+        progress=context.progress,
     )
+    context.progress.step(f"running the {record.kind} notebook again")
     after, seconds = replay.execute_again(request, context.root)
     return replay.judge(record.digest, before, after, seconds)
 

@@ -60,10 +60,14 @@ def report(context: Context, asked: Sequence[Asked]) -> ReportsResult:
     """Run reports one after the other; one that fails hinders no other."""
     from mlprod_nb.notebooks import Nursery
 
+    rows: list[ReportRow] = []
+    context.progress.step(f"running {counted(len(asked), 'report')}")
     with Nursery() as nursery:
-        rows = tuple(_row(context, replace(one, nursery=nursery)) for one in asked)
+        for one in asked:
+            context.progress.at(len(rows), len(asked))
+            rows.append(_row(context, replace(one, nursery=nursery)))
     reporting.site(context)
-    return ReportsResult(_gravest(rows), rows)
+    return ReportsResult(_gravest(rows), tuple(rows))
 
 
 def _row(context: Context, asked: Asked) -> ReportRow:

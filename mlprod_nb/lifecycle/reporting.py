@@ -10,6 +10,7 @@ from mlprod_nb.lifecycle import alerts
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, pin, pinned_text
+from mlprod_nb.progress import SILENCE
 from mlprod_nb.results import AlertChange, Result, Verdict, counted
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Asked:
         kind: The kind of report.
         parameters: Values for the notebook's parameters cell, as they were typed.
         kernel: The Jupyter kernel; empty: the workspace's setting.
-        nursery: Forks the kernel; who runs a batch writes the site anew at its end.
+        nursery: Forks the kernel; who runs a batch tells how far it is, and writes the site anew at its end.
     """
 
     window: Window
@@ -64,9 +65,10 @@ def report(context: Context, asked: Asked) -> ReportResult:
 
     context.change()
     window, kind = asked.window, asked.kind
-    context.progress.step("pinning the rows")
-    request = _request(context, asked)
-    context.progress.step(f"running the {kind} notebook")
+    progress = context.progress if asked.nursery is None else SILENCE
+    progress.step("pinning the rows")
+    request = replace(_request(context, asked), progress=progress)
+    progress.step(f"running the {kind} notebook")
 
     def compare(verdict: Verdict, digest: str) -> tuple[AlertChange, ...]:
         return alerts.compare(context, alerts.Look(window.endpoint, kind, verdict, digest))
@@ -81,7 +83,7 @@ def report(context: Context, asked: Asked) -> ReportResult:
         raise
     with context.store.write() as connection:
         context.audit(connection, "report", f"{window.endpoint} {kind}", f"{found.digest} {found.verdict.status}")
-    context.progress.step("seeing to alerts")
+    progress.step("seeing to alerts")
     told = replace(found, since_last_report=alerts.settle(context, alerts.of_report(context, found)))
     # Last, so that whatever hinders it hinders no alert.
     if asked.nursery is None:

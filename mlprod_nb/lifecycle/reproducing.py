@@ -115,6 +115,7 @@ def _execute(context: Context, plan: _Plan, ran: Ran, places: _Places) -> Reprod
         variables=settings.for_execution(context.root, candidates=kept, sources=places.environment.sources),
         until=plan.until,
         table="retraining",
+        progress=context.progress,
     )
     limit = context.settings.retraining.timeout_seconds
     try:

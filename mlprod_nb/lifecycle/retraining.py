@@ -227,7 +227,7 @@ def _execute(context: Context, wanted: Retraining, source: Path, output: Path) -
         {name: value for name, value in offered.items() if name in known},
         timeout_seconds=context.settings.retraining.timeout_seconds,
         cwd=context.root,
-        within=notebooks.Surroundings(mark=wanted.mark, table="retraining"),
+        within=notebooks.Surroundings(mark=wanted.mark, table="retraining", progress=context.progress),
     )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.notebooks import kernels
-from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK, MARK
+from mlprod_nb.notebooks.execution import CELL, LARGEST_NOTEBOOK, MARK
 from mlprod_nb.settings import EXECUTION_FOLDER
 
 if TYPE_CHECKING:
@@ -29,14 +29,17 @@ _OUT_OF_MEMORY = re.compile(r"(MemoryError|OutOfMemory\w*)$")
 
 
 class _Progress:
-    """Which cell is being executed; told by nbclient's hooks."""
+    """Which cell is being executed; told by nbclient's hooks, and to the caller by a file."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / CELL
         self.cell: int | None = None
         self.latest: int | None = None
 
     def started(self, *, cell_index: int, **_: Any) -> None:
         self.cell = self.latest = cell_index
+        with suppress(OSError):
+            self._file.write_text(str(cell_index), encoding="ascii")
 
     def ended(self, **_: Any) -> None:
         self.cell = None
@@ -84,7 +87,7 @@ def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) 
     from papermill.iorw import papermill_io
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    progress = _Progress()
+    progress = _Progress(folder)
     papermill_io.register("executed:", _Output(folder / "executed.ipynb", progress))
     os.chdir(folder)
     try:

@@ -14,9 +14,10 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from mlprod_nb.notebooks import files, kernels
 from mlprod_nb.notebooks.files import Notebook
 from mlprod_nb.notebooks.nursery import Forked, Nursery
 from mlprod_nb.notebooks.parameters import check, declared
+from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.settings import EXECUTION
 
 Reason = Literal["error", "timeout", "output", "memory", "died", "start"]
@@ -33,7 +35,11 @@ MARK = EXECUTION
 #: Characters of an executed notebook, beyond which it is stopped.
 LARGEST_NOTEBOOK = 32 * 2**20
 
+#: The file in which the runner keeps the index of the cell that is reached.
+CELL = "cell"
+
 _GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
 _MARKER_TAG = "papermill-error-cell-tag"
 _HINTS: dict[Reason, str] = {
     "error": "Open it in JupyterLab and run it up to that cell.",
@@ -58,6 +64,7 @@ class Surroundings:
         variables: Variables of the environment of all that the notebook starts.
         until: Index of the last cell to be run; ``None``: all are.
         table: The table of mlprod.toml that sets the limits, for the advice where one is reached.
+        progress: Is told which of the cells is reached.
     """
 
     kernel: str = ""
@@ -68,6 +75,7 @@ class Surroundings:
     variables: Mapping[str, str] = field(default_factory=dict)
     until: int | None = None
     table: str = "reports"
+    progress: Progress = SILENCE
 
 
 @dataclass(frozen=True)
@@ -169,7 +177,7 @@ def execute(
         (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
         (work / "spec.json").write_text(json.dumps(_spec(source, parameters, cwd, mark, within)), encoding="utf-8")
         start = time.monotonic()
-        timed_out = _run(work, mark, timeout_seconds, within)
+        timed_out = _run(work, mark, timeout_seconds, within, len(notebook["cells"]))
         seconds = time.monotonic() - start
         outcome = _outcome(work, timeout_seconds if timed_out else None)
         executed = files.read(work / "executed.ipynb") if (work / "executed.ipynb").is_file() else notebook
@@ -218,20 +226,36 @@ class _Outcome:
     message: str = ""
 
 
-def _run(work: Path, mark: str, timeout_seconds: float, within: Surroundings) -> bool:
+def _run(work: Path, mark: str, timeout_seconds: float, within: Surroundings, cells: int) -> bool:
     """Run the runner to its end; return whether the limit was reached. No process is left."""
     nursery = None if within.kernel else within.nursery
     runner = (nursery.start(work, mark) if nursery else None) or _started(work)
     try:
-        runner.wait(timeout_seconds)
-    except subprocess.TimeoutExpired:
+        if _ended(runner, timeout_seconds, partial(_tell, work, within.progress, cells)):
+            return False
         _end(_started_by(runner.pid, mark))
         with suppress(subprocess.TimeoutExpired):
             runner.wait(_GRACE_SECONDS)
         return True
     finally:
         _end_all(runner, mark)
+
+
+def _ended(runner: subprocess.Popen[bytes] | Forked, seconds: float, look: Callable[[], None]) -> bool:
+    """Wait until the runner has ended, looking now and then; return ``False`` where the seconds are over before."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        with suppress(subprocess.TimeoutExpired):
+            runner.wait(min(left, _LOOK_SECONDS))
+            return True
+        look()
     return False
+
+
+def _tell(work: Path, progress: Progress, cells: int) -> None:
+    """Tell which cell is reached, where the runner has come to one."""
+    with suppress(OSError, ValueError):
+        progress.at(min(int((work / CELL).read_text(encoding="ascii")) + 1, cells), cells)
 
 
 def _started(work: Path) -> subprocess.Popen[bytes]:

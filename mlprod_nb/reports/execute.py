@@ -18,6 +18,7 @@ from mlprod_nb import notebooks
 from mlprod_nb.clock import Clock, iso, utc_now
 from mlprod_nb.errors import ExecutionFailed, UsageError
 from mlprod_nb.notebooks.files import Notebook, write
+from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.reports import folders, kinds, since, verdicts
 from mlprod_nb.reports.since import Compare
 from mlprod_nb.results import AlertChange, Result, Verdict
@@ -45,6 +46,7 @@ class ReportRequest:
         memory_mib: Most memory that its kernel may take, MiB; 0: no limit.
         kernel: The Jupyter kernel that it runs in; empty: this environment.
         nursery: Forks its kernel, in a batch.
+        progress: Is told which of its cells is reached.
     """
 
     endpoint: str
@@ -58,11 +60,14 @@ class ReportRequest:
     memory_mib: int = 0
     kernel: str = ""
     nursery: notebooks.Nursery | None = None
+    progress: Progress = SILENCE
 
     @property
     def within(self) -> notebooks.Surroundings:
         """What its notebook runs in."""
-        return notebooks.Surroundings(kernel=self.kernel, memory_mib=self.memory_mib, nursery=self.nursery)
+        return notebooks.Surroundings(
+            kernel=self.kernel, memory_mib=self.memory_mib, nursery=self.nursery, progress=self.progress
+        )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from mlprod_nb import extensions, gates
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.gates import BUILT_IN, Gate, GateOutcome, Inspection
 from mlprod_nb.gates.bundle import FormatGate, LatencyGate
+from mlprod_nb.progress import Silence
 from mlprod_nb.registry.bundles import Bundle
 
 PATIENT: list[Gate] = [LatencyGate(limit_ms=5_000.0) if name == "latency" else gate for name, gate in BUILT_IN.items()]
@@ -28,6 +29,17 @@ class Said:
         if self.status == "raise":
             raise ZeroDivisionError("division\nby zero")
         return GateOutcome(self.name, self.status, f"{self.name.capitalize()} says {self.status}.", 1.0, 2.0)
+
+
+def test_who_listens_is_told_how_many_gates_have_run(onnx_bundle: Bundle) -> None:
+    heard: list[tuple[int, int]] = []
+
+    class Listener(Silence):
+        def at(self, done: int, total: int) -> None:
+            heard.append((done, total))
+
+    gates.run(Inspection(onnx_bundle), gates=[Said("one"), Said("two")], progress=Listener())
+    assert heard == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_a_sound_version_may_be_deployed(onnx_bundle: Bundle) -> None:
