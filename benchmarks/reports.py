@@ -4,7 +4,7 @@ The same notebook for all: ten cells, five small charts, a verdict at the end; i
 is measured is everything else. Cold: one report in a process of its own, from its start to its page; beside it
 papermill's command line and then nbconvert's, of the same notebook. Batch: twenty reports in one process, whose kernels
 are forks of one that has imported what they need; beside it papermill's and nbconvert's functions, called twenty times
-in one process.
+in one process. The page of many rows is of the same notebook whose table has 100,000.
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ from pathlib import Path
 from mlprod_nb import notebooks, reports
 from mlprod_nb.store import Store
 root, number, pinned = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+kind = sys.argv[4] if len(sys.argv) > 4 else "own"
 store = Store(Store.sqlite_url(root / "state.db"))
 store.migrate()
 def run(nursery):
     begin = time.perf_counter()
-    request = reports.ReportRequest("flights", "own", pinned, ("flights/1",), memory_mib=4096, nursery=nursery)
+    request = reports.ReportRequest("flights", kind, pinned, ("flights/1",), memory_mib=4096, nursery=nursery)
     found = reports.run_report(request, root=root, store=store)
     print(f"{time.perf_counter() - begin:.3f} {found.page.stat().st_size}", flush=True)
 if number == 1:
@@ -107,24 +108,32 @@ def main() -> None:
     runs, batch = (1, 2) if given.quick else (given.runs, BATCH)
     found: dict[str, list[Taken]] = {name: [] for name in ("ours", "theirs", "ours batch", "theirs batch")}
     pages: dict[str, tuple[int, int]] = {}
+    load = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         prepare(root)
         for _ in range(runs):
             found["ours"].append(timed([sys.executable, "-c", _OURS, temporary, "1", PINNED]))
             found["theirs"].append(sum((timed(command) for command in command_lines(root)), Taken(0, 0)))
-            pages = {"ours": page(next(root.glob("reports/**/index.html"))), "theirs": page(root / "out.html")}
+            pages = {
+                "ours": page(next(root.glob("reports/flights/own/*/index.html"))),
+                "theirs": page(root / "out.html"),
+            }
             found["ours batch"].append(timed([sys.executable, "-c", _OURS, temporary, str(batch), PINNED]) / batch)
             found["theirs batch"].append(timed([sys.executable, "-c", _THEIRS, temporary, str(batch), PINNED]) / batch)
             print({name: str(values[-1]) for name, values in found.items()}, flush=True)
+        timed([sys.executable, "-c", _OURS, temporary, "1", PINNED, "many"])
+        pages["many rows"] = page(next(root.glob("reports/flights/many/*/index.html")))
+    load.append(os.getloadavg()[0])
     lines = render(found, pages, runs, batch)
+    lines += ["", f"Load of the machine (processes that ran or wanted to): {load[0]:.1f} before, {load[1]:.1f} after."]
     print("\n".join(lines))
     if not given.quick:
         write_section(TITLE, lines, page=Path(__file__).with_name("RESULTS.md"))
 
 
 def prepare(root: Path) -> None:
-    """Write the notebook that all execute."""
+    """Write the notebook that all execute, and the same with many rows."""
     head = {"tags": ["parameters"]}
     sources = ['endpoint: str = ""\npinned: str = ""', *map(str.strip, _CELLS)]
     cells: list[dict[str, Any]] = [
@@ -141,6 +150,8 @@ def prepare(root: Path) -> None:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     (root / "own_report.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    many = json.dumps(notebook).replace("1_000", "100_000").replace("values[:30]", "values")
+    (root / "many_report.ipynb").write_text(many, encoding="utf-8")
 
 
 def command_lines(root: Path) -> list[list[str]]:
@@ -195,7 +206,8 @@ def render(found: dict[str, list[Taken]], pages: dict[str, tuple[int, int]], run
             for what, ours, theirs in rows
         ],
         "",
-        f"The page: {pages['ours'][0]} kB, {pages['ours'][1]} external addresses; nbconvert's: "
+        f"The page: {pages['ours'][0]} kB, {pages['ours'][1]} external addresses; of 100,000 rows "
+        f"{pages['many rows'][0]} kB, {pages['many rows'][1]}; nbconvert's of 30: "
         f"{pages['theirs'][0]} kB, {pages['theirs'][1]}.",
     ]
 

@@ -8,7 +8,7 @@ starts, and nothing of it is left when :func:`execute` returns; the notebook as 
 from mlprod_nb.notebooks.execution import Execution, NotebookFailed, Reason, Surroundings, execute
 from mlprod_nb.notebooks.files import Notebook, find, read, sha256, write
 from mlprod_nb.notebooks.nursery import Nursery
-from mlprod_nb.notebooks.parameters import Parameter, check, declared, parse
+from mlprod_nb.notebooks.parameters import Parameter, check, declared, default, parse
 
 __all__ = [
     "Execution",
@@ -20,6 +20,7 @@ __all__ = [
     "Surroundings",
     "check",
     "declared",
+    "default",
     "execute",
     "find",
     "parse",

@@ -81,6 +81,8 @@ def _tell(folder: Path, outcome: dict[str, Any]) -> None:
 
 def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) -> dict[str, Any]:
     skip_slow_imports()
+    # papermill asks for it to read from HDFS. Where a nursery has it already, nothing changes.
+    sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
     from nbclient.exceptions import DeadKernelError
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError

@@ -76,6 +76,18 @@ def declared(notebook: Notebook) -> dict[str, Parameter]:
     return found
 
 
+def default(notebook: Notebook, name: str) -> Any:
+    """Return a parameter's default where it is a plain value, otherwise ``None``."""
+    for cell in notebook["cells"]:
+        if "parameters" in cell.get("metadata", {}).get("tags", ()):
+            for line in ast.parse(cell["source"]).body:
+                target = line.targets[0] if isinstance(line, ast.Assign) else getattr(line, "target", None)
+                value = getattr(line, "value", None)
+                if isinstance(target, ast.Name) and target.id == name and isinstance(value, ast.Constant):
+                    return value.value
+    return None
+
+
 def parse(text: str, known: Mapping[str, Parameter]) -> dict[str, Any]:
     """Read parameters as they are typed: ``top=5 column=dest``; quotes as in a shell keep spaces.
 

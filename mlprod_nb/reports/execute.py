@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
@@ -26,6 +29,7 @@ from mlprod_nb.store import Store, evidence, report_index
 
 NOTEBOOK = "report.ipynb"
 PAGE = "index.html"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: What can change a report's numbers; its versions are part of the digest.
 _PACKAGES = ("mlprod_nb", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "alibi-detect", "duckdb", "papermill")
 
@@ -102,7 +106,8 @@ class ReportFailed(ExecutionFailed):
 
     Args:
         message: One sentence.
-        reason: ``"error"``, ``"timeout"``, ``"output"``, ``"memory"``, ``"died"``, ``"start"`` or ``"verdict"``.
+        reason: ``"error"``, ``"timeout"``, ``"output"``, ``"memory"``, ``"died"``, ``"start"``, ``"disk"`` or
+            ``"verdict"``.
         page: The page that says what failed.
         notebook: The notebook as far as it came.
         cell_index: Index of the cell at fault in it, or ``None``.
@@ -148,7 +153,10 @@ def run_report(
     """
     source = kinds.source(request.kind, root)
     run = _Run(request, root, source, binding(request, notebooks.sha256(source)), clock(), time.monotonic())
-    with folders.building(run.parent) as building:
+    # While the kernel starts: what renders the page takes a quarter of a second to import.
+    threading.Thread(target=_prepare, daemon=True).start()
+    with _keeping(run), folders.building(run.parent) as building:
+        folders.reserve(building)
         try:
             executed = _execute(run, building / NOTEBOOK)
             verdict = verdicts.read(executed)
@@ -156,7 +164,27 @@ def run_report(
             raise _fail(run, building, error.reason, error.cell_index, error.error_name, error.error_message) from None
         except verdicts.VerdictProblem as problem:
             raise _fail(run, building, "verdict", problem.cell_index, "", str(problem)) from None
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise _fail(run, building, "disk", None, "", os.strerror(error.errno)) from None
+        folders.release(building)
         return _succeed(run, building, executed, verdict, (store, compare))
+
+
+@contextmanager
+def _keeping(run: _Run) -> Iterator[None]:
+    """Say in one line that a report cannot be written where not even its page can be."""
+    try:
+        yield
+    except OSError as error:
+        what = f"the {run.request.kind} report of {run.request.endpoint!r} cannot be kept in {run.parent}"
+        hint = "Make room or give the right to write there, and run it again."
+        raise ExecutionFailed(f"{what}: {error.strerror or error}.", hint=hint) from None
+
+
+def _prepare() -> None:
+    from mlprod_nb.reports import render  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -185,6 +213,7 @@ class _Run:
             "created_at": iso(self.created_at),
             "seconds": round(self.seconds, 1),
             "digest": digest,
+            "seed": self.request.options.get("seed", notebooks.default(notebooks.read(self.source), "seed")),
         }
 
 
@@ -233,7 +262,13 @@ def _succeed(
 
 
 def _fail(run: _Run, building: Path, reason: str, cell: int | None, error: str, message: str) -> ReportFailed:
-    executed = notebooks.read(building / NOTEBOOK)
+    if reason == "disk":
+        # What it showed is lost; the notebook as it was is small.
+        folders.clear(building)
+        executed = notebooks.read(run.source)
+    else:
+        executed = notebooks.read(building / NOTEBOOK)
+    folders.release(building)
     failure = {"reason": reason, "cell": cell, "error": error, "message": message}
     executed["metadata"].setdefault("mlprod", {})["failure"] = failure
     _render(building, executed, run.facts())

@@ -13,6 +13,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 BUILDING = ".building-"
+#: Bytes held for the page that says that the disk was full; a page is at most 200 kB, the notebook as it was less.
+_RESERVE_BYTES = 2**19
+_RESERVE = ".reserve"
 
 
 @contextmanager
@@ -24,6 +27,23 @@ def building(parent: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def reserve(made: Path) -> None:
+    """Hold room on the disk, so that a report that fills it can still say so."""
+    (made / _RESERVE).write_bytes(bytes(_RESERVE_BYTES))
+
+
+def clear(made: Path) -> None:
+    """Remove what was written so far, but not the room that is held."""
+    for file in made.iterdir():
+        if file.name != _RESERVE:
+            file.unlink()
+
+
+def release(made: Path) -> None:
+    """Give the room back."""
+    (made / _RESERVE).unlink(missing_ok=True)
 
 
 def publish(made: Path, name: str) -> Path:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 _PLUGINS = ("strikethrough", "table", "url", "task_lists", "def_list", "math")
+#: Without one of these a cell holds neither magic nor shell line nor question.
+_BEYOND_PYTHON = frozenset("%!?")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
@@ -41,16 +43,22 @@ def highlighted(source: str) -> str:
     """Return a code cell's source as HTML with a class for each kind of word."""
     from pygments import highlight
 
-    lexer, formatter = _highlighting()
+    lexer, formatter = _highlighting(beyond_python=not _BEYOND_PYTHON.isdisjoint(source))
     return str(highlight(source, lexer, formatter))
 
 
 @functools.cache
-def _highlighting() -> tuple[Any, Any]:
-    from IPython.lib.lexers import IPython3Lexer
+def _highlighting(*, beyond_python: bool) -> tuple[Any, Any]:
     from pygments.formatters.html import HtmlFormatter
+    from pygments.lexers.python import Python3Lexer
 
-    return IPython3Lexer(), HtmlFormatter(cssclass="highlight")
+    formatter = HtmlFormatter(cssclass="highlight")
+    if not beyond_python:
+        return Python3Lexer(), formatter
+    # Imports the whole of IPython: a tenth of a second that most reports need not pay.
+    from IPython.lib.lexers import IPython3Lexer
+
+    return IPython3Lexer(), formatter
 
 
 def without_colours(text: str) -> str:

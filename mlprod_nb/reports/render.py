@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.notebooks.files import Notebook, join
-from mlprod_nb.reports import clean, markup, since, verdicts
+from mlprod_nb.reports import clean, failures, markup, since, verdicts
 from mlprod_nb.reports.since import Line
 from mlprod_nb.results import VERDICT_MIME, Verdict, format_value
 
@@ -33,15 +33,6 @@ _TEMPLATE = Path(__file__).resolve().parent / "template"
 _HEADING = re.compile(r"<h([1-6])>(.*?)</h\1>", re.DOTALL)
 _MIMES = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/plain")
 _TITLES = {"drift": "Drift report", "abtest": "A/B test report"}
-_NEXT = {
-    "error": "Open report.ipynb beside this page in JupyterLab and run it up to the marked cell.",
-    "timeout": "Raise [reports] timeout_seconds in mlprod.toml, or narrow the window, and run the report again.",
-    "output": "Print less in the marked cell and run the report again.",
-    "memory": "Raise [reports] memory_mib in mlprod.toml, or narrow the window, and run the report again.",
-    "died": "The kernel was mostly out of memory, or a library crashed. Narrow the window and run the report again.",
-    "start": "Check that ipykernel is installed where mlprod is, and run the report again.",
-    "verdict": "End the notebook in one cell that shows a verdict, such as monitor.verdict, and run the report again.",
-}
 
 
 @dataclass(frozen=True)
@@ -81,6 +72,7 @@ class Page:
     verdict: Verdict | None
     failure: dict[str, Any] | None
     next_step: str
+    again: str
     blocks: tuple[Block, ...]
     contents: tuple[Heading, ...]
     facts: tuple[tuple[str, str], ...]
@@ -160,8 +152,9 @@ def _page(notebook: Notebook, title: str) -> Page:
         title=title or _TITLES.get(report.get("kind", ""), "") or builder.title or "Report",
         endpoint=report.get("endpoint", ""),
         verdict=verdict,
-        failure=_described(failure) if failure else None,
-        next_step=_NEXT.get(failure["reason"], "") if failure else "",
+        failure=failures.described(failure) if failure else None,
+        next_step=failures.next_step(failure),
+        again=failures.again(report) if failure else "",
         blocks=tuple(builder.blocks),
         contents=tuple(builder.contents),
         facts=_facts(report),
@@ -189,22 +182,6 @@ def _comparison(report: dict[str, Any]) -> str:
     before = report.get("since", {}).get("before")
     same = before is None or before["digest"] == report["digest"]
     return "" if same else f"mlprod diff {before['digest'][:12]} {report['digest'][:12]}"
-
-
-def _described(failure: dict[str, Any]) -> dict[str, Any]:
-    """Add to a failure what the banner says."""
-    where = f"Cell {failure['cell'] + 1}" if failure["cell"] is not None else "The notebook"
-    what = ": ".join(part for part in (failure["error"], failure["message"]) if part)
-    sentence = {
-        "error": f"{where} raised {what}",
-        "timeout": f"{where} was stopped: {what}",
-        "output": f"{where} was stopped: {what}",
-        "memory": f"{where} ran out of memory: {what}",
-        "died": f"{where} ended because its kernel died",
-        "start": f"No kernel could be started: {what}",
-        "verdict": f"The notebook came to no verdict: {what}",
-    }[failure["reason"]]
-    return failure | {"sentence": markup.without_colours(sentence)}
 
 
 def _facts(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -239,10 +216,19 @@ def _bound(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("Log range digest", str(bound.get("log_range", {}).get("digest", ""))),
         ("Parameters", format_value(bound.get("parameters", {})) or "defaults"),
         ("Settings", format_value(bound.get("settings", {}))),
+        ("Seed", _seed(report)),
         ("Notebook SHA-256", bound.get("notebook_sha256", "")),
         ("Duration", f"{report['seconds']:.1f} s"),
     )
     return tuple((name, text) for name, text in facts if text)
+
+
+def _seed(report: dict[str, Any]) -> str:
+    if "seed" not in report:
+        return ""
+    given = report["seed"]
+    none = "fixed in this version of mlprod_nb; the notebook has no parameter seed"
+    return f"{given}, the notebook's parameter" if given is not None else none
 
 
 @dataclass

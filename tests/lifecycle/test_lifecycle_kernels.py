@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from mlprod_nb import reports
 from mlprod_nb.errors import ExecutionFailed
 from mlprod_nb.lifecycle import kernels
+from mlprod_nb.store import evidence
 from mlprod_nb.workspace import Workspace
+from tests.notebook_files import PARAMETERS, verdict, write
+from tests.notebook_files import code as cell
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -49,7 +53,9 @@ def test_a_command_that_fails_tells_its_last_lines(workspace: Workspace, tmp_pat
 
 
 @pytest.mark.exhaustive
-def test_a_kernel_is_made_that_has_alibi_detect(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_kernel_is_made_that_has_alibi_detect_and_runs_a_report(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Takes minutes, and the package index."""
 
     def run(command: Sequence[str]) -> None:
@@ -60,3 +66,14 @@ def test_a_kernel_is_made_that_has_alibi_detect(workspace: Workspace, tmp_path: 
     assert spec["argv"][0] == f"{made.folder}/bin/python"
     code = "from mlprod_nb.monitoring.detectors.alibi import available; assert available(); import alibi_detect.cd"
     subprocess.run([spec["argv"][0], "-c", code], check=True, capture_output=True, env={"PATH": ""})
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share/jupyter"))
+    ask = cell("import numpy\nfrom alibi_detect.cd import KSDrift\nprint('numpy', numpy.__version__)")
+    root = workspace.context.root
+    write(root / "notebooks" / "own_report.ipynb", cell(PARAMETERS, "parameters"), ask, verdict("warn"))
+    pinned = '{"endpoint": "flights", "rows": 0, "segments": [], "since": null, "until": null}'
+    request = reports.ReportRequest("flights", "own", pinned, ("flights/1",), kernel=kernels.NAME)
+    found = reports.run_report(request, root=root, store=workspace.context.store)
+    packages = evidence.verify(found.page.parent)["bound_to"]["packages"]
+    assert packages["alibi-detect"].startswith("0.13")
+    assert f"numpy {packages['numpy']}" in found.notebook.read_text(encoding="utf-8")
+    assert packages["numpy"].startswith("1.")

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from mlprod_nb import notebooks, reports
+from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK
 from mlprod_nb.store import report_index
 from mlprod_nb.store import Store
 from tests.notebook_files import PARAMETERS, code, text, verdict, write
@@ -52,6 +53,9 @@ ENDINGS = {
     ),
     "hung with the interpreter locked": Ending(
         "import ctypes\nctypes.PyDLL(None).sleep(600)", "timeout", "it reached the limit of 20 s", limit=20
+    ),
+    "printing for ever": Ending(
+        "while True:\n    print('x' * 50_000)", "output", "it made more than 32 MiB of output"
     ),
     "left by an exit": Ending("raise SystemExit(3)", "error", "SystemExit"),
 }
@@ -94,6 +98,8 @@ def test_a_report_whose_kernel_ends_early_leaves_a_page_and_no_process(
     assert f'<div class="cell failed" id="cell-{LAST + 1}">' in page
     assert f"Not run (cell {LAST + 2})" in page
     assert "process " in page
+    assert len(page.encode()) <= 200_000
+    assert error.notebook.stat().st_size <= 2 * LARGEST_NOTEBOOK
     with store.read() as connection:
         assert report_index.list_reports(connection) == []
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html as html_entities
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import pygments
 import pytest
 
-from mlprod_nb.reports import clean, render
+from mlprod_nb.reports import clean, markup, render
 from mlprod_nb.reports.exporter import ReportExporter
 from mlprod_nb.results import VERDICT_MIME, Verdict
 from tests.notebook_files import code, html, notebook, text
@@ -273,6 +276,40 @@ def test_a_failed_report_says_what_failed_and_marks_the_cell() -> None:
     assert "Not run (cell 3)" in content
     assert "\x1b" not in content
     assert "none: the report failed" not in content or "ef" * 32 not in content
+
+
+def test_a_failed_report_gives_the_line_that_runs_it_again() -> None:
+    failure = {"reason": "timeout", "cell": 0, "error": "", "message": "it reached the limit of 900 s"}
+    bound = {**BOUND, "parameters": {"alibi": False, "column": "a b"}, "kernel": "mlprod-alibi"}
+    report = {**REPORT, "bound_to": bound}
+    said = html_entities.unescape(render.to_html(notebook(code("1"), mlprod={"report": report, "failure": failure})))
+    words = shlex.split(re.findall(r"<code>(mlprod report .*?)</code>", said)[0])
+    assert words[:6] == ["mlprod", "report", "flights", "drift", "--since", "2013-04-01T00:00:00Z"]
+    assert words[6:] == ["--parameters", "alibi=false 'column=a b'", "--kernel", "mlprod-alibi"]
+
+
+def test_an_error_that_says_what_to_do_is_not_sent_to_jupyterlab() -> None:
+    failure = {"reason": "error", "cell": 0, "error": "Corrupt", "message": "a file is damaged. Run mlprod verify."}
+    content = page(code("1"), failure=failure)
+    assert "Do what the line above advises" in content
+    assert "JupyterLab" not in content
+    assert "JupyterLab" in page(code("1"), failure={**failure, "error": "KeyError"})
+
+
+@pytest.mark.parametrize(
+    ("seed", "said"), [(7, "7, the notebook&#39;s parameter"), (None, "fixed in this version of mlprod_nb; the")]
+)
+def test_the_page_tells_the_seed_also_where_it_is_no_parameter(seed: int | None, said: str) -> None:
+    content = render.to_html(notebook(shown(), mlprod={"report": {**REPORT, "seed": seed}}))
+    assert f"<dt>Seed</dt><dd>{said}" in content
+
+
+@pytest.mark.parametrize(
+    "source", ["x = 1  # a word", "def f(a: int) -> str:\n    return f'{a:>3}'\n\n@g\nclass A: ..."]
+)
+def test_python_alone_looks_the_same_as_a_cell_of_ipython(source: str) -> None:
+    lexer, formatter = markup._highlighting(beyond_python=True)
+    assert markup.highlighted(source) == pygments.highlight(source, lexer, formatter)
 
 
 def test_a_notebook_without_a_verdict_is_shown_as_failed() -> None:
