@@ -14,7 +14,8 @@ _NEXT = {
     "timeout": "Raise [reports] timeout_seconds in mlprod.toml, or narrow the window, and run the report again.",
     "output": "Print less in the marked cell and run the report again.",
     "memory": "Raise [reports] memory_mib in mlprod.toml, or narrow the window, and run the report again.",
-    "died": "The kernel was mostly out of memory, or a library crashed. Narrow the window and run the report again.",
+    "died": "The kernel was mostly out of memory, by what it held or what it printed, or a library crashed. "
+    "Narrow the window, print less, and run the report again.",
     "start": "Check that ipykernel is installed where mlprod is, and run the report again.",
     "disk": "Make room on the disk of the workspace, and run the report again. What the cells had shown is lost.",
     "verdict": "End the notebook in one cell that shows a verdict, such as monitor.verdict, and run the report again.",
