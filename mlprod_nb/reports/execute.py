@@ -263,9 +263,12 @@ def _succeed(
 
 def _fail(run: _Run, building: Path, reason: str, cell: int | None, error: str, message: str) -> ReportFailed:
     if reason == "disk":
-        # What it showed is lost; the notebook as it was is small.
+        # What it showed is lost, and what it was saved with is of another day.
         folders.clear(building)
         executed = notebooks.read(run.source)
+        for one in executed["cells"]:
+            if one["cell_type"] == "code":
+                one["outputs"] = []
     else:
         executed = notebooks.read(building / NOTEBOOK)
     folders.release(building)

@@ -55,7 +55,7 @@ ENDINGS = {
         "import ctypes\nctypes.PyDLL(None).sleep(600)", "timeout", "it reached the limit of 20 s", limit=20
     ),
     "printing for ever": Ending(
-        "while True:\n    print('and so on, and so on')", "output", "it made more than 32 MiB of output"
+        "while True:\n    print('x' * 500)", "output", "it made more than 32 MiB of output"
     ),
     "left by an exit": Ending("raise SystemExit(3)", "error", "SystemExit"),
 }

@@ -20,7 +20,7 @@ from mlprod_nb.errors import ExecutionFailed, NotFound, UsageError
 from mlprod_nb.reports import execute, verdicts
 from mlprod_nb.results import Verdict
 from mlprod_nb.store import Store, evidence, report_index
-from tests.notebook_files import PARAMETERS, code, notebook, text, verdict, write
+from tests.notebook_files import PARAMETERS, code, html, notebook, text, verdict, write
 
 NOW = datetime(2013, 5, 1, 6, tzinfo=UTC)
 PINNED = json.dumps(
@@ -125,8 +125,9 @@ def test_a_report_that_fills_the_disk_leaves_a_page_that_says_so(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(execute, "_execute", fill)
-    error = failed(tmp_path, store, code("1"), verdict())
+    error = failed(tmp_path, store, code("1", outputs=[html("<p>of another day</p>")]), verdict())
     assert (error.reason, error.cell_index) == ("disk", None)
+    assert "of another day" not in error.page.read_text(encoding="utf-8")
     page = error.page.read_text(encoding="utf-8")
     assert "<h1>The report could not be written: No space left on device</h1>" in page
     assert "Make room on the disk" in page
