@@ -170,18 +170,22 @@ def test_arrow_values_are_those_of_pyarrow_in_every_slice(array: pa.Array) -> No
 
 def test_from_parquet_to_a_verdict_takes_no_pandas(tmp_path: Path) -> None:
     random = np.random.default_rng(5)
-    profile, _ = samples.reference_profile(random, 2000)
+    profile, reference = samples.reference_profile(random, 2000)
     columns = samples.traffic(random, 3000)
     columns["amount"] = columns["amount"] + 1
+    sample = {name: pa.array(values, from_pandas=True) for name, values in reference.items()}
+    pq.write_table(pa.table(sample), tmp_path / "reference.parquet")
     (tmp_path / "profile.json").write_bytes(profile.to_json())
     pq.write_table(samples.window(columns, samples.score_of(columns), None), tmp_path / "window.parquet")
     program = (
         "import sys, pathlib, pyarrow.parquet as pq\n"
+        "from datetime import UTC, datetime\n"
         "from mlprod_nb.monitoring import MonitorInput, Profile, run\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "profile = Profile.from_json((folder / 'profile.json').read_bytes())\n"
         "window = pq.ParquetFile(folder / 'window.parquet').read()\n"
-        "result = run(MonitorInput('flights', profile, window, model_version='flights/1'))\n"
+        "sides = {'reference': folder / 'reference.parquet', 'until': datetime(2030, 1, 1, tzinfo=UTC)}\n"
+        "result = run(MonitorInput('flights', profile, window, model_version='flights/1', **sides))\n"
         "print(result.verdict.status, sorted({'pandas', 'matplotlib', 'sklearn'} & set(sys.modules)))\n"
     )
     done = subprocess.run(
