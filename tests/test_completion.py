@@ -112,7 +112,7 @@ FREE = {
     *("reason", "note", "since", "until", "pinned", "limit", "prediction_id", "effect", "power", "alpha", "design"),
     *("minimal_effect", "maximum_days", "runs", "cron", "command", "timezone", "timeout", "expires", "source"),
     *("access grant name", "init name", "feedback name", "report new name", "sentence", "action", "alibi_with"),
-    *("parameters", "kernel", "last", "junit", "summary", "retries", "retry_after", "catch_up"),
+    *("parameters", "kernel", "last", "junit", "reproduce tolerance", "summary", "retries", "retry_after", "catch_up"),
 }
 
 

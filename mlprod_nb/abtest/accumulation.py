@@ -12,12 +12,32 @@ from mlprod_nb.abtest.estimate import UnitSums
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: A variance from sums is used up to so many times its own size in squares: of sixteen digits twelve are left.
+_DIGITS = 1e4
+
 
 def unit_sums(part: Sequence[Any]) -> UnitSums:
     """Return a query's row as sums over units."""
     # One unit has no variance; DuckDB says null.
     units, rows, total, squares, *spread = (0.0 if value is None else value for value in part)
     return UnitSums(int(units), int(rows), total, squares, spread[0], spread[1], spread[2])
+
+
+def of_rows(count: int, total: float | None, squares: float | None) -> UnitSums | None:
+    """Return sums over rows as sums over units of one row each; ``None`` where there is none."""
+    if not count or total is None or squares is None:
+        return None
+    spread = max(0.0, squares - total * (total / count)) / max(1, count - 1)
+    return UnitSums(count, count, total, squares, spread, 0.0, 0.0)
+
+
+def keeps_digits(part: UnitSums) -> bool:
+    """Return whether a variance that came from sums is as good as one from deviations from the mean.
+
+    What a difference of sums loses is their size over its own. Sums of zeros and ones are whole and lose nothing.
+    """
+    whole = part.squares == part.total and float(part.total).is_integer()
+    return whole or part.squares <= _DIGITS * part.variance_total * part.rows
 
 
 def accumulate(data: pa.Table, steps: int) -> Iterator[UnitSums | None]:

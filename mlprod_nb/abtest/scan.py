@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.abtest import estimators, rows
-from mlprod_nb.abtest.accumulation import accumulate, unit_sums
+from mlprod_nb.abtest.accumulation import accumulate, keeps_digits, of_rows, unit_sums
 from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.facts import Facts, VariantFacts
@@ -118,12 +119,33 @@ class Scan:
     def sums(self, metrics: Mapping[str, Metric]) -> dict[str, dict[str, UnitSums]]:
         """Return each metric's sums per variant, from one scan; a variant without a row that counts is left out."""
         values = ", ".join(f"{self._value(metric)} AS v{i}" for i, metric in enumerate(metrics.values()))
-        query = (_of_rows if self._once else _of_units)(len(metrics), values, self._source)
-        rows = self._connection.execute(query).fetchall()
+        if self._once:
+            return self._of_rows(list(metrics), values)
+        rows = self._connection.execute(_of_units(len(metrics), values, self._source)).fetchall()
         found: dict[str, dict[str, UnitSums]] = {}
         for index, name in enumerate(metrics):
             parts = {row[0]: row[1 + 7 * index : 8 + 7 * index] for row in rows}
             found[name] = {variant: unit_sums(part) for variant, part in sorted(parts.items()) if part[0] > 0}
+        return found
+
+    def _of_rows(self, names: Sequence[str], values: str) -> dict[str, dict[str, UnitSums]]:
+        """Return the sums where each row is its own unit; deviations, which cost more, only where sums lose digits."""
+        outer = ", ".join(f"count(v{i}), sum(v{i}), sum(v{i} * v{i})" for i in range(len(names)))
+        inside = f"FROM (SELECT variant, {values} FROM {self._source}) GROUP BY variant ORDER BY variant"  # noqa: S608
+        found: dict[str, dict[str, UnitSums]] = {name: {} for name in names}
+        unsure: set[int] = set()
+        for variant, *numbers in self._connection.execute(f"SELECT variant, {outer} {inside}").fetchall():
+            for i, name in enumerate(names):
+                part = of_rows(*numbers[3 * i : 3 * i + 3])
+                if part is not None:
+                    found[name][variant] = part
+                    unsure |= set() if keeps_digits(part) else {i}
+        if unsure:
+            exact = ", ".join(f"var_samp(v{i})" for i in sorted(unsure))
+            for variant, *spreads in self._connection.execute(f"SELECT variant, {exact} {inside}").fetchall():
+                for i, spread in zip(sorted(unsure), spreads, strict=True):
+                    if variant in (mine := found[names[i]]):
+                        mine[variant] = replace(mine[variant], variance_total=spread or 0.0)
         return found
 
     def count(self, metric: Metric, variants: Sequence[str]) -> int:
@@ -346,14 +368,6 @@ def _of_units(count: int, values: str, source: str) -> str:
         f"SELECT variant, {outer} FROM (SELECT variant, {inner} FROM (SELECT variant, unit, {values} FROM {source}) "  # noqa: S608
         "GROUP BY variant, unit) GROUP BY variant"
     )
-
-
-def _of_rows(count: int, values: str, source: str) -> str:
-    """Return the same where each row is its own unit, which needs no table of units."""
-    outer = ", ".join(
-        f"count(v{i}), count(v{i}), sum(v{i}), sum(v{i} * v{i}), var_samp(v{i}), 0, 0" for i in range(count)
-    )
-    return f"SELECT variant, {outer} FROM (SELECT variant, {values} FROM {source}) GROUP BY variant"  # noqa: S608
 
 
 def _quoted(column: str) -> str:

@@ -10,10 +10,10 @@ import pytest
 
 from mlprod_nb.abtest import Outcome
 from mlprod_nb.abtest.facts import Facts
-from mlprod_nb.abtest.metrics import find
+from mlprod_nb.abtest.metrics import Expression, find
 from mlprod_nb.abtest.scan import open_scan
 
-from .tables import right_or_wrong
+from .tables import labelled, right_or_wrong
 
 BINARY = Outcome("classification", ("0", "1"))
 NAMES = ("champion", "challenger")
@@ -69,3 +69,16 @@ def test_rows_of_one_moment_are_told_apart_by_their_ids() -> None:
     )
     assert scanned(same)[0].repeated_rows == 0
     assert scanned(pa.concat_tables([same, same.slice(0, 3)]))[0].repeated_rows == 3
+
+
+@pytest.mark.parametrize("mean", [0.0, 3.0, 1e6, 1e9])
+def test_variances_of_rows_keep_their_digits_wherever_the_mean_is(mean: float) -> None:
+    values = mean + np.random.default_rng(1).normal(0, 1, 3_000)
+    constant = np.full(3_000, mean)
+    for column, spread in ((values, values.var(ddof=1)), (constant, 0.0)):
+        table = labelled(["champion"] * 3_000, score=list(column))
+        metric = Expression("said", "score", "higher", needs_labels=False)
+        with open_scan(table, Outcome("regression")) as scan:
+            found = scan.sums({"said": metric})["said"]["champion"]
+        assert found.variance_total == pytest.approx(spread, rel=1e-9, abs=1e-18)
+        assert (found.units, found.rows) == (3_000, 3_000)
