@@ -194,7 +194,6 @@ _SOURCES: dict[str, Callable[[Asked], list[Suggestion]]] = {
     "segments": lambda asked: _listed(text.text for text in _columns(asked))(asked),
     "detectors": _listed(DETECTORS),
     "guardrails": _listed(METRICS),
-    "segments": lambda asked: _listed(column.text for column in _columns(asked))(asked),
     "alert": lambda asked: _told(asked.known.alerts),
     "job": lambda asked: _told(asked.known.jobs),
     "task": lambda asked: _told(asked.known.tasks),
