@@ -21,6 +21,7 @@ from mlprod_nb import Workspace, commands
 from mlprod_nb.commands import values
 from mlprod_nb.errors import NotFound, Unavailable
 from mlprod_nb.lifecycle import names, naming
+from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.names import Names
 from mlprod_nb.settings import Layout
 
@@ -195,6 +196,24 @@ def test_a_process_of_its_own_writes_the_names_anew(root: Path, tmp_path: Path) 
         time.sleep(0.05)
     assert names.read(layout).holders == ["booking-service", "local"]
     renewing.end()
+    names.write(layout, KNOWN)
+
+
+def test_a_change_while_the_names_are_read_leaves_them_behind(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout(root)
+    monkeypatch.setattr(naming, "with_registry", lambda _, found: found)
+    assert naming.main(root) == 0
+    written = layout.names.stat().st_mtime_ns
+
+    def changed_meanwhile(_: Context, found: Names) -> Names:
+        layout.mlflow_database.touch()
+        return found
+
+    monkeypatch.setattr(naming, "with_registry", changed_meanwhile)
+    assert naming.main(root) == 0
+    assert layout.names.stat().st_mtime_ns > written
+    assert names.behind(layout)
+    layout.mlflow_database.unlink()
     names.write(layout, KNOWN)
 
 

@@ -7,6 +7,7 @@ alone. It may be a moment behind; whoever reads it and finds it behind has it wr
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -64,11 +65,20 @@ def read(layout: Layout) -> Names:
         return Names()
 
 
-def write(layout: Layout, names: Names) -> None:
-    """Write the names, whole or not at all."""
+def write(layout: Layout, names: Names, *, as_of_ns: int | None = None) -> None:
+    """Write the names, whole or not at all.
+
+    Args:
+        layout: Where.
+        names: What there is.
+        as_of_ns: When they began to be read, by the file system's clock: a change while they were read came after
+            it, and so finds them behind. ``None``: now.
+    """
     layout.run.mkdir(parents=True, exist_ok=True)
     temporary = layout.names.with_suffix(".writing")
     temporary.write_text(json.dumps(asdict(names)), encoding="utf-8")
+    if as_of_ns is not None:
+        os.utime(temporary, ns=(as_of_ns, as_of_ns))
     temporary.replace(layout.names)
 
 
@@ -79,7 +89,8 @@ def behind(layout: Layout) -> bool:
     here = [_changed_at(path.with_name(path.name + end)) for path in files for end in ("", "-wal")]
     # A database elsewhere cannot be seen to change.
     elsewhere = not (layout.database.exists() and layout.mlflow_database.exists())
-    return written < max(here) or (elsewhere and time.time() - written > _OLD_SECONDS)
+    # A change within the same tick of the file system's clock may have come after.
+    return written <= max(here) or (elsewhere and time.time() - written > _OLD_SECONDS)
 
 
 def renew(layout: Layout) -> subprocess.Popen[bytes]:

@@ -73,21 +73,24 @@ def with_registry(context: Context, found: Names) -> Names:
 
 
 def main(root: Path) -> int:
-    """Write the names, unless another process does."""
+    """Write the names, unless another process does; what changes meanwhile leaves them behind, for the next to see."""
     context = Context(root, Caller.current(), utc_now)
     if not context.layout.state.is_dir():
         return 0
     context.layout.run.mkdir(parents=True, exist_ok=True)
-    with (context.layout.run / "names.lock").open("w") as lock:
+    path = context.layout.run / "names.lock"
+    with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return 0
+        path.touch()
+        begun = path.stat().st_mtime_ns
         before = names.read(context.layout)
         found = collect(context)
         # Until the registry has answered, what it said last and what the journal says since.
-        names.write(context.layout, replace(found, models={**before.models, **found.models}))
-        names.write(context.layout, with_registry(context, found))
+        names.write(context.layout, replace(found, models={**before.models, **found.models}), as_of_ns=begun)
+        names.write(context.layout, with_registry(context, found), as_of_ns=begun)
     return 0
 
 
