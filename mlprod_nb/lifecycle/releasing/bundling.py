@@ -65,8 +65,10 @@ def _reference(context: Context, version: ModelVersion, endpoint: str) -> tuple[
 
     try:
         known = TrainingReader(context)(endpoint)
-        chosen = known.data.sample(min(len(known.data), _MOST_ROWS), random_state=0).sort_index()
-        return chosen.reset_index(drop=True), known.target[chosen.index].tolist(), f"the log of {endpoint!r}"
+        places = (
+            known.target.reset_index(drop=True).sample(min(known.rows, _MOST_ROWS), random_state=0).index.sort_values()
+        )
+        return known.data.iloc[places], known.target.iloc[places].tolist(), f"the log of {endpoint!r}"
     except MlprodError:
         example = originals.input_example(context.registry, version)
     if example is None or len(example) < FEWEST:
