@@ -15,7 +15,7 @@ import pytest
 
 from mlprod_nb import assets, notebooks
 from mlprod_nb.errors import ExecutionFailed, InvalidInput, NotFound, Refused, UsageError
-from mlprod_nb.notebooks.execution import MARK
+from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK, MARK
 from mlprod_nb.progress import Silence
 from tests.notebook_files import code, notebook, text, write
 
@@ -139,6 +139,23 @@ def test_endless_output_is_stopped_long_before_the_limit(tmp_path: Path) -> None
     assert (error.reason, error.cell_index) == ("output", 1)
     assert "cell 2 of out.ipynb was stopped: it made more than 32 MiB of output" in str(error)
     assert error.seconds < LIMIT / 2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\nfor _ in range(40): print('x' * 2**20)\ntime.sleep(600)",
+        "from IPython.display import HTML, display\nwhile True: display(HTML('x' * 100_000))",
+    ],
+    ids=["printed and then silent", "displayed without end"],
+)
+def test_output_is_counted_as_it_arrives_and_what_came_before_is_kept(tmp_path: Path, source: str) -> None:
+    error = failed(write(tmp_path / "in.ipynb", code(source), code("2")))
+    assert (error.reason, error.cell_index) == ("output", 0)
+    kept = notebooks.read(error.notebook)["cells"]
+    assert kept[0]["outputs"]
+    assert not kept[1]["outputs"]
+    assert error.notebook.stat().st_size < 2 * LARGEST_NOTEBOOK
 
 
 def test_a_caller_that_is_killed_leaves_no_process(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from mlprod_nb.settings import EXECUTION_FOLDER
 if TYPE_CHECKING:
     from mlprod_nb.notebooks.nursery import WaitingKernel
 
+_REAP_SECONDS = 5.0
 #: As Python, numpy, Arrow, DuckDB and torch call it.
 _OUT_OF_MEMORY = re.compile(r"(MemoryError|OutOfMemory\w*)$")
 
@@ -57,11 +58,14 @@ class _Output:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self._path)
         if len(text) > LARGEST_NOTEBOOK:
-            # Ends here: what is still queued would be read and saved again for minutes.
-            _kill_below()
-            size = f"it made more than {LARGEST_NOTEBOOK // 2**20} MiB of output"
-            _tell(self._path.parent, _outcome("output", self._progress.latest, "", size))
-            os._exit(1)
+            self.too_large()
+
+    def too_large(self) -> None:
+        """End here: what is still queued would be read and saved again for minutes."""
+        _kill_below()
+        size = f"it made more than {LARGEST_NOTEBOOK // 2**20} MiB of output"
+        _tell(self._path.parent, _outcome("output", self._progress.latest, "", size))
+        os._exit(1)
 
     def pretty_path(self, _path: str) -> str:
         return self._path.name
@@ -88,9 +92,12 @@ def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) 
     from papermill.exceptions import PapermillExecutionError
     from papermill.iorw import papermill_io
 
+    from mlprod_nb.notebooks import bounded
+
     logging.getLogger("papermill").setLevel(logging.ERROR)
     progress = _Progress(folder)
-    papermill_io.register("executed:", _Output(folder / "executed.ipynb", progress))
+    output = _Output(folder / "executed.ipynb", progress)
+    papermill_io.register("executed:", output)
     os.chdir(folder)
     try:
         execute_notebook(
@@ -99,6 +106,7 @@ def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) 
             spec["parameters"],
             kernel_name="python3",
             language="python",
+            engine_name=bounded.register(LARGEST_NOTEBOOK, output.too_large),
             progress_bar=False,
             cwd=spec["cwd"],
             autosave_cell_every=2,
@@ -190,9 +198,12 @@ def _end_with_caller() -> None:
 def _kill_below() -> None:
     import psutil
 
-    for process in psutil.Process().children(recursive=True):
+    found = psutil.Process().children(recursive=True)
+    for process in found:
         with suppress(psutil.Error):
             process.kill()
+    # A child whose end nobody takes note of stays in the process table until somebody does.
+    psutil.wait_procs(found, timeout=_REAP_SECONDS)
 
 
 if __name__ == "__main__":
