@@ -195,6 +195,7 @@ class CellOutput:
 
 
 def _bundle(text: str, body: str) -> dict[str, Any]:
-    style = f"<style>{CSS}.mlprod-progress ul{{list-style:none;margin:0;padding:0}}</style>"
+    # Both classes, since JupyterLab's rule for lists has as many and would indent them.
+    style = f"<style>{CSS}.mlprod-result.mlprod-progress :is(ul,p){{list-style:none;margin:0;padding:0}}</style>"
     page = f'<div class="mlprod-result mlprod-progress" role="status">{style}{body}</div>' if body else ""
     return {"text/plain": text, "text/html": page}
