@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections import ChainMap
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -228,10 +229,11 @@ class MLProd(Magics):
 
 
 def _import_grammar() -> None:
-    from mlprod_nb import commands
-    from mlprod_nb.lifecycle import names
+    with suppress(Exception):  # the line that is typed next meets it again, and says it
+        from mlprod_nb import commands
+        from mlprod_nb.lifecycle import names
 
-    commands.complete([], "", (), names.Names())  # the grammar is read off the façade when it is first asked
+        commands.complete([], "", (), names.Names())  # the grammar is read off the façade when it is first asked
 
 
 def _ask(question: str) -> bool:
