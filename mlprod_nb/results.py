@@ -238,7 +238,7 @@ background:none;
 color:inherit;vertical-align:top;white-space:normal}
 .mlprod-result.mlprod-result th{color:var(--soft);font-weight:500}
 .mlprod-result.mlprod-result td.n,.mlprod-result.mlprod-result th.n{text-align:right}
-.mlprod-result.mlprod-result td.s{white-space:nowrap}
+.mlprod-result.mlprod-result :is(td,th,caption).s{white-space:nowrap}
 .mlprod-result summary{color:var(--soft);font-weight:600;padding:.2em 0;cursor:pointer}
 .mlprod-result .mlprod-next{margin:.2em 0;color:var(--soft)}
 .mlprod-result code{color:var(--ink);background:none}
@@ -358,7 +358,7 @@ def _head_class(section: Section, index: int) -> str:
 
 
 def _html(section: Section) -> str:
-    caption = f"<caption>{html.escape(section.title)}</caption>" if section.title else ""
+    caption = f"<caption{_cell_class(section.title)}>{html.escape(section.title)}</caption>" if section.title else ""
     head = "".join(
         f'<th scope="col"{_head_class(section, index)}>{html.escape(column.replace("_", " "))}</th>'
         for index, column in enumerate(section.columns)
@@ -370,7 +370,9 @@ def _html(section: Section) -> str:
             text = html.escape(format_value(value))
             kind = _cell_class(value) if section.columns else ""
             cells.append(
-                f'<th scope="row">{text}</th>' if not section.columns and index == 0 else f"<td{kind}>{text}</td>"
+                f'<th scope="row"{_cell_class(value)}>{text}</th>'
+                if not section.columns and index == 0
+                else f"<td{kind}>{text}</td>"
             )
         rows.append(f"<tr>{''.join(cells)}</tr>")
     body = f"{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{''.join(rows)}</tbody>"

@@ -120,13 +120,13 @@ def power_left(evidence: Evidence) -> str:
     design, primary = evidence.design, evidence.reading.lifts[0]
     effect, chance = design.minimal_effect, evidence.reading.conditional_power
     if effect <= 0:
-        return "Not known: the design names no minimal_effect."
+        return "How long it will take is not known: the design names no minimal_effect."
     if chance is not None:
         return (
             f"Were {effect:g} in {primary.metric} there, the rest of the plan would find it in {chance:.0%} of cases."
         )
     if primary.difference_lower is None or primary.difference_upper is None:
-        return "Not known yet: there is no interval."
+        return "How long it will take is not known yet: there is no interval."
     half = (primary.difference_upper - primary.difference_lower) / 2
     left = _days_left(evidence)
     time = f"about {left:,.0f} more days at this traffic" if left >= 1 else "no more time"

@@ -111,7 +111,7 @@ def conclude(name: str, outcomes: Sequence[GateOutcome]) -> Verdict:
     skipped = sum(outcome.status == "skipped" for outcome in outcomes)
     left = f" {skipped} skipped." if skipped else ""
     warnings = [outcome for outcome in outcomes if outcome.status == "warn"]
-    action = f"mlprod deploy {name}" if "/" in name or "@" in name else ""
+    action = f"%mlprod deploy {name}" if "/" in name or "@" in name else ""
     if warnings:
         many = "a warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
         sentence = f"{name} passes {passed} gates of {len(outcomes) - skipped}, with {many}: {warnings[0].sentence}"

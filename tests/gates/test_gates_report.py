@@ -45,7 +45,7 @@ def test_who_listens_is_told_how_many_gates_have_run(onnx_bundle: Bundle) -> Non
 def test_a_sound_version_may_be_deployed(onnx_bundle: Bundle) -> None:
     found = gates.run(Inspection(onnx_bundle, "flights/1"), gates=PATIENT)
     assert str(found.verdict) == "✓ OK: flights/1 passes all 10 gates. 9 skipped."
-    assert found.verdict.action == "mlprod deploy flights/1"
+    assert found.verdict.action == "%mlprod deploy flights/1"
     assert found.exit_code == 0
     assert [outcome.name for outcome in found.gates] == list(BUILT_IN)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.jupyterlab import Lab, Server, jupyterlab, lab_alone, picture_folder
+from tests.browser.jupyterlab import Server, jupyterlab
 from tools import labextension
 
 ROOT = Path(__file__).parents[2]
@@ -53,14 +53,3 @@ def prefix(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with jupyterlab(tmp_path_factory.mktemp("lab"), installed=prefix) as running:
         yield running
-
-
-@pytest.fixture
-def lab(server: Server) -> Iterator[Lab]:
-    with lab_alone(server) as opened:
-        yield opened
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    return picture_folder(tmp_path)
