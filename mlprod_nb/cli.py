@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,11 +18,11 @@ import click
 from mlprod_nb import commands, settings
 from mlprod_nb.commands import shells
 from mlprod_nb.commands.showing import InPlace, Lines, TerminalLine
-from mlprod_nb.errors import MlprodError
+from mlprod_nb.errors import MlprodError, unexpected
 
 _FAILED = 3
 _INTERRUPTED = 130
-_MAGIC = re.compile(r"(?<![%\w])%mlprod (?=[a-z])")
+_MAGIC = re.compile(r"(?<![%\w])%mlprod (?=[a-z]|--help)")
 
 
 def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
@@ -56,7 +55,7 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
         _complain(f"interrupted; {stop}." if str(stop) else "interrupted.")
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 (the last line of defence: a shell gets one line, whatever broke)
-        _complain(_unexpected(error))
+        _complain(unexpected(error))
         return _FAILED
     return result.exit_code
 
@@ -88,14 +87,6 @@ def _pasteable(text: str) -> str:
 
 def _complain(text: str) -> None:
     click.echo(f"mlprod: {text}", err=True)
-
-
-def _unexpected(error: Exception) -> str:
-    """Say what broke and where, in one line."""
-    message = " ".join(str(error).split())
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""  # noqa: PTH119
-    return f"this is a fault of mlprod, please report it: {type(error).__name__}: {message}{where}"
 
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
 _LONGEST_NAME = 256
-_SHELL_LINE = re.compile(r"(?<![%\w])mlprod (?=[a-z])")
+_SHELL_LINE = re.compile(r"(?<![%\w])mlprod (?=[a-z]|--help)")
 
 
 class MlprodError(Exception):
@@ -129,6 +131,14 @@ class MissingExtra(MlprodError):
 
 class ExecutionFailed(MlprodError):
     """A notebook or a model failed while running."""
+
+
+def unexpected(error: Exception) -> str:
+    """Say in one line what broke and where, of an error that no user was meant to see."""
+    message = " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"this is a fault of mlprod, please report it: {type(error).__name__}: {message}{where}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

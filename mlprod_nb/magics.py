@@ -23,7 +23,7 @@ from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from traitlets import Bool, Enum, Unicode
 
-from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.errors import MlprodError, Refused, UsageError, unexpected
 from mlprod_nb.registry.cells import CellLog
 
 if TYPE_CHECKING:
@@ -123,6 +123,12 @@ class MLProd(Magics):
             # Set on the instance, so that front ends still see the class they know.
             text = f"mlprod: interrupted; {stop}." if str(stop) else "mlprod: interrupted."
             stop._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]
+            raise
+        except MlprodError:
+            raise
+        except Exception as error:
+            told = f"mlprod: {unexpected(error)} More: %mlprod why"
+            error._render_traceback_ = lambda: [told]  # type: ignore[attr-defined]
             raise
         return None if silent and not self._is_assigned(line) else result
 

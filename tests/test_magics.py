@@ -159,7 +159,7 @@ def test_a_hostile_name_runs_no_code(shell: InteractiveShell) -> None:
 @pytest.mark.parametrize(
     ("cell", "kind", "line"),
     [
-        ("%mlprod deplyo x", NotFound, "mlprod: there is no verb 'deplyo'. Did you mean 'deploy'? See: mlprod --help"),
+        ("%mlprod deplyo x", NotFound, "mlprod: there is no verb 'deplyo'. Did you mean 'deploy'? See: %mlprod --help"),
         (
             "%mlprod status --everything",
             UsageError,
@@ -189,6 +189,23 @@ def test_an_interrupt_is_one_line_and_still_an_interrupt(
     error, shown = failed(shell, "%mlprod up")
     assert type(error) is KeyboardInterrupt
     assert shown == ["mlprod: interrupted."]
+
+
+def test_a_fault_of_ours_is_one_line_too(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeWorkspace, "raises", ValueError("not\nmeant to be seen"))
+    error, shown = failed(shell, "%mlprod up")
+    assert type(error) is ValueError
+    [line] = shown
+    assert line.startswith(
+        "mlprod: this is a fault of mlprod, please report it: ValueError: not meant to be seen (fake_workspace.py:"
+    )
+    assert line.endswith("More: %mlprod why")
+
+
+def test_help_shows_lines_that_can_be_typed_in_a_cell(shell: InteractiveShell) -> None:
+    page, _ = ran(shell, "%mlprod deploy --help")
+    assert page.text.startswith("Usage: %mlprod deploy [OPTIONS] VERSION")
+    assert "  %mlprod deploy flights@champion" in page.text
 
 
 def test_help_is_a_result_and_no_error(shell: InteractiveShell) -> None:
@@ -330,9 +347,9 @@ def test_in_a_kernel_errors_are_stored_as_one_line_and_unloading_leaves_no_panel
     assert [len(found) for found in outputs] == [0, 0, 1, 0, 1]
     assert outputs[2][0].ename == "NotFound"
     assert outputs[2][0].traceback == [
-        "mlprod: there is no verb 'deplyo'. Did you mean 'deploy'? See: mlprod --help",
+        "mlprod: there is no verb 'deplyo'. Did you mean 'deploy'? See: %mlprod --help",
     ]
-    assert outputs[4][0].data["text/plain"].startswith("Usage: mlprod deploy")
+    assert outputs[4][0].data["text/plain"].startswith("Usage: %mlprod deploy")
 
 
 def _fresh(code: str, cwd: Path) -> str:

@@ -52,7 +52,7 @@ def split(line: str) -> list[str]:
         return shlex.split(line)
     except ValueError:
         raise UsageError(
-            f"a quote is not closed in: {line.strip()}", hint='Write it like --reason "it\'s late".'
+            f"a quote is not closed in: {line.strip()}.", hint='Write it like --reason "it\'s late".'
         ) from None
 
 

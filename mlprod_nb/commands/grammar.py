@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from mlprod_nb.results import Result
 
 PROGRAM = "mlprod"
 _SETTINGS = {"max_content_width": 100, "terminal_width": 100}
+#: A line to type, in a page of help: below `Examples:`, or how a verb is used.
+_TYPED = re.compile(r"^(Usage: |  )mlprod (?=[a-z\[])", re.MULTILINE)
 _READERS = {"model": read_model, "ids": read_column, "values": read_column}
 
 
@@ -70,8 +73,9 @@ class Call:
 
 
 class _Shown(Exception):
-    def __init__(self, text: str) -> None:
-        self.page = Page(text)
+    def __init__(self, text: str, door: Door | None = None) -> None:
+        cell = door is not None and door.names is not None
+        self.page = Page(_TYPED.sub(r"\1%mlprod ", text) if cell else text)
 
 
 def parse(words: Sequence[str], door: Door) -> Call | Page:
@@ -282,7 +286,7 @@ def _with_body(call: Call, door: Door) -> Call:
 
 def _show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001 (click's signature)
     if value and not ctx.resilient_parsing:
-        raise _Shown(ctx.get_help())
+        raise _Shown(ctx.get_help(), ctx.find_object(Door))
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001 (click's signature)

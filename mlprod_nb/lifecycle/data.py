@@ -85,6 +85,23 @@ def event_times(rows: pd.DataFrame) -> Sequence[float] | None:
     return seconds
 
 
+def one_column(values: Any, what: str) -> list[Any]:
+    """Return values that were passed by themselves as plain Python values.
+
+    Raises:
+        UsageError: They have several columns.
+    """
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(values, pd.DataFrame) or np.ndim(values) > 1:
+        rows = pd.DataFrame(values)
+        if rows.shape[1] != 1:
+            raise UsageError(f"--{what} has {rows.shape[1]} columns.", hint="Pass one of them.")
+        values = rows.iloc[:, 0]
+    return plain(values)
+
+
 def plain(values: Any) -> list[Any]:
     """Return a column of a frame or an array as plain Python values, missing ones as ``None``."""
     import pandas as pd

@@ -139,6 +139,8 @@ def register(context: Context, submission: Submission) -> RegisterResult:
     from mlprod_nb.registry import models
 
     models.check_name(submission.name)
+    if submission.alias:
+        models.check_alias(submission.alias)
     # An execution is a clean run already, so its own registration is for real.
     if submission.from_clean_run and not context.caller.execution:
         return clean_run.register(context, submission)

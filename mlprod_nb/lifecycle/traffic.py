@@ -113,7 +113,7 @@ def feedback(context: Context, given: Feedback) -> FeedbackResult:
     """Send feedback over HTTP."""
     if given.kind not in _KINDS:
         raise UsageError(f"{given.kind!r} is not a kind of feedback.", hint=f"There is: {', '.join(_KINDS)}.")
-    ids, values = reading.plain(given.ids), reading.plain(given.values)
+    ids, values = reading.one_column(given.ids, "ids"), reading.one_column(given.values, "values")
     if len(ids) != len(values):
         raise UsageError(f"--ids has {len(ids)} rows and --values has {len(values)}.", hint="They must be as many.")
     shared = {"kind": given.kind, "name": given.name, "source": given.source}

@@ -129,6 +129,17 @@ def check_name(name: str, kind: str = "model") -> None:
         )
 
 
+def check_alias(alias: str) -> None:
+    """Refuse an alias that would not survive, or that MLflow keeps for itself.
+
+    Raises:
+        UsageError: The alias will not do.
+    """
+    check_name(alias, "alias")
+    if alias.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", alias):
+        raise UsageError(f"{alias!r} cannot name an alias.", hint="MLflow keeps 'latest' and v1, v2, … for itself.")
+
+
 class Registry:
     """The models of one workspace.
 
@@ -280,9 +291,7 @@ class Registry:
             NotFound: The model or the version does not exist.
         """
         self.change()
-        check_name(alias, "alias")
-        if alias.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", alias):
-            raise UsageError(f"{alias!r} cannot name an alias.", hint="MLflow keeps 'latest' and v1, v2, … for itself.")
+        check_alias(alias)
         self.resolve(f"{model}/{version}")
         with self._mlflow():
             self.client.set_registered_model_alias(model, alias, str(version))

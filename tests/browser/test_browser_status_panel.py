@@ -104,7 +104,7 @@ def test_the_first_cells_run_by_keyboard_and_the_panel_shows(lab: Lab, clean_wor
     assert panel.get_by_role("status").count() == 0
     assert "Gateway at http://127.0.0.1:" in panel.inner_text()
     assert lab.output(4).inner_text().strip() == (
-        "mlprod: there is no verb 'stauts'. Did you mean 'status'? See: mlprod --help"
+        "mlprod: there is no verb 'stauts'. Did you mean 'status'? See: %mlprod --help"
     )
     lab.page.screenshot(path=str(pictures / "first-cells.png"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlprod_nb import commands
-from mlprod_nb.errors import NotFound
+from mlprod_nb.errors import NotFound, UsageError
 from tests.lifecycle.conftest import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -50,6 +50,21 @@ TYPOS = [
     ("alerts act 77", ""),
     ("background show 77", ""),
 ]
+
+
+@pytest.mark.parametrize("alias", ["my alias", "latest", "v2"])
+def test_an_alias_that_will_not_do_is_refused_before_anything_is_registered(site: Site, alias: str) -> None:
+    before = site.workspace.models("flights").versions
+    with pytest.raises(UsageError, match="cannot name an alias"):
+        site.workspace.register("flights", model=site.model, data=site.data, alias=alias)
+    assert site.workspace.models("flights").versions == before
+
+
+def test_feedback_of_several_columns_is_refused_by_name(site: Site) -> None:
+    with pytest.raises(UsageError, match=r"--ids has \d+ columns\. Pass one of them\."):
+        site.workspace.feedback("flights", ids=site.data, values=[1])
+    with pytest.raises(UsageError, match=r"--ids has 1 rows and --values has 2\."):
+        site.workspace.feedback("flights", ids=site.data[["hour"]][:1], values=[1, 0])
 
 
 @pytest.mark.parametrize(("line", "nearest"), TYPOS)

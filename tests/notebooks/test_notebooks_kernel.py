@@ -70,4 +70,4 @@ def test_a_typo_is_one_line_and_nothing_else(kernels: list[Kernel]) -> None:
     kernels[0].run("%load_ext mlprod_nb")
     kernels[0].run("%mlprod init")
     shown = kernels[0].run("%mlprod deplyo flights@champion")
-    assert shown == "mlprod: there is no verb 'deplyo'. Did you mean 'deploy'? See: mlprod --help"
+    assert shown == "mlprod: there is no verb 'deplyo'. Did you mean 'deploy'? See: %mlprod --help"
