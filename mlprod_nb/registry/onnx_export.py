@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mlprod_nb.registry import onnx_adapt, onnx_graph
 from mlprod_nb.registry.bundles import Agreement, ClassLabel, Signature, Task
 from mlprod_nb.registry.onnx_runner import (
+    GATHERED,
     MISSING_STRING,
     MISSING_TEXT,
     TOLERANCE,
@@ -161,6 +162,7 @@ def _convert(subject: Subject, frame: pd.DataFrame, attempt: _Attempt) -> Any:
     onnx_graph.without_chance(graph)
     onnx_graph.name_inputs(graph.graph, subject.signature.names)
     onnx_graph.name_outputs(graph.graph, output_names(subject.signature, subject.task))
+    onnx_graph.gather_inputs(graph.graph, subject.signature.names, GATHERED)
     return graph
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from mlprod_nb.registry.bundles import ClassLabel
 
 _DECIMALS = 1e6
+_NUMBERS = frozenset((1, 7, 11))
+"""``TensorProto``'s codes of float, int64 and double."""
 
 
 def name_inputs(graph: Any, names: Sequence[str]) -> None:
@@ -32,6 +34,38 @@ def name_outputs(graph: Any, names: Sequence[str]) -> None:
     if len(graph.output) != len(names):
         raise ValueError(f"the ONNX model gives {len(graph.output)} outputs, not {len(names)}")
     _name(graph, graph.output, names)
+
+
+def gather_inputs(graph: Any, names: Sequence[str], gathered: str) -> bool:
+    """Let a graph that first puts its inputs beside each other take them so: one tensor instead of one a column.
+
+    onnxruntime takes about 2 µs to be given a tensor, which is most of what a small model takes for one row.
+
+    Args:
+        graph: A graph whose inputs are the columns.
+        names: The columns in the order that the new input has them in.
+        gathered: The new input's name.
+
+    Returns:
+        Whether it is so now; a graph whose inputs are of several types, or are used elsewhere, stays as it is.
+    """
+    kinds = {value.type.tensor_type.elem_type for value in graph.input}
+    users = [node for node in graph.node if not set(names).isdisjoint(node.input)]
+    if len(names) < 2 or len(kinds) != 1 or not kinds <= _NUMBERS or len(users) != 1 or _has_subgraph(graph):
+        return False
+    (first,) = users
+    axes = [attribute.i for attribute in first.attribute if attribute.name == "axis"]
+    if first.op_type != "Concat" or axes not in ([1], [-1]) or list(first.input) != list(names):
+        return False
+    made = first.output[0]
+    if any(output.name == made for output in graph.output):
+        return False
+    graph.node.remove(first)
+    del graph.input[1:]
+    graph.input[0].name = gathered
+    graph.input[0].type.tensor_type.shape.dim[1].dim_value = len(names)
+    _rename(graph, made, gathered)
+    return True
 
 
 def labels_from_probabilities(model: Any, classes: Sequence[ClassLabel]) -> None:
@@ -89,6 +123,10 @@ def _rename(graph: Any, old: str, new: str, *, outputs: bool = True) -> None:
         for value in values:
             if value.name == old:
                 value.name = new
+
+
+def _has_subgraph(graph: Any) -> bool:
+    return any(attribute.HasField("g") for node in graph.node for attribute in node.attribute)
 
 
 def without_chance(model: Any) -> None:

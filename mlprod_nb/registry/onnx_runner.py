@@ -5,7 +5,7 @@ Serving, registration and the gates share this runner, so what a gate measures i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from mlprod_nb.registry.bundles import ONNX_MODEL, Bundle, ClassLabel, Column, S
 
 Array = NDArray[Any]
 Output = tuple[Array | None, Array]
+GATHERED = "mlprod:columns"
+"""The name of an ONNX model's only input where it is all columns, in the signature's order, shape ``[n, columns]``."""
 MISSING_STRING = "mlprod.missing_string"
 """Key of the ONNX model's metadata that says which text stands for a missing string."""
 MISSING_TEXT = "mlprod:missing"
@@ -79,7 +81,7 @@ class OnnxRunner:
 
 
 class OnnxModel:
-    """An ONNX model that takes one input of shape ``[n, 1]`` a column.
+    """An ONNX model that takes one input of shape ``[n, 1]`` a column, or all columns in :data:`GATHERED`.
 
     Args:
         model: The serialised model.
@@ -101,11 +103,9 @@ class OnnxModel:
             raise ValueError(_first_line(error)) from None
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
         missing = self._session.get_modelmeta().custom_metadata_map.get(MISSING_STRING, MISSING_TEXT)
+        self._gathered = [given.name for given in self._session.get_inputs()] == [GATHERED]
         self._inputs: list[tuple[Column, type[Any], str]] = []
-        for given in self._session.get_inputs():
-            column = signature.column(given.name)
-            if column is None:
-                raise ValueError(f"it takes the input {given.name!r}, which is no column of the signature.")
+        for column, given in self._fed(signature):
             if given.type not in _TYPES:
                 raise ValueError(f"its input {given.name!r} has the type {given.type}.")
             self._inputs.append((column, _TYPES[given.type], missing))
@@ -126,7 +126,26 @@ class OnnxModel:
             raise ValueError(_first_line(error)) from None
         return dict(zip(self.outputs, found, strict=True))
 
+    def _fed(self, signature: Signature) -> Iterator[tuple[Column, Any]]:
+        """Yield each column that the model takes with the input that takes it."""
+        for given in self._session.get_inputs():
+            if self._gathered:
+                if given.shape[1:] != [len(signature.columns)]:
+                    raise ValueError(f"its input has the shape {given.shape} for {len(signature.columns)} columns.")
+                yield from ((column, given) for column in signature.columns)
+                return
+            column = signature.column(given.name)
+            if column is None:
+                raise ValueError(f"it takes the input {given.name!r}, which is no column of the signature.")
+            yield column, given
+
     def _feed(self, columns: Mapping[str, Array]) -> dict[str, Array]:
+        if self._gathered:
+            if isinstance(columns, Block) and columns.names == self._names:
+                return {GATHERED: np.ascontiguousarray(columns.matrix.T, dtype=self._only_kind)}
+            return {
+                GATHERED: np.column_stack([np.asarray(columns[name], dtype=self._only_kind) for name in self._names])
+            }
         if isinstance(columns, Block) and self._only_kind is not None and columns.names == self._names:
             tensors = columns.matrix.astype(self._only_kind)[:, :, np.newaxis]
             return dict(zip(self._names, tensors, strict=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -27,9 +28,10 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from mlprod_nb.columns import Block
 from mlprod_nb.errors import ExecutionFailed, InvalidInput, Refused, UsageError
-from mlprod_nb.registry import conversion
-from mlprod_nb.registry.bundles import REFERENCE, Bundle, read_bundle
+from mlprod_nb.registry import conversion, onnx_graph
+from mlprod_nb.registry.bundles import ONNX_MODEL, REFERENCE, Bundle, read_bundle
 from mlprod_nb.registry.onnx_runner import OnnxRunner, largest_difference, scores, to_arrays
 from mlprod_nb.registry.runner import open_runner
 from tests.registry.samples import classifier, encoder, flights, inexpressible
@@ -157,6 +159,42 @@ def test_a_model_becomes_onnx_and_agrees_with_itself(tmp_path: Path, name: str) 
     assert bundle.manifest.agreement.max_difference <= 1e-5
     assert bundle.manifest.agreement.rows == len(case[1])
     assert _warm_difference(bundle) <= 2e-5
+
+
+@pytest.mark.parametrize(
+    ("columns", "inputs"),
+    [
+        (("distance", "hour"), ["mlprod:columns"]),
+        (("distance",), ["distance"]),
+        (("carrier", "hour"), ["carrier", "hour"]),
+    ],
+)
+def test_columns_of_numbers_are_one_input_and_others_one_each(
+    tmp_path: Path, columns: tuple[str, ...], inputs: list[str]
+) -> None:
+    numbers = "carrier" not in columns
+    model = make_pipeline(StandardScaler() if numbers else _passing(_one_hot()), LogisticRegression())
+    bundle = _build(_case(model, _late, *columns), tmp_path / "b")
+    session = onnxruntime.InferenceSession(bundle.path / ONNX_MODEL, providers=["CPUExecutionProvider"])
+    assert [given.name for given in session.get_inputs()] == inputs
+
+
+def test_a_model_with_one_input_a_column_says_what_one_with_all_in_one_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = EXPRESSIBLE["forest regression on plain columns"]()
+    gathered = _build(case, tmp_path / "a")
+    monkeypatch.setattr(onnx_graph, "gather_inputs", lambda *_: False)
+    apart = _build(case, tmp_path / "b")
+    assert gathered.digest != apart.digest
+    matrix = case[1].to_numpy(np.float64)
+    block = Block(apart.signature.names, np.ascontiguousarray(matrix.T))
+    answers = [
+        OnnxRunner(bundle).run(columns)[1].tobytes()
+        for bundle in (gathered, apart)
+        for columns in (block, {name: block[name] for name in block})
+    ]
+    assert len(set(answers)) == 1
 
 
 @pytest.mark.parametrize("name", [name for name in EXPRESSIBLE if "regression, " in name and "missing" not in name])
