@@ -10,10 +10,10 @@ The numbers in capitals are field slots and codes of the format's ``Message.fbs`
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import flatbuffers
 import numpy as np
@@ -37,8 +37,7 @@ _ALIGNMENT = 8
 _PADDING = [bytes(-length % _ALIGNMENT) for length in range(_ALIGNMENT)]
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """One column as the format lays it out.
 
     Attributes:
@@ -69,9 +68,14 @@ class EncodedBlock:
 
 def encode(kind: Kind, nulls: int, *buffers: Buffer) -> Encoded:
     """Return a column of these buffers."""
-    views = [memoryview(buffer) for buffer in buffers]
-    lengths = tuple(view.nbytes for view in views)
-    return Encoded(kind, nulls, lengths, b"".join(_padded(views, lengths)))
+    lengths, parts = [], []
+    for buffer in buffers:
+        length = len(buffer) if type(buffer) is bytes else memoryview(buffer).nbytes
+        lengths.append(length)
+        parts.append(buffer)
+        if length % _ALIGNMENT:
+            parts.append(_PADDING[length % _ALIGNMENT])
+    return Encoded(kind, nulls, tuple(lengths), b"".join(parts))
 
 
 @lru_cache(maxsize=256)
@@ -128,13 +132,6 @@ def _head(rows: int, nulls: tuple[int, ...], lengths: tuple[int, ...], block: in
     nodes = np.column_stack((np.full(len(nulls), rows, dtype="<i8"), np.array(nulls, dtype="<i8")))
     buffers = np.column_stack((np.cumsum(padded) - padded, sizes))
     return _template(len(nodes), len(buffers)).fill(rows, nodes, buffers, int(padded.sum()))
-
-
-def _padded(views: list[memoryview], lengths: tuple[int, ...]) -> Iterator[Buffer]:
-    for view, length in zip(views, lengths, strict=True):
-        yield view
-        if length % _ALIGNMENT:
-            yield _PADDING[length % _ALIGNMENT]
 
 
 @dataclass(frozen=True)

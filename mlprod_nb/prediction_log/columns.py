@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -17,21 +18,20 @@ from mlprod_nb.errors import InvalidInput
 from mlprod_nb.prediction_log.arrow_ipc import Buffer, Encoded, Kind, encode
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_KEPT_ROWS = 64
 _MOST_TEXT = 1 << 31
 _TOO_MUCH_TEXT = "a column of text is larger than 2 GiB in one batch."
 _DAY_US = 86_400_000_000
 _SECOND_US = 1_000_000
 _DTYPES: dict[Kind, str] = {"double": "<f8", "float": "<f4", "int64": "<i8", "int32": "<i4"}
+_FORMATS: dict[Kind, str] = {"double": "<d", "float": "<f", "int64": "<q", "int32": "<i"}
 _INTEGERS = (int, np.integer)
 _NUMBERS = (*_INTEGERS, float, np.floating)
 
 
 def numbers(values: Sequence[Any] | NDArray[Any], kind: Kind) -> Encoded:
     """Return values of the kind double, float, int64 or int32; ``None`` and NaN are missing."""
-    if isinstance(values, Repeated) and type(values.value) is int:
-        make = _kept_number if len(values) <= _MOST_KEPT_ROWS else _repeated_number
-        return make(values.value, len(values), kind)
+    if isinstance(values, Repeated) and (type(values.value) is int or _fits(values.value, kind)):
+        return _repeated_number(values.value, len(values), kind)
     found, missing = _numeric(values)
     # Whole numbers past 64 bits become objects; past 63 bits, unsigned.
     if found.dtype == np.object_ or (found.dtype == np.uint64 and found.max(initial=0) > np.iinfo(np.int64).max):
@@ -56,8 +56,7 @@ def booleans(values: Sequence[Any] | NDArray[Any]) -> Encoded:
 def strings(values: Sequence[Any] | NDArray[Any]) -> Encoded:
     """Return texts; ``None`` is missing."""
     if isinstance(values, Repeated):
-        make = _kept_text if len(values) <= _MOST_KEPT_ROWS else _repeated_text
-        return make(values.value, len(values))
+        return _repeated_text(values.value, len(values))
     if isinstance(values, Texts) and values.text.isascii() and len(values.text) < _MOST_TEXT:
         offsets = np.arange(len(values) + 1, dtype="<i4") * np.int32(values.width)
         return _encoded("string", None, offsets, values.text.encode())
@@ -77,7 +76,7 @@ def strings(values: Sequence[Any] | NDArray[Any]) -> Encoded:
 def moments(values: Sequence[datetime]) -> Encoded:
     """Return aware moments as microseconds of UTC."""
     if isinstance(values, Repeated):
-        return _encoded("moment", None, np.full(len(values), _microseconds(values.value), dtype="<i8"))
+        return encode("moment", 0, b"", _microseconds(values.value).to_bytes(8, "little", signed=True) * len(values))
     known, us = _EPOCH, 0
     since_epoch = array("q")
     for value in values:
@@ -147,11 +146,15 @@ def _encoded(kind: Kind, missing: NDArray[np.bool_] | None, *buffers: Buffer) ->
     return encode(kind, int(np.count_nonzero(missing)), np.packbits(~missing, bitorder="little"), *buffers)
 
 
-def _repeated_number(number: int, rows: int, kind: Kind) -> Encoded:
-    limits = np.iinfo(_DTYPES[kind]) if kind in ("int64", "int32") else None
-    if limits is not None and not limits.min <= number <= limits.max:
-        raise OverflowError
-    return _encoded(kind, None, np.full(rows, number, dtype=_DTYPES[kind]))
+def _fits(value: Any, kind: Kind) -> bool:
+    return type(value) is float and kind in ("double", "float") and math.isfinite(value)
+
+
+def _repeated_number(number: float, rows: int, kind: Kind) -> Encoded:
+    try:
+        return encode(kind, 0, b"", struct.pack(_FORMATS[kind], number) * rows)
+    except struct.error:
+        raise OverflowError from None
 
 
 def _repeated_text(text: str | None, rows: int) -> Encoded:
@@ -165,8 +168,3 @@ def _repeated_text(text: str | None, rows: int) -> Encoded:
 def _microseconds(moment: datetime) -> int:
     passed = moment - _EPOCH
     return passed.days * _DAY_US + passed.seconds * _SECOND_US + passed.microseconds
-
-
-# The gateway repeats the same few values for groups of the same few sizes.
-_kept_number = lru_cache(maxsize=256)(_repeated_number)
-_kept_text = lru_cache(maxsize=256)(_repeated_text)

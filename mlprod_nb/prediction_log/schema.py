@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,10 @@ FEEDBACK_FIELDS: tuple[Field, ...] = (
     ("received_at", "moment"),
 )
 _NULLABLE = frozenset({"unit", "latency_ms", "prediction", "score", "text", "number"})
+_STEADY = frozenset({"endpoint", "revision", "variant", "model", "version", "shadow", "unit", "prediction"})
+"""Columns whose repeated values are few."""
+_HASHED = frozenset({str, int, bool, type(None)})
+_MOST_KEPT_ROWS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +136,11 @@ def encode_predictions(batch: PredictionBatch) -> bytes:
     fields = [_column(batch, field, rows) for field in PREDICTION_FIELDS]
     inputs = _inputs(batch.inputs, rows)
     if isinstance(inputs, EncodedBlock):
-        kinds: tuple[Field, ...] = tuple((name, "double") for name in batch.inputs)
+        head = _head_of_numbers(tuple(batch.inputs))
     else:
         kinds = tuple((name, column.kind) for name, column in zip(batch.inputs, inputs, strict=True))
-    head, body = schema_message(PREDICTION_FIELDS, kinds), batch_message(rows, fields, inputs)
-    return frame("predictions", endpoint, b"".join((head, body, END_OF_STREAM)))
+        head = schema_message(PREDICTION_FIELDS, kinds)
+    return frame("predictions", endpoint, b"".join((head, batch_message(rows, fields, inputs), END_OF_STREAM)))
 
 
 def encode_feedback(batch: FeedbackBatch) -> bytes:
@@ -150,9 +155,31 @@ def encode_feedback(batch: FeedbackBatch) -> bytes:
     return frame("feedback", endpoint, b"".join((head, body, END_OF_STREAM)))
 
 
+@lru_cache(maxsize=256)
+def _head_of_numbers(names: tuple[str, ...]) -> bytes:
+    return schema_message(PREDICTION_FIELDS, tuple((name, "double") for name in names))
+
+
 def _column(batch: PredictionBatch | FeedbackBatch, field: Field, rows: int) -> Encoded:
+    values = getattr(batch, field[0])
+    if (
+        type(values) is Repeated
+        and field[0] in _STEADY
+        and len(values) == rows <= _MOST_KEPT_ROWS
+        and type(values.value) in _HASHED
+    ):
+        return _kept(field, values.value, rows)
+    return _encoded(field, values, rows)
+
+
+# The gateway repeats the same few values for groups of the same few sizes.
+@lru_cache(maxsize=1024)
+def _kept(field: Field, value: Any, rows: int) -> Encoded:
+    return _encoded(field, Repeated(value, rows), rows)
+
+
+def _encoded(field: Field, values: Any, rows: int) -> Encoded:
     name, kind = field
-    values = getattr(batch, name)
     _check_length(name, values, rows)
     try:
         column = _typed(values, kind)
