@@ -27,6 +27,7 @@ def of_rows(count: int, total: float | None, squares: float | None) -> UnitSums 
     """Return sums over rows as sums over units of one row each; ``None`` where there is none."""
     if not count or total is None or squares is None:
         return None
+    total, squares = float(total), float(squares)
     spread = max(0.0, squares - total * (total / count)) / max(1, count - 1)
     return UnitSums(count, count, total, squares, spread, 0.0, 0.0)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlprod_nb.abtest.outcome import Outcome, literal
+from mlprod_nb.abtest.outcome import Outcome
+from mlprod_nb.columns import arrow_values
 from mlprod_nb.errors import InvalidInput, NotFound, nearest
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ SEGMENT = "segment "
 #: The column that says under which split a row came, where the split was changed: a whole number.
 PERIOD = "period"
 #: Clocks that differ by less than this agree.
+#: The column that holds a variant's place in a list of their names.
+VARIANT_CODE = "variant_code"
 _CLOCKS_AGREE_US = 60_000_000
+_BLOCK_ROWS = 1 << 16
 
 
 def predictions(table: pa.Table) -> pa.Table:
@@ -95,25 +99,65 @@ def _ascending(table: pa.Table) -> bool:
 
     if table.num_rows < 2:
         return True
-    times, ids = table["event_us"].to_numpy(), table["prediction_id"]
-    if (times[1:] < times[:-1]).any():
-        return False
-    same = np.flatnonzero(times[1:] == times[:-1])
-    return not len(same) or bool(pc.all(pc.greater(ids.take(same + 1), ids.take(same))).as_py())
+    times, ids = arrow_values(_whole(table["event_us"])), table["prediction_id"]
+    for start in range(0, len(times) - 1, _BLOCK_ROWS):
+        block = times[start : start + _BLOCK_ROWS + 1]
+        if (block[1:] > block[:-1]).all():
+            continue
+        if (block[1:] < block[:-1]).any():
+            return False
+        same = start + np.flatnonzero(block[1:] == block[:-1])
+        if not pc.all(pc.greater(ids.take(same + 1), ids.take(same))).as_py():
+            return False
+    return True
 
 
-def label_class(outcome: Outcome) -> str:
-    """Return the SQL of the true class: feedback may write class 1 as 1, 1.0, ``"1"`` or true."""
+def coded(table: pa.Table, outcome: Outcome) -> tuple[pa.Table, list[str]]:
+    """Return a table with the true class of each row and its variant as a number, and the variants by these numbers."""
+    variants = _dictionary(table["variant"])
+    table = table.append_column(VARIANT_CODE, variants.indices).append_column(
+        "label_class", label_class(table, outcome)
+    )
+    return table, variants.dictionary.to_pylist()
+
+
+def label_class(table: pa.Table, outcome: Outcome) -> pa.Array:
+    """Return the true class of each row; feedback may write class 1 as 1, 1.0, ``"1"`` or true.
+
+    Where every label is written as its class, the labels' dictionary is that of the classes and no row is looked at.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if outcome.task == "regression":
-        return "NULL::VARCHAR"
-    cases = []
-    for name in outcome.classes:
-        condition = f"label = {literal(name)}"
-        number = _number(name)
-        if number is not None:
-            condition += f" OR label_number = {number!r}"
-        cases.append(f"WHEN {condition} THEN {literal(name)}")
-    return f"CASE {' '.join(cases)} END"
+        return pa.nulls(table.num_rows, pa.string())
+    labels, numbers = _dictionary(table["label"]), _whole(table["label_number"])
+    texts = labels.dictionary.to_pylist()
+    if set(texts) <= set(outcome.classes) and not pc.any(pc.and_(labels.is_null(), numbers.is_valid())).as_py():
+        return labels
+    missing = len(outcome.classes)
+    place = {name: at for at, name in enumerate(outcome.classes)}
+    by_text = np.array([*(place.get(text, missing) for text in texts), missing])
+    found = by_text[arrow_values(labels.indices.cast(pa.int32()).fill_null(len(texts)))]
+    values, unknown = arrow_values(numbers.cast(pa.float64()).fill_null(float("nan"))), found == missing
+    for at, name in reversed(list(enumerate(outcome.classes))):  # of two that are one number the first is meant
+        if (number := _number(name)) is not None:
+            found[unknown & (values == number)] = at
+    return pa.DictionaryArray.from_arrays(pa.array(found, mask=found == missing), pa.array(outcome.classes))
+
+
+def _dictionary(texts: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return texts as places in the list of those that differ."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(texts.type):
+        texts = texts.cast(pa.string()).dictionary_encode()
+    return _whole(texts.unify_dictionaries())
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, which is a copy only where it has several parts."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def label_known(outcome: Outcome) -> str:

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.abtest import estimators, rows
+from mlprod_nb.abtest import estimators, queries, rows
 from mlprod_nb.abtest.accumulation import accumulate, keeps_digits, of_rows, unit_sums
 from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.facts import Facts, VariantFacts
 from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, literal
 from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
-from mlprod_nb.abtest.rows import COVARIATE, PERIOD, SEGMENT
+from mlprod_nb.abtest.rows import PERIOD, SEGMENT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,11 +44,20 @@ class Scan:
         repeated_rows: Rows that were left out as repeats.
         in_future: Rows that happened after they were received.
         once: Whether no row names a unit, so that each is its own.
+        variants: The variants' names by their codes.
     """
 
     def __init__(
-        self, connection: Any, outcome: Outcome, repeated_rows: int, in_future: int | None = None, *, once: bool = False
+        self,
+        connection: Any,
+        outcome: Outcome,
+        repeated_rows: int,
+        in_future: int | None = None,
+        *,
+        once: bool = False,
+        variants: Sequence[str] = (),
     ) -> None:
+        self._variants = variants
         self._in_future = in_future
         self._once = once
         self._connection = connection
@@ -65,10 +74,8 @@ class Scan:
     def units(self, variants: Sequence[str]) -> dict[str, int]:
         """Return how many units each variant met."""
         count = "count(*)" if self._once else "count(DISTINCT unit)"
-        rows = self._connection.execute(
-            f"SELECT variant, {count} FROM {self._source} WHERE variant IN ({_in(variants)}) GROUP BY variant"  # noqa: S608
-        ).fetchall()
-        return dict(rows)
+        some = f"{self._source} WHERE variant IN ({queries.listed(variants)})"
+        return dict(self._connection.execute(f"SELECT variant, {count} FROM {some} GROUP BY variant").fetchall())  # noqa: S608
 
     def in_period(self, number: int) -> Scan:
         """Return the same scan over one period's rows alone."""
@@ -83,7 +90,7 @@ class Scan:
         """Return columns (as SQL) of the first rows by event time, all variants together, named ``x0``, ``x1`` …."""
         values = ", ".join(f"{sql} AS x{i}" for i, sql in enumerate(columns))
         return self._connection.sql(
-            f"SELECT {values} FROM {self._source} WHERE variant IN ({_in(variants)}) "  # noqa: S608
+            f"SELECT {values} FROM {self._source} WHERE variant IN ({queries.listed(variants)}) "  # noqa: S608
             f"ORDER BY event_us, prediction_id LIMIT {int(rows)}"
         ).to_arrow_table()
 
@@ -118,40 +125,49 @@ class Scan:
 
     def sums(self, metrics: Mapping[str, Metric]) -> dict[str, dict[str, UnitSums]]:
         """Return each metric's sums per variant, from one scan; a variant without a row that counts is left out."""
-        values = ", ".join(f"{self._value(metric)} AS v{i}" for i, metric in enumerate(metrics.values()))
         if self._once:
-            return self._of_rows(list(metrics), values)
-        rows = self._connection.execute(_of_units(len(metrics), values, self._source)).fetchall()
+            return self._of_rows(metrics)
+        values = ", ".join(f"{self._value(metric)} AS v{i}" for i, metric in enumerate(metrics.values()))
+        rows = self._connection.execute(queries.of_units(len(metrics), values, self._source)).fetchall()
         found: dict[str, dict[str, UnitSums]] = {}
         for index, name in enumerate(metrics):
             parts = {row[0]: row[1 + 7 * index : 8 + 7 * index] for row in rows}
             found[name] = {variant: unit_sums(part) for variant, part in sorted(parts.items()) if part[0] > 0}
         return found
 
-    def _of_rows(self, names: Sequence[str], values: str) -> dict[str, dict[str, UnitSums]]:
+    def _of_rows(self, metrics: Mapping[str, Metric]) -> dict[str, dict[str, UnitSums]]:
         """Return the sums where each row is its own unit; deviations, which cost more, only where sums lose digits."""
-        outer = ", ".join(f"count(v{i}), sum(v{i}), sum(v{i} * v{i})" for i in range(len(names)))
-        inside = f"FROM (SELECT variant, {values} FROM {self._source}) GROUP BY variant ORDER BY variant"  # noqa: S608
+        names, truths = list(metrics), self._truths(metrics)
+        values = ", ".join(
+            f"{self._counted(metric) if truth else self._value(metric)} AS v{i}"
+            for i, (metric, truth) in enumerate(zip(metrics.values(), truths, strict=True))
+        )
         found: dict[str, dict[str, UnitSums]] = {name: {} for name in names}
         unsure: set[int] = set()
-        for variant, *numbers in self._connection.execute(f"SELECT variant, {outer} {inside}").fetchall():
+        query = queries.of_rows(truths, values, self._source)
+        for variant, numbers in self._by_variant(query):
             for i, name in enumerate(names):
-                part = of_rows(*numbers[3 * i : 3 * i + 3])
+                rows, total, squares = numbers[3 * i : 3 * i + 3]
+                part = of_rows(rows, total, total if truths[i] else squares)
                 if part is not None:
                     found[name][variant] = part
                     unsure |= set() if keeps_digits(part) else {i}
         if unsure:
-            exact = ", ".join(f"var_samp(v{i})" for i in sorted(unsure))
-            for variant, *spreads in self._connection.execute(f"SELECT variant, {exact} {inside}").fetchall():
+            for variant, spreads in self._by_variant(queries.deviations(sorted(unsure), values, self._source)):
                 for i, spread in zip(sorted(unsure), spreads, strict=True):
                     if variant in (mine := found[names[i]]):
                         mine[variant] = replace(mine[variant], variance_total=spread or 0.0)
         return found
 
+    def _by_variant(self, query: str) -> list[tuple[str, list[Any]]]:
+        """Return a query's rows with each variant's name in the place of its code, in the order of the names."""
+        rows = self._connection.execute(query).fetchall()
+        return sorted((self._variants[code], numbers) for code, *numbers in rows)
+
     def count(self, metric: Metric, variants: Sequence[str]) -> int:
         """Return how many rows have a value of the metric."""
         ((found,),) = self._connection.execute(
-            f"SELECT count({self._value(metric)}) FROM {self._source} WHERE variant IN ({_in(variants)})"  # noqa: S608
+            f"SELECT count({self._value(metric)}) FROM {self._source} WHERE variant IN ({queries.listed(variants)})"  # noqa: S608
         ).fetchall()
         return int(found)
 
@@ -164,7 +180,7 @@ class Scan:
             fractions: Numbers in (0, 1], growing.
         """
         times = self._connection.execute(
-            f"SELECT event_us FROM {self._source} WHERE variant IN ({_in(variants)}) "  # noqa: S608
+            f"SELECT event_us FROM {self._source} WHERE variant IN ({queries.listed(variants)}) "  # noqa: S608
             f"AND ({self._value(metric)}) IS NOT NULL ORDER BY event_us"
         ).fetchnumpy()["event_us"]
         if not len(times):
@@ -186,7 +202,7 @@ class Scan:
         data = self._connection.sql(
             "SELECT variant, unit, step, count(v) AS n, sum(v) AS s, sum(v * v) AS q FROM "  # noqa: S608
             f"(SELECT variant, unit, {step} AS step, {self._value(metric)} AS v FROM {self._source} "
-            f"WHERE variant IN ({_in(variants)})) WHERE v IS NOT NULL GROUP BY variant, unit, step"
+            f"WHERE variant IN ({queries.listed(variants)})) WHERE v IS NOT NULL GROUP BY variant, unit, step"
         ).to_arrow_table()
         import pyarrow.compute as pc
 
@@ -214,7 +230,7 @@ class Scan:
         data = self._connection.sql(
             "SELECT variant, dense_rank() OVER (ORDER BY unit) AS unit, event_us, "  # noqa: S608
             f"{', '.join(f'v{i}' for i in range(len(columns)))} FROM (SELECT variant, unit, event_us, {values} "
-            f"FROM {self._source} WHERE variant IN ({_in(variants)})) WHERE {known}"
+            f"FROM {self._source} WHERE variant IN ({queries.listed(variants)})) WHERE {known}"
         ).fetchnumpy()
         edges = [None] if moments is None else [_micros(moment) for moment in moments]
         series: list[dict[str, Arm]] = []
@@ -256,7 +272,9 @@ class Scan:
         A covariate that is missing counts as the mean over all units, which is the same in every variant.
         """
         names = [f"x{i}" for i in range(len(covariates))]
-        known = (f"CASE WHEN isfinite({name}::DOUBLE) THEN {name}::DOUBLE END" for name in map(_quoted, covariates))
+        known = (
+            f"CASE WHEN isfinite({name}::DOUBLE) THEN {name}::DOUBLE END" for name in map(queries.covariate, covariates)
+        )
         means = "".join(f", avg({sql}) AS {name}" for name, sql in zip(names, known, strict=True))
         filled = "".join(f", coalesce({name}, avg({name}) OVER (), 0) AS {name}" for name in names)
         numbers = ["n", "s", *names]
@@ -289,7 +307,7 @@ class Scan:
         now = "" if until is None else f" AND event_us <= {_micros(until)}"
         return (
             f"SELECT * FROM (SELECT *, {self._value(metric)} AS v FROM {self._source} "  # noqa: S608
-            f"WHERE variant IN ({_in(variants)}){now}) WHERE v IS NOT NULL"
+            f"WHERE variant IN ({queries.listed(variants)}){now}) WHERE v IS NOT NULL"
         )
 
     def by_unit(
@@ -299,7 +317,7 @@ class Scan:
         data = self._connection.sql(
             "SELECT dense_rank() OVER (ORDER BY unit) AS unit, event_us, v FROM "  # noqa: S608
             f"(SELECT unit, event_us, prediction_id, {self._value(metric)} AS v FROM {self._source} "
-            f"WHERE variant IN ({_in(variants)})) WHERE v IS NOT NULL ORDER BY event_us, prediction_id"
+            f"WHERE variant IN ({queries.listed(variants)})) WHERE v IS NOT NULL ORDER BY event_us, prediction_id"
         ).fetchnumpy()
         return np.asarray(data["unit"]), np.asarray(data["event_us"]), np.asarray(data["v"], float)
 
@@ -307,10 +325,21 @@ class Scan:
         """Return the quantile of the metric's first rows by event time, all variants together."""
         ((found,),) = self._connection.execute(
             f"SELECT quantile_cont(v, {float(share)!r}) FROM (SELECT {self._value(metric)} AS v "  # noqa: S608
-            f"FROM {self._source} WHERE variant IN ({_in(variants)}) AND v IS NOT NULL "
+            f"FROM {self._source} WHERE variant IN ({queries.listed(variants)}) AND v IS NOT NULL "
             f"ORDER BY event_us, v LIMIT {int(rows)})"
         ).fetchall()
         return None if found is None else float(found)
+
+    def _truths(self, metrics: Mapping[str, Metric]) -> list[bool]:
+        """Return which metrics are truth values."""
+        values = ", ".join(f"({metric.value(self._outcome)}) AS v{i}" for i, metric in enumerate(metrics.values()))
+        kinds = self._connection.execute(f"DESCRIBE SELECT {values} FROM {self._source}").fetchall()  # noqa: S608
+        return [kind[1] == "BOOLEAN" for kind in kinds]
+
+    def _counted(self, metric: Metric) -> str:
+        """Return the SQL of a metric that is a truth value."""
+        value = f"({metric.value(self._outcome)})"
+        return f"CASE WHEN label_known IS NOT NULL THEN {value} END" if metric.needs_labels else value
 
     def _value(self, metric: Metric) -> str:
         value = f"({metric.value(self._outcome)})::DOUBLE"
@@ -333,8 +362,10 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
     import duckdb
 
     once, repeated = rows.distinct(rows.predictions(table))
+    by_row = once["unit"].null_count == once.num_rows
+    once, variants = rows.coded(once, outcome)
     further = "".join(
-        f"{_quoted_name(name)}, " for name in once.column_names if name not in rows.COLUMNS and name != "event_us"
+        f"{queries.quoted(name)}, " for name in once.column_names if name not in rows.COLUMNS and name != "event_us"
     )
     connection = duckdb.connect(
         config={"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -345,37 +376,11 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
             f"CREATE TEMP VIEW scored AS SELECT *, {rows.label_known(outcome)} AS label_known FROM "  # noqa: S608 (class names are quoted)
             "(SELECT prediction_id, variant, coalesce(unit, prediction_id) AS unit, model, version, prediction, score, "
             "latency_ms::DOUBLE AS latency_ms, event_us, label, label_number, "
-            f"{further}"
-            f"{rows.label_class(outcome)} AS label_class FROM predictions)"
+            f"{further.removesuffix(', ')} FROM predictions)"
         )
-        yield Scan(connection, outcome, repeated, rows.in_future(table), once=once["unit"].null_count == once.num_rows)
+        yield Scan(connection, outcome, repeated, rows.in_future(table), once=by_row, variants=variants)
     finally:
         connection.close()
-
-
-def _of_units(count: int, values: str, source: str) -> str:
-    """Return the query of the sums over units."""
-    inner = ", ".join(
-        f"count(v{i}) AS n{i}, coalesce(sum(v{i}), 0) AS s{i}, coalesce(sum(v{i} * v{i}), 0) AS q{i}"
-        for i in range(count)
-    )
-    outer = ", ".join(
-        f"count(*) {f}, sum(n{i})::BIGINT, sum(s{i}) {f}, sum(q{i}) {f}, "
-        f"var_samp(s{i}) {f}, var_samp(n{i}) {f}, covar_samp(s{i}, n{i}) {f}"
-        for i, f in enumerate(f"FILTER (n{i} > 0)" for i in range(count))
-    )
-    return (
-        f"SELECT variant, {outer} FROM (SELECT variant, {inner} FROM (SELECT variant, unit, {values} FROM {source}) "  # noqa: S608
-        "GROUP BY variant, unit) GROUP BY variant"
-    )
-
-
-def _quoted(column: str) -> str:
-    return _quoted_name(COVARIATE + column)
-
-
-def _quoted_name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _unit_moments(row: Sequence[Any], numbers: int) -> UnitMoments:
@@ -384,10 +389,6 @@ def _unit_moments(row: Sequence[Any], numbers: int) -> UnitMoments:
     covariance[np.triu_indices(numbers)] = values[numbers:]
     whole = covariance + np.triu(covariance, 1).T
     return UnitMoments(int(units), np.array(values[:numbers]), whole, float(squares))
-
-
-def _in(names: Sequence[str]) -> str:
-    return ", ".join(literal(name) for name in names)
 
 
 def _micros(moment: datetime) -> int:

@@ -11,6 +11,7 @@ import pytest
 from mlprod_nb.abtest import Outcome
 from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.metrics import Expression, find
+from mlprod_nb.abtest.rows import label_class, predictions
 from mlprod_nb.abtest.scan import open_scan
 
 from .tables import labelled, right_or_wrong
@@ -82,3 +83,34 @@ def test_variances_of_rows_keep_their_digits_wherever_the_mean_is(mean: float) -
             found = scan.sums({"said": metric})["said"]["champion"]
         assert found.variance_total == pytest.approx(spread, rel=1e-9, abs=1e-18)
         assert (found.units, found.rows) == (3_000, 3_000)
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize(
+    ("classes", "label", "number", "meant"),
+    [
+        (("0", "1"), ["0", "1", None], [0.0, 1.0, None], ["0", "1", None]),
+        (("0", "1"), ["0", "1", None], None, ["0", "1", None]),
+        (("0", "1"), ["1.0", None, "?"], [1.0, 0.0, None], ["1", "0", None]),
+        (("False", "True"), ["true", "True", None], [1.0, 1.0, 0.0], ["True", "True", "False"]),
+        (("no", "yes"), ["yes", "maybe", None], [1.0, 0.0, 1.0], ["yes", None, None]),
+        (("1", "1.0"), ["1.00", "1.0", "1"], [1.0, 1.0, 1.0], ["1", "1.0", "1"]),
+    ],
+)
+def test_a_label_is_its_class_however_feedback_writes_it(
+    coded: bool,
+    classes: tuple[str, ...],
+    label: list[str | None],
+    number: list[float | None] | None,
+    meant: list[str | None],
+) -> None:
+    table = labelled(["champion"] * 3, label=label, label_number=number)
+    if coded:  # in two parts whose dictionaries differ
+        at = table.column_names.index("label")
+        parts = [part.dictionary_encode() for part in (table["label"].slice(0, 1), table["label"].slice(1))]
+        table = table.set_column(at, "label", pa.chunked_array([chunk for part in parts for chunk in part.chunks]))
+    outcome = Outcome("classification", classes)
+    assert label_class(predictions(table), outcome).to_pylist() == meant
+    with open_scan(table, outcome) as scan:
+        known = sum(value is not None for value in meant)
+        assert scan.facts().variants["champion"].labelled == known
