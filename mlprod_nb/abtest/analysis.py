@@ -15,6 +15,7 @@ from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
 from mlprod_nb.abtest.outcome import Statistic
 from mlprod_nb.abtest.reading import Question, Reading, read, sample_ratio, variance_kept
 from mlprod_nb.abtest.results import ABTestResult, MetricLift, PeriodLift
+from mlprod_nb.abtest.rows import PERIOD
 from mlprod_nb.abtest.scan import Scan, open_scan
 from mlprod_nb.abtest.verdict import Evidence, decide, power_left
 
@@ -57,7 +58,8 @@ def analyse(
             by the number in the table's column ``period``.
         task: What the endpoint does.
         classes: The model's classes in its order; empty for regression.
-        inputs: Some of the predictions with ``inputs``, by chance, to compare what the variants were asked.
+        inputs: Some of the predictions with ``inputs``, by chance, to compare what the variants were asked; with a
+            column ``period`` where the table has one.
 
     Returns:
         The verdict, whose exit code is 1 for harm and for an invalid test, and all that led to it. Data that cannot
@@ -104,7 +106,7 @@ def _one(given: _Given, design: Design, of_segments: float) -> ABTestResult:
     found = _scanned(given, design, of_segments)
     facts, reading, divided = found.facts, found.reading, found.divided
     needs_labels = any(metric.needs_labels for metric in found.question.metrics.values())
-    compared = None if given.inputs is None else balance.compare(given.inputs, design.control, design.treatment)
+    compared = None if given.inputs is None else _balance(given.inputs, found.question)
     labelled = found.labelled if needs_labels else {}
     checks = health.checks(health.Examined(design, facts, found.ratio, labelled, compared, found.question.share))
     evidence = Evidence(design, facts, reading, health.fault(checks), segments.worse_in(divided.lifts))
@@ -128,6 +130,13 @@ def _one(given: _Given, design: Design, of_segments: float) -> ABTestResult:
         periods=found.periods,
         segments=divided.lifts,
     )
+
+
+def _balance(inputs: pa.Table, question: Question) -> balance.Balance:
+    """Compare what the variants were asked, of the periods that count."""
+    if PERIOD in inputs.column_names:
+        return balance.compare_within(inputs, question.periods or (0,), *question.variants)
+    return balance.compare(inputs, *question.variants)
 
 
 def _scanned(given: _Given, design: Design, of_segments: float) -> _Read:

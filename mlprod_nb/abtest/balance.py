@@ -8,11 +8,14 @@ middle (spread); of a column of text, the shares of its frequent values; of any,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mlprod_nb.abtest.rows import PERIOD
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +40,7 @@ class Balance:
     Attributes:
         units: Units that were compared.
         columns: Input columns that were compared.
-        p_value: Always-valid, of all columns together; 1 where nothing could be compared.
+        evidence: Logarithm of how much likelier the rows are if the inputs differ; 0 where nothing could be compared.
         farthest: The column that differs most.
         distance: By how many standard deviations of a unit it differs.
         obstacle: Why nothing could be compared, or empty.
@@ -45,10 +48,15 @@ class Balance:
 
     units: int
     columns: int
-    p_value: float
+    evidence: float = 0.0
     farthest: str = ""
     distance: float = 0.0
     obstacle: str = ""
+
+    @property
+    def p_value(self) -> float:
+        """Always-valid, of all columns together."""
+        return math.exp(-max(0.0, self.evidence))
 
     @property
     def differ(self) -> bool:
@@ -83,7 +91,7 @@ def compare(rows: pa.Table, control: str, treatment: str) -> Balance:
 
     rows = rows.filter(pc.is_in(rows["variant"], value_set=pa.array([control, treatment], pa.string())))
     if not rows.num_rows:
-        return Balance(0, 0, 1.0, obstacle="no request has come")
+        return Balance(0, 0, obstacle="no request has come")
     inputs = rows["inputs"].combine_chunks()
     named = {field.name: inputs.field(at) for at, field in enumerate(inputs.type)}
     numbers = [(name, values) for name, column in named.items() for values in _numbers(column)]
@@ -94,13 +102,38 @@ def compare(rows: pa.Table, control: str, treatment: str) -> Balance:
     least = int(min(treated.sum(), (~treated).sum()))
     numbers = [(name, values) for name, values in numbers if np.ptp(values) > 0]
     if not numbers:
-        return Balance(len(treated), 0, 1.0, obstacle="no input varies")
+        return Balance(len(treated), 0, obstacle="no input varies")
     if least < UNITS_PER_NUMBER * len(numbers):
         wanted = UNITS_PER_NUMBER * len(numbers)
-        return Balance(len(treated), len(named), 1.0, obstacle=f"{least:,} units in one variant; {wanted:,} are needed")
+        return Balance(len(treated), len(named), obstacle=f"{least:,} units in one variant; {wanted:,} are needed")
     times = np.bincount(of_unit)
     means = np.column_stack([np.bincount(of_unit, weights=values) / times for _, values in numbers])
     return _judge([name for name, _ in numbers], means, treated, len(named))
+
+
+def compare_within(rows: pa.Table, numbers: Sequence[int], control: str, treatment: str) -> Balance:
+    """Compare the inputs of two variants within each period of a split that was changed.
+
+    A period's units come after those of the period before, so the product of the periods' evidence is evidence again
+    (optional continuation: Grünwald, de Heide and Koolen 2024, "Safe testing", Journal of the Royal Statistical Society
+    B 86), and the chance of a false alarm at any look of any of them stays :data:`ALARM_BELOW`. Over all periods in one
+    pot, what changed with time would be in one variant more than in the other.
+
+    Args:
+        rows: As of :func:`compare`, with a column ``period``.
+        numbers: The periods.
+        control: A variant.
+        treatment: Another.
+    """
+    import pyarrow.compute as pc
+
+    parts = [compare(rows.filter(pc.equal(rows[PERIOD], at)), control, treatment) for at in numbers]
+    judged = [part for part in parts if not part.obstacle]
+    if not judged:
+        return max(parts, key=lambda part: part.units)
+    most = max(judged, key=lambda part: part.evidence)
+    units, evidence = sum(part.units for part in judged), sum(part.evidence for part in judged)
+    return replace(most, units=units, evidence=evidence)
 
 
 def _judge(names: list[str], means: Array, treated: NDArray[np.bool_], columns: int) -> Balance:
@@ -114,8 +147,7 @@ def _judge(names: list[str], means: Array, treated: NDArray[np.bool_], columns: 
         logs.append(-rank / 2 * math.log1p(growth) + growth / (2 * (1 + growth)) * statistic)
     evidence = float(logsumexp(logs)) - math.log(len(logs))
     worst = int(np.argmax(np.abs(distance)))
-    p_value = math.exp(-max(0.0, evidence))
-    return Balance(len(means), columns, p_value, names[worst], float(abs(distance[worst])))
+    return Balance(len(means), columns, evidence, names[worst], float(abs(distance[worst])))
 
 
 def chance_below(means: Array, treated: NDArray[np.bool_]) -> float:

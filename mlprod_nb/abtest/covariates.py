@@ -18,6 +18,8 @@ from mlprod_nb.abtest.estimate import Sample
 
 Array = NDArray[np.float64]
 
+#: What a covariate begins with that is the prediction of a version, the same for whichever variant answered.
+PREDICTION_OF = "prediction of "
 #: Covariates that others explain up to this share count for nothing.
 _COLLINEAR = 1e-10
 
@@ -56,6 +58,11 @@ class UnitMoments:
         change[1:, 2:] = np.eye(size - 2)
         spread = change @ self.covariance @ change.T
         return mean, spread[0], spread[1:, 1:]
+
+
+def version_of(covariate: str) -> str:
+    """Return the version whose prediction a covariate is, as ``flights/2``; an empty text where it is an input."""
+    return covariate[len(PREDICTION_OF) :].strip() if covariate.startswith(PREDICTION_OF) else ""
 
 
 def adjust(variants: Mapping[str, UnitMoments]) -> dict[str, Sample]:

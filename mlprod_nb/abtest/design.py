@@ -55,7 +55,8 @@ class Design:
         others: Further treatments; each is compared with the control, and they share alpha.
         custom: Metrics that the design brings.
         cap: Values above this quantile of the first 1,000 are cut down to it; 0: none are. Proportions have none.
-        covariates: Numeric inputs, which no variant can have changed; they narrow the intervals of means.
+        covariates: Numeric inputs, or ``prediction of flights/2``, which no variant can have changed; they narrow the
+            intervals of means.
         correction: Of the p-values over all metrics.
         interval: ``"formula"``, or ``"bootstrap"`` over units where the method is ``"fixed"``.
         maximum_days: How long the test may run; 0: as long as it takes.

@@ -118,7 +118,7 @@ def result(context: Context, window: Window) -> ABTestResult:
         shares=data.splits.shares,
         task=data.manifest.task,
         classes=data.manifest.classes,
-        inputs=_during(data.test, _of_revisions(_inputs(context, data.pinned), data.splits.of_first)),
+        inputs=_counted(data.test, _inputs(context, data.pinned), data.splits),
     )
     return replace(found, notes=(*found.notes, *data.notes))
 
@@ -148,8 +148,13 @@ def read(context: Context, window: Window) -> Data:
     )
     wanted = Wanted(design.method == "paired", design.covariates, named)
     table = labelled(context, pinned, wanted)
-    rows = _in_periods(_during(test, _of_revisions(table, list(splits.of_revision))), splits)
+    rows = _counted(test, table, splits)
     return Data(test, manifest, splits, pinned, rows, tuple(_left_out(table, splits, rows)))
+
+
+def _counted(test: Started, table: pa.Table, splits: Splits) -> pa.Table:
+    """Keep the rows that count in a test, each with its split where there were several."""
+    return _in_periods(_during(test, _of_revisions(table, list(splits.of_revision))), splits)
 
 
 def _in_periods(rows: pa.Table, splits: Splits) -> pa.Table:
@@ -292,7 +297,7 @@ class Wanted:
 
     Attributes:
         shadows: Shadow rows.
-        covariates: Numeric inputs.
+        covariates: Numeric inputs, and predictions of versions, as ``prediction of flights/2``.
         segments: Inputs that segments are made of.
     """
 
@@ -303,7 +308,7 @@ class Wanted:
 
 def labelled(context: Context, where: LogRange, wanted: Wanted = Wanted()) -> pa.Table:
     """Read what metrics can use; a model's inputs are most of the log and none of that."""
-    from mlprod_nb.abtest import rows
+    from mlprod_nb.abtest import covariates, rows
     from mlprod_nb.abtest.rows import COLUMNS
 
     of_labels = {"label", "label_number"}
@@ -311,7 +316,23 @@ def labelled(context: Context, where: LogRange, wanted: Wanted = Wanted()) -> pa
     if not wanted.covariates and not wanted.segments:
         return context.log.labelled(where, shadows=wanted.shadows, only=columns)
     table = context.log.labelled(where, shadows=wanted.shadows, only=[*columns, "inputs"])
-    return rows.with_inputs(table, wanted.covariates, wanted.segments)
+    versions = {name: version for name in wanted.covariates if (version := covariates.version_of(name))}
+    scores = {name: _scores(context, version, table) for name, version in versions.items()}
+    table = rows.with_inputs(table, [name for name in wanted.covariates if name not in scores], wanted.segments)
+    for name, column in scores.items():
+        table = table.append_column(rows.COVARIATE + name, column)
+    return table
+
+
+def _scores(context: Context, version: str, table: pa.Table) -> pa.Array:
+    """Return what one version says of every request: whichever variant answered it, the number is the same."""
+    import pyarrow as pa
+
+    from mlprod_nb.lifecycle import rescoring
+    from mlprod_nb.monitoring import counting
+
+    bundle = context.registry.fetch_bundle(context.registry.resolve(version), context.bundles)
+    return pa.array(rescoring.answers(bundle, counting.inputs(table), table.num_rows)[1])
 
 
 def _of_revisions(table: pa.Table, numbers: list[int]) -> pa.Table:

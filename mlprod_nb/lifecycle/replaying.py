@@ -7,24 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import InvalidInput, NotFound, Refused
+from mlprod_nb.lifecycle import rescoring
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.watch import pinned_text
 from mlprod_nb.store import revisions
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
     from mlprod_nb.prediction_log.ranges import LogRange
     from mlprod_nb.registry.bundles import Bundle
-    from mlprod_nb.registry.runner import Runner
     from mlprod_nb.reports.compare import DiffResult
     from mlprod_nb.reports.flips import FlipsResult
     from mlprod_nb.reports.replay import ReplayResult
     from mlprod_nb.store.report_index import ReportRecord
-
-_ROWS_AT_ONCE = 10_000
 
 
 def replay(context: Context, digest: str) -> ReplayResult:
@@ -136,18 +132,10 @@ def decisions(bundle: Bundle, rows: pa.Table) -> Any:
     import numpy as np
 
     from mlprod_nb.monitoring import counting
-    from mlprod_nb.registry.runner import open_runner
     from mlprod_nb.reports import flips
 
-    runner = open_runner(bundle)
-    inputs = {name: values.to_pylist() for name, values in counting.inputs(rows).items()}
-    labels: list[str | None] = []
-    scores: list[NDArray[np.float64]] = []
-    for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
-        some = {name: values[start : start + _ROWS_AT_ONCE] for name, values in inputs.items()}
-        said, numbers = _answer(runner, bundle, some)
-        labels += said
-        scores.append(numbers)
+    columns = counting.inputs(rows)
+    labels, scores = rescoring.answers(bundle, columns, rows.num_rows)
     before = np.array(rows["score"].to_pylist(), dtype=np.float64)
     return flips.Decisions(
         ids=rows["prediction_id"].to_pylist(),
@@ -156,21 +144,7 @@ def decisions(bundle: Bundle, rows: pa.Table) -> Any:
         before=rows["prediction"].to_pylist(),
         after=labels,
         score_before=before,
-        score_after=np.concatenate(scores) if scores else before,
+        score_after=scores,
         labels=rows["label"].to_pylist(),
-        inputs=inputs,
+        inputs={name: values.to_pylist() for name, values in columns.items()},
     )
-
-
-def _answer(
-    runner: Runner, bundle: Bundle, columns: dict[str, list[Any]]
-) -> tuple[list[str | None], NDArray[np.float64]]:
-    from mlprod_nb.registry import onnx_runner
-
-    output = runner.run(onnx_runner.to_arrays(bundle.signature, columns))
-    task, classes = bundle.manifest.task, bundle.manifest.classes
-    numbers = onnx_runner.scores(task, classes, output)
-    if task == "regression" or output[0] is None:
-        return [None] * len(numbers), numbers
-    # As the gateway writes them into the log.
-    return [str(label) for label in output[0].tolist()], numbers

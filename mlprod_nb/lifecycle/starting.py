@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]
         task=manifest.task,
         started_at=now,
     )
-    _check_inputs(context, design, spec)
+    design = _checked(context, design, spec)
     if design.allocation == "thompson" and spec.unit:
         raise UsageError(
             f"a bandit would move units that come back, and {endpoint!r} is split by {spec.unit}.",
@@ -100,14 +100,35 @@ def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]
     return ABTestStarted(endpoint, design.describe(), design.hypothesis, spec.unit, shares, now, needs)
 
 
-def _check_inputs(context: Context, design: Design, spec: EndpointSpec) -> None:
-    from mlprod_nb.abtest import segmenting
+def _checked(context: Context, design: Design, spec: EndpointSpec) -> Design:
+    """Return the design with each version that it names by its number; refuse inputs that are not there."""
+    from mlprod_nb.abtest import covariates, segmenting
 
     known = experiment.input_types(context, spec, design.endpoint)
     segmenting.inputs(design.segments, known)
+    found = []
     for name in design.covariates:
-        if name not in known:
+        if version := covariates.version_of(name):
+            found.append(covariates.PREDICTION_OF + _scoring(context, version, known))
+        elif name in known:
+            found.append(name)
+        else:
             raise NotFound("input to take as a covariate", name, known)
+    return replace(design, covariates=tuple(found))
+
+
+def _scoring(context: Context, reference: str, known: Mapping[str, str]) -> str:
+    """Return the version that a reference names, which must be able to score the endpoint's inputs."""
+    version = context.registry.resolve(reference)
+    missing = [
+        name for name in context.registry.fetch_bundle(version, context.bundles).signature.names if name not in known
+    ]
+    if missing:
+        raise Refused(
+            f"{version.ref} takes the column {missing[0]!r}, which the requests of the endpoint do not have.",
+            hint="Take a version with the endpoint's inputs.",
+        )
+    return str(version.ref)
 
 
 def _refuse_a_second(context: Context, endpoint: str) -> None:

@@ -17,12 +17,21 @@ NAMES = ("champion", "challenger")
 COUNT = 4_000
 
 
-def asked(seed: int, count: int = COUNT, shift: float = 0.0, carrier: float = 0.0, rows: int = 2) -> pa.Table:
-    """Return requests of units that were divided by chance; the challenger's may differ."""
+def asked(
+    seed: int,
+    count: int = COUNT,
+    shift: float = 0.0,
+    carrier: float = 0.0,
+    rows: int = 2,
+    *,
+    share: float = 0.5,
+    season: float = 0.0,
+) -> pa.Table:
+    """Return requests of units that were divided by chance; the challenger's, or everyone's, may differ."""
     rng = np.random.default_rng(seed)
-    treated = np.repeat(rng.random(count // rows) < 0.5, rows)
+    treated = np.repeat(rng.random(count // rows) < share, rows)
     of_unit = np.repeat(rng.normal(0, 1, count // rows), rows)
-    distance = np.exp(of_unit + rng.normal(0, 0.5, count) + shift * treated)
+    distance = np.exp(of_unit + rng.normal(0, 0.5, count) + shift * treated + season)
     hour = rng.integers(5, 23, count)
     names = np.where(rng.random(count) < 0.3 + carrier * treated, "UA", "AA")
     unit = np.repeat([f"N{i}" for i in range(count // rows)], rows)
@@ -66,6 +75,41 @@ def test_inputs_are_called_different_by_chance_as_rarely_as_said() -> None:
         alarms += any(look(rows.slice(0, 300 * (k + 1))).differ for k in range(looks))
     # Binomial: more than 2 of 200 at a true chance of 0.001 happen about once in a thousand times.
     assert alarms <= 2
+
+
+def in_periods(*parts: pa.Table) -> pa.Table:
+    numbered = [part.append_column("period", pa.array([at] * part.num_rows)) for at, part in enumerate(parts)]
+    return pa.concat_tables(numbered)
+
+
+def test_inputs_that_change_with_time_are_alike_within_each_split() -> None:
+    rows = in_periods(asked(1), asked(2, share=0.9, season=1.0))
+    assert look(rows).differ
+    within = balance.compare_within(rows, (0, 1), *NAMES)
+    assert (within.units, within.columns, within.differ) == (4_000, 3, False)
+
+
+def test_inputs_that_differ_under_a_later_split_alone_are_found() -> None:
+    rows = in_periods(asked(1), asked(2, share=0.9, shift=0.5))
+    found = balance.compare_within(rows, (0, 1), *NAMES)
+    assert (found.farthest, found.differ) == ("distance", True)
+    assert not balance.compare_within(rows, (0,), *NAMES).differ
+
+
+def test_a_period_with_few_units_is_left_out_and_none_is_said() -> None:
+    rows = in_periods(asked(1), asked(2).slice(0, 20))
+    assert balance.compare_within(rows, (0, 1), *NAMES) == look(asked(1))
+    few = in_periods(asked(1).slice(0, 30), asked(2).slice(0, 20))
+    assert balance.compare_within(few, (0, 1), *NAMES).sentence().startswith("not judged:")
+
+
+def test_over_periods_inputs_are_called_different_by_chance_as_rarely_as_said() -> None:
+    alarms = 0
+    for seed in range(200):
+        rows = in_periods(asked(seed, 600), asked(seed + 1_000, 600, share=0.8), asked(seed + 2_000, 600, share=0.2))
+        looks = (rows.slice(0, end) for end in (600, 900, 1_200, 1_800))
+        alarms += any(balance.compare_within(part, (0, 1, 2), *NAMES).differ for part in looks)
+    assert alarms <= 2  # as above
 
 
 def test_the_statistic_is_hotellings() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle import experiment
 from mlprod_nb.lifecycle.traffic import PredictResult
 from tests.lifecycle.conftest import Site, make_site
@@ -155,6 +155,29 @@ def test_a_split_is_calibrated_and_what_came_before_it_does_not_count(site: Site
     workspace.abtest_stop("flights")
     ask(site, days=1)
     assert workspace.abtest_result("flights").rows == found.rows
+
+
+def test_what_one_version_says_of_every_request_is_a_covariate(site: Site) -> None:
+    workspace, body = site.workspace, "control: v1\nprimary: brier\ncovariates: [prediction of {}]"
+    alone = ask(site, days=1)
+    assert set(alone.model_version) == {"flights/1"}
+    workspace.route("flights", "flights/1=50", "flights/2=50")
+    with pytest.raises(NotFound, match="no version 'flights/99'"):
+        workspace.abtest_start("flights", design=body.format("flights/99"))
+    started = workspace.abtest_start("flights", design=body.format("flights@champion"))
+    assert "; covariates prediction of flights/1" in started.design
+    answered = ask(site, days=1)
+    assert set(answered.model_version) == {"flights/1", "flights/2"}
+    workspace.feedback("flights", ids=answered.prediction_ids, values=list(site.target))
+    notes = workspace.abtest_result("flights").notes
+    (note,) = [note for note in notes if note.startswith("The covariates leave")]
+    assert note.endswith("% of the variance of brier.")
+    wanted = experiment.Wanted(covariates=["prediction of flights/1"])
+    rows = experiment.labelled(workspace.context, workspace.context.log.pin("flights"), wanted).to_pylist()
+    said = {row["prediction_id"]: row["covariate prediction of flights/1"] for row in rows}
+    assert [said[id_] for id_ in answered.prediction_ids] == pytest.approx(list(alone.scores), abs=1e-6)
+    workspace.abtest_stop("flights")
+    workspace.route("flights", "flights/1=50", "champion=50")
 
 
 def test_a_split_that_is_changed_midway_is_read_by_period_and_by_the_first_where_units_moved(site: Site) -> None:
