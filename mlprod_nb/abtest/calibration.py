@@ -23,6 +23,7 @@ from mlprod_nb.abtest.outcome import Outcome, Statistic
 from mlprod_nb.abtest.reading import PATH_POINTS
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import Refused
+from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.results import Result, Verdict
 
 if TYPE_CHECKING:
@@ -87,7 +88,14 @@ class _Grown:
 
 
 def run(
-    table: pa.Table, design: Design, outcome: Outcome, shares: Mapping[str, float], *, runs: int, seed: int = _SEED
+    table: pa.Table,
+    design: Design,
+    outcome: Outcome,
+    shares: Mapping[str, float],
+    *,
+    runs: int,
+    seed: int = _SEED,
+    progress: Progress = SILENCE,
 ) -> AAResult:
     """Divide the test's units by chance, and read each division as the design says.
 
@@ -98,6 +106,7 @@ def run(
         shares: Each variant's share of the traffic.
         runs: How many divisions.
         seed: Of the random numbers.
+        progress: Told how many divisions have been read.
 
     Raises:
         Refused: The design reads pairs, the metric is no mean, or too little has come in.
@@ -116,7 +125,11 @@ def run(
         raise Refused(f"{few} units have a value of {metric.name}; {2 * intervals.LEAST_UNITS} are needed.")
     control, treatment = (shares.get(name, 0.0) for name in (design.control, design.treatment))
     share = treatment / (control + treatment) if control > 0 and treatment > 0 else 0.5
-    alarms = sum(_calls(design, looks, share) for looks in _divisions(design, grown, share, runs, seed))
+    progress.step(f"dividing {len(grown.rows):,} units by chance")
+    alarms = 0
+    for done, looks in enumerate(_divisions(design, grown, share, runs, seed), start=1):
+        alarms += _calls(design, looks, share)
+        progress.at(done, runs)
     return _result(design, grown, alarms, runs, seed)
 
 

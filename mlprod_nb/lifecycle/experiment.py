@@ -127,9 +127,17 @@ def calibrate(context: Context, window: Window, runs: int) -> AAResult:
     """Run the newest test's analysis on divisions of its units by chance."""
     from mlprod_nb.abtest import calibration
 
+    context.progress.step("reading the log")
     data = read(context, window)
     rows = _of_revisions(data.rows, data.splits.of_first)
-    return calibration.run(rows, data.test.design, outcome(data.manifest), data.splits.shares[0], runs=runs)
+    return calibration.run(
+        rows,
+        data.test.design,
+        outcome(data.manifest),
+        data.splits.shares[0],
+        runs=runs,
+        progress=context.progress,
+    )
 
 
 def read(context: Context, window: Window) -> Data:

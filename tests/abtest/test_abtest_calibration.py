@@ -89,3 +89,29 @@ def test_what_cannot_be_divided_is_refused(table: pa.Table, body: str, words: st
         calibrate(table, body)
     with pytest.raises(Refused, match="divisions are asked"):
         calibrate(rows(400), runs=20_000)
+
+
+class Listener:
+    """Hears how far a calibration is, and may interrupt it."""
+
+    def __init__(self, until: int = 1_000) -> None:
+        self.until = until
+        self.heard: list[str | tuple[int, int]] = []
+
+    def step(self, name: str) -> None:
+        self.heard.append(name)
+
+    def at(self, done: int, total: int) -> None:
+        self.heard.append((done, total))
+        if done == self.until:
+            raise KeyboardInterrupt
+
+
+def test_a_calibration_says_how_far_it_is_and_can_be_interrupted() -> None:
+    design = parse("", endpoint="flights", variants=NAMES, task="classification", started_at=START)
+    whole, cut = Listener(), Listener(until=3)
+    run(rows(400), design, BINARY, HALF, runs=10, progress=whole)
+    assert whole.heard == ["dividing 400 units by chance", *((done, 10) for done in range(1, 11))]
+    with pytest.raises(KeyboardInterrupt):
+        run(rows(400), design, BINARY, HALF, runs=10, progress=cut)
+    assert cut.heard == whole.heard[:4]
