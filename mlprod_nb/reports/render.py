@@ -143,7 +143,9 @@ def _page(notebook: Notebook, title: str) -> Page:
         try:
             verdict = verdicts.read(notebook)
         except verdicts.VerdictProblem as problem:
-            failure = {"reason": "verdict", "cell": problem.cell_index, "error": "", "message": str(problem)}
+            # Only a report owes a verdict; two of them are too many anywhere.
+            if report or problem.cell_index is not None:
+                failure = {"reason": "verdict", "cell": problem.cell_index, "error": "", "message": str(problem)}
     builder = _Builder(failure)
     for index, cell in enumerate(notebook["cells"]):
         builder.add(index, cell)
@@ -153,7 +155,7 @@ def _page(notebook: Notebook, title: str) -> Page:
         endpoint=report.get("endpoint", ""),
         verdict=verdict,
         failure=failures.described(failure) if failure else None,
-        next_step=failures.next_step(failure),
+        next_step=failures.next_step(failure) if report else "",
         again=failures.again(report) if failure else "",
         blocks=tuple(builder.blocks),
         contents=tuple(builder.contents),

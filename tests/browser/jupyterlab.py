@@ -69,12 +69,13 @@ class Server:
 
 
 @contextmanager
-def jupyterlab(folder: Path, *, installed: Path | None = None) -> Iterator[Server]:
+def jupyterlab(folder: Path, *, installed: Path | None = None, in_root: bool = False) -> Iterator[Server]:
     """Start a JupyterLab below a folder, and end it with its kernels.
 
     Args:
         folder: Where it keeps everything.
         installed: A prefix into which something was installed that it should find; none where ``None``.
+        in_root: Whether it is started in the directory that it shows, as users do.
     """
     root = folder / "work"
     root.mkdir()
@@ -101,7 +102,14 @@ def jupyterlab(folder: Path, *, installed: Path | None = None) -> Iterator[Serve
     command += [f"--IdentityProvider.token={token}"]
     log = folder / "server.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=root if in_root else None,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
         server = Server(f"http://127.0.0.1:{port}", token, root)
         wait_until(lambda: process.poll() is not None or _answers(server), seconds=60, what=f"JupyterLab ({log})")
