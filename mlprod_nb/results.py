@@ -7,6 +7,7 @@ light and dark themes through CSS variables with literal fallbacks, and escapes 
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import math
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlprod_nb.clock import iso
@@ -266,7 +268,18 @@ def format_value(value: Any) -> str:
         return ", ".join(format_value(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {format_value(item)}" for key, item in value.items())
+    if isinstance(value, Path):
+        return shown_path(value)
     return str(value)
+
+
+def shown_path(path: Path) -> str:
+    """Return a file as the user would name it: from the current directory where it lies below."""
+    with contextlib.suppress(OSError):  # the current directory may be gone
+        here = Path.cwd()
+        if path.is_relative_to(here):
+            return path.relative_to(here).as_posix()
+    return str(path)
 
 
 def _fields(result: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +94,18 @@ def test_a_verdict_marks_its_cell() -> None:
 )
 def test_values_are_written_for_readers(value: object, shown: str) -> None:
     assert format_value(value) == shown
+
+
+def test_a_file_below_the_current_directory_is_named_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert format_value(here / ".mlprod" / "index.html") == ".mlprod/index.html"
+    assert format_value(elsewhere / "index.html") == str(elsewhere / "index.html")
+    here.rmdir()
+    assert format_value(here / "index.html") == str(here / "index.html")
 
 
 def test_numpy_scalars_become_plain_values() -> None:

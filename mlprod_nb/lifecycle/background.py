@@ -29,7 +29,7 @@ from mlprod_nb import settings
 from mlprod_nb.clock import iso, parse_moment
 from mlprod_nb.errors import NotFound, Refused, Unavailable
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result, Verdict
+from mlprod_nb.results import Result, Verdict, shown_path
 from mlprod_nb.settings import Layout
 
 State = Literal["running", "done", "no", "failed", "stopped", "killed"]
@@ -144,7 +144,7 @@ def start(context: Context, words: Sequence[str], command: str) -> TaskStarted:
     while not _lives(folder) and process.poll() is None:
         if time.monotonic() > deadline:
             process.kill()
-            raise Unavailable(f"task {number} did not start.", hint=f"See {folder / 'log'}")
+            raise Unavailable(f"task {number} did not start.", hint=f"See {shown_path(folder / 'log')}")
         time.sleep(_POLL_SECONDS)
     log_name = (folder / "log").relative_to(context.root).as_posix()
     return TaskStarted(number, command, log_name, f"%mlprod background show {number}")

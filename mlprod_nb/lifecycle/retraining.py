@@ -21,7 +21,7 @@ from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.training import TrainingReader, check_mode
 from mlprod_nb.lifecycle.watch import main_variant
-from mlprod_nb.results import Result
+from mlprod_nb.results import Result, shown_path
 
 if TYPE_CHECKING:
     from mlprod_nb.registry.models import ModelVersion
@@ -141,7 +141,9 @@ def retrain(context: Context, wanted: Retraining) -> RetrainResult:
     context.progress.step("naming the new version")
     version = _registered(context, variant.model, wanted.mark)
     if version is None:
-        raise ExecutionFailed(f"{source.name} registered no version of {variant.model}.", hint=f"See {output}")
+        raise ExecutionFailed(
+            f"{source.name} registered no version of {variant.model}.", hint=f"See {shown_path(output)}"
+        )
     _name_it(context, version, wanted.alias, wanted.reason)
     seconds = round(time.monotonic() - begin, 1)
     return replace(planned, version=version.ref, metrics=version.metrics, seconds=seconds)

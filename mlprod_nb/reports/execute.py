@@ -24,7 +24,7 @@ from mlprod_nb.notebooks.files import Notebook, write
 from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.reports import folders, kinds, since, verdicts
 from mlprod_nb.reports.since import Compare
-from mlprod_nb.results import AlertChange, Result, Verdict
+from mlprod_nb.results import AlertChange, Result, Verdict, shown_path
 from mlprod_nb.store import Store, evidence, report_index
 
 NOTEBOOK = "report.ipynb"
@@ -131,7 +131,7 @@ class ReportFailed(ExecutionFailed):
         self.cell_index = cell_index
         self.error_name = error_name
         self.error_message = error_message
-        super().__init__(message, hint=f"See {page}")
+        super().__init__(message, hint=f"See {shown_path(page)}")
 
 
 def run_report(

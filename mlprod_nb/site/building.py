@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from mlprod_nb.clock import iso
-from mlprod_nb.results import Result, counted
+from mlprod_nb.results import Result, counted, shown_path
 from mlprod_nb.store import Store, report_index
 from mlprod_nb.store.report_index import ReportRecord
 
@@ -64,7 +64,7 @@ class SiteResult(Result):
 
     def headline(self) -> str:
         """Say how many reports it leads to."""
-        return f"{self.page} leads to {counted(self.reports + self.failed, 'report')}."
+        return f"{shown_path(self.page)} leads to {counted(self.reports + self.failed, 'report')}."
 
 
 @dataclass(frozen=True)
