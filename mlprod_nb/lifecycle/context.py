@@ -54,6 +54,16 @@ class Caller:
         return cls(actor=getpass.getuser(), job=settings.in_a_job(), execution=settings.execution())
 
 
+def change() -> None:
+    """Say that files or processes are about to change, where there is no workspace to say it to.
+
+    Raises:
+        Refused: This is a reproduction.
+    """
+    if settings.candidates_folder() is not None:
+        raise Refused(UNCHANGED)
+
+
 class Context:
     """One workspace as the stories see it; the rooms open when first used.
 
@@ -85,8 +95,7 @@ class Context:
         Raises:
             Refused: This is a reproduction.
         """
-        if self.reproducing:
-            raise Refused(UNCHANGED)
+        change()
 
     @property
     def progress(self) -> Progress:

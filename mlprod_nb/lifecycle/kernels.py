@@ -70,6 +70,7 @@ def make_alibi(context: Context, *, source: str, dry_run: bool, run: Run | None 
     folder = context.layout.state / "kernels" / "alibi"
     commands = _commands(folder, source or _own_source())
     if not dry_run:
+        context.change()
         folder.parent.mkdir(parents=True, exist_ok=True)
         for command in commands:
             (run or _run)(command)

@@ -129,6 +129,7 @@ def export(context: Context, reference: str, to: str) -> ExportResult:
     """
     from mlprod_nb.registry import archives, bundles, moving
 
+    context.change()
     version = context.registry.resolve(reference)
     if not version.bundle:
         raise Refused(f"{version.ref} has no bundle.", hint="Register the model with: mlprod register")
@@ -160,6 +161,8 @@ def import_(context: Context, wanted: Import) -> ImportResult:
     """
     from mlprod_nb.registry import archives, models, moving
 
+    if not wanted.dry_run:
+        context.change()
     if wanted.name:
         models.check_name(wanted.name)
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:

@@ -84,6 +84,7 @@ def write(context: Context, wanted: Pipeline) -> PipelineResult:
     text = (_github if wanted.provider == "github" else _gitlab)(model, folder, commands)
     kept = path.exists() and not wanted.force
     if not kept and not wanted.dry_run:
+        context.change()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return PipelineResult(FILES[wanted.provider], model, notebooks, kept, wanted.dry_run, text)

@@ -60,6 +60,7 @@ def report(context: Context, asked: Sequence[Asked]) -> ReportsResult:
     """Run reports one after the other; one that fails hinders no other."""
     from mlprod_nb.notebooks import Nursery
 
+    context.change()
     rows: list[ReportRow] = []
     context.progress.step(f"running {counted(len(asked), 'report')}")
     with Nursery() as nursery:

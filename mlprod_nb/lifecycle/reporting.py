@@ -155,6 +155,7 @@ def site(context: Context) -> SiteResult:
     from mlprod_nb import site
     from mlprod_nb.site import retention
 
+    context.change()
     kept = context.settings.reports
     if kept.keep_days:
         rule = retention.Rule(kept.keep_days, kept.keep)

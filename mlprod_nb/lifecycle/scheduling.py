@@ -136,6 +136,7 @@ def export(context: Context, kind: str, into: str) -> ScheduleExport:
         other = [file.name for file in found if _differs(folder / file.name, file.text)]
         if other:
             raise Refused(f"{folder / other[0]} is there and differs.", hint="Move it away, or name another directory.")
+        context.change()
         folder.mkdir(parents=True, exist_ok=True)
         for file in found:
             (folder / file.name).write_text(file.text, encoding="utf-8")

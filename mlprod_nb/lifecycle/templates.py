@@ -52,6 +52,9 @@ def make(name: str, path: str) -> NotebookMade:
         NotFound: There is no such template.
         Refused: A file of that name is there already.
     """
+    from mlprod_nb.lifecycle import context
+
+    context.change()
     if name not in TEMPLATES:
         raise NotFound("notebook to begin with", name, TEMPLATES)
     to = Path(path or f"{name}.ipynb")

@@ -262,6 +262,7 @@ class Evidence(Base):
         """
         from mlprod_nb.reports import kinds
 
+        self.context.change()
         return kinds.new(name, from_, self.root)
 
     @staticmethod

@@ -78,6 +78,7 @@ def plan(context: Context, connection: Connection, model: str, version: int) -> 
 
 def watch(context: Context) -> WatchResult:
     """Look for new versions of every model that has ``on_register``, and see to each once."""
+    context.change()
     watched = {name: table.on_register for name, table in context.settings.models.items() if table.on_register}
     rows: list[WatchedRow] = []
     with _alone(context) as mine:
