@@ -15,10 +15,10 @@ _SQLITE = """
 CREATE TRIGGER IF NOT EXISTS {table}_no_{event} BEFORE {event} ON {table}
 BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END
 """
-#: INSERT OR REPLACE deletes without asking the trigger above.
+#: INSERT OR REPLACE deletes, without asking the trigger above, each row that shares what must be unique.
 _SQLITE_REPLACE = """
-CREATE TRIGGER IF NOT EXISTS {table}_no_replace BEFORE INSERT ON {table}
-WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key})
+CREATE TRIGGER IF NOT EXISTS {name} BEFORE INSERT ON {table}
+WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})
 BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END
 """
 _FUNCTION = """
@@ -51,14 +51,32 @@ def protected(connection: sa.Connection) -> bool:
 
 def _statements(dialect: str) -> dict[str, str]:
     """Return by each trigger's name the statement that makes it."""
-    made = {}
+    made: dict[str, str] = {}
     for table in TABLES:
         if dialect == "sqlite":
-            key = next(iter(table.primary_key)).name
-            made[f"{table.name}_no_replace"] = _SQLITE_REPLACE.format(table=table.name, key=key)
+            made |= _replacing(table)
         events = ("update", "delete") if dialect == "sqlite" else ("update", "delete", "truncate")
         for event in events:
             each = "STATEMENT" if event == "truncate" else "ROW"
             form = {"sqlite": _SQLITE, "postgresql": _POSTGRES}[dialect]
             made[f"{table.name}_no_{event}"] = form.format(table=table.name, event=event, each=each)
     return made
+
+
+def _replacing(table: sa.Table) -> dict[str, str]:
+    made = {}
+    for columns in _unique(table):
+        # The primary key's has the name that it had when it was the only one.
+        parts = [] if columns == [column.name for column in table.primary_key] else columns
+        name = "_".join([table.name, "no_replace", *parts])
+        same = " AND ".join(f"{column} = NEW.{column}" for column in columns)
+        made[name] = _SQLITE_REPLACE.format(name=name, table=table.name, same=same)
+    return made
+
+
+def _unique(table: sa.Table) -> list[list[str]]:
+    """Return each set of columns whose values together no two rows share."""
+    constraints = (sa.PrimaryKeyConstraint, sa.UniqueConstraint)
+    found = [one.columns for one in table.constraints if isinstance(one, constraints)]
+    found += [one.columns for one in table.indexes if one.unique]
+    return sorted([column.name for column in columns] for columns in found)

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from mlprod_nb.access import audit
-from mlprod_nb.store import Store, append_only, journal, revisions
+from mlprod_nb.store import Store, append_only, journal, revisions, tables
 from mlprod_nb.store.journal import JournalEntry
 
 NOW = datetime(2013, 4, 1, tzinfo=UTC)
@@ -45,6 +45,26 @@ def test_replacing_what_happened_is_an_edit_too(store: Store, table: sa.Table) -
     copied = sa.select(*table.columns)
     again = sa.insert(table).prefix_with("OR REPLACE").from_select(list(table.columns), copied)
     with pytest.raises(sa.exc.IntegrityError, match=f"{table.name} is append-only"), store.write() as connection:
+        connection.execute(again)
+    store.close()
+
+
+def test_an_audit_entry_is_not_replaced_by_one_of_its_digest_under_another_number(store: Store) -> None:
+    columns = [column for column in tables.audit.columns if column.name != "id"]
+    copied = sa.select(*(sa.literal("eve") if column.name == "actor" else column for column in columns))
+    again = sa.insert(tables.audit).prefix_with("OR REPLACE").from_select([c.name for c in columns], copied)
+    with pytest.raises(sa.exc.IntegrityError, match="audit is append-only"), store.write() as connection:
+        connection.execute(again)
+    with store.read() as connection:
+        assert connection.scalar(sa.select(tables.audit.c.actor)) == "ada"
+    store.close()
+
+
+def test_a_revision_is_not_replaced_by_one_of_its_endpoint_and_number(store: Store) -> None:
+    columns = [column.name for column in tables.revisions.columns if column.name != "id"]
+    copied = sa.select(*(tables.revisions.c[name] for name in columns))
+    again = sa.insert(tables.revisions).prefix_with("OR REPLACE").from_select(columns, copied)
+    with pytest.raises(sa.exc.IntegrityError, match="revisions is append-only"), store.write() as connection:
         connection.execute(again)
     store.close()
 
