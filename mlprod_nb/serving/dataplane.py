@@ -20,7 +20,7 @@ from mlprod_nb.prediction_log.schema import PredictionBatch
 from mlprod_nb.routing import Variant
 from mlprod_nb.serving.appending import LogAppender
 from mlprod_nb.serving.batching import Scores
-from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable
+from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable, TooManyRequests
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.models import LoadedModel
 from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
@@ -28,7 +28,7 @@ from mlprod_nb.serving.routes import LiveEndpoint
 from mlprod_nb.serving.rows import Call, Rows, choose, read_rows
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.serving.tracing import NoTracing, Tracing
-from mlprod_nb.serving.turnstile import Turnstile
+from mlprod_nb.serving.turnstile import Turnstile, VariantLimits
 
 _MOST_SHADOW_ROWS = 50_000
 
@@ -89,6 +89,7 @@ class DataPlane:
         monotonic: Seconds that only grow.
         tracing: Told of the way of a request.
         turnstile: Bounds how many requests are under way.
+        variant_limits: Bounds how many rows are with the model of a variant.
     """
 
     def __init__(
@@ -99,8 +100,10 @@ class DataPlane:
         monotonic: Callable[[], float] = time.monotonic,
         tracing: Tracing | None = None,
         turnstile: Turnstile | None = None,
+        variant_limits: VariantLimits | None = None,
     ) -> None:
         self.log = log
+        self.variant_limits = variant_limits or VariantLimits()
         self.turnstile = turnstile or Turnstile()
         self.identifiers = identifiers
         self.monotonic = monotonic
@@ -118,7 +121,7 @@ class DataPlane:
             ModelFailed: A variant's model fails on these rows.
             ModelUnavailable: A variant's model cannot answer now.
             LogUnavailable: The prediction cannot be logged.
-            TooManyRequests: As many requests of this endpoint are under way as may be.
+            TooManyRequests: As many requests of this endpoint are under way, or rows of a variant, as may be.
         """
         with self.turnstile.one(live.name):
             return await self.answer(live, read_rows(live, request, call, self.identifiers.take(request.rows)))
@@ -131,6 +134,7 @@ class DataPlane:
             ModelFailed: A variant's model fails on these rows.
             ModelUnavailable: A variant's model cannot answer now.
             LogUnavailable: The prediction cannot be logged.
+            TooManyRequests: As many rows are with a variant's model as may be.
         """
         chosen = choose(live.spec, rows)
         met = np.flatnonzero(np.bincount(chosen)).tolist() if len(live.models) > 1 else [0]
@@ -172,11 +176,16 @@ class DataPlane:
     ) -> Scores:
         version = variant.model_version
         try:
-            with self._tracing.span("score", **{"mlprod.variant": variant.name, "mlprod.model_version": version}):
+            with (
+                self.variant_limits.rows(live.name, variant.name, rows),
+                self._tracing.span("score", **{"mlprod.variant": variant.name, "mlprod.model_version": version}),
+            ):
                 scores = await model.score(columns, rows)
             if not np.isfinite(scores.scores).all():
                 raise ModelFailed("a score is not a finite number.")
             return scores
+        except TooManyRequests:
+            raise
         except Exception as error:
             shadow = variant in live.spec.shadows
             self._telemetry.model_errors.labels(live.name, variant.name, str(shadow).lower()).inc()
@@ -267,7 +276,10 @@ class DataPlane:
         try:
             scores = await self._ask(live, variant, model, rows.columns, rows.count)
             await self._append(live, rows, self._batch(live, rows, Repeated(variant, rows.count), scores, shadow=True))
-        except ModelUnavailable:  # counted: a line for each request would slow what a shadow must not slow
+        except (
+            ModelUnavailable,
+            TooManyRequests,
+        ):  # counted: a line for each request would slow what a shadow must not slow
             self._telemetry.shadows_dropped.labels(live.name).inc(rows.count)
         except MlprodError as error:
             logger.warning("endpoint %s: shadow %s: %s", live.name, variant.name, error)

@@ -129,7 +129,8 @@ class ExpressLane:
     async def _answer(self, live: LiveEndpoint, exchanges: list[Exchange], lease: ExitStack, visit: Visit) -> None:
         began = self._plane.monotonic()
         with lease:
-            for part in _parts(self._read_all(live, exchanges, visit)):
+            most = self._plane.variant_limits.least(live.name, _MOST_ROWS)
+            for part in _parts(self._read_all(live, exchanges, visit), most):
                 await self._answer_part(live, part, began, visit)
 
     async def _answer_part(self, live: LiveEndpoint, requests: list[_Request], began: float, visit: Visit) -> None:
@@ -234,12 +235,12 @@ def _read(exchange: Exchange, live: LiveEndpoint, reader: Reader) -> _Request:
     return _Request(exchange, table, read_units(units, len(table.rows)))
 
 
-def _parts(requests: list[_Request]) -> list[list[_Request]]:
-    """Divide requests so that no part is much larger than a large micro-batch."""
+def _parts(requests: list[_Request], most: int) -> list[list[_Request]]:
+    """Divide requests so that no part of several has more than ``most`` rows."""
     parts: list[list[_Request]] = []
-    rows = _MOST_ROWS
+    rows = most
     for request in requests:
-        if rows + len(request.rows) > _MOST_ROWS:
+        if rows + len(request.rows) > most:
             parts.append([])
             rows = 0
         parts[-1].append(request)

@@ -36,7 +36,7 @@ from mlprod_nb.serving.routes import RouteBook
 from mlprod_nb.serving.shared_numbers import WRITE_SECONDS, SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.serving.tracing import OpenTelemetry, Traced, tracing
-from mlprod_nb.serving.turnstile import Turnstile
+from mlprod_nb.serving.turnstile import Turnstile, VariantLimits
 from mlprod_nb.settings import Layout, Settings
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.store.gateways import GatewayRecord, WorkerRecord
@@ -114,7 +114,10 @@ def create_gateway(process: Process, url: str) -> Starlette:
     traces = tracing(settings.gateway, process.gateway_id)
     log = LogAppender(layout.log, telemetry, settings.log, settings.endpoints, slot=slot)
     limits = {name: each.max_requests for name, each in settings.endpoints.items() if each.max_requests}
-    plane = DataPlane(log, telemetry, Identifiers(), tracing=traces, turnstile=Turnstile(limits))
+    variant_limits = VariantLimits({name: each.max_rows for name, each in settings.endpoints.items()})
+    plane = DataPlane(
+        log, telemetry, Identifiers(), tracing=traces, turnstile=Turnstile(limits), variant_limits=variant_limits
+    )
     gatekeeper = Gatekeeper(store, process.clock)
     gateway = Gateway(
         book=book,

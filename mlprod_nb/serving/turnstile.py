@@ -1,4 +1,4 @@
-"""How many requests of one endpoint may be under way at once."""
+"""How many requests of one endpoint may be under way at once, and how many rows may be with one variant's model."""
 
 from __future__ import annotations
 
@@ -73,6 +73,49 @@ class Turnstile:
             yield
         finally:
             visit.end()
+
+
+class VariantLimits:
+    """Counts the rows that are with each variant's model in one gateway worker, and keeps out what is too many.
+
+    Guarantee: no more rows are with a variant's model than its limit, unless they are one request that came while none
+    was there; who is kept out learns it at once, and other variants do not notice.
+
+    Args:
+        limits: The most rows of variants that have a limit, by endpoint and variant.
+    """
+
+    def __init__(self, limits: Mapping[str, Mapping[str, int]] | None = None) -> None:
+        self._limits = {(name, variant): most for name, of in (limits or {}).items() for variant, most in of.items()}
+        self._inside: Counter[tuple[str, str]] = Counter()
+        self._least = {name: min(of.values()) for name, of in (limits or {}).items() if of}
+
+    def least(self, endpoint: str, otherwise: int) -> int:
+        """Return how many rows of an endpoint may go together so that no variant gets too many of them."""
+        return min(self._least.get(endpoint, otherwise), otherwise)
+
+    @contextmanager
+    def rows(self, endpoint: str, variant: str, count: int) -> Iterator[None]:
+        """Let rows in and, at the end, out.
+
+        Raises:
+            TooManyRequests: There is no room for them.
+        """
+        key = (endpoint, variant)
+        most = self._limits.get(key)
+        if most is None:
+            yield
+            return
+        if self._inside[key] and self._inside[key] + count > most:
+            raise TooManyRequests(
+                f"as many rows are with variant {variant!r} of endpoint {endpoint!r} as may be.",
+                hint="Try again in a moment.",
+            )
+        self._inside[key] += count
+        try:
+            yield
+        finally:
+            self._inside[key] -= count
 
 
 def full(endpoint: str) -> TooManyRequests:

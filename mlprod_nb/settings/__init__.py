@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 
 from mlprod_nb.errors import NotFound, UsageError, nearest
 from mlprod_nb.settings.base import Table
@@ -179,6 +179,11 @@ class EndpointSettings(Table):
     )
     max_requests: int = Field(
         0, ge=0, description="Most requests under way at once in each gateway worker; more get 429. 0: no such limit."
+    )
+    max_rows: dict[str, PositiveInt] = Field(
+        default_factory=dict,
+        description="Most rows that may be with a variant's model at once in each gateway worker, by variant; more get"
+        " 429, and a shadow leaves them out.",
     )
     monitor: MonitorSettings = MonitorSettings()
 
