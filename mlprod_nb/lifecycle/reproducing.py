@@ -12,11 +12,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import mlprod_nb
-from mlprod_nb import notebooks, settings
+from mlprod_nb import notebooks, scratch, settings
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle import agreeing, environments, recorded, replicas
 from mlprod_nb.lifecycle.agreeing import Ran, ReproduceResult
@@ -84,12 +83,12 @@ def reproduce(context: Context, wanted: Reproduction) -> ReproduceResult:
     plan = _plan(context, version)
     mark = uuid.uuid4().hex
     output = context.layout.reports / version.model / FOLDER / f"v{version.version}-{mark[:8]}.ipynb"
-    with TemporaryDirectory(prefix="mlprod-reproducing-") as scratch:
-        made = environments.find(context, plan.lineage, Path(scratch), rebuilt=wanted.environment)
+    with scratch.folder("reproducing") as place:
+        made = environments.find(context, plan.lineage, place, rebuilt=wanted.environment)
         said = (*plan.said, *made.said)
         page = output.relative_to(context.root).as_posix()
         ran = Ran(version.ref, wanted.tolerance, made.name, wanted.environment, page, 0.0, said)
-        return _execute(context, plan, ran, _Places(Path(scratch), output, mark, made))
+        return _execute(context, plan, ran, _Places(place, output, mark, made))
 
 
 @dataclass(frozen=True)

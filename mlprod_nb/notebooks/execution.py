@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from mlprod_nb import scratch
 from mlprod_nb.errors import ExecutionFailed, UsageError
 from mlprod_nb.notebooks import files, kernels
 from mlprod_nb.notebooks.files import Notebook
@@ -172,8 +172,8 @@ def execute(
     if within.kernel:
         kernels.find(within.kernel)
     digest = files.sha256(source)
-    with tempfile.TemporaryDirectory(prefix="mlprod-execution-") as folder:
-        work, mark = Path(folder), within.mark or uuid.uuid4().hex
+    with scratch.folder("execution") as work:
+        mark = within.mark or uuid.uuid4().hex
         (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
         (work / "spec.json").write_text(json.dumps(_spec(source, parameters, cwd, mark, within)), encoding="utf-8")
         start = time.monotonic()

@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlprod_nb import Workspace
 from mlprod_nb.monitoring import Profile
+from mlprod_nb.monitoring.result import MonitorResult
 from mlprod_nb.registry.bundles import PROFILE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -74,4 +75,5 @@ def test_the_age_of_dates_is_tested_after_retraining(workspace: Workspace) -> No
     later = BEGIN + timedelta(days=60)
     asked(workspace, 25.0, later)
     after = workspace.monitor("trips", since=later.isoformat())
+    assert isinstance(after, MonitorResult)
     assert [row.column for row in after.columns if row.drifted] == ["booked (age)"]
