@@ -18,6 +18,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_mlflows_is_left_in_the_current_directory() -> Iterator[None]:
+    """Fail where something asks MLflow without saying where the registry is: MLflow then makes one on the spot."""
+    made = [Path.cwd() / name for name in ("mlflow.db", "mlruns")]
+    there = [path for path in made if path.exists()]
+    yield
+    assert [path.name for path in made if path.exists() and path not in there] == []
+
+
 @pytest.fixture
 def lab(server: Server) -> Iterator[Lab]:
     """A page of the JupyterLab of a test's directory, which asks for nothing beyond its server."""
