@@ -182,6 +182,12 @@ def test_an_unknown_variable_names_the_nearest_of_the_users_own(shell: Interacti
     assert shown == ["mlprod: there is no variable '$apirl'. Did you mean '$april'? Run the cell that makes it first."]
 
 
+def test_a_variable_without_its_dollar_is_told_with_it(shell: InteractiveShell) -> None:
+    ran(shell, "april = 1")
+    _, shown = failed(shell, "%mlprod predict flights --data april")
+    assert shown == ["mlprod: --data: there is no file 'april'. Did you mean the notebook's variable '$april'?"]
+
+
 def test_an_interrupt_is_one_line_and_still_an_interrupt(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

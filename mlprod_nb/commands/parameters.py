@@ -91,6 +91,7 @@ class Object(ParamType):
                 f"{spelling(param)}: {value} is not a variable's name; only $name passes an object.",
                 hint="Assign what you mean to a variable first.",
             )
+        _refuse_a_bare_name(value, param, ctx)
         return self._read(value) if self._read and isinstance(value, str) else value
 
 
@@ -158,6 +159,18 @@ def _look_up(value: Any, ctx: click.Context | None) -> Any:
         known = [f"${name}" for name in door.names if not name.startswith("_")]
         raise NotFound("variable", value, known, hint="Run the cell that makes it first.")
     return door.names[match[1]]
+
+
+def _refuse_a_bare_name(value: Any, param: click.Parameter | None, ctx: click.Context | None) -> None:
+    """Answer ``name`` by ``$name`` where the notebook holds it and no file is called so."""
+    door = ctx.find_object(Door) if ctx else None
+    if not isinstance(value, str) or door is None or door.names is None or value.startswith("_"):
+        return
+    if value in door.names and not Path(value).exists():
+        raise UsageError(
+            f"{spelling(param)}: there is no file {value!r}.",
+            hint=f"Did you mean the notebook's variable '${value}'?",
+        )
 
 
 def _number(kind: type[int] | type[float], what: str, text: str, param: click.Parameter | None) -> Any:
