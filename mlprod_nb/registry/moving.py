@@ -105,26 +105,17 @@ def _clear(client: MlflowClient, arrival: Arrival) -> None:
 
 
 def _record(client: MlflowClient, arrival: Arrival, artifacts: Path) -> int:
-    facts, begun = arrival.archive.facts, recording.Begun()
-    with recording.taken_back(client, begun):
-        experiment = recording.experiment(client, arrival.name, artifacts)
-        run = client.create_run(experiment, tags=_run_tags(arrival), run_name=f"import {facts.origin.version}")
-        begun.run_id, begun.run_artifacts = run.info.run_id, run.info.artifact_uri
-        _log(client, begun.run_id, arrival)
-        _log_model(client, begun, experiment, arrival.folder / archives.MODEL)
-        client.set_terminated(begun.run_id)
-        if not recording.exists(client, arrival.name):
-            client.create_registered_model(arrival.name)
-            begun.registered_model = arrival.name
-        version = client.create_model_version(
-            arrival.name,
-            source=begun.model_artifacts,
-            run_id=begun.run_id,
-            tags=_version_tags(arrival),
-            description=facts.note,
-            model_id=begun.logged_model,
-        )
-    return int(version.version)
+    facts = arrival.archive.facts
+    entry = recording.Entry(
+        arrival.name,
+        f"import {facts.origin.version}",
+        _run_tags(arrival),
+        _version_tags(arrival),
+        facts.note,
+        log=lambda run: _log(client, run, arrival),
+        log_model=lambda begun, home: _log_model(client, begun, home, arrival.folder / archives.MODEL),
+    )
+    return recording.make(client, entry, artifacts)
 
 
 def _log(client: MlflowClient, run_id: str, arrival: Arrival) -> None:

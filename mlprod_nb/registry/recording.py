@@ -6,7 +6,7 @@ import contextlib
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,25 +37,62 @@ class Begun:
     registered_model: str = ""
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a version is made of.
+
+    Attributes:
+        name: The model's name.
+        run_name: The run's name.
+        run_tags: The run's tags.
+        version_tags: The version's tags.
+        note: The version's description.
+        log: Logs parameters, metrics and artifacts to the run of an id.
+        log_model: Logs the model in an experiment, and says so in what was begun.
+    """
+
+    name: str
+    run_name: str
+    run_tags: Mapping[str, str]
+    version_tags: Mapping[str, str]
+    note: str
+    log: Callable[[str], None]
+    log_model: Callable[[Begun, str], None]
+
+
 def record(client: MlflowClient, candidate: Candidate, artifacts: Path) -> int:
     """Write a candidate and return the new version's number; on any failure everything is taken back."""
+    entry = Entry(
+        candidate.name,
+        f"register {candidate.name}",
+        _run_tags(candidate),
+        _version_tags(candidate),
+        candidate.note,
+        log=lambda run: _log(client, run, candidate),
+        log_model=lambda begun, home: _log_model(client, begun, home, candidate),
+    )
+    return make(client, entry, artifacts)
+
+
+def make(client: MlflowClient, entry: Entry, artifacts: Path) -> int:
+    """Make a version and return its number: run, model and, last, the version; on any failure all is taken back."""
     begun = Begun()
     with taken_back(client, begun):
-        home = experiment(client, candidate.name, artifacts)
-        run = client.create_run(home, tags=_run_tags(candidate), run_name=f"register {candidate.name}")
+        home = experiment(client, entry.name, artifacts)
+        run = client.create_run(home, tags=dict(entry.run_tags), run_name=entry.run_name)
         begun.run_id, begun.run_artifacts = run.info.run_id, run.info.artifact_uri
-        _log(client, begun.run_id, candidate)
-        _log_model(client, begun, home, candidate)
+        entry.log(begun.run_id)
+        entry.log_model(begun, home)
         client.set_terminated(begun.run_id)
-        if not exists(client, candidate.name):
-            client.create_registered_model(candidate.name)
-            begun.registered_model = candidate.name
+        if not exists(client, entry.name):
+            client.create_registered_model(entry.name)
+            begun.registered_model = entry.name
         version = client.create_model_version(
-            candidate.name,
+            entry.name,
             source=begun.model_artifacts,
             run_id=begun.run_id,
-            tags=_version_tags(candidate),
-            description=candidate.note,
+            tags=dict(entry.version_tags),
+            description=entry.note,
             model_id=begun.logged_model,
         )
     return int(version.version)
