@@ -10,11 +10,13 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 
 from benchmarks.statistics_page import write_section
+from mlprod_nb.abtest.estimators import Ratio
 from mlprod_nb.abtest.metrics import Outcome, find
 from mlprod_nb.abtest.scan import open_scan
 
@@ -23,19 +25,28 @@ ROWS, TURNS = 10_000_000, 5
 
 def main() -> None:
     """Run both in turn, and write the ratio of their processor seconds."""
-    found = {kind: [_child(kind) for _ in range(TURNS)] for kind in ("bare", "scan", "nothing")}
+    found = {kind: [_child(kind) for _ in range(TURNS)] for kind in WORK}
     best = {kind: min(run["seconds"] for run in runs) for kind, runs in found.items()}
-    memory = {kind: max(run["megabytes"] for run in runs) for kind, runs in found.items()}
+    memory = {
+        kind: max(run["megabytes"] for run in runs) - found["nothing"][0]["megabytes"] for kind, runs in found.items()
+    }
     write_section(
         "One scan of the A/B log",
         [
-            f"Two proportions, a mean and the units of each variant over {ROWS:,} rows, each its own unit;",
+            f"{ROWS:,} rows, each its own unit: two proportions and a mean; then besides a mean with a covariate, a",
+            "ratio, and the units of each variant;",
             f"the least of {TURNS} runs in turn, one thread each, after a first call on a hundred rows.",
             "",
-            f"- bare DuckDB aggregate (count, sum and sum of squares of the same by variant): {best['bare']:.2f} CPU s",
-            f"- the scan: {best['scan']:.2f} CPU s, {best['scan'] / best['bare']:.1f} times the bare one",
-            f"- memory beyond the table itself: {memory['scan'] - memory['nothing']:.0f} MB "
-            f"(bare: {memory['bare'] - memory['nothing']:.0f} MB)",
+            "| what | bare DuckDB aggregate, CPU s | the scan, CPU s | times bare | MB beyond the table (bare) |",
+            "|---|---:|---:|---:|---:|",
+            *[
+                f"| {name} | {best[bare]:.2f} | {best[scan]:.2f} | {best[scan] / best[bare]:.1f} | "
+                f"{memory[scan]:.0f} ({memory[bare]:.0f}) |"
+                for name, bare, scan in (
+                    ("two proportions and a mean", "bare", "scan"),
+                    ("with covariate, ratio and units", "bare of all", "scan of all"),
+                )
+            ],
         ],
     )
 
@@ -49,7 +60,7 @@ def _child(kind: str) -> dict[str, float]:
 def measure(kind: str) -> None:
     """Build the table, then do one thing with it, and print its cost."""
     table = _table()
-    work = {"bare": _bare, "scan": _scan, "nothing": len}[kind]
+    work = WORK[kind]
     work(table.slice(0, 100))  # what is imported at the first call is no cost of a row
     start = time.process_time()
     work(table)
@@ -75,23 +86,54 @@ def _table() -> pa.Table:
             "score": rng.random(ROWS),
             "label": pa.DictionaryArray.from_arrays(np.ones(ROWS, np.int8), ["0", "1"]),
             "label_number": np.ones(ROWS, np.float32),
+            "covariate before": rng.random(ROWS),
         }
     )
 
 
-def _bare(table: pa.Table) -> None:
+_VALUES = ("(prediction = label)::DOUBLE", "latency_ms::DOUBLE", "(prediction = '1')::DOUBLE")
+_PLAIN = ", ".join(f"count({x}), sum({x}), sum({x} * {x})" for x in _VALUES)
+#: Of the covariate and the mean, and of the ratio's two sides: what their variances and covariances are made of.
+_FURTHER = ", ".join(
+    f"sum({x}), sum({x} * {x}), sum({x} * {y})"
+    for x, y in (('"covariate before"', "latency_ms::DOUBLE"), ("score", "latency_ms::DOUBLE"))
+)
+
+
+def _bare(table: pa.Table, sums: str = _PLAIN) -> None:
     import duckdb
 
     connection = duckdb.connect(config={"threads": 1})
     connection.register("predictions", table)
-    values = ("(prediction = label)::DOUBLE", "latency_ms::DOUBLE", "(prediction = '1')::DOUBLE")
-    sums = ", ".join(f"count({x}), sum({x}), sum({x} * {x})" for x in values)
     connection.execute(f"SELECT variant, {sums} FROM predictions GROUP BY variant").fetchall()
 
 
+def _bare_of_all(table: pa.Table) -> None:
+    _bare(table, f"{_PLAIN}, {_FURTHER}")
+
+
 def _scan(table: pa.Table) -> None:
-    with open_scan(table, Outcome("classification", ("0", "1"))) as scan:
-        scan.sums({name: find(name) for name in ("accuracy", "latency_ms", "positive_rate")})
+    with open_scan(table, _OUTCOME) as scan:
+        scan.sums(_METRICS)
+
+
+def _scan_of_all(table: pa.Table) -> None:
+    with open_scan(table, _OUTCOME) as scan:
+        scan.sums(_METRICS)
+        scan.unit_moments(_METRICS["latency_ms"], _VARIANTS, ["before"])
+        scan.measures(Ratio("per score", "latency_ms", "score", needs_labels=False), _VARIANTS)
+        scan.units(_VARIANTS)
+
+
+_OUTCOME, _VARIANTS = Outcome("classification", ("0", "1")), ("champion", "challenger")
+_METRICS = {name: find(name) for name in ("accuracy", "latency_ms", "positive_rate")}
+WORK: dict[str, Callable[[pa.Table], object]] = {
+    "bare": _bare,
+    "scan": _scan,
+    "bare of all": _bare_of_all,
+    "scan of all": _scan_of_all,
+    "nothing": len,
+}
 
 
 if __name__ == "__main__":

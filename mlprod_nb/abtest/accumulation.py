@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import UnitSums
 
 if TYPE_CHECKING:
@@ -21,6 +22,15 @@ def unit_sums(part: Sequence[Any]) -> UnitSums:
     # One unit has no variance; DuckDB says null.
     units, rows, total, squares, *spread = (0.0 if value is None else value for value in part)
     return UnitSums(int(units), int(rows), total, squares, spread[0], spread[1], spread[2])
+
+
+def unit_moments(row: Sequence[Any], numbers: int) -> UnitMoments:
+    """Return a query's row as moments of so many numbers over units."""
+    _, units, squares, *values = row
+    covariance = np.zeros((numbers, numbers))
+    covariance[np.triu_indices(numbers)] = values[numbers:]
+    whole = covariance + np.triu(covariance, 1).T
+    return UnitMoments(int(units), np.array(values[:numbers]), whole, float(squares))
 
 
 def of_rows(count: int, total: float | None, squares: float | None) -> UnitSums | None:

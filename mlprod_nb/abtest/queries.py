@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from mlprod_nb.abtest.outcome import literal
 from mlprod_nb.abtest.rows import COVARIATE, VARIANT_CODE
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def of_rows(truths: Sequence[bool], values: str, source: str) -> str:
@@ -67,3 +70,13 @@ def quoted(name: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """Return texts as a list of SQL literals."""
     return ", ".join(literal(name) for name in names)
+
+
+def micros(moment: datetime) -> int:
+    """Return a moment as the scan has it: microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(micros: int | None) -> datetime | None:
+    """Return the moment that a number of microseconds is."""
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)

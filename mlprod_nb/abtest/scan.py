@@ -10,21 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.abtest import estimators, queries, rows
-from mlprod_nb.abtest.accumulation import accumulate, keeps_digits, of_rows, unit_sums
+from mlprod_nb.abtest import by_row, estimators, queries, rows
+from mlprod_nb.abtest.accumulation import accumulate, keeps_digits, of_rows, unit_moments, unit_sums
 from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.facts import Facts, VariantFacts
 from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, literal
 from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
-from mlprod_nb.abtest.rows import PERIOD, SEGMENT
+from mlprod_nb.abtest.rows import PERIOD, SEGMENT, VARIANT_CODE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _LARGEST = 1e100
 #: A bootstrap draws from at most so many groups of units in each variant.
 MOST_GROUPS = 20_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Scan:
@@ -74,8 +73,8 @@ class Scan:
     def units(self, variants: Sequence[str]) -> dict[str, int]:
         """Return how many units each variant met."""
         count = "count(*)" if self._once else "count(DISTINCT unit)"
-        some = f"{self._source} WHERE variant IN ({queries.listed(variants)})"
-        return dict(self._connection.execute(f"SELECT variant, {count} FROM {some} GROUP BY variant").fetchall())  # noqa: S608
+        query = f"SELECT {VARIANT_CODE}, {count} FROM {self._of(variants)} GROUP BY {VARIANT_CODE}"  # noqa: S608
+        return {variant: found for variant, (found,) in self._by_variant(query)}
 
     def in_period(self, number: int) -> Scan:
         """Return the same scan over one period's rows alone."""
@@ -111,7 +110,7 @@ class Scan:
         }
         first = min((row[7] for row in rows), default=None)
         last = max((row[8] for row in rows), default=None)
-        return Facts(variants, crossing, self._repeated, _moment(first), _moment(last), self._in_future)
+        return Facts(variants, crossing, self._repeated, queries.moment(first), queries.moment(last), self._in_future)
 
     def crossing(self) -> int:
         """Return how many units met more than one variant."""
@@ -161,15 +160,12 @@ class Scan:
 
     def _by_variant(self, query: str) -> list[tuple[str, list[Any]]]:
         """Return a query's rows with each variant's name in the place of its code, in the order of the names."""
-        rows = self._connection.execute(query).fetchall()
-        return sorted((self._variants[code], numbers) for code, *numbers in rows)
+        return sorted((self._variants[code], rest) for code, *rest in self._connection.execute(query).fetchall())
 
     def count(self, metric: Metric, variants: Sequence[str]) -> int:
         """Return how many rows have a value of the metric."""
-        ((found,),) = self._connection.execute(
-            f"SELECT count({self._value(metric)}) FROM {self._source} WHERE variant IN ({queries.listed(variants)})"  # noqa: S608
-        ).fetchall()
-        return int(found)
+        query = f"SELECT count({self._value(metric)}) FROM {self._of(variants)}"  # noqa: S608
+        return int(self._connection.execute(query).fetchone()[0])
 
     def moments(self, metric: Metric, variants: Sequence[str], fractions: Sequence[float]) -> list[datetime]:
         """Return the event times at which these fractions of the metric's rows had come in; growing, without repeats.
@@ -186,7 +182,7 @@ class Scan:
         if not len(times):
             return []
         ranks = [max(0, int(np.ceil(fraction * len(times) - 1e-9)) - 1) for fraction in fractions]
-        moments = [_moment(int(times[rank])) for rank in ranks]
+        moments = [queries.moment(int(times[rank])) for rank in ranks]
         return sorted({moment for moment in moments if moment is not None})
 
     def path(self, metric: Metric, variants: Sequence[str], moments: Sequence[datetime]) -> list[dict[str, UnitSums]]:
@@ -197,7 +193,7 @@ class Scan:
             variants: The variants to follow.
             moments: Growing.
         """
-        edges = [_micros(moment) for moment in moments]
+        edges = [queries.micros(moment) for moment in moments]
         step = " + ".join(f"(event_us > {edge})::INTEGER" for edge in edges) or "0"
         data = self._connection.sql(
             "SELECT variant, unit, step, count(v) AS n, sum(v) AS s, sum(v * v) AS q FROM "  # noqa: S608
@@ -225,14 +221,17 @@ class Scan:
             moments: Growing; ``None`` for one entry over all rows.
         """
         columns = [self._value(metric), *(f"({sql})::DOUBLE" for sql in metric.others(self._outcome))]
+        if self._once and isinstance(metric, estimators.Ratio):
+            return [self._ratios(columns, variants, moment) for moment in (moments or (None,))]
+        unit = "row_number() OVER ()" if self._once else "dense_rank() OVER (ORDER BY unit)"
         known = " AND ".join(f"v{i} IS NOT NULL" for i in range(len(columns)))
         values = ", ".join(f"{sql} AS v{i}" for i, sql in enumerate(columns))
         data = self._connection.sql(
-            "SELECT variant, dense_rank() OVER (ORDER BY unit) AS unit, event_us, "  # noqa: S608
+            f"SELECT variant, {unit} AS unit, event_us, "  # noqa: S608
             f"{', '.join(f'v{i}' for i in range(len(columns)))} FROM (SELECT variant, unit, event_us, {values} "
             f"FROM {self._source} WHERE variant IN ({queries.listed(variants)})) WHERE {known}"
         ).fetchnumpy()
-        edges = [None] if moments is None else [_micros(moment) for moment in moments]
+        edges = [None] if moments is None else [queries.micros(moment) for moment in moments]
         series: list[dict[str, Arm]] = []
         for edge in edges:
             now = np.ones(len(data["unit"]), bool) if edge is None else data["event_us"] <= edge
@@ -245,6 +244,11 @@ class Scan:
                     found[variant] = estimators.arm(measured, data["unit"][mine])
             series.append(found)
         return series
+
+    def _ratios(self, columns: Sequence[str], variants: Sequence[str], until: datetime | None) -> dict[str, Arm]:
+        found = by_row.moments(self._connection, self._of(variants, until), columns)
+        arms = {self._variants[code]: part.ratio() for code, part in found.items()}
+        return {variant: arm for variant, arm in sorted(arms.items()) if arm is not None}
 
     def pairs(self, metric: Metric, variants: tuple[str, str]) -> PairedRows:
         """Return a metric on the requests that both the control and its shadow answered."""
@@ -275,6 +279,9 @@ class Scan:
         known = (
             f"CASE WHEN isfinite({name}::DOUBLE) THEN {name}::DOUBLE END" for name in map(queries.covariate, covariates)
         )
+        if self._once:
+            found = by_row.moments(self._connection, self._of(variants, until), [self._value(metric)], list(known))
+            return {self._variants[code]: part.of_units() for code, part in found.items() if part.rows > 1}
         means = "".join(f", avg({sql}) AS {name}" for name, sql in zip(names, known, strict=True))
         filled = "".join(f", coalesce({name}, avg({name}) OVER (), 0) AS {name}" for name in names)
         numbers = ["n", "s", *names]
@@ -286,7 +293,7 @@ class Scan:
             f"{', '.join(f'avg({name})' for name in numbers)}, {', '.join(spread)} FROM filled "
             "GROUP BY variant HAVING count(*) > 1 ORDER BY variant"
         ).fetchall()
-        return {row[0]: _unit_moments(row, len(numbers)) for row in rows}
+        return {row[0]: unit_moments(row, len(numbers)) for row in rows}
 
     def unit_totals(
         self, metric: Metric, variant: str, until: datetime
@@ -303,8 +310,18 @@ class Scan:
         ).fetchnumpy()
         return np.asarray(data["n"], float), np.asarray(data["s"], float)
 
+    def _of(self, variants: Sequence[str], until: datetime | None = None) -> str:
+        """Return the SQL of the rows of some variants up to a time.
+
+        Adding 0 keeps DuckDB from handing the comparison to pyarrow, which takes ten times as long over it.
+        """
+        codes = [str(code) for code, name in enumerate(self._variants) if name in variants]
+        some = [] if len(codes) == len(self._variants) else [f"{VARIANT_CODE} + 0 IN ({', '.join(codes) or 'NULL'})"]
+        now = [] if until is None else [f"event_us + 0 <= {queries.micros(until)}"]
+        return f"(SELECT * FROM {self._source} WHERE {' AND '.join([*some, *now]) or 'true'})"  # noqa: S608
+
     def _valued(self, metric: Metric, variants: Sequence[str], until: datetime | None) -> str:
-        now = "" if until is None else f" AND event_us <= {_micros(until)}"
+        now = "" if until is None else f" AND event_us <= {queries.micros(until)}"
         return (
             f"SELECT * FROM (SELECT *, {self._value(metric)} AS v FROM {self._source} "  # noqa: S608
             f"WHERE variant IN ({queries.listed(variants)}){now}) WHERE v IS NOT NULL"
@@ -381,19 +398,3 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
         yield Scan(connection, outcome, repeated, rows.in_future(table), once=by_row, variants=variants)
     finally:
         connection.close()
-
-
-def _unit_moments(row: Sequence[Any], numbers: int) -> UnitMoments:
-    _, units, squares, *values = row
-    covariance = np.zeros((numbers, numbers))
-    covariance[np.triu_indices(numbers)] = values[numbers:]
-    whole = covariance + np.triu(covariance, 1).T
-    return UnitMoments(int(units), np.array(values[:numbers]), whole, float(squares))
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _moment(micros: int | None) -> datetime | None:
-    return None if micros is None else _EPOCH + timedelta(microseconds=micros)

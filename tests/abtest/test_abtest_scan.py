@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from mlprod_nb.abtest import Outcome
+from mlprod_nb.abtest.estimators import Ratio
 from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.metrics import Expression, find
 from mlprod_nb.abtest.rows import label_class, predictions
@@ -41,6 +42,49 @@ def test_rows_without_a_unit_give_what_units_of_one_row_give() -> None:
     for name, parts in sums.items():
         for variant, numbers in parts.items():
             assert numbers == pytest.approx(named_sums[name][variant], abs=1e-12)
+
+
+@pytest.mark.parametrize(("far", "missing"), [(0.0, False), (1e8, False), (1e8, True)])
+def test_moments_of_rows_without_a_unit_are_those_of_units_of_one_row(far: float, missing: bool) -> None:
+    rng = np.random.default_rng(3)
+    before, after = rng.normal(0, 1, (2, COUNT))
+    score, below = far + before + after, 2 * far + 3 + 0.5 * after + rng.normal(0, 0.1, COUNT)
+    known = rng.random(COUNT) < 0.8 if missing else np.ones(COUNT, bool)
+    table = labelled([NAMES[i % 2] for i in range(COUNT)], score=list(score), latency_ms=pa.array(below))
+    table = table.append_column("covariate before", pa.array(far + before, mask=~known))
+    table = table.append_column("covariate late", pa.array(np.arange(COUNT) + far))
+    named = table.set_column(table.column_names.index("unit"), "unit", pa.array([f"N{i}" for i in range(COUNT)]))
+    value, ratio = (
+        Expression("score", "score", "higher", needs_labels=False),
+        Ratio("r", "score", "latency_ms", needs_labels=False),
+    )
+    moments, ratios = [], []
+    for one in (table, named):
+        with open_scan(one, BINARY) as scan:
+            moments.append(scan.unit_moments(value, NAMES, ["before", "late"]))
+            middle = scan.moments(value, NAMES, [0.5, 1.0])
+            ratios.append(scan.measures(ratio, NAMES, middle))
+            moments.append(scan.unit_moments(value, NAMES[1:], ["before"], middle[0]))
+    for mine, theirs in zip(moments[:2], moments[2:], strict=True):
+        assert mine.keys() == theirs.keys()
+        for name, found in mine.items():
+            assert found.units == theirs[name].units
+            assert found.means == pytest.approx(theirs[name].means, rel=1e-12)
+            spread = np.sqrt(np.diag(theirs[name].covariance))
+            spread[spread == 0] = 1.0
+            scale = np.outer(spread, spread)
+            assert found.covariance / scale == pytest.approx(theirs[name].covariance / scale, abs=1e-6)
+            assert found.squares == pytest.approx(theirs[name].squares)
+    for at, there in zip(*ratios, strict=True):
+        for name in NAMES:
+            assert asdict(at[name].sample) == pytest.approx(asdict(there[name].sample), rel=1e-6)
+
+
+def test_a_ratio_over_nothing_is_none() -> None:
+    table = labelled(["champion"] * 40, latency_ms=pa.array([0.0] * 40, pa.float64()))
+    with open_scan(table, BINARY) as scan:
+        assert scan.measures(Ratio("r", "score", "latency_ms", needs_labels=False), NAMES) == [{}]
+        assert scan.unit_moments(Expression("none", "NULL::DOUBLE", "higher", needs_labels=False), NAMES, []) == {}
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:
