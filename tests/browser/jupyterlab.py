@@ -158,6 +158,14 @@ class Lab:
         self.page.goto(f"{self.server.url}/notebooks/{name}?token={self.server.token}", timeout=60_000)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+        # The indicator says so before there is a kernel, too; what it is told then is lost.
+        wait_until(partial(self._listens, name), seconds=60, what=f"a kernel that hears {name}")
+
+    def _listens(self, name: str) -> bool:
+        """Tell whether the server has an idle kernel to which a notebook is connected."""
+        with urllib.request.urlopen(f"{self.server.url}/api/sessions?token={self.server.token}", timeout=5) as reply:
+            kernels = [session["kernel"] for session in json.load(reply) if session["path"] == name]
+        return any(kernel["connections"] and kernel["execution_state"] == "idle" for kernel in kernels)
 
     def open(self, name: str, cells: list[str] | None = None) -> None:
         """Open a notebook, made of cells where it is new, and wait until its kernel is idle."""
