@@ -22,6 +22,8 @@ from mlprod_nb.errors import MlprodError, unexpected
 
 _FAILED = 3
 _INTERRUPTED = 130
+# pyarrow's own pool keeps more of what a million rows needed for a moment than a look may take.
+_SYSTEM_MEMORY = ("ARROW_DEFAULT_MEMORY_POOL", "system")
 _MAGIC = re.compile(r"(?<![%\w])%mlprod (?=[a-z]|--help)")
 
 
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
     asked = settings.completing() if argv is None else ""
     if asked:
         return shells.answer(asked, click.echo)
+    if argv is None and words[:1] == ["monitor"]:
+        os.environ.setdefault(*_SYSTEM_MEMORY)
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
     door = commands.Door(

@@ -17,7 +17,7 @@ them is judged by trials: stretches whose labels have come, estimated as if they
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -86,9 +86,9 @@ class Confidence:
         chance = np.array(self.map.shares)[places]
         spread = chance * (1 - chance)
         if self.classes != 2:
-            pieces = [("accuracy", float(chance.mean()), np.full(count, 1 / count))]
+            pieces = iter([("accuracy", float(chance.mean()), np.full(count, 1 / count))])
         else:
-            pieces = list(_binary(rows, chance))
+            pieces = _binary(rows, chance)
         found = []
         for metric, value, slopes in pieces:
             # Outcomes fall by chance around the map, and the map around the truth: two independent errors.
@@ -133,25 +133,25 @@ def expected(metric: str, value: float, error: float, rows: int) -> Estimate:
     return Estimate(metric, value, error, max(0.0, value - _Z * error), min(top, value + _Z * error), rows)
 
 
-def _binary(rows: Unlabelled, chance: Floats) -> Sequence[tuple[str, float, Floats]]:
-    """Return each metric of two classes: name, expectation, and its derivative by every row's outcome."""
+def _binary(rows: Unlabelled, chance: Floats) -> Iterator[tuple[str, float, Floats]]:
+    """Yield each metric of two classes: name, expectation, and its derivative by every row's outcome."""
     scores, count = rows.scores, len(rows.scores)
     yes = (rows.predictions == 1).astype(np.float64)
     clipped = np.clip(scores, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
     logits = np.log(clipped) - np.log1p(-clipped)
     right = yes * chance + (1 - yes) * (1 - chance)
-    found = [("accuracy", float(right.mean()), (2 * yes - 1) / count)]
+    yield "accuracy", float(right.mean()), (2 * yes - 1) / count
     positives, negatives = float(chance.sum()), float((1 - chance).sum())
     if positives > 0 and negatives > 0:
         hit, pass_ = float((yes * chance).sum()) / positives, float(((1 - yes) * (1 - chance)).sum()) / negatives
         slopes = ((yes - hit) / positives - ((1 - yes) - pass_) / negatives) / 2
-        found.append(("balanced_accuracy", (hit + pass_) / 2, slopes))
+        yield "balanced_accuracy", (hit + pass_) / 2, slopes
     log_loss = float((-chance * np.log(clipped) - (1 - chance) * np.log1p(-clipped)).mean())
     brier = float((chance * (1 - scores) ** 2 + (1 - chance) * scores**2).mean())
-    found += [("log_loss", log_loss, -logits / count), ("brier", brier, (1 - 2 * scores) / count)]
+    yield "log_loss", log_loss, -logits / count
+    yield "brier", brier, (1 - 2 * scores) / count
     if positives > 0 and negatives > 0:
-        found.append(("roc_auc", *_area(scores, chance)))
-    return found
+        yield "roc_auc", *_area(scores, chance)
 
 
 def _area(scores: Floats, chance: Floats) -> tuple[float, Floats]:

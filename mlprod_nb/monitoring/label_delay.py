@@ -166,7 +166,7 @@ def section(found: LabelDelay | None) -> Section:
 def _delays(arrivals: Arrivals) -> tuple[float | None, float | None]:
     if arrivals.labelled_at is None or arrivals.logged_at is None:
         return None, None
-    delays = (arrivals.labelled_at - arrivals.logged_at)[arrivals.known]
+    delays = arrivals.labelled_at[arrivals.known] - arrivals.logged_at[arrivals.known]
     delays = delays[np.isfinite(delays)]
     if not delays.size or float(delays.max()) <= 0:
         return None, None

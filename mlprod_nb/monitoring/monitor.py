@@ -38,7 +38,7 @@ from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.result import MonitorResult
 from mlprod_nb.monitoring.rows import ColumnDrift, Finding
 from mlprod_nb.monitoring.standing import Standing
-from mlprod_nb.monitoring.stretches import seconds_of
+from mlprod_nb.monitoring.stretches import ends_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -168,8 +168,8 @@ def _span(given: MonitorInput) -> float | None:
     """Return how long the window is, seconds."""
     if given.since is not None and given.until is not None:
         return (given.until - given.since).total_seconds()
-    seconds = seconds_of(given.window)
-    return None if seconds is None or not len(seconds) else float(np.ptp(seconds))
+    ends = ends_of(given.window)
+    return None if ends is None else float(ends[1] - ends[0])
 
 
 def _subject(

@@ -193,6 +193,6 @@ def _versions(window: pa.Table) -> Coded:
 
 
 def _encoded(window: pa.Table, name: str) -> Coded:
-    if name not in window.column_names:
-        return Coded(np.full(window.num_rows, -1, dtype=np.int32), ())
+    if name not in window.column_names or window.column(name).null_count == window.num_rows:
+        return Coded(np.broadcast_to(np.int32(-1), window.num_rows), ())  # takes no memory
     return to_codes(window.column(name))

@@ -111,7 +111,10 @@ def _series(traffic: Traffic, *, in_window: bool) -> list[ServiceRow]:
     there = np.isfinite(traffic.latency_ms)
     if not there.any():
         return []
-    latency, stretches = traffic.latency_ms[there], divide(traffic.seconds[there], _STRETCHES)
+    latency, seconds = traffic.latency_ms, traffic.seconds
+    if not there.all():
+        latency, seconds = latency[there], seconds[there]
+    stretches = divide(seconds, _STRETCHES)
     rows = []
     for place in stretches.present:
         here = latency[stretches.places == place]

@@ -57,6 +57,18 @@ def seconds_of(table: pa.Table, name: str = "event_time") -> Seconds | None:
     return seconds
 
 
+def ends_of(table: pa.Table, name: str = "event_time") -> tuple[int, int] | None:
+    """Return the first and the last of :func:`seconds_of` without making all of them, or ``None`` without any."""
+    if name not in table.column_names:
+        return None
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # As whole numbers: a moment made a Python object imports pandas.
+    ends = pc.min_max(table.column(name).cast(pa.timestamp("us", "UTC")).cast(pa.int64())).as_py()
+    return None if ends["min"] is None else (ends["min"] // 1_000_000, ends["max"] // 1_000_000)
+
+
 def divide(seconds: Seconds, most: int) -> Stretches:
     """Divide rows by time into stretches of equal length, whole days of UTC where the rows span more than two.
 
@@ -69,4 +81,6 @@ def divide(seconds: Seconds, most: int) -> Stretches:
     if span > 2 * _DAY:
         unit, span, begin = _DAY, span + begin % _DAY, begin - begin % _DAY
     length = max(-(-span // (unit * most)) * unit, 1)
-    return Stretches(begin, length, (seconds - begin) // length)
+    places = seconds - begin
+    places //= length
+    return Stretches(begin, length, places)

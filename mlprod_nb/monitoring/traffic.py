@@ -35,7 +35,8 @@ class Traffic:
         known: Rows with a label that can be judged.
         columns: The model's input columns, as far as they are there and readable.
         seconds: When each prediction was made, seconds since 1970; ``None`` where that is not logged.
-        logged_at: When the gateway received each, seconds since 1970; ``None`` as above.
+        logged_at: When the gateway received each, seconds since 1970; ``None`` as above, NaN where no row has a label:
+            it tells how long labels took.
         labelled_at: When each label was received, seconds since 1970, NaN without one; ``None`` as above.
         latency_ms: How long each answer took, milliseconds; ``None`` as above.
     """
@@ -55,6 +56,8 @@ class Traffic:
 
     def take(self, rows: NDArray[np.bool_]) -> Traffic:
         """Return some of the rows."""
+        if rows.all():
+            return self
         return Traffic(
             labelled=self.labelled.take(rows),
             known=self.known[rows],
@@ -89,12 +92,11 @@ def of_version(outcomes: Outcomes, table: pa.Table, columns: Mapping[str, Column
         known=outcomes.known,
         columns=dict(columns),
         seconds=seconds_of(table),
-        logged_at=_moments(table, "received_at"),
+        logged_at=_moments(table, "received_at", needed=outcomes.known.any()),
         labelled_at=_moments(table, "label_received_at"),
         latency_ms=to_numbers(table.column("latency_ms")) if "latency_ms" in table.column_names else None,
     )
-    own = outcomes.of(version)
-    return every if own.all() else every.take(own)
+    return every.take(outcomes.of(version))
 
 
 def of_reference(profile: Profile, reference: Mapping[str, Any]) -> Traffic:
@@ -133,9 +135,12 @@ def _codes(profile: Profile, column: Any) -> NDArray[np.int64]:
     return class_codes(column.to_pylist() if is_arrow(column) else column, profile.classes)
 
 
-def _moments(table: pa.Table, name: str) -> Floats | None:
+def _moments(table: pa.Table, name: str, *, needed: bool | np.bool_ = True) -> Floats | None:
     if name not in table.column_names:
         return None
     import pyarrow as pa
 
-    return to_numbers(table.column(name).cast(pa.timestamp("us", "UTC")).cast(pa.int64())) / 1e6
+    column = table.column(name)
+    if not needed or column.null_count == len(column):
+        return np.broadcast_to(np.nan, len(column))  # takes no memory
+    return to_numbers(column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())) / 1e6
