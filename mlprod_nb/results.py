@@ -187,7 +187,7 @@ class Result:
                 }
                 tables.append(Section(title, (), tuple((key, _shown(key, item)) for key, item in known.items())))
             else:
-                facts.append((title, _shown(name, rows)))
+                facts.append((title, shown_path(value) if isinstance(value, Path) else _shown(name, rows)))
         return [Section("", (), tuple(facts)), *tables] if facts else tables
 
     def __str__(self) -> str:
@@ -253,7 +253,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def format_value(value: Any) -> str:
-    """Return one value as a reader wants it: numbers to four significant digits, lists joined by commas."""
+    """Return one value as a reader wants it: numbers to four significant digits, lists (not sentences) with commas."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -265,11 +265,10 @@ def format_value(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10000 else str(value)
     if isinstance(value, list | tuple):
-        return ", ".join(format_value(item) for item in value)
+        sentences = all(isinstance(item, str) and item.endswith(".") for item in value)
+        return (" " if sentences else ", ").join(format_value(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {format_value(item)}" for key, item in value.items())
-    if isinstance(value, Path):
-        return shown_path(value)
     return str(value)
 
 

@@ -96,16 +96,28 @@ def test_values_are_written_for_readers(value: object, shown: str) -> None:
     assert format_value(value) == shown
 
 
+@dataclass(frozen=True)
+class Made(Result):
+    page: Path
+    notes: tuple[str, ...] = ()
+
+
 def test_a_file_below_the_current_directory_is_named_from_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     here.mkdir()
     monkeypatch.chdir(here)
-    assert format_value(here / ".mlprod" / "index.html") == ".mlprod/index.html"
-    assert format_value(elsewhere / "index.html") == str(elsewhere / "index.html")
+    assert str(Made(here / ".mlprod" / "index.html")).endswith("page  .mlprod/index.html")
+    assert str(Made(elsewhere / "index.html")).endswith(f"page  {elsewhere / 'index.html'}")
+    assert Made(here / "index.html").to_dict()["page"] == str(here / "index.html")
     here.rmdir()
-    assert format_value(here / "index.html") == str(here / "index.html")
+    assert str(Made(here / "index.html")).endswith(f"page  {here / 'index.html'}")
+
+
+def test_sentences_follow_each_other_without_a_comma(tmp_path: Path) -> None:
+    assert str(Made(tmp_path, ("One.", "Two."))).endswith("notes  One. Two.")
+    assert str(Made(tmp_path, ("one", "two"))).endswith("notes  one, two")
 
 
 def test_numpy_scalars_become_plain_values() -> None:
