@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,7 +52,17 @@ class Caller:
     @classmethod
     def current(cls) -> Caller:
         """Return the operating system's user."""
-        return cls(actor=getpass.getuser(), job=settings.in_a_job(), execution=settings.execution())
+        return cls(actor=_user(), job=settings.in_a_job(), execution=settings.execution())
+
+
+def _user() -> str:
+    """Return the name of the account that this process runs as; ``LOGNAME`` and ``USER`` are whatever a shell says."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):  # no such database, or no such account in it, as in some containers
+        return getpass.getuser()
 
 
 def change() -> None:

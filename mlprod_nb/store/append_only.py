@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mlprod_nb.store import tables
 
-TABLES = (tables.journal, tables.revisions, tables.revision_outcomes, tables.audit)
+TABLES = (tables.journal, tables.revisions, tables.revision_outcomes, tables.audit, tables.approvals)
 
 _SQLITE = """
 CREATE TRIGGER IF NOT EXISTS {table}_no_{event} BEFORE {event} ON {table}

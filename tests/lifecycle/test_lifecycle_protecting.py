@@ -189,3 +189,10 @@ def test_a_move_that_nobody_cleared_cannot_be_written(shop: Site) -> None:
     with pytest.raises(Refused):
         protecting.clear(context, move)
     assert protecting.examine(context, aliases.planned(context, "flights", "challenger", 3)) is None
+
+
+def test_who_approves_is_the_account_and_not_what_the_shell_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Caller.current().actor
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+    assert Caller.current().actor == account != "somebody-else"

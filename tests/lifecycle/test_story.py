@@ -6,7 +6,6 @@ scheduler's own rules at the simulated moment, and run in this process as their 
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -222,7 +221,7 @@ def test_what_learnt_from_storms_is_wrong_in_a_calm_month_and_is_replaced_in_the
     assert "retrain done: Registered flights/3 as @challenger" in alarm_of(year, 9).note
     assert states(year, AUTOMATIC, PLANTED)[-1] == "champion flights/3 100 %"
     moves = [move for move in year.workspace.history("flights", limit=100).moves if move.what == "flights@champion"]
-    registered = ("flights/1", getpass.getuser())
+    registered = ("flights/1", Caller.current().actor)
     by_itself = [("flights/3", "scheduler"), ("flights/2", "scheduler")]
     assert [(move.after, move.actor) for move in moves] == [*by_itself, registered]
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mlprod_nb.access import audit
-from mlprod_nb.store import Store, append_only, journal, revisions, tables
-from mlprod_nb.store.journal import JournalEntry
+from mlprod_nb.store import Store, append_only, journal, tables
+from tests.store.happened import fill
 
 NOW = datetime(2013, 4, 1, tzinfo=UTC)
 
@@ -19,12 +18,7 @@ NOW = datetime(2013, 4, 1, tzinfo=UTC)
 def store(tmp_path: Path) -> Store:
     store = Store(Store.sqlite_url(tmp_path / "state.db"))
     store.migrate()
-    entry = JournalEntry(NOW, "ada", "alias", "flights@champion", "", "flights/1", "first", "mlprod register")
-    with store.write() as connection:
-        journal.append(connection, entry)
-        made = revisions.propose(connection, "flights", None, actor="ada", command="", reason="", now=NOW)
-        revisions.decide(connection, made.id, "active", detail="", now=NOW)
-        audit.record(connection, actor="ada", action="test", subject="flights", now=NOW)
+    fill(store)
     return store
 
 

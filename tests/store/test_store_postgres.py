@@ -18,9 +18,10 @@ from mlprod_nb.errors import Unavailable
 from mlprod_nb.prediction_log.catalogue import Catalogue
 from mlprod_nb.prediction_log.compaction import Compactor
 from mlprod_nb.prediction_log.reader import PredictionLog
-from mlprod_nb.store import Store, append_only, database, journal, revisions, tables
+from mlprod_nb.store import Store, append_only, database, revisions, tables
 from mlprod_nb.store.revisions import Revision
 from tests.serving.workshop import Workshop, body, gateway, make_bundles, make_workshop
+from tests.store.happened import fill
 from tests.store.postgres import cluster
 from tests.store.test_store_revisions import spec
 
@@ -71,12 +72,7 @@ def test_a_reader_sees_one_moment_and_cannot_write(store: Store) -> None:
 
 
 def test_nobody_can_edit_what_happened_on_postgres_either(store: Store) -> None:
-    made = propose(store, 1)
-    entry = journal.JournalEntry(NOW, "ada", "alias", "flights@champion", "", "flights/1", "first", "mlprod register")
-    with store.write() as connection:
-        revisions.decide(connection, made.id, "active", detail="", now=NOW)
-        journal.append(connection, entry)
-        audit.record(connection, actor="ada", action="test", subject="flights", now=NOW)
+    fill(store)
     for table in append_only.TABLES:
         column = next(c.name for c in table.columns if not c.primary_key)
         edits = (
