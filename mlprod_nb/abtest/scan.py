@@ -222,7 +222,7 @@ class Scan:
         """
         columns = [self._value(metric), *(f"({sql})::DOUBLE" for sql in metric.others(self._outcome))]
         if self._once and isinstance(metric, estimators.Ratio):
-            return [self._ratios(columns, variants, moment) for moment in (moments or (None,))]
+            return [self._ratios(columns, variants, at) for at in ([None] if moments is None else moments)]
         unit = "row_number() OVER ()" if self._once else "dense_rank() OVER (ORDER BY unit)"
         known = " AND ".join(f"v{i} IS NOT NULL" for i in range(len(columns)))
         values = ", ".join(f"{sql} AS v{i}" for i, sql in enumerate(columns))

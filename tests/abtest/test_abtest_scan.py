@@ -158,3 +158,10 @@ def test_a_label_is_its_class_however_feedback_writes_it(
     with open_scan(table, outcome) as scan:
         known = sum(value is not None for value in meant)
         assert scan.facts().variants["champion"].labelled == known
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_ratio_is_followed_over_no_moment_where_nothing_has_come(named: bool) -> None:
+    table = labelled(["champion"] * 40, unit=[f"N{i}" for i in range(40)] if named else None)
+    with open_scan(table, BINARY) as scan:
+        assert scan.measures(Ratio("r", "label_number", "score"), NAMES, []) == []
