@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlprod_nb.abtest.covariates import UnitMoments
+from mlprod_nb.abtest.covariates import UnitMoments, symmetric
 from mlprod_nb.abtest.estimate import UnitSums
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ def unit_sums(part: Sequence[Any]) -> UnitSums:
 def unit_moments(row: Sequence[Any], numbers: int) -> UnitMoments:
     """Return a query's row as moments of so many numbers over units."""
     _, units, squares, *values = row
-    covariance = np.zeros((numbers, numbers))
-    covariance[np.triu_indices(numbers)] = values[numbers:]
-    whole = covariance + np.triu(covariance, 1).T
-    return UnitMoments(int(units), np.array(values[:numbers]), whole, float(squares))
+    return UnitMoments(int(units), np.array(values[:numbers]), symmetric(values[numbers:], numbers), float(squares))
 
 
 def of_rows(count: int, total: float | None, squares: float | None) -> UnitSums | None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.abtest.covariates import UnitMoments
+from mlprod_nb.abtest.covariates import UnitMoments, symmetric
 from mlprod_nb.abtest.estimate import Arm, Sample
 from mlprod_nb.abtest.rows import VARIANT_CODE
 
@@ -104,9 +104,7 @@ class _Sums:
 
     def moments(self) -> RowMoments:
         size = len(self.middle)
-        first, products = self.sums[:size], np.zeros((size, size))
-        products[np.triu_indices(size)] = self.sums[size:]
-        products += np.triu(products, 1).T
+        first, products = self.sums[:size], symmetric(self.sums[size:], size)
         covariance = (products - np.outer(first, first) / self.rows) / max(1, self.rows - 1)
         return RowMoments(self.rows, self.middle + first / self.rows, covariance)
 
@@ -120,10 +118,10 @@ class _Sums:
 def _pass(connection: Any, rows: str, middle: Array) -> dict[int, _Sums]:
     size = len(middle)
     distances = ", ".join(f"c{i} - {float(value)!r}::DOUBLE AS d{i}" for i, value in enumerate(middle))
-    filled = [f"d{i}" for i in range(size)]
-    sums = [f"coalesce(sum({sql}), 0)" for sql in filled]
-    sums += [f"coalesce(sum({one} * {other}), 0)" for one, other in combinations_with_replacement(filled, 2)]
-    counts = [f"count({sql})" for sql in filled]
+    names = [f"d{i}" for i in range(size)]
+    sums = [f"coalesce(sum({name}), 0)" for name in names]
+    sums += [f"coalesce(sum({one} * {other}), 0)" for one, other in combinations_with_replacement(names, 2)]
+    counts = [f"count({name})" for name in names]
     found = connection.execute(
         f"SELECT {VARIANT_CODE}, count(*), {', '.join(counts + sums)} "  # noqa: S608
         f"FROM (SELECT {VARIANT_CODE}, {distances} FROM {rows}) GROUP BY {VARIANT_CODE} ORDER BY {VARIANT_CODE}"

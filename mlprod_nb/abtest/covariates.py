@@ -8,7 +8,7 @@ expectation in both variants, so the difference stays unbiased; of the variance 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,6 +63,14 @@ class UnitMoments:
 def version_of(covariate: str) -> str:
     """Return the version whose prediction a covariate is, as ``flights/2``; an empty text where it is an input."""
     return covariate[len(PREDICTION_OF) :].strip() if covariate.startswith(PREDICTION_OF) else ""
+
+
+def symmetric(upper: Sequence[float] | Array, size: int) -> Array:
+    """Return the symmetric matrix of so many rows with this upper triangle, row by row."""
+    found = np.zeros((size, size))
+    found[np.triu_indices(size)] = upper
+    whole: Array = found + np.triu(found, 1).T
+    return whole
 
 
 def adjust(variants: Mapping[str, UnitMoments]) -> dict[str, Sample]:

@@ -146,8 +146,8 @@ class Scan:
         query = queries.of_rows(truths, values, self._source)
         for variant, numbers in self._by_variant(query):
             for i, name in enumerate(names):
-                rows, total, squares = numbers[3 * i : 3 * i + 3]
-                part = of_rows(rows, total, total if truths[i] else squares)
+                count, total, squares = numbers[3 * i : 3 * i + 3]
+                part = of_rows(count, total, total if truths[i] else squares)
                 if part is not None:
                     found[name][variant] = part
                     unsure |= set() if keeps_digits(part) else {i}
