@@ -5,6 +5,7 @@ Who uses a folder holds a lock on a file in it, which the system lets go when th
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+#: What the system says where a disk, or its user's part of it, is full.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _HELD = ".held"
 
 

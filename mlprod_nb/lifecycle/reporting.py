@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
+from mlprod_nb.errors import Unavailable
 from mlprod_nb.lifecycle import alerts
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
@@ -79,7 +81,8 @@ def report(context: Context, asked: Asked) -> ReportResult:
         )
     except reports.ReportFailed:
         if asked.nursery is None:
-            site(context)
+            with suppress(OSError, Unavailable):  # what the report itself failed of is told first
+                site(context)
         raise
     with context.store.write() as connection:
         context.audit(connection, "report", f"{window.endpoint} {kind}", f"{found.digest} {found.verdict.status}")

@@ -17,8 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlprod_nb import scratch
 from mlprod_nb.notebooks import kernels
-from mlprod_nb.notebooks.execution import CELL, LARGEST_NOTEBOOK, MARK
+from mlprod_nb.notebooks.execution import CELL, LARGEST_NOTEBOOK, MARK, OUTCOME, OUTCOME_BYTES
 from mlprod_nb.settings import EXECUTION_FOLDER
 
 if TYPE_CHECKING:
@@ -47,16 +48,29 @@ class _Progress:
 
 
 class _Output:
-    """papermill's output file: always a whole notebook, whenever the runner is killed, and of bounded size."""
+    """papermill's output file: always a whole notebook, whenever the runner is killed, and of bounded size.
+
+    Attributes:
+        full: What the system said when the newest state had no room on the disk; an older one is there then.
+    """
 
     def __init__(self, path: Path, progress: _Progress) -> None:
+        self.full = ""
         self._path = path
         self._progress = progress
 
     def write(self, text: str, _path: str) -> None:
         temporary = self._path.with_suffix(".writing")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self._path)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            self.full = ""
+        except OSError as error:
+            if error.errno not in scratch.FULL:
+                raise
+            self.full = str(error.strerror)
+            temporary.unlink()
+        else:
+            temporary.replace(self._path)
         if len(text) > LARGEST_NOTEBOOK:
             self.too_large()
 
@@ -80,7 +94,13 @@ def main(folder: Path, waiting: WaitingKernel | None = None) -> None:
 
 
 def _tell(folder: Path, outcome: dict[str, Any]) -> None:
-    (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+    """Write the outcome over the file that holds its room, so that a full disk cannot hinder it."""
+    for most in (None, OUTCOME_BYTES // 16):  # a character is at most six bytes of JSON
+        cut = {name: value[:most] if isinstance(value, str) else value for name, value in outcome.items()}
+        with suppress(OSError), (folder / OUTCOME).open("r+", encoding="ascii") as file:
+            file.write(json.dumps(cut))
+            file.truncate()
+            return
 
 
 def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) -> dict[str, Any]:
@@ -125,7 +145,7 @@ def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) 
         return _outcome(
             "error" if progress.cell is not None else "start", progress.cell, type(error).__name__, str(error)
         )
-    return _outcome(None, None, "", "")
+    return _outcome("scratch", None, "", output.full) if output.full else _outcome(None, None, "", "")
 
 
 def skip_slow_imports() -> None:

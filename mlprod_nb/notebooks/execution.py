@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, Literal
 
 from mlprod_nb import scratch
@@ -29,7 +30,7 @@ from mlprod_nb.notebooks.parameters import check, declared
 from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.settings import EXECUTION
 
-Reason = Literal["error", "timeout", "output", "memory", "died", "start"]
+Reason = Literal["error", "timeout", "output", "memory", "died", "start", "scratch"]
 
 MARK = EXECUTION
 #: Characters of an executed notebook, beyond which it is stopped.
@@ -37,6 +38,10 @@ LARGEST_NOTEBOOK = 32 * 2**20
 
 #: The file in which the runner keeps the index of the cell that is reached.
 CELL = "cell"
+
+#: The file in which the runner tells how it ended; the room that it holds on the disk from the beginning.
+OUTCOME = "outcome.json"
+OUTCOME_BYTES = 4096
 
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
@@ -48,6 +53,7 @@ _HINTS: dict[Reason, str] = {
     "memory": "Raise [{table}] memory_mib in mlprod.toml, or let it do less.",
     "died": "A kernel that dies was mostly out of memory, or a library crashed; narrow the window and run it again.",
     "start": "Check that ipykernel is installed where mlprod is.",
+    "scratch": "Make room there, or name another folder by TMPDIR.",
 }
 
 
@@ -100,7 +106,8 @@ class NotebookFailed(ExecutionFailed):
 
     Args:
         reason: ``"error"``: a cell raised; ``"timeout"``: the limit was reached; ``"output"``: it printed too much;
-            ``"memory"``: it needed more memory than it may have; ``"died"``: the kernel ended by itself; ``"start"``: no kernel could be started.
+            ``"memory"``: it needed more memory than it may have; ``"died"``: the kernel ended by itself; ``"start"``: no kernel could be started;
+            ``"scratch"``: the disk of the temporary folder was full.
         notebook: The notebook as far as it came.
         cell_index: Index of the failing cell in it, or ``None`` where no cell is at fault.
         error_name: The exception's class, or empty.
@@ -134,6 +141,7 @@ class NotebookFailed(ExecutionFailed):
             "memory": f"ran out of memory: {error_name}: {_first_line(error_message)}".rstrip(": "),
             "died": "ended because its kernel died",
             "start": f"could not start: {_first_line(error_message)}",
+            "scratch": f"could not be kept: {error_message}",
         }[reason]
         super().__init__(f"{where} {what.rstrip('.')}.", hint=_HINTS[reason].format(table=table))
 
@@ -172,15 +180,9 @@ def execute(
     if within.kernel:
         kernels.find(within.kernel)
     digest = files.sha256(source)
-    with scratch.folder("execution") as work:
-        mark = within.mark or uuid.uuid4().hex
-        (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-        (work / "spec.json").write_text(json.dumps(_spec(source, parameters, cwd, mark, within)), encoding="utf-8")
-        start = time.monotonic()
-        timed_out = _run(work, mark, timeout_seconds, within, len(notebook["cells"]))
-        seconds = time.monotonic() - start
-        outcome = _outcome(work, timeout_seconds if timed_out else None)
-        executed = files.read(work / "executed.ipynb") if (work / "executed.ipynb").is_file() else notebook
+    start = time.monotonic()
+    executed, outcome = _run_through(notebook, _spec(source, parameters, cwd, within), timeout_seconds, within)
+    seconds = time.monotonic() - start
     _tidy(executed, source.name, output.name)
     reason = outcome.reason
     if reason is None:
@@ -200,9 +202,30 @@ def execute(
     )
 
 
-def _spec(
-    source: Path, parameters: Mapping[str, Any], cwd: Path, mark: str, within: Surroundings
-) -> dict[str, Any]:
+def _run_through(
+    notebook: Notebook, spec: dict[str, Any], timeout_seconds: float, within: Surroundings
+) -> tuple[Notebook, _Outcome]:
+    """Run a notebook through in a temporary folder; return it as far as it came, and how it ended."""
+    executed = notebook
+    try:
+        with scratch.folder("execution") as work:
+            (work / OUTCOME).write_bytes(b" " * OUTCOME_BYTES)
+            (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+            (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+            timed_out = _run(work, spec["mark"], timeout_seconds, within, len(notebook["cells"]))
+            outcome = _outcome(work, timeout_seconds if timed_out else None)
+            if (work / "executed.ipynb").is_file():
+                executed = files.read(work / "executed.ipynb")
+    except OSError as error:
+        if error.errno not in scratch.FULL:
+            raise
+        outcome = _Outcome("scratch", message=str(error.strerror))
+    if outcome.reason == "scratch":
+        outcome = replace(outcome, message=f"the temporary folder {gettempdir()}: {outcome.message}")
+    return executed, outcome
+
+
+def _spec(source: Path, parameters: Mapping[str, Any], cwd: Path, within: Surroundings) -> dict[str, Any]:
     """Return what the runner is told."""
     return {
         "source": str(source.resolve()),
@@ -212,7 +235,7 @@ def _spec(
         "interpreter": within.interpreter,
         "variables": dict(within.variables),
         "memory_mib": within.memory_mib,
-        "mark": mark,
+        "mark": within.mark or uuid.uuid4().hex,
     }
 
 
@@ -309,8 +332,8 @@ def _end_all(runner: subprocess.Popen[bytes] | Forked, mark: str) -> None:
 
 
 def _outcome(work: Path, limit: float | None) -> _Outcome:
-    file = work / "outcome.json"
-    told = _Outcome(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+    text = (work / OUTCOME).read_text(encoding="ascii").strip()
+    told = _Outcome(**json.loads(text)) if text else None
     if limit is not None:
         return _Outcome("timeout", told.cell if told else None, message=f"it reached the limit of {limit:g} s")
     if told is not None:

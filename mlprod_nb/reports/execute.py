@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from mlprod_nb import notebooks
+from mlprod_nb import notebooks, scratch
 from mlprod_nb.clock import Clock, iso, utc_now
 from mlprod_nb.errors import ExecutionFailed, UsageError
 from mlprod_nb.notebooks.files import Notebook, write
@@ -25,11 +23,10 @@ from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.reports import folders, kinds, since, verdicts
 from mlprod_nb.reports.since import Compare
 from mlprod_nb.results import AlertChange, Result, Verdict, shown_path
-from mlprod_nb.store import Store, evidence, report_index
+from mlprod_nb.store import DiskFull, Store, evidence, report_index
 
 NOTEBOOK = "report.ipynb"
 PAGE = "index.html"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: What can change a report's numbers; its versions are part of the digest.
 _PACKAGES = ("mlprod_nb", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "alibi-detect", "duckdb", "papermill")
 
@@ -106,8 +103,8 @@ class ReportFailed(ExecutionFailed):
 
     Args:
         message: One sentence.
-        reason: ``"error"``, ``"timeout"``, ``"output"``, ``"memory"``, ``"died"``, ``"start"``, ``"disk"`` or
-            ``"verdict"``.
+        reason: ``"error"``, ``"timeout"``, ``"output"``, ``"memory"``, ``"died"``, ``"start"``, ``"scratch"``,
+            ``"disk"`` or ``"verdict"``.
         page: The page that says what failed.
         notebook: The notebook as far as it came.
         cell_index: Index of the cell at fault in it, or ``None``.
@@ -156,20 +153,17 @@ def run_report(
     # While the kernel starts: what renders the page takes a quarter of a second to import.
     threading.Thread(target=_prepare, daemon=True).start()
     with _keeping(run), folders.building(run.parent) as building:
-        folders.reserve(building)
         try:
+            folders.reserve(building)
             executed = _execute(run, building / NOTEBOOK)
-            verdict = verdicts.read(executed)
+            return _succeed(run, building, executed, verdicts.read(executed), (store, compare))
         except notebooks.NotebookFailed as error:
-            raise _fail(run, building, error.reason, error.cell_index, error.error_name, error.error_message) from None
+            failure = _Failure(error.reason, error.cell_index, error.error_name, error.error_message)
         except verdicts.VerdictProblem as problem:
-            raise _fail(run, building, "verdict", problem.cell_index, "", str(problem)) from None
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise _fail(run, building, "disk", None, "", os.strerror(error.errno)) from None
-        folders.release(building)
-        return _succeed(run, building, executed, verdict, (store, compare))
+            failure = _Failure("verdict", problem.cell_index, "", str(problem))
+        except (OSError, DiskFull) as error:
+            failure = _Failure("disk", None, "", _of_full_disk(error))
+        raise _fail(run, building, failure)
 
 
 @contextmanager
@@ -181,6 +175,13 @@ def _keeping(run: _Run) -> Iterator[None]:
         what = f"the {run.request.kind} report of {run.request.endpoint!r} cannot be kept in {run.parent}"
         hint = "Make room or give the right to write there, and run it again."
         raise ExecutionFailed(f"{what}: {error.strerror or error}.", hint=hint) from None
+
+
+def _of_full_disk(error: OSError | DiskFull) -> str:
+    """Return what the system says of a disk that is full; any other error is raised again."""
+    if isinstance(error, OSError) and error.errno not in scratch.FULL:
+        raise error
+    return str(error.strerror) if isinstance(error, OSError) else error.message.rstrip(".")
 
 
 def _prepare() -> None:
@@ -239,9 +240,12 @@ def _succeed(
     evidence.write(building, body)
     changes = since.facts(store, request.endpoint, request.kind, compare(verdict, digest))
     _render(building, executed, run.facts(digest) | {"since": changes})
-    with store.write() as connection:
-        folder = folders.publish(building, f"{folders.stamp(run.created_at)}-{digest[: report_index.SHORT]}")
-        try:
+    folders.release(building)
+    name = f"{folders.stamp(run.created_at)}-{digest[: report_index.SHORT]}"
+    folder: Path | None = None
+    try:
+        with store.write() as connection:
+            folder = folders.publish(building, name)
             record = report_index.ReportRecord(
                 digest=digest,
                 kind=request.kind,
@@ -254,44 +258,59 @@ def _succeed(
                 files=evidence.seal(folder),
             )
             report_index.add(connection, record)
-        except BaseException:
+    except BaseException:
+        if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-            raise
+        raise
     files = (folder / PAGE, folder / NOTEBOOK, folder / evidence.FILE)
     return ReportResult(verdict, request.kind, request.endpoint, digest, *files, seconds=run.seconds)
 
 
-def _fail(run: _Run, building: Path, reason: str, cell: int | None, error: str, message: str) -> ReportFailed:
-    if reason == "disk":
-        # What it showed is lost, and what it was saved with is of another day.
-        folders.clear(building)
-        executed = notebooks.read(run.source)
-        for one in executed["cells"]:
-            if one["cell_type"] == "code":
-                one["outputs"] = []
+@dataclass(frozen=True)
+class _Failure:
+    """Why there is no verdict; the fields are those of :class:`ReportFailed`."""
+
+    reason: str
+    cell: int | None
+    error: str
+    message: str
+
+
+def _fail(run: _Run, building: Path, failure: _Failure) -> ReportFailed:
+    if failure.reason == "disk":
+        # What the cells showed is lost, and what the notebook was saved with is of another day.
+        executed = _without_outputs(notebooks.read(run.source))
     else:
         executed = notebooks.read(building / NOTEBOOK)
-    folders.release(building)
-    failure = {"reason": reason, "cell": cell, "error": error, "message": message}
-    executed["metadata"].setdefault("mlprod", {})["failure"] = failure
+    building.mkdir(exist_ok=True)  # a report that the index could not take has left it
+    folders.clear(building)
+    executed["metadata"].setdefault("mlprod", {})["failure"] = asdict(failure)
     _render(building, executed, run.facts())
     folder = folders.publish(building, f"{folders.stamp(run.created_at)}-failed")
-    where = f" in cell {cell + 1}" if cell is not None else ""
-    what = ": ".join(part for part in (error, *message.splitlines()[:1]) if part) or reason
+    where = f" in cell {failure.cell + 1}" if failure.cell is not None else ""
+    what = ": ".join(part for part in (failure.error, *failure.message.splitlines()[:1]) if part) or failure.reason
     return ReportFailed(
         f"the {run.request.kind} report of {run.request.endpoint!r} failed{where}: {what.rstrip('.')}.",
-        reason=reason,
+        reason=failure.reason,
         page=folder / PAGE,
-        cell_index=cell,
-        error_name=error,
-        error_message=message,
+        cell_index=failure.cell,
+        error_name=failure.error,
+        error_message=failure.message,
     )
+
+
+def _without_outputs(notebook: Notebook) -> Notebook:
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = []
+    return notebook
 
 
 def _render(building: Path, executed: Notebook, facts: dict[str, Any]) -> None:
     from mlprod_nb.reports import render
 
     executed["metadata"].setdefault("mlprod", {})["report"] = facts
+    (building / NOTEBOOK).unlink(missing_ok=True)  # room for one copy is enough
     write(executed, building / NOTEBOOK)
     (building / PAGE).write_text(render.to_html(executed), encoding="utf-8")
 

@@ -17,6 +17,7 @@ _NEXT = {
     "died": "The kernel was mostly out of memory, by what it held or what it printed, or a library crashed. "
     "Narrow the window, print less, and run the report again.",
     "start": "Check that ipykernel is installed where mlprod is, and run the report again.",
+    "scratch": "Make room in the temporary folder, or name another by TMPDIR, and run the report again.",
     "disk": "Make room on the disk of the workspace, and run the report again. What the cells had shown is lost.",
     "verdict": "End the notebook in one cell that shows a verdict, such as monitor.verdict, and run the report again.",
 }
@@ -33,6 +34,7 @@ def described(failure: dict[str, Any]) -> dict[str, Any]:
         "memory": f"{where} ran out of memory: {what}",
         "died": f"{where} ended because its kernel died",
         "start": f"No kernel could be started: {what}",
+        "scratch": f"The notebook could not be kept whole: {what}",
         "disk": f"The report could not be written: {what}",
         "verdict": f"The notebook came to no verdict: {what}",
     }[failure["reason"]]

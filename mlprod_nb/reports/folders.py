@@ -35,10 +35,9 @@ def reserve(made: Path) -> None:
 
 
 def clear(made: Path) -> None:
-    """Remove what was written so far, but not the room that is held."""
+    """Remove what was written so far, and give the room back that was held."""
     for file in made.iterdir():
-        if file.name != _RESERVE:
-            file.unlink()
+        file.unlink()
 
 
 def release(made: Path) -> None:

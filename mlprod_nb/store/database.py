@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,17 @@ from mlprod_nb.errors import Unavailable
 from mlprod_nb.store import append_only, tables
 
 HEAD = "0001"
+#: By how much SQLite lets the file of its shared memory grow.
+_SHARED_MEMORY_BYTES = 32 * 1024
 _WRITERS = 0x6D6C70726F64
 """Postgres's lock of whoever writes, by a number of our own: "mlprod" in ASCII."""
+
+
+class DiskFull(Unavailable):
+    """The disk of the state database is full; nothing of the transaction is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("the disk of the state database is full.", hint="Make room on it, and try again.")
 
 
 class Store:
@@ -97,14 +107,28 @@ class Store:
 
     @contextmanager
     def _connect(self) -> Iterator[Connection]:
+        connection: Connection | None = None
         try:
             connection = self.engine.connect()
+            with connection:
+                yield connection
         except sa.exc.OperationalError as error:
+            if _is_full(error, self.engine.url.database):
+                raise DiskFull from None
+            if connection is not None:
+                raise
             raise Unavailable(
                 f"the state database does not answer: {error.orig}.", hint="Check [store] url in mlprod.toml."
             ) from None
-        with connection:
-            yield connection
+
+
+def _is_full(error: sa.exc.OperationalError, database: str | None) -> bool:
+    """Tell whether SQLite had no room; of its shared memory's file it says so by an input/output error."""
+    said = getattr(error.orig, "sqlite_errorname", "")
+    if said == "SQLITE_FULL" or not said.startswith("SQLITE_IOERR") or not database:
+        return bool(said == "SQLITE_FULL")
+    found = os.statvfs(Path(database).parent)
+    return found.f_bavail * found.f_frsize < _SHARED_MEMORY_BYTES
 
 
 def _look(file: Path) -> tuple[int, int, int] | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,10 +15,10 @@ import pytest
 
 from mlprod_nb import reports
 from mlprod_nb.errors import ExecutionFailed, NotFound, UsageError
-from mlprod_nb.reports import execute, verdicts
+from mlprod_nb.reports import verdicts
 from mlprod_nb.results import Verdict
 from mlprod_nb.store import Store, evidence, report_index
-from tests.notebook_files import PARAMETERS, code, html, notebook, text, verdict, write
+from tests.notebook_files import PARAMETERS, code, notebook, text, verdict, write
 
 NOW = datetime(2013, 5, 1, 6, tzinfo=UTC)
 PINNED = json.dumps(
@@ -112,29 +110,6 @@ def test_a_notebook_that_shows_no_verdict_is_a_failed_report(tmp_path: Path, sto
     assert "it shows no verdict" in str(error)
     assert "The notebook came to no verdict" in error.page.read_text(encoding="utf-8")
     assert not list(error.page.parents[1].glob(".building-*"))
-
-
-def test_a_report_that_fills_the_disk_leaves_a_page_that_says_so(
-    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = []
-
-    def fill(_: Any, output: Path) -> Any:
-        held.append(sum(file.stat().st_size for file in output.parent.iterdir()))
-        output.write_text("a part of a noteb", encoding="utf-8")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(execute, "_execute", fill)
-    error = failed(tmp_path, store, code("1", outputs=[html("<p>of another day</p>")]), verdict())
-    assert (error.reason, error.cell_index) == ("disk", None)
-    assert "of another day" not in error.page.read_text(encoding="utf-8")
-    page = error.page.read_text(encoding="utf-8")
-    assert "<h1>The report could not be written: No space left on device</h1>" in page
-    assert "Make room on the disk" in page
-    # The room that was held is at least what the page and its notebook take, and is given back.
-    kept = list(error.page.parent.iterdir())
-    assert {file.name for file in kept} == {"index.html", "report.ipynb"}
-    assert held[0] >= sum(file.stat().st_size for file in kept)
 
 
 def test_a_report_for_which_there_is_no_place_at_all_is_one_line(tmp_path: Path, store: Store) -> None:
