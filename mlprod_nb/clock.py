@@ -17,6 +17,8 @@ _PAST = re.compile(
     rf"(?:last\s+)?(?P<day>today|yesterday|{'|'.join(_WEEKDAYS)})(?:\s+(?:at\s+)?(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}))?"
 )
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+#: 1,000 years in seconds: what is added to a moment of now must still be one that a calendar has.
+_LONGEST = 1000 * 365 * 86400
 
 
 def utc_now() -> datetime:
@@ -33,7 +35,10 @@ def parse_duration(text: str) -> timedelta:
     parts = _DURATION.findall(text.strip())
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
         raise UsageError(f"{text!r} is not a duration.", hint="Write it like 90s, 15m, 12h, 7d or 1d12h.")
-    return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds > _LONGEST:
+        raise UsageError(f"{text!r} is longer than 1,000 years.", hint="Write it like 90s, 15m, 12h, 7d or 1d12h.")
+    return timedelta(seconds=seconds)
 
 
 def spell_duration(seconds: float) -> str:
@@ -61,7 +66,10 @@ def parse_moment(text: str, *, now: datetime) -> datetime:
                 f"{text!r} is not a moment.",
                 hint="Write a date (2013-04-01), a time (2013-04-01T06:00) or an age (7d).",
             ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise UsageError(f"{text!r} is beyond the years 1 to 9999, in UTC.") from None
 
 
 def parse_past(text: str, *, now: datetime) -> datetime:

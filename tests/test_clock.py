@@ -100,3 +100,14 @@ def test_a_day_has_24_hours_where_clocks_change(now: datetime) -> None:
     local = now.astimezone(ZoneInfo("America/New_York"))
     assert parse_past("monday", now=local) == now.replace(hour=0) - timedelta(days=7)
     assert parse_past("today", now=local) - parse_past("yesterday", now=local) == timedelta(hours=24)
+
+
+@pytest.mark.parametrize("text", ["9999999999d", "9" * 400 + "d", "1001w" * 60])
+def test_a_duration_that_no_calendar_holds_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="longer than 1,000 years"):
+        parse_duration(text)
+
+
+def test_a_moment_that_utc_cannot_write_is_refused() -> None:
+    with pytest.raises(UsageError, match="beyond the years"):
+        parse_moment("9999-12-31T23:00-05:00", now=NOW)

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy.engine import Connection
 
-from mlprod_nb.clock import parse_deadline
-from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle import adapting, notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.watch import Window
 from mlprod_nb.results import AlertChange, Cause, Result, Verdict, counted
 from mlprod_nb.store import actions, alerts, notices
-from mlprod_nb.store.alerts import Alert, Hold, HoldKind, NewAlert
+from mlprod_nb.store.alerts import Alert, HoldKind, NewAlert
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring import MonitorResult
@@ -224,18 +222,11 @@ def snooze(context: Context, alert: int, *, until: str, reason: str) -> HoldResu
 
 
 def _hold(context: Context, alert: int, kind: HoldKind, until: str, reason: str) -> HoldResult:
-    now = context.clock()
-    end = parse_deadline(until, now=now) if until else None
-    if end is not None and end <= now:
-        raise UsageError(f"--until {until} is not in the future.", hint="Write a date, a time or a duration (3d).")
-    given = Hold(kind, context.caller.actor, reason.strip(), now, end)
+    actor, now = context.caller.actor, context.clock()
     with context.store.write() as connection:
-        found = alerts.find(connection, alert)
-        if found.recovered_at is not None:
-            raise Refused(f"alert {alert} has recovered already.", hint="See: mlprod alerts list")
-        alerts.hold(connection, alert, given)
+        found, given = alerts.hold(connection, alert, kind, until=until, actor=actor, reason=reason, now=now)
         context.audit(connection, "alert hold", f"alert {alert}", str(given))
-    return HoldResult(alert, found.said.endpoint, kind, given.actor, given.reason, end)
+    return HoldResult(alert, found.said.endpoint, kind, given.actor, given.reason, given.until)
 
 
 def _remind(connection: Connection, endpoint: str, now: datetime) -> None:

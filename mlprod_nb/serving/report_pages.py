@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import html
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from urllib.parse import quote
 
+from mlprod_nb.store.alerts import Alert, State
 from mlprod_nb.store.approvals import Approval
 from mlprod_nb.store.report_index import SHORT, ReportRecord
 
@@ -37,14 +39,23 @@ body { margin: 0; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); backg
 body.framed { display: flex; flex-direction: column; height: 100vh }
 .bar {
   display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center; padding: .6rem 1.2rem;
-  border-bottom: 1px solid var(--line); background: var(--card); max-height: 60vh; overflow: auto;
+  border-bottom: 1px solid var(--line); background: var(--card); flex-shrink: 0; max-height: 60vh; overflow: auto;
 }
 .bar p, .bar ul { margin: 0 } .bar .grow { flex: 1 1 9rem } .soft { color: var(--soft) }
 .bar form { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: center }
 @media (min-width: 60rem) { .bar { flex-wrap: nowrap } .bar form { flex-wrap: nowrap } label { white-space: nowrap } }
+.alerts {
+  border-bottom: 1px solid var(--line); background: var(--card); padding: .5rem 1.2rem;
+  max-height: 50vh; overflow: auto;
+}
+.alerts summary { cursor: pointer } .alerts ul { margin: .4rem 0 0; padding: 0; list-style: none }
+.alerts li { padding: .5rem 0; border-top: 1px solid var(--line) } .alerts li p { margin: 0 0 .4rem }
+.alerts form { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: end }
+.alerts label { white-space: nowrap }
 .wrong { color: var(--bad); font-weight: 600; flex-basis: 100% } .done { font-weight: 600 }
-iframe { flex: 1; border: 0; width: 100%; min-height: 50vh; background: var(--page) }
-main { max-width: 30rem; margin: 12vh auto; padding: 0 1.2rem }
+.framed main { flex: 1; display: flex; min-height: 50vh } .framed h1 { font: inherit; margin: 0 }
+iframe { flex: 1; border: 0; background: var(--page) }
+.asks { max-width: 30rem; margin: 12vh auto; padding: 0 1.2rem }
 label { display: block } input, button {
   font: inherit; color: inherit; background: var(--page); border: 1px solid var(--soft); border-radius: 6px;
   padding: .35rem .7rem;
@@ -54,6 +65,23 @@ button.main { background: var(--mark); border-color: var(--mark); color: var(--p
 a { color: var(--mark) } :focus-visible { outline: 2px solid var(--mark); outline-offset: 2px }
 code { font: .87em ui-monospace, monospace }
 """
+
+
+@dataclass(frozen=True)
+class ShownAlert:
+    """An alert of the endpoint that a report is about.
+
+    Attributes:
+        alert: The alert.
+        state: open, acknowledged or snoozed.
+        key: The form's key for a word on it; empty where the reader may say none.
+        sent: The form as it was sent and refused, so that nothing is written twice; empty otherwise.
+    """
+
+    alert: Alert
+    state: State
+    key: str
+    sent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +95,8 @@ class Frame:
         reader: Who reads.
         key: The form's key for approving; empty where the reader may not approve, or not here.
         leave_key: The form's key for signing out; empty where a token was sent instead of a cookie.
-        problem: Why it cannot be approved, or was not.
+        problem: Why it cannot be approved, or what was asked was not done.
+        alerts: The endpoint's alerts that are not over.
     """
 
     page: str
@@ -77,6 +106,7 @@ class Frame:
     key: str = ""
     leave_key: str = ""
     problem: str = ""
+    alerts: tuple[ShownAlert, ...] = field(default=())
 
 
 def sign_in(*, to: str, problem: str = "") -> tuple[str, str]:
@@ -87,7 +117,7 @@ def sign_in(*, to: str, problem: str = "") -> tuple[str, str]:
         problem: Why the last try failed.
     """
     wrong = f'<p class="wrong" role="alert">{_text(problem)}</p>' if problem else ""
-    body = f"""<body><main><h1>Reports</h1>{wrong}
+    body = f"""<body><main class="asks"><h1>Reports</h1>{wrong}
 <form method="post" action="/reports/login"><input type="hidden" name="to" value="{_text(to)}">
 <p><label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="off" required autofocus></p>
@@ -97,15 +127,21 @@ or <code>--role reviewer</code> to approve. It is not kept in the browser.</p></
     return _page("Sign in to read reports", body, frames="'none'")
 
 
+def address(page: str) -> str:
+    """Return where a page of the folder of reports is served."""
+    return f"/reports/{quote(page)}"
+
+
 def frame(shown: Frame) -> tuple[str, str]:
     """Return the page around a report, and its content security policy."""
     record = shown.record
     name = f"{record.kind} of {record.endpoint}" if record else "report that came to no verdict"
     digest = f' <code title="{record.digest}">{record.digest[:SHORT]}</code>' if record else ""
-    address = f"/reports/{quote(shown.page)}?page"
     body = f"""<body class="framed"><header class="bar"><a href="/reports/">All reports</a>
-<p class="grow"><bdi>{_text(name)}</bdi>{digest}</p>{_given(shown)}{_form(shown)}{_leave(shown)}</header>
-<iframe sandbox title="The report: {_text(name)}" src="{_text(address)}"></iframe></body></html>"""
+<h1 class="grow"><bdi>{_text(name)}</bdi>{digest}</h1>{_given(shown)}{_form(shown)}{_leave(shown)}</header>
+{_alerts(shown)}
+<main><iframe sandbox title="The report: {_text(name)}" src="{_text(address(shown.page))}?page"></iframe></main>
+</body></html>"""
     return _page(f"Report: {name}", body, frames="'self'")
 
 
@@ -133,6 +169,43 @@ def _form(shown: Frame) -> str:
 <label for="reason">Why you approve</label>
 <input id="reason" name="reason" required maxlength="{LONGEST_REASON}" autocomplete="off">
 <button class="main">Approve as <bdi>{_text(shown.reader)}</bdi></button></form>"""
+
+
+def _alerts(shown: Frame) -> str:
+    if not shown.alerts:
+        return ""
+    states = [one.state for one in shown.alerts]
+    counts = [f"{states.count(state)} {state}" for state in ("open", "acknowledged", "snoozed") if state in states]
+    rows = "".join(_alert(shown.page, one) for one in shown.alerts)
+    unfolded = " open" if any(one.sent for one in shown.alerts) else ""
+    return f"""<aside aria-label="Alerts"><details class="alerts"{unfolded}>
+<summary>Alerts of this endpoint: {", ".join(counts)}</summary><ul>{rows}</ul></details></aside>"""
+
+
+def _alert(page: str, shown: ShownAlert) -> str:
+    alert = shown.alert
+    causes = ", ".join(alert.open_causes)
+    held = f"<p><bdi>{_text(str(alert.hold))}</bdi></p>" if alert.hold and shown.state != "open" else ""
+    return f"""<li><p><b>Alert {alert.id}, {shown.state}</b>: <bdi>{_text(causes)}</bdi>,
+since {alert.raised_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC. <bdi>{_text(alert.said.sentence)}</bdi></p>{held}
+{_hold_form(page, shown)}</li>"""
+
+
+def _hold_form(page: str, shown: ShownAlert) -> str:
+    if not shown.key:
+        return ""
+    number, sent = shown.alert.id, shown.sent
+    return f"""<form method="post" action="/reports/acknowledge" aria-label="Alert {number}">
+<input type="hidden" name="alert" value="{number}"><input type="hidden" name="key" value="{shown.key}">
+<input type="hidden" name="page" value="{_text(page)}">
+<label>Why<br><input name="reason" required maxlength="{LONGEST_REASON}" autocomplete="off"
+value="{_text(sent.get("reason", ""))}"></label>
+<label>Until<br><input name="until" size="20" maxlength="60" autocomplete="off" placeholder="3 days or 2026-12-31"
+value="{_text(sent.get("until", ""))}"></label>
+<button name="kind" value="acknowledged" class="main">Acknowledge</button>
+<button name="kind" value="snoozed">Snooze</button>
+<span class="soft">To acknowledge, until when may stay empty: as long as it is open. A snooze needs an end.</span>
+</form>"""
 
 
 def _leave(shown: Frame) -> str:

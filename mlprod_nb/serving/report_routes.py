@@ -1,4 +1,4 @@
-"""``/reports/``: the site for readers with the right, by a token or by a browser's session, and the approve button.
+"""``/reports/``: the site for readers with the right, by a token or by a browser's session, and its buttons.
 
 Guarantee: a report's page is data. It is shown in a sandbox of an origin of its own, from which neither the session's
 cookie nor the approve form can be reached; an approval needs a POST of our own page, with that session's key in it.
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -21,17 +21,19 @@ from mlprod_nb.access import audit, sessions
 from mlprod_nb.access.rights import Action, allowed
 from mlprod_nb.access.tokens import Principal
 from mlprod_nb.clock import Clock
-from mlprod_nb.errors import AccessDenied, MlprodError, Refused
+from mlprod_nb.errors import AccessDenied, MlprodError, NotFound, Refused
 from mlprod_nb.serving import report_files, report_pages
 from mlprod_nb.serving.admission import authorization
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.errors import MalformedRequest, TooLarge, Unauthenticated, status_of
-from mlprod_nb.serving.report_pages import Frame
+from mlprod_nb.serving.report_pages import Frame, ShownAlert
 from mlprod_nb.settings import Settings
-from mlprod_nb.store import Store, approvals, evidence, report_index
+from mlprod_nb.store import Store, alerts, approvals, evidence, report_index
+from mlprod_nb.store.alerts import HoldKind
 
 COOKIE = "mlprod_reports"
 _LARGEST_FORM = 16 * 1024
+_SHOWN_ALERTS = 20
 #: The token that a workspace makes for itself, which names nobody.
 _NOBODY = "local"
 _ALWAYS = {
@@ -81,6 +83,7 @@ class ReportRoutes:
             Route("/reports/login", self.sign_in, methods=["POST"]),
             Route("/reports/logout", self.sign_out, methods=["POST"]),
             Route("/reports/approve", self.approve_report, methods=["POST"]),
+            Route("/reports/acknowledge", self.acknowledge_alert, methods=["POST"]),
             Route("/reports/{path:path}", self.report_file, methods=["GET"]),
         ]
 
@@ -123,14 +126,23 @@ class ReportRoutes:
     async def approve_report(self, request: Request) -> Response:
         """Record an approval, as ``mlprod approve`` does."""
         reader, form = await self._form_of(request, "approve", "approve")
-        reason = form.get("reason", "")
-        if len(reason) > report_pages.LONGEST_REASON:
-            raise MalformedRequest(f"a reason has at most {report_pages.LONGEST_REASON} characters.")
-        record, problem, status = await asyncio.to_thread(self._approve, reader, form.get("digest", ""), reason)
+        digest, reason = form.get("digest", ""), _reason(form)
+        record, problem, status = await asyncio.to_thread(self._approve, reader, digest, reason)
         page = f"{Path(record.path).relative_to('reports').as_posix()}/{report_files.PAGE}"
         if not problem:
-            return RedirectResponse(request.url_for("report_file", path=page).path, 303, headers=_ALWAYS)
+            return RedirectResponse(report_pages.address(page), 303, headers=_ALWAYS)
         return _own(report_pages.frame(await asyncio.to_thread(self._frame, page, reader, problem)), status)
+
+    async def acknowledge_alert(self, request: Request) -> Response:
+        """Record a word on an alert, as ``mlprod alerts acknowledge`` and ``snooze`` do."""
+        reader, form = await self._form_of(request, "acknowledge", "alert", about="alert")
+        _reason(form)
+        problem, status = await asyncio.to_thread(self._hold, reader, form)
+        page = form.get("page", "")
+        if not problem:
+            return RedirectResponse(report_pages.address(page), 303, headers=_ALWAYS)
+        frame = await asyncio.to_thread(self._frame, page, reader, problem, form)
+        return _own(report_pages.frame(frame), status)
 
     async def report_file(self, request: Request) -> Response:
         """Show the site, a report in its frame, or a file beside it."""
@@ -172,12 +184,14 @@ class ReportRoutes:
             raise AccessDenied(f"the role {principal.role!r} may not {action.replace('_', ' ')}.")
         return Reader(principal, secret)
 
-    async def _form_of(self, request: Request, action: Action, purpose: str) -> tuple[Reader, Mapping[str, str]]:
-        """Return who sent a form of our own pages, and what is in it."""
+    async def _form_of(
+        self, request: Request, action: Action, purpose: str, *, about: str = "digest"
+    ) -> tuple[Reader, Mapping[str, str]]:
+        """Return who sent a form of our own pages, and what is in it; its key is for one purpose and one thing."""
         _of_our_own(request)
         reader = await self._reader(request, action)
         form = await _form(request)
-        subject = f"{purpose} {form.get('digest', '')}"
+        subject = f"{purpose} {form.get(about, '')}"
         if not (reader.session and sessions.fits(form.get("key", ""), reader.session, subject)):
             raise AccessDenied("the form is not one of this session.", hint="Open the report again, and send it again.")
         return reader, form
@@ -200,9 +214,7 @@ class ReportRoutes:
             record = report_index.find(connection, digest)
         actor, now = reader.principal.name, self._clock()
         try:
-            if actor == _NOBODY:
-                hint = "Sign in with a token of your own: mlprod access grant NAME --role reviewer"
-                raise Refused("the workspace's own token names nobody who could approve.", hint=hint)
+            _named(actor, "approve")
             with self._store.write() as connection:
                 given = approvals.approve(connection, self._root, digest, actor=actor, reason=reason, now=now)
                 audit.record(
@@ -212,6 +224,27 @@ class ReportRoutes:
             return record, str(error), status_of(error)
         self._write_site()
         return record, "", 200
+
+    def _hold(self, reader: Reader, form: Mapping[str, str]) -> tuple[str, int]:
+        """Record a word on an alert; return why it was not, and the status."""
+        actor, now = reader.principal.name, self._clock()
+        try:
+            _named(actor, "acknowledge an alert")
+            with self._store.write() as connection:
+                _, given = alerts.hold(
+                    connection,
+                    int(form["alert"]),  # the form's key vouches for it
+                    _kind(form),
+                    until=form.get("until", ""),
+                    actor=actor,
+                    reason=form.get("reason", ""),
+                    now=now,
+                )
+                subject = f"alert {form['alert']}"
+                audit.record(connection, actor=actor, action="alert hold", subject=subject, detail=str(given), now=now)
+        except MlprodError as error:
+            return str(error), status_of(error)
+        return "", 200
 
     def _write_site(self) -> None:
         """Write the site anew; what hinders it undoes no approval."""
@@ -223,12 +256,14 @@ class ReportRoutes:
         except OSError as error:
             logger.warning("the site of the reports cannot be written: %s", error)
 
-    def _frame(self, path: str, reader: Reader, problem: str = "") -> Frame:
+    def _frame(self, path: str, reader: Reader, problem: str = "", sent: Mapping[str, str] | None = None) -> Frame:
         place = f"reports/{path.rpartition('/')[0]}"
         leave = sessions.form_key(reader.session, "logout ") if reader.session else ""
         with self._store.read() as connection:
             record = report_index.at_path(connection, place)
             given = tuple(approvals.approvals_of(connection, record.digest)) if record else ()
+            endpoint = record.endpoint if record else unquote(path.partition("/")[0])
+            known = alerts.list_alerts(connection, endpoint=endpoint, only_open=True, limit=_SHOWN_ALERTS)
         key = ""
         if record is not None and reader.session and allowed(reader.principal.role, "approve"):
             key = sessions.form_key(reader.session, f"approve {record.digest}")
@@ -237,7 +272,39 @@ class ReportRoutes:
                 evidence.verify_sealed(self._root / record.path, record.digest, record.files)
             except MlprodError as error:
                 key, problem = "", f"Do not rely on this report: {error.message}".replace(str(self._root), "")
-        return Frame(path, record, given, reader.principal.name, key, leave, problem)
+        shown = tuple(self._shown(one, reader, sent or {}) for one in known)
+        return Frame(path, record, given, reader.principal.name, key, leave, problem, shown)
+
+    def _shown(self, alert: alerts.Alert, reader: Reader, sent: Mapping[str, str]) -> ShownAlert:
+        may = reader.session and allowed(reader.principal.role, "acknowledge")
+        key = sessions.form_key(reader.session, f"alert {alert.id}") if may else ""
+        mine = sent if sent.get("alert") == str(alert.id) else {}
+        return ShownAlert(alert, alert.state(self._clock()), key, mine)
+
+
+def _named(actor: str, what: str) -> None:
+    """Refuse the token that names nobody.
+
+    Raises:
+        Refused: It is that one.
+    """
+    if actor == _NOBODY:
+        hint = "Sign in with a token of your own: mlprod access grant NAME --role reviewer"
+        raise Refused(f"the workspace's own token names nobody who could {what}.", hint=hint)
+
+
+def _kind(form: Mapping[str, str]) -> HoldKind:
+    found = next((kind for kind in alerts.HOLDS if kind == form.get("kind")), None)
+    if found is None:
+        raise NotFound("word on an alert", form.get("kind", ""), alerts.HOLDS)
+    return found
+
+
+def _reason(form: Mapping[str, str]) -> str:
+    reason = form.get("reason", "")
+    if len(reason) > report_pages.LONGEST_REASON:
+        raise MalformedRequest(f"a reason has at most {report_pages.LONGEST_REASON} characters.")
+    return reason
 
 
 def _inside(address: str) -> str:

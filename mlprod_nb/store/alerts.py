@@ -9,17 +9,18 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mlprod_nb.clock import iso
-from mlprod_nb.errors import NotFound
+from mlprod_nb.clock import iso, parse_deadline
+from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.store import tables
 
 State = Literal["open", "acknowledged", "snoozed", "recovered"]
 HoldKind = Literal["acknowledged", "snoozed"]
+HOLDS: tuple[HoldKind, ...] = get_args(HoldKind)
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,41 @@ def open_causes(connection: Connection, endpoint: str) -> dict[str, int]:
     return {row.cause: row.alert_id for row in connection.execute(query.order_by(table.alert_id, table.cause))}
 
 
-def hold(connection: Connection, alert: int, given: Hold) -> None:
-    """Record somebody's word on an alert; the newest counts."""
-    connection.execute(sa.insert(tables.alert_holds).values(alert_id=alert, **given.__dict__))
+def hold(
+    connection: Connection, number: int, kind: HoldKind, *, until: str, actor: str, reason: str, now: datetime
+) -> tuple[Alert, Hold]:
+    """Record somebody's word on an alert, in the caller's transaction; the newest counts.
+
+    Every door ends here: the verbs and the gateway's page.
+
+    Args:
+        connection: A writing connection.
+        number: The alert's number.
+        kind: acknowledged, or snoozed.
+        until: A date, a time or a duration (``3d``); empty: as long as the alert is open, which no snooze may be.
+        actor: Who says so.
+        reason: Why; may be empty.
+        now: The present moment.
+
+    Returns:
+        The alert as it was, and what was recorded.
+
+    Raises:
+        NotFound: There is no such alert.
+        UsageError: ``until`` is no moment to come, or a snooze has none.
+        Refused: The alert has recovered.
+    """
+    end = parse_deadline(until, now=now) if until.strip() else None
+    if end is not None and end <= now:
+        raise UsageError(f"until {until}: that is not in the future.", hint="Write a date, a time or a duration (3d).")
+    if kind == "snoozed" and end is None:
+        raise UsageError("a snooze needs an end.", hint="Write a date, a time or a duration (3d).")
+    found = find(connection, number)
+    if found.recovered_at is not None:
+        raise Refused(f"alert {number} has recovered already.", hint="See: mlprod alerts list")
+    given = Hold(kind, actor, reason.strip(), now, end)
+    connection.execute(sa.insert(tables.alert_holds).values(alert_id=number, **given.__dict__))
+    return found, given
 
 
 def find(connection: Connection, alert: int) -> Alert:

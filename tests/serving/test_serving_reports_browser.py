@@ -12,6 +12,7 @@ import pytest
 from mlprod_nb.store import evidence, report_index
 from tests.reports.test_reports_browser import browser as browser
 from tests.reports.test_reports_browser import violations
+from tests.serving.test_serving_report_alerts import alert, raise_alert
 from tests.serving.test_serving_reports import PAGE, PLACE, given, given_digest, token_of
 from tests.serving.workshop import Workshop, on_a_socket
 from tests.store.test_store_reports import written
@@ -116,6 +117,7 @@ def test_the_pages_around_fit_the_screen_and_break_no_rule_for_screen_readers(
     record = written(shop.layout.root, name=f"reports/{PLACE}")
     with shop.store() as store, store.write() as connection:
         report_index.add(connection, record)
+    raise_alert(shop, "flights")
     size = {"width": width, "height": 800}
     token = token_of(shop, "bob")
     with on_a_socket(shop) as (url, _):
@@ -128,3 +130,27 @@ def test_the_pages_around_fit_the_screen_and_break_no_rule_for_screen_readers(
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
             [_, inside] = tab.frames
             assert inside.evaluate("innerHeight") > 300
+            tab.get_by_text("Alerts of this endpoint: 1 open").press("Enter")
+            assert tab.get_by_role("button", name="Acknowledge").is_visible()
+            assert inside.evaluate("innerHeight") > 250
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            assert violations(tab) == []
+
+
+def test_a_reviewer_acknowledges_an_alert_beside_the_report(browser: Any, reports: Workshop) -> None:
+    raise_alert(reports, "flights")
+    with on_a_socket(reports) as (url, _), signed_in(browser, url, token_of(reports, "bob")) as (tab, _):
+        tab.get_by_text("Alerts of this endpoint: 1 open").click()
+        form = tab.get_by_role("form", name="Alert 1")
+        form.get_by_label("Why").fill("storms of June")
+        form.get_by_role("button", name="Snooze").click()
+        tab.get_by_role("alert").get_by_text("a snooze needs an end").wait_for()
+        assert form.get_by_label("Why").input_value() == "storms of June"
+        form.get_by_label("Until").fill("3 days")
+        form.get_by_role("button", name="Snooze").click()
+        tab.wait_for_url(f"{url}{PAGE}")
+        tab.get_by_text("Alerts of this endpoint: 1 snoozed").click()
+        assert "snoozed by bob until" in tab.get_by_role("listitem").last.inner_text()
+    held = alert(reports).hold
+    assert held is not None
+    assert (held.kind, held.actor, held.reason) == ("snoozed", "bob", "storms of June")
