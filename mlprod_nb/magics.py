@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlprod_nb.results import Result
 
 _LINE = re.compile(r"\s*(?:[\w\s.,\[\]'\"]+=\s*)?%{1,2}mlprod\s+(?P<rest>.*)")
+_ONE_LINE = re.compile(r"%%mlprod(\s.*)?\n")
 _NAME = "MLProd"
 _TAB_SECONDS = 0.05
 
@@ -45,6 +46,7 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     magics.cells.listen()
     shell.events.register("post_run_cell", magics.after_cell)
+    shell.input_transformers_cleanup.append(_with_a_body)
     if shell.Completer is not None:
         shell.Completer.custom_matchers.append(magics.complete)
 
@@ -58,6 +60,7 @@ def unload(shell: InteractiveShell) -> None:
         return
     magics.cells.stop()
     shell.events.unregister("post_run_cell", magics.after_cell)
+    shell.input_transformers_cleanup.remove(_with_a_body)
     shell.configurables.remove(magics)
     magics.end()
     if shell.Completer is not None:
@@ -232,6 +235,18 @@ class MLProd(Magics):
         calls = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign)]
         last = [call.args[-1] for call in calls if isinstance(call, ast.Call) and call.args]
         return any(isinstance(word, ast.Constant) and str(word.value).strip() == line.strip() for word in last)
+
+
+def _with_a_body(lines: list[str]) -> list[str]:
+    """Give a ``%%mlprod`` cell that is one line an empty second one.
+
+    IPython answers such a cell itself, by an error of which papermill and nbval keep no message.
+    """
+    return [*lines, "\n"] if len(lines) == 1 and _ONE_LINE.fullmatch(lines[0]) else lines
+
+
+# While one types in a terminal, an empty line ends a cell: IPython leaves those that have effects out there.
+_with_a_body.has_side_effects = True  # type: ignore[attr-defined]
 
 
 def _import_grammar() -> None:

@@ -166,6 +166,12 @@ def test_a_hostile_name_runs_no_code(shell: InteractiveShell) -> None:
             "mlprod: there is no option of status '--everything'. There is: --help.",
         ),
         ("%%mlprod status\nhello", UsageError, "mlprod: status takes nothing from the cell's body."),
+        (
+            "%%mlprod promote x/2",
+            UsageError,
+            "mlprod: the body of the cell %%mlprod promote is empty. Write its reason",
+        ),
+        ("%%mlprod promote x/2\n\n  \n", UsageError, "mlprod: the body of the cell %%mlprod promote is empty."),
         ("%mlprod rollback flights --reason it's", UsageError, "mlprod: a quote is not closed in: rollback flights"),
     ],
 )
@@ -174,6 +180,15 @@ def test_an_error_is_one_line(shell: InteractiveShell, cell: str, kind: type[Mlp
     assert isinstance(error, kind)
     assert len(shown) == 1
     assert shown[0].startswith(line)
+
+
+def test_a_cell_without_a_body_runs_where_none_is_taken(shell: InteractiveShell) -> None:
+    assert ran(shell, "%%mlprod status")[0].verb == "status"
+
+
+def test_in_a_terminal_a_cell_waits_for_its_body(shell: InteractiveShell) -> None:
+    assert shell.check_complete("%%mlprod register flights")[0] == "incomplete"
+    assert shell.check_complete("%%mlprod register flights\nbetter\n\n")[0] == "complete"
 
 
 def test_an_unknown_variable_names_the_nearest_of_the_users_own(shell: InteractiveShell) -> None:
@@ -346,16 +361,18 @@ def test_in_a_kernel_errors_are_stored_as_one_line_and_unloading_leaves_no_panel
         "%mlprod deplyo flights",
         f"assert {printers} != before\n%unload_ext mlprod_nb\nassert {printers} == before",
         "%load_ext mlprod_nb\n%mlprod deploy --help",
+        "%%mlprod promote flights/2",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=60, allow_errors=True).execute()
     outputs = [cell.outputs for cell in notebook.cells]
-    assert [len(found) for found in outputs] == [0, 0, 1, 0, 1]
+    assert [len(found) for found in outputs] == [0, 0, 1, 0, 1, 1]
     assert outputs[2][0].ename == "NotFound"
     assert outputs[2][0].traceback == [
         "mlprod: there is no verb 'deplyo'. Did you mean 'deploy'? See: %mlprod --help",
     ]
     assert outputs[4][0].data["text/plain"].startswith("Usage: %mlprod deploy")
+    assert outputs[5][0].evalue.startswith("the body of the cell %%mlprod promote is empty.")
 
 
 def _fresh(code: str, cwd: Path) -> str:

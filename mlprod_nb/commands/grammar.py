@@ -276,6 +276,9 @@ def _with_body(call: Call, door: Door) -> Call:
         raise UsageError(
             f"{call.verb.name} takes nothing from the cell's body.", hint=f"Write %mlprod {call.verb.name} in one line."
         )
+    if door.body is not None and option and not body and not call.options[option]:
+        hint = f"Write its {option} below the line, or %mlprod {call.verb.name} with a single %."
+        raise UsageError(f"the body of the cell %%mlprod {call.verb.name} is empty.", hint=hint)
     if body and call.options[option]:
         raise UsageError(f"{call.verb.name} was given its {option} twice.", hint=f"Drop --{option} or the cell's body.")
     if option and call.options[option] == "-":

@@ -26,8 +26,8 @@ def build(context: Context, submission: Submission, folder: Path) -> Candidate:
     """Return the candidate that a submission makes; its bundle is written into an empty folder."""
     from mlprod_nb.registry import conversion, lineage, models
 
-    context.progress.step("predicting the reference rows")
     frame, target = _data_and_target(submission)
+    context.progress.step("predicting the reference rows")
     prepared = conversion.prepare(submission.model, frame, target)
     context.progress.step("counting the reference profile")
     profile = profile_of(prepared)

@@ -165,6 +165,7 @@ def import_(context: Context, wanted: Import) -> ImportResult:
         context.change()
     if wanted.name:
         models.check_name(wanted.name)
+    archives.check_there(Path(wanted.file))
     with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
         context.progress.step("checking the archive")
         archive = archives.unpack(Path(wanted.file), Path(scratch))

@@ -143,6 +143,7 @@ def register(context: Context, submission: Submission) -> RegisterResult:
         models.check_alias(submission.alias)
     # An execution is a clean run already, so its own registration is for real.
     if submission.from_clean_run and not context.caller.execution:
+        protecting.refuse_new(context, submission.name, submission.alias)  # sooner than after the whole run
         return clean_run.register(context, submission)
     kept = settings.candidates_folder()
     if kept is not None:

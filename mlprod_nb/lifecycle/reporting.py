@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb.errors import Unavailable
 from mlprod_nb.lifecycle import alerts
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, pin, pinned_text
-from mlprod_nb.progress import SILENCE
+from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.results import AlertChange, Result, Verdict, counted
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def report(context: Context, asked: Asked) -> ReportResult:
     context.change()
     window, kind = asked.window, asked.kind
     progress = context.progress if asked.nursery is None else SILENCE
-    progress.step("pinning the rows")
-    request = replace(_request(context, asked), progress=progress)
+    request = _request(context, asked, progress)
     progress.step(f"running the {kind} notebook")
 
     def compare(verdict: Verdict, digest: str) -> tuple[AlertChange, ...]:
@@ -94,12 +93,15 @@ def report(context: Context, asked: Asked) -> ReportResult:
     return told
 
 
-def _request(context: Context, asked: Asked) -> ReportRequest:
-    from mlprod_nb import notebooks
-    from mlprod_nb.reports import ReportRequest, kinds
+def _request(context: Context, asked: Asked, progress: Progress) -> ReportRequest:
+    from mlprod_nb.notebooks import kernels
+    from mlprod_nb.reports import ReportRequest
 
     settings = context.settings.reports
-    declared = notebooks.declared(notebooks.read(kinds.source(asked.kind, context.root)))
+    options = _options(context, asked)
+    kernel = asked.kernel or settings.kernel
+    if kernel:
+        kernels.find(kernel)
     revision = existing(context, asked.window.endpoint)
     spec = revision.spec
     assert spec is not None
@@ -107,16 +109,28 @@ def _request(context: Context, asked: Asked) -> ReportRequest:
     return ReportRequest(
         endpoint=asked.window.endpoint,
         kind=asked.kind,
-        pinned=pinned_text(pin(context, asked.window), revision.number),
+        pinned=pinned_text(pin(context, asked.window, progress=progress), revision.number),
         model_versions=tuple(variant.model_version for variant in answering),
         bundles={variant.model_version: variant.bundle for variant in answering},
         settings=context.settings.endpoint(asked.window.endpoint).monitor.model_dump(mode="json"),
-        options=notebooks.parse(asked.parameters, declared),
+        options=options,
         timeout_seconds=settings.timeout_seconds,
         memory_mib=settings.memory_mib,
-        kernel=asked.kernel or settings.kernel,
+        kernel=kernel,
         nursery=asked.nursery,
+        progress=progress,
     )
+
+
+def _options(context: Context, asked: Asked) -> dict[str, Any]:
+    """Read what was typed for the notebook's parameters, and check it; ours are given later."""
+    from mlprod_nb import notebooks
+    from mlprod_nb.reports import kinds
+
+    declared = notebooks.declared(notebooks.read(kinds.source(asked.kind, context.root)))
+    found = notebooks.parse(asked.parameters, declared)
+    notebooks.check(found, {name: replace(known, required=False) for name, known in declared.items()})
+    return found
 
 
 @dataclass(frozen=True)

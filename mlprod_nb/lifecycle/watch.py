@@ -11,6 +11,7 @@ from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle import examining
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import as_of, existing
+from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.routing import EndpointSpec, Variant
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Window:
     pinned: str = ""
 
 
-def pin(context: Context, window: Window) -> LogRange:
-    """Turn a window into a range of the log that stays the same.
+def pin(context: Context, window: Window, *, progress: Progress = SILENCE) -> LogRange:
+    """Turn a window into a range of the log that stays the same; who listens hears of it once the words will do.
 
     Raises:
         UsageError: Both a pinned range and event times are given, or the range is another endpoint's.
@@ -63,6 +64,7 @@ def pin(context: Context, window: Window) -> LogRange:
     until = parse_moment(window.until, now=now) if window.until else None
     if since and until and since >= until:
         raise UsageError(f"--since {window.since} is not before --until {window.until}.")
+    progress.step("pinning the rows")
     return context.log.pin(window.endpoint, since=since, until=until)
 
 
@@ -107,12 +109,13 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
     from mlprod_nb.lifecycle.window_counts import MOST_EARLIER, WindowCounter
-    from mlprod_nb.monitoring.detectors import choose, named
+    from mlprod_nb.monitoring.detectors import alibi, choose, named
     from mlprod_nb.registry.bundles import PROFILE, REFERENCE
 
     choose(named(extra.detectors))  # a wrong name is told before anything is read
-    context.progress.step("pinning the rows")
-    pinned = pin(context, window)
+    if extra.alibi_detectors:
+        alibi.choose(extra.alibi_detectors)
+    pinned = pin(context, window, progress=context.progress)
     variant = main_variant(judged_by(context, window).spec, window.endpoint)
     bundle = context.bundles.get(variant.bundle)
     profile = monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes())

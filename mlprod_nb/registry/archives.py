@@ -149,6 +149,16 @@ def pack(folder: Path, facts: Facts, file: Path) -> Archive:
     return Archive(digest, file.stat().st_size, facts, members)
 
 
+def check_there(file: Path) -> None:
+    """Check that an archive is there.
+
+    Raises:
+        NotFound: There is no such file.
+    """
+    if not file.is_file():
+        raise NotFound("archive", str(file), _archives(file.parent))
+
+
 def unpack(file: Path, folder: Path) -> Archive:
     """Check an archive, byte by byte and member by member, and write its files into an empty folder.
 
@@ -157,8 +167,7 @@ def unpack(file: Path, folder: Path) -> Archive:
         Corrupt: It is no archive, is cut off, was changed, or holds what no archive may.
         Refused: It is of a later format, or there is no room for it.
     """
-    if not file.is_file():
-        raise NotFound("archive", str(file), _archives(file.parent))
+    check_there(file)
     try:
         digest = _checked_seal(file)
         with zipfile.ZipFile(file) as packed:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from mlprod_nb import commands
+from mlprod_nb.commands.showing import Lines
 from mlprod_nb.errors import NotFound, UsageError
 from tests.lifecycle.conftest import Site
 
@@ -27,6 +30,8 @@ TYPOS = [
     ("retrain fligths", "flights"),
     ("report fligths drift", "flights"),
     ("report flights drfit", "drift"),
+    ("report flights drift --kernel pythno3", "python3"),
+    ("report flights drift --parameters alib=false", "alibi"),
     ("route flights champoin=100", "champion"),
     ("retrain flights --mode recnet", "recent"),
     ("monitor flights --detectors wasserstien", "wasserstein"),
@@ -44,6 +49,7 @@ TYPOS = [
     ("panel statsu", "status"),
     ("notebook trian", "train"),
     ("completion zhs", "zsh"),
+    ("import no-such-archive", ""),
     ("replay 0000", ""),
     ("approve 0000", ""),
     ("schedule run 77", ""),
@@ -76,10 +82,24 @@ def test_a_wrong_word_is_answered_by_the_nearest_right_one(
         site.workspace.deploy("flights@champion")
         site.workspace.predict("flights", data=site.data[:60])
     names = {"data": site.data, "model": site.model}
+    steps = io.StringIO()
     with pytest.raises(Exception) as caught:  # noqa: PT011 (which class it is, is what is looked at)
-        commands.run(commands.split(line), commands.Door(names=names))
+        commands.run(commands.split(line), commands.Door(names=names, progress=Lines(steps)))
     error = caught.value
+    assert steps.getvalue() == "", "a name is checked before work starts"
     if "job's line" not in str(error):
         assert isinstance(error, NotFound), repr(error)
     assert f"Did you mean {nearest!r}?" in str(error) if nearest else "there is no" in str(error)
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("verb", ["monitor flights", "report flights drift", "retrain flights"])
+def test_a_wrong_moment_is_told_before_work_starts(site: Site, verb: str) -> None:
+    if not any(row.endpoint == "flights" for row in site.workspace.status().endpoints):
+        site.workspace.deploy("flights@champion")
+    steps = io.StringIO()
+    door = commands.Door(workspace=str(site.workspace.root), progress=Lines(steps))
+    with pytest.raises(UsageError, match="'yesterdya' is not a moment") as caught:
+        commands.run(commands.split(f"{verb} --since yesterdya"), door)
+    assert "\n" not in str(caught.value)
+    assert steps.getvalue() == ""
