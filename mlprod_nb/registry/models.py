@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
+from mlprod_nb.registry import unfinished
 from mlprod_nb.registry.archives import Origin
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.lineage import Lineage
@@ -243,13 +244,12 @@ class Registry:
         """Return the registered models' names, sorted."""
         with self._mlflow():
             names: list[str] = []
-            token: str | None = None
-            while True:
-                page = self.client.search_registered_models(max_results=1000, page_token=token)
-                names += [model.name for model in page]
-                token = page.token
-                if not token:
-                    return tuple(sorted(names))
+            token: str | None = ""
+            while token is not None:
+                page = self.client.search_registered_models(max_results=1000, page_token=token or None)
+                names += [model.name for model in page if not unfinished.is_left(self.client, model)]
+                token = page.token or None
+        return tuple(sorted(names))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         """Return a model's versions, newest first.
@@ -369,7 +369,8 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            return self.client.get_registered_model(model)
+            found = self.client.get_registered_model(model)
+            return None if unfinished.is_left(self.client, found) else found
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from mlprod_nb.registry import models, python_runner
+from mlprod_nb.registry import models, python_runner, unfinished
 from mlprod_nb.registry.bundles import Bundle, canonical_json
 from mlprod_nb.registry.models import Candidate
 
@@ -85,7 +85,7 @@ def make(client: MlflowClient, entry: Entry, artifacts: Path) -> int:
         entry.log_model(begun, home)
         client.set_terminated(begun.run_id)
         if not exists(client, entry.name):
-            client.create_registered_model(entry.name)
+            unfinished.begin(client, entry.name)
             begun.registered_model = entry.name
         version = client.create_model_version(
             entry.name,
@@ -95,6 +95,8 @@ def make(client: MlflowClient, entry: Entry, artifacts: Path) -> int:
             description=entry.note,
             model_id=begun.logged_model,
         )
+    with contextlib.suppress(Exception):  # the version is there: what killed processes left can wait
+        unfinished.finish(client, entry.name, version.creation_timestamp)
     return int(version.version)
 
 

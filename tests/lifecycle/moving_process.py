@@ -28,6 +28,7 @@ MARKS = (
     "set_terminated",
     "create_registered_model",
     "create_model_version",
+    "delete_registered_model_tag",
     "_write_down",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from mlprod_nb.registry.bundles import (
     Signature,
     seal,
 )
+from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext, capture
+from mlprod_nb.registry.models import Candidate
 
 
 def flights(rows: int = 800, *, seed: int = 0, missing: bool = False) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
@@ -73,6 +76,22 @@ def onnx_bundle(folder: Path) -> Bundle:
     frame, late = flights()
     prepared = conversion.prepare(classifier(frame, late), frame, late)
     return conversion.build_bundle(prepared, folder=folder, profile=b"{}")
+
+
+def candidate(name: str, bundle: Bundle, **changes: Any) -> Candidate:
+    """Make a candidate of a logistic regression; its bundle may be another model's."""
+    frame, late = flights()
+    lineage = capture(frame, late, notebook=NotebookContext("train.ipynb", (ExecutedCell(1, "x = 1"),)), cwd=Path("/"))
+    made = Candidate(
+        name=name,
+        model=classifier(frame, late),
+        bundle=bundle,
+        note="Why: it is better.",
+        author="ada",
+        metrics={"auc": 0.75},
+        lineage=lineage,
+    )
+    return replace(made, **changes)
 
 
 def weak_bundle(folder: Path) -> Bundle:

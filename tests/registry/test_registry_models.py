@@ -15,9 +15,8 @@ import pytest
 from mlprod_nb.errors import Corrupt, NotFound, Refused, Unavailable, UsageError
 from mlprod_nb.registry import recording
 from mlprod_nb.registry.bundles import Bundle, BundleStore
-from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext, capture
-from mlprod_nb.registry.models import Candidate, Registry, check_name
-from tests.registry.samples import classifier, flights
+from mlprod_nb.registry.models import Registry, check_name
+from tests.registry.samples import candidate, classifier, flights
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own code, when a user calls it; ours mutes it.
@@ -26,33 +25,18 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def _candidate(name: str, bundle: Bundle, **changes: Any) -> Candidate:
-    frame, late = flights()
-    lineage = capture(frame, late, notebook=NotebookContext("train.ipynb", (ExecutedCell(1, "x = 1"),)), cwd=Path("/"))
-    candidate = Candidate(
-        name=name,
-        model=classifier(frame, late),
-        bundle=bundle,
-        note="Why: it is better.",
-        author="ada",
-        metrics={"auc": 0.75},
-        lineage=lineage,
-    )
-    return replace(candidate, **changes)
-
-
 @pytest.fixture(scope="module")
 def flown(registry: Registry, onnx_bundle: Bundle) -> str:
     """A model with three versions, of which the first is the champion."""
     for note in ("one", "two", "three"):
-        registry.register(_candidate("flown", onnx_bundle, note=note))
+        registry.register(candidate("flown", onnx_bundle, note=note))
     registry.set_alias("flown", "champion", 1)
     return "flown"
 
 
 def test_a_registered_version_is_found_as_it_was_given(registry: Registry, onnx_bundle: Bundle) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
-    version = registry.register(_candidate("given", onnx_bundle))
+    version = registry.register(candidate("given", onnx_bundle))
     assert (version.ref, version.version, version.aliases) == ("given/1", 1, ())
     assert (version.note, version.author, version.metrics) == ("Why: it is better.", "ada", {"auc": 0.75})
     assert (version.bundle, version.runtime, version.runtime_reason) == (onnx_bundle.digest, "onnx", "")
@@ -99,7 +83,7 @@ def test_a_hostile_name_finds_nothing(registry: Registry, reference: str) -> Non
 
 def test_aliases_move_and_go(registry: Registry, onnx_bundle: Bundle) -> None:
     for _ in range(2):
-        registry.register(_candidate("moved", onnx_bundle))
+        registry.register(candidate("moved", onnx_bundle))
     registry.set_alias("moved", "champion", 1)
     registry.set_alias("moved", "champion", 2)
     registry.set_alias("moved", "challenger", 2)
@@ -127,7 +111,7 @@ def test_a_bad_model_name_is_refused_before_anything_is_written(
     with pytest.raises(UsageError, match="cannot name a model"):
         check_name(name)
     with pytest.raises(UsageError):
-        registry.register(_candidate(name, onnx_bundle))
+        registry.register(candidate(name, onnx_bundle))
 
 
 def test_another_process_s_registry_sees_changes_at_once(registry: Registry, flown: str) -> None:
@@ -140,8 +124,8 @@ def test_another_process_s_registry_sees_changes_at_once(registry: Registry, flo
 
 
 def test_the_lineage_is_kept(registry: Registry, onnx_bundle: Bundle) -> None:
-    candidate = _candidate("descended", onnx_bundle)
-    assert registry.lineage(registry.register(candidate)) == candidate.lineage
+    descended = candidate("descended", onnx_bundle)
+    assert registry.lineage(registry.register(descended)) == descended.lineage
 
 
 def test_a_bundle_is_fetched_and_then_kept(registry: Registry, flown: str, onnx_bundle: Bundle, tmp_path: Path) -> None:
@@ -158,7 +142,7 @@ def _artifacts(registry: Registry, run_id: str) -> Path:
 def test_a_bundle_that_was_changed_in_the_registry_is_refused(
     registry: Registry, onnx_bundle: Bundle, tmp_path: Path
 ) -> None:
-    version = registry.register(_candidate("changed", onnx_bundle))
+    version = registry.register(candidate("changed", onnx_bundle))
     bundle = _artifacts(registry, version.run_id) / "bundle"
     (bundle / "model.onnx").write_bytes(b"evil")
     with pytest.raises(Corrupt, match=r"model\.onnx does not match"):
@@ -204,7 +188,7 @@ def test_a_failure_at_any_step_leaves_nothing(
 
     monkeypatch.setattr(registry.client, step, fail)
     with pytest.raises(OSError, match="the disk is full"):
-        registry.register(_candidate(name, onnx_bundle))
+        registry.register(candidate(name, onnx_bundle))
     monkeypatch.undo()
     assert _everything(registry) == before
 
@@ -215,7 +199,7 @@ def test_a_model_that_cannot_be_saved_leaves_nothing(registry: Registry, onnx_bu
     model.lock = threading.Lock()
     before = _everything(registry)
     with pytest.raises(Refused, match="the model cannot be saved"):
-        registry.register(_candidate("locked", onnx_bundle, model=model))
+        registry.register(candidate("locked", onnx_bundle, model=model))
     assert _everything(registry) == before
 
 
@@ -229,7 +213,7 @@ def test_mlflow_s_refusals_are_one_line_without_the_address(tmp_path: Path) -> N
 
 
 def test_parameters_are_those_of_the_last_step_and_bounded(registry: Registry, onnx_bundle: Bundle) -> None:
-    run = registry.client.get_run(registry.register(_candidate("tuned", onnx_bundle)).run_id)
+    run = registry.client.get_run(registry.register(candidate("tuned", onnx_bundle)).run_id)
     assert run.data.params["estimator"] == "LogisticRegression"
     assert run.data.params["C"] == "1.0"
     assert run.data.tags["mlflow.source.name"] == "train.ipynb"
@@ -274,7 +258,7 @@ mine = logging.getLogger("mine")
 from mlprod_nb.registry.bundles import read_bundle
 from mlprod_nb.registry.lineage import capture
 from mlprod_nb.registry.models import Candidate, Registry
-from tests.registry.samples import classifier, flights
+from tests.registry.samples import candidate, classifier, flights
 frame, late = flights(50)
 registry = Registry("sqlite:///{state}/mlflow.db", Path({state!r}) / "artifacts")
 bundle = read_bundle(Path({bundle!r}))
