@@ -11,7 +11,7 @@ from mlprod_nb.errors import MlprodError, NotFound, Refused
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import describe
 from mlprod_nb.results import Result, Section, Verdict, counted
-from mlprod_nb.store import journal, revisions
+from mlprod_nb.store import Revision, journal, revisions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ class Move:
         actor: Who.
         what: ``revision 3``, ``flights@champion``, or the version that was imported.
         after: What it became, in words.
-        outcome: active, rejected, withdrawn, or waiting.
+        outcome: active, rejected, withdrawn, abandoned, or waiting.
         reason: Why.
         command: The line that did it.
     """
@@ -243,7 +243,7 @@ def history(context: Context, endpoint: str, *, limit: int) -> HistoryResult:
             revision.actor,
             f"revision {revision.number}" + (f" (restores {revision.restores})" if revision.restores else ""),
             describe(revision.spec) or "taken away",
-            f"{revision.outcome.outcome} {revision.outcome.detail}".strip() if revision.outcome else "waiting",
+            _decided(revision),
             revision.reason,
             revision.command,
         )
@@ -253,6 +253,12 @@ def history(context: Context, endpoint: str, *, limit: int) -> HistoryResult:
     moves += [Move(e.at, e.actor, e.subject, f"imported: {e.before}", "active", e.reason, e.command) for e in arrived]
     moves.sort(key=lambda move: move.at, reverse=True)
     return HistoryResult(endpoint, tuple(moves[:limit]))
+
+
+def _decided(revision: Revision) -> str:
+    """Return a revision's outcome in words: ``rejected: the bundle is damaged``."""
+    found = revision.outcome
+    return ": ".join(part for part in (found.outcome, found.detail) if part) if found else "waiting"
 
 
 def logs(context: Context, query: LogQuery) -> LogsResult:

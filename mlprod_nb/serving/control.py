@@ -55,9 +55,9 @@ class Control:
     """Keeps the route table equal to the newest active revisions.
 
     Guarantee: a revision is served only once it was decided ``active``, which takes that every living worker of the
-    gateway has loaded it; of one that fails to load in any of them, or was withdrawn meanwhile, no request is ever
-    answered, and what was served before stays. Once this worker has settled on a revision, no request that it answers
-    meets the one before.
+    gateway has loaded it; of one that fails to load in any of them, was withdrawn meanwhile, or waited already when
+    this gateway started, no request is ever answered, and what was served before stays. Once this worker has settled
+    on a revision, no request that it answers meets the one before.
 
     Args:
         store: The state database.
@@ -279,7 +279,8 @@ class Control:
 
     def _join(self) -> None:
         with self._store.write() as connection:
-            gateways.join(connection, self._peers.worker)
+            if gateways.join(connection, self._peers.worker):
+                revisions.abandon(connection, now=self._clock())
 
     def _bury(self, dead: Collection[str]) -> None:
         with self._store.write() as connection:

@@ -62,13 +62,16 @@ def retire(connection: Connection, gateway_id: str, *, now: datetime) -> None:
     connection.execute(sa.update(tables.gateways).where(tables.gateways.c.id == gateway_id).values(stopped_at=now))
 
 
-def join(connection: Connection, worker: WorkerRecord) -> None:
-    """Record that a worker starts, and that whoever held its slot before has ended.
+def join(connection: Connection, worker: WorkerRecord) -> bool:
+    """Record that a worker starts, and that whoever held its slot before has ended; tell whether it is the first.
 
     From this transaction on no revision is decided without it.
     """
+    table = tables.gateway_workers.c
+    known = connection.scalar(sa.select(table.id).where(table.gateway_id == worker.gateway_id).limit(1))
     _end(connection, worker.gateway_id, tables.gateway_workers.c.slot == worker.slot, now=worker.started_at)
     connection.execute(sa.insert(tables.gateway_workers).values(**asdict(worker)))
+    return known is None
 
 
 def leave(connection: Connection, worker: WorkerRecord, *, now: datetime) -> None:

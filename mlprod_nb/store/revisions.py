@@ -1,7 +1,8 @@
 """Endpoint revisions: appended, decided once, never edited.
 
 A revision is *proposed* by a verb, then *decided* exactly once: ``active`` by the worker whose acknowledgement is the
-last that was missing, ``rejected`` by the first that cannot load it, ``withdrawn`` where nobody answered in time. After
+last that was missing, ``rejected`` by the first that cannot load it, ``withdrawn`` where nobody answered in time,
+``abandoned`` where the gateway that was asked ended first: none that starts later takes what was asked of it. After
 that each worker *settles*: it serves the revision, or nothing of the endpoint. Guarantee: of two that decide one
 revision, one wins and the other is told, so a revision that a verb reported as failed never receives a request; an
 active revision serves from its decision until every worker has settled on its successor, and no longer.
@@ -20,7 +21,7 @@ from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store import gateways
 from mlprod_nb.store.tables import revision_acknowledgements, revision_outcomes, revisions
 
-OutcomeName = Literal["active", "rejected", "withdrawn"]
+OutcomeName = Literal["active", "rejected", "withdrawn", "abandoned"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Outcome:
     """How a revision was decided.
 
     Attributes:
-        outcome: ``"active"``, ``"rejected"`` or ``"withdrawn"``.
+        outcome: ``"active"``, ``"rejected"``, ``"withdrawn"`` or ``"abandoned"``.
         detail: Why, where it is not active.
         decided_at: When.
     """
@@ -107,6 +108,16 @@ def decide(connection: Connection, revision_id: int, outcome: OutcomeName, *, de
         sa.insert(revision_outcomes).values(revision_id=revision_id, outcome=outcome, detail=detail, decided_at=now)
     )
     return True
+
+
+def abandon(connection: Connection, *, now: datetime) -> None:
+    """Decide against all that waits, for a gateway that starts: the one that was asked has ended.
+
+    A verb that waits still is told so; of one that was killed, however long ago, nothing comes into force by surprise.
+    """
+    detail = "the gateway ended before it decided"
+    for revision in undecided(connection):
+        decide(connection, revision.id, "abandoned", detail=detail, now=now)
 
 
 def acknowledge(

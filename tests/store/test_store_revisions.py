@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -132,3 +133,20 @@ def test_the_newest_gateway_that_has_not_stopped_is_the_latest(store: Store) -> 
 def test_a_database_that_does_not_answer_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="state database"):
         Store(Store.sqlite_url(tmp_path / "missing" / "state.db")).migrate()
+
+
+def test_what_waits_when_a_gateway_starts_is_abandoned_and_what_comes_later_is_not(store: Store) -> None:
+    decide(store, propose(store, spec(1)), "active")
+    propose(store, spec(2))
+    first = gateways.WorkerRecord("a", "gateway", 0, 1, NOW)
+    with store.write() as connection:
+        assert gateways.join(connection, first)
+        revisions.abandon(connection, now=NOW)
+    late = propose(store, spec(3))
+    with store.write() as connection:
+        assert not gateways.join(connection, replace(first, id="b", slot=1))
+        assert not gateways.join(connection, replace(first, id="c"))  # in the place of one that ended
+        outcomes = [found.outcome for found in revisions.history(connection, "flights")]
+    assert [found and found.outcome for found in outcomes] == ["active", "abandoned", None]
+    assert not decide(store, replace(late, id=2), "active")
+    assert active(store)["flights"].number == 1
