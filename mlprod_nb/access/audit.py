@@ -67,8 +67,8 @@ def record(
     return entry
 
 
-def show(connection: Connection, limit: int = 20) -> list[AuditEntry]:
-    """Return the newest entries, newest first."""
+def show(connection: Connection, limit: int | None = 20) -> list[AuditEntry]:
+    """Return the newest entries, newest first; all where there is no limit."""
     return [_entry(row) for row in connection.execute(sa.select(tables.audit).order_by(_id().desc()).limit(limit))]
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb.clock import parse_moment
-from mlprod_nb.errors import MlprodError, NotFound, Refused
+from mlprod_nb.errors import NotFound, Refused
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import describe
 from mlprod_nb.results import Result, Section, Verdict, counted
@@ -311,23 +311,6 @@ def compact(context: Context) -> CompactResult:
     if done.problems:
         verdict = Verdict("alarm", f"{counted(len(done.problems), 'problem')} found.", "%mlprod verify")
     return CompactResult(verdict, done.segments, done.rows, done.files, done.leftovers, done.problems)
-
-
-def verify(context: Context) -> VerifyLogResult:
-    """Check every checksum and digest that the workspace holds."""
-    from mlprod_nb.access import audit
-
-    problems = list(context.log.verify())
-    for folder in sorted(context.layout.bundles.iterdir()) if context.layout.bundles.is_dir() else []:
-        try:
-            context.bundles.get(folder.name)
-        except MlprodError as error:
-            problems.append(str(error))
-    with context.store.read() as connection:
-        trail = audit.verify(connection)
-    problems += [] if trail.ok else [trail.problem]
-    sentence = f"{len(problems)} problems found." if problems else "every checksum and digest matches."
-    return VerifyLogResult(Verdict("alarm" if problems else "ok", sentence), tuple(problems))
 
 
 def _read(context: Context, query: LogQuery) -> pa.Table:

@@ -4,8 +4,9 @@ Guarantee: no alias moves without a :class:`~.aliases.Cleared`, and only this mo
 every door, also at one that is yet to come. A rollback is the exception: it takes back what came with revisions that
 served, to versions that had the alias before, and an emergency waits for no reviewer. The audit trail tells it apart.
 
-An approval counts while all that it rests on holds: the report is, file by file, what was approved; it is bound to this
-very bundle; of gate reports it is the newest; of others no newer one about the version is an alarm.
+An approval counts while all that it rests on holds: it came through a door, so the audit trail knows it; the report is,
+file by file, what was approved, and its row in the index says what its digest covers; it is bound to this very bundle;
+of gate reports it is the newest; of others no newer one about the version is an alarm.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mlprod_nb.errors import MlprodError, Refused
 from mlprod_nb.lifecycle.aliases import AliasMove, Cleared
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import counted
-from mlprod_nb.store import approvals, evidence, report_index
+from mlprod_nb.store import approvals, report_index
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from mlprod_nb.registry.models import ModelVersion
     from mlprod_nb.settings import ProtectedAlias
     from mlprod_nb.store.report_index import ReportRecord
-
-GATES = "gates"
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,8 @@ def _approvals(
         name = f"{record.kind} {record.digest[: report_index.SHORT]}"
         for approval in approvals.approvals_of(connection, record.digest):
             own = "it is the author's own" if approval.actor in authors else ""
-            yield approval.actor, name, own or problem
+            forged = "" if approvals.recorded(connection, approval) else "the audit trail does not know it"
+            yield approval.actor, name, own or forged or problem
 
 
 def _problem(
@@ -164,13 +164,13 @@ def _problem(
         return f"of reports, {', '.join(rule.reports)} count"
     if record.bound_to.get("bundles", {}).get(version.ref) != version.bundle:
         return "it is bound to another bundle"
-    if record.kind == GATES:
+    if record.kind == report_index.GATES:
         if record.digest != standing.digest:
             return "the version was checked again since"
     elif "alarm" in (record.status, _newest(connection, record, version.ref).status):
         return "its verdict, or that of a newer one, is an alarm"
     try:
-        evidence.verify_sealed(context.root / record.path, record.digest, record.files)
+        report_index.verify(context.root, record)
     except MlprodError as error:
         return error.message.rstrip(".")
     return ""

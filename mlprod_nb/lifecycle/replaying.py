@@ -98,11 +98,10 @@ def _find(context: Context, digest: str) -> ReportRecord:
 
 def _intact(context: Context, record: ReportRecord) -> Path:
     """Return a report's folder, whose files are as they were written."""
-    from mlprod_nb.store import evidence
+    from mlprod_nb.store import report_index
 
-    folder = context.root / record.path
-    evidence.verify_sealed(folder, record.digest, record.files)
-    return folder
+    report_index.verify(context.root, record)
+    return context.root / record.path
 
 
 def _range(record: ReportRecord) -> LogRange:

@@ -193,6 +193,6 @@ def approve(context: Context, digest: str, reason: str) -> ApprovalResult:
         given = approvals.approve(
             connection, context.root, digest, actor=context.caller.actor, reason=reason, now=context.clock()
         )
-        context.audit(connection, "approve", given.digest, given.reason)
+        context.audit(connection, approvals.ACTION, given.digest, given.reason)
     site(context)
     return ApprovalResult(given.digest, given.actor, given.reason, given.at)

@@ -28,7 +28,7 @@ from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.errors import MalformedRequest, TooLarge, Unauthenticated, status_of
 from mlprod_nb.serving.report_pages import Frame, ShownAlert
 from mlprod_nb.settings import Settings
-from mlprod_nb.store import Store, alerts, approvals, evidence, report_index
+from mlprod_nb.store import Store, alerts, approvals, report_index
 from mlprod_nb.store.alerts import HoldKind
 
 COOKIE = "mlprod_reports"
@@ -218,7 +218,7 @@ class ReportRoutes:
             with self._store.write() as connection:
                 given = approvals.approve(connection, self._root, digest, actor=actor, reason=reason, now=now)
                 audit.record(
-                    connection, actor=actor, action="approve", subject=given.digest, detail=given.reason, now=now
+                    connection, actor=actor, action=approvals.ACTION, subject=given.digest, detail=given.reason, now=now
                 )
         except MlprodError as error:
             return record, str(error), status_of(error)
@@ -269,7 +269,7 @@ class ReportRoutes:
             key = sessions.form_key(reader.session, f"approve {record.digest}")
         if record is not None:
             try:
-                evidence.verify_sealed(self._root / record.path, record.digest, record.files)
+                report_index.verify(self._root, record)
             except MlprodError as error:
                 key, problem = "", f"Do not rely on this report: {error.message}".replace(str(self._root), "")
         shown = tuple(self._shown(one, reader, sent or {}) for one in known)

@@ -14,7 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.store import evidence, report_index, tables
+from mlprod_nb.store import report_index, tables
+
+#: What the audit trail calls an approval.
+ACTION = "approve"
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,10 @@ def approve(connection: Connection, root: Path, digest: str, *, actor: str, reas
         NotFound: There is no such report, or its files were removed.
         UsageError: The digest is ambiguous, or the reason is empty.
         Refused: This actor approved it before.
-        Corrupt: A file of it was changed after it was written.
+        Corrupt: A file of it was changed after it was written, or its row in the index says something else.
     """
     report = report_index.find(connection, digest)
-    evidence.verify_sealed(root / report.path, report.digest, report.files)
+    report_index.verify(root, report)
     if not reason.strip():
         raise UsageError("an approval needs a reason.", hint='Add --reason "…".')
     if any(approval.actor == actor for approval in approvals_of(connection, report.digest)):
@@ -76,6 +79,22 @@ def approvals_of(connection: Connection, digest: str) -> list[Approval]:
         UsageError: The digest is ambiguous.
     """
     report = report_index.find(connection, digest)
-    table = tables.approvals
-    query = sa.select(table).where(table.c.report_digest == report.digest).order_by(table.c.id)
+    return _select(connection, tables.approvals.c.report_digest == report.digest)
+
+
+def every(connection: Connection) -> list[Approval]:
+    """Return all approvals, oldest first, also of reports that the index does not know."""
+    return _select(connection, sa.true())
+
+
+def recorded(connection: Connection, approval: Approval) -> bool:
+    """Return whether the audit trail knows an approval: each door writes it there in the same transaction."""
+    trail = tables.audit.c
+    same = (trail.subject == approval.digest) & (trail.actor == approval.actor) & (trail.detail == approval.reason)
+    query = sa.select(trail.id).where(trail.action == ACTION, same)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _select(connection: Connection, condition: sa.ColumnElement[bool]) -> list[Approval]:
+    query = sa.select(tables.approvals).where(condition).order_by(tables.approvals.c.id)
     return [Approval(row.report_digest, row.actor, row.reason, row.at) for row in connection.execute(query)]

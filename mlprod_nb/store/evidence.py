@@ -16,7 +16,8 @@ from typing import Any
 from mlprod_nb.errors import Corrupt, NotFound
 
 FILE = "verdict.json"
-_AGAIN = "Run the report again."
+PAGE = "index.html"
+AGAIN = "Run the report again."
 
 
 def canonical(body: dict[str, Any]) -> bytes:
@@ -51,9 +52,9 @@ def verify(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise NotFound("verdict at", str(file), hint="The report failed or was removed; run it again.") from None
     except (ValueError, KeyError, AttributeError):
-        raise Corrupt(f"{file} is not a report's verdict.", hint=_AGAIN) from None
+        raise Corrupt(f"{file} is not a report's verdict.", hint=AGAIN) from None
     if digest(content) != stated:
-        raise Corrupt(f"{file} does not match its digest {stated[:12]}.", hint=_AGAIN)
+        raise Corrupt(f"{file} does not match its digest {stated[:12]}.", hint=AGAIN)
     return content | {"digest": stated}
 
 
@@ -76,11 +77,14 @@ def verify_sealed(folder: Path, digest: str, sealed: Mapping[str, str]) -> dict[
     """
     content = verify(folder)
     if content["digest"] != digest:
-        raise Corrupt(f"{folder / FILE} is another report's, not {digest[:12]}'s.", hint=_AGAIN)
+        raise Corrupt(f"{folder / FILE} is another report's, not {digest[:12]}'s.", hint=AGAIN)
+    unsealed = [name for name in (PAGE, FILE) if name not in sealed]
+    if unsealed:
+        raise Corrupt(f"the index holds no seal of {', '.join(unsealed)} of report {digest[:12]}.", hint=AGAIN)
     for name, expected in sealed.items():
         file = folder / name
         if not file.is_file():
-            raise NotFound("file of the report", str(file), hint=_AGAIN)
+            raise NotFound("file of the report", str(file), hint=AGAIN)
         if hashlib.sha256(file.read_bytes()).hexdigest() != expected:
-            raise Corrupt(f"{file} was changed after it was written.", hint=_AGAIN)
+            raise Corrupt(f"{file} was changed after it was written.", hint=AGAIN)
     return content

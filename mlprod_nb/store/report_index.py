@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.errors import Corrupt, NotFound, UsageError
 from mlprod_nb.results import Status
-from mlprod_nb.store import tables
+from mlprod_nb.store import evidence, tables
 
 SHORT = 12
+#: The kind of the reports on a version's gates.
+GATES = "gates"
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,10 @@ def add(connection: Connection, record: ReportRecord) -> None:
         connection.execute(sa.update(tables.reports).where(same).values(**newer))
 
 
-def list_reports(connection: Connection, *, endpoint: str = "", kind: str = "", limit: int = 100) -> list[ReportRecord]:
-    """Return the newest reports first, of one endpoint or kind, or of all."""
+def list_reports(
+    connection: Connection, *, endpoint: str = "", kind: str = "", limit: int | None = 100
+) -> list[ReportRecord]:
+    """Return the newest reports first, of one endpoint or kind, or of all; all of them where there is no limit."""
     table = tables.reports.c
     conditions = [column == value for column, value in ((table.endpoint, endpoint), (table.kind, kind)) if value]
     return _select(connection, conditions, limit)
@@ -79,6 +84,11 @@ def at_path(connection: Connection, path: str) -> ReportRecord | None:
 def approved(connection: Connection) -> list[ReportRecord]:
     """Return the reports that somebody approved, the newest first."""
     return _select(connection, [tables.reports.c.digest.in_(sa.select(tables.approvals.c.report_digest))], limit=None)
+
+
+def digests(connection: Connection) -> set[str]:
+    """Return the digest of every report."""
+    return set(connection.scalars(sa.select(tables.reports.c.digest)))
 
 
 def count(connection: Connection) -> int:
@@ -104,6 +114,44 @@ def find(connection: Connection, digest: str) -> ReportRecord:
     if len(found) > 1:
         raise UsageError(f"several reports begin with {digest!r}.", hint="Give more characters of the digest.")
     return found[0]
+
+
+def verify(root: Path, record: ReportRecord) -> None:
+    """Check that a report is what was written: file by file, and its row in the index word by word.
+
+    The row is held against what the digest covers. So who re-points a row at another version, or gives it another
+    verdict, takes the report out of force.
+
+    Args:
+        root: The workspace's directory.
+        record: The report in the index.
+
+    Raises:
+        NotFound: The folder, or a file of it, was removed.
+        Corrupt: A file was changed after it was written, or the row says what the report does not.
+    """
+    written = evidence.verify_sealed(root / record.path, record.digest, record.files)
+    try:
+        stated = _stated(written)
+    except (KeyError, TypeError, AttributeError):
+        raise Corrupt(f"{record.path} is no report's folder.", hint=evidence.AGAIN) from None
+    wrong = [name for name, value in stated.items() if getattr(record, name) != value]
+    if wrong:
+        raise Corrupt(
+            f"the index says something else of report {record.digest[:SHORT]} than its digest covers: "
+            f"{', '.join(wrong)}.",
+            hint=evidence.AGAIN,
+        )
+
+
+def _stated(written: dict[str, Any]) -> dict[str, Any]:
+    """Return what a report's row must say, by what its digest covers."""
+    said = {"status": written["verdict"]["status"], "sentence": written["verdict"]["sentence"]}
+    if "bound_to" in written:
+        return said | {name: written[name] for name in ("kind", "endpoint", "bound_to")}
+    version = written["subject"]
+    bound = {"model_versions": [version], "bundles": {version: written["bundle"]}}
+    return said | {"kind": GATES, "endpoint": version.rpartition("/")[0], "bound_to": bound}
 
 
 def _select(connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int | None) -> list[ReportRecord]:

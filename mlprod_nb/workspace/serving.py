@@ -258,11 +258,13 @@ class Serving(Base):
         return history.compact(self.context)
 
     def verify(self) -> VerifyLogResult:
-        """Check every checksum of the prediction log and every digest of the bundles and the audit trail.
+        """Check every checksum of the prediction log, every digest of bundles, reports and the audit trail.
+
+        Approvals and tokens are held against the audit trail, too.
 
         Examples:
             mlprod verify
         """
-        from mlprod_nb.lifecycle import history
+        from mlprod_nb.lifecycle import verifying
 
-        return history.verify(self.context)
+        return verifying.verify(self.context)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from mlprod_nb import Workspace
-from mlprod_nb.errors import Refused
+from mlprod_nb.errors import Corrupt, Refused
 from mlprod_nb.lifecycle import aliases, protecting
 from mlprod_nb.lifecycle.context import Caller, Context
 from mlprod_nb.lifecycle.retraining import Retraining, retrain
@@ -196,3 +198,78 @@ def test_who_approves_is_the_account_and_not_what_the_shell_says(monkeypatch: py
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "somebody-else")
     assert Caller.current().actor == account != "somebody-else"
+
+
+def write_row(shop: Site, statement: str, **values: object) -> None:
+    """Write to the database beside every door."""
+    with shop.workspace.context.store.write() as connection:
+        connection.execute(sa.text(statement), values)
+
+
+def verified(shop: Site) -> tuple[str, ...]:
+    found = shop.workspace.verify()
+    assert (found.exit_code == 1) == bool(found.problems)
+    return found.problems
+
+
+def test_a_report_s_row_that_was_pointed_at_another_version_moves_nothing_and_is_named(shop: Site) -> None:
+    ann, bob = by(shop, "ann"), by(shop, "bob")
+    ann.check("flights/3")
+    approved = bob.check("flights/1").digest
+    bob.approve(approved, reason="read it")
+    assert verified(shop) == ()
+    bundle = shop.workspace.context.registry.resolve("flights/3").bundle
+    bound = json.dumps({"model_versions": ["flights/3"], "bundles": {"flights/3": bundle}})
+    write_row(shop, "update reports set bound_to = :bound where digest = :digest", bound=bound, digest=approved)
+    rule(shop, RULE + 'reports = ["gates", "drift"]\n')
+    unmoved(shop, lambda: by(shop, "ann").promote("flights/3"), "lacks 1 approval")
+    [problem] = verified(shop)
+    assert f"says something else of report {approved[:12]} than its digest covers: bound_to." in problem
+    assert problem.endswith("Its 1 approval does not count.")
+    with pytest.raises(Corrupt, match="than its digest covers: bound_to"):
+        by(shop, "cat").approve(approved, reason="me too")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("status", "alarm", "than its digest covers: status"),
+        ("sentence", "all is well.", "than its digest covers: sentence"),
+        ("endpoint", "taxis", "than its digest covers: endpoint"),
+        ("kind", "abtest", "than its digest covers: kind"),
+        ("path", "reports/flights", "verdict at"),
+        ("files", "{}", "holds no seal of index.html"),
+    ],
+)
+def test_an_edited_row_takes_its_approvals_out_of_force(shop: Site, column: str, value: str, message: str) -> None:
+    ann, bob = by(shop, "ann"), by(shop, "bob")
+    digest = ann.check("flights/3").digest
+    bob.approve(digest, reason="read it")
+    write_row(shop, f"update reports set {column} = :value where digest = :digest", value=value, digest=digest)
+    unmoved(shop, lambda: ann.promote("flights/3"), "lacks 1 approval")
+    assert any(message in problem for problem in verified(shop))
+
+
+def test_an_approval_that_came_through_no_door_counts_nowhere_and_is_named(shop: Site) -> None:
+    digest = by(shop, "ann").check("flights/3").digest
+    statement = "insert into approvals (report_digest, actor, reason, at) values (:digest, 'bob', 'fine', :at)"
+    write_row(shop, statement, digest=digest, at="2026-01-01T00:00:00.000000Z")
+    unmoved(shop, lambda: by(shop, "ann").promote("flights/3"), "by bob .* the audit trail does not know it")
+    assert verified(shop) == (
+        f"the approval by bob of report {digest[:12]} is not in the audit trail: it came through none of the doors.",
+    )
+
+
+def test_tokens_that_nobody_granted_or_that_were_revoked_are_named(shop: Site) -> None:
+    cat = by(shop, "cat")
+    cat.access_grant("bob", role="reviewer")
+    cat.access_grant("eve", role="viewer")
+    cat.access_revoke("eve")
+    cat.access_grant("eve", role="viewer")
+    assert verified(shop) == ()
+    write_row(shop, "update tokens set revoked_at = null where name = 'eve'")
+    write_row(shop, "update tokens set role = 'admin' where name = 'bob'")
+    assert verified(shop) == (
+        "a token of 'bob' with the role admin is in force, which the audit trail did not grant or has revoked.",
+        "a token of 'eve' with the role viewer is in force, which the audit trail did not grant or has revoked.",
+    )
