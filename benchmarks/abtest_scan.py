@@ -20,7 +20,7 @@ from mlprod_nb.abtest.estimators import Ratio
 from mlprod_nb.abtest.metrics import Outcome, find
 from mlprod_nb.abtest.scan import open_scan
 
-ROWS, TURNS = 10_000_000, 5
+ROWS, UNITS, TURNS = 10_000_000, 1_000_000, 5
 
 
 def main() -> None:
@@ -33,18 +33,19 @@ def main() -> None:
     write_section(
         "One scan of the A/B log",
         [
-            f"{ROWS:,} rows, each its own unit: two proportions and a mean; then besides a mean with a covariate, a",
+            f"{ROWS:,} rows, each its own unit: two proportions and a mean; then besides each with a covariate, a",
             "ratio, and the units of each variant;",
             f"the least of {TURNS} runs in turn, one thread each, after a first call on a hundred rows.",
             "",
             "| what | bare DuckDB aggregate, CPU s | the scan, CPU s | times bare | MB beyond the table (bare) |",
             "|---|---:|---:|---:|---:|",
             *[
-                f"| {name} | {best[bare]:.2f} | {best[scan]:.2f} | {best[scan] / best[bare]:.1f} | "
+                f"| {name} | {best[bare]:.2f} | {best[scan]:.2f} | {best[scan] / best[bare]:.2f} | "
                 f"{memory[scan]:.0f} ({memory[bare]:.0f}) |"
                 for name, bare, scan in (
                     ("two proportions and a mean", "bare", "scan"),
                     ("with covariate, ratio and units", "bare of all", "scan of all"),
+                    (f"two proportions and a mean, of {UNITS:,} units", "bare of units", "scan of units"),
                 )
             ],
         ],
@@ -59,8 +60,9 @@ def _child(kind: str) -> dict[str, float]:
 
 def measure(kind: str) -> None:
     """Build the table, then do one thing with it, and print its cost."""
-    table = _table()
-    work = WORK[kind]
+    table, work = _table(), WORK[kind]
+    if kind.endswith("of units"):
+        table = table.set_column(table.column_names.index("unit"), "unit", pa.array(np.arange(ROWS) * 7 % UNITS))
     work(table.slice(0, 100))  # what is imported at the first call is no cost of a row
     start = time.process_time()
     work(table)
@@ -93,11 +95,12 @@ def _table() -> pa.Table:
 
 _VALUES = ("(prediction = label)::DOUBLE", "latency_ms::DOUBLE", "(prediction = '1')::DOUBLE")
 _PLAIN = ", ".join(f"count({x}), sum({x}), sum({x} * {x})" for x in _VALUES)
-#: Of the covariate and the mean, and of the ratio's two sides: what their variances and covariances are made of.
+#: Of the covariate and each value, and of the ratio's two sides: what variances and covariances are made of.
 _FURTHER = ", ".join(
     f"sum({x}), sum({x} * {x}), sum({x} * {y})"
     for x, y in (('"covariate before"', "latency_ms::DOUBLE"), ("score", "latency_ms::DOUBLE"))
 )
+_FURTHER += "".join(f', sum({x} * "covariate before")' for x in (_VALUES[0], _VALUES[2]))
 
 
 def _bare(table: pa.Table, sums: str = _PLAIN) -> None:
@@ -112,6 +115,20 @@ def _bare_of_all(table: pa.Table) -> None:
     _bare(table, f"{_PLAIN}, {_FURTHER}")
 
 
+def _bare_of_units(table: pa.Table) -> None:
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": 1})
+    connection.register("predictions", table)
+    inner = ", ".join(f"count({x}) AS n{i}, sum({x}) AS s{i}, sum({x} * {x}) AS q{i}" for i, x in enumerate(_VALUES))
+    outer = ", ".join(
+        f"sum(n{i}), sum(s{i}), sum(q{i}), var_samp(s{i}), var_samp(n{i}), covar_samp(s{i}, n{i})"
+        for i in range(len(_VALUES))
+    )
+    units = f"SELECT variant, {inner} FROM predictions GROUP BY variant, unit"
+    connection.execute(f"SELECT variant, {outer} FROM ({units}) GROUP BY variant").fetchall()
+
+
 def _scan(table: pa.Table) -> None:
     with open_scan(table, _OUTCOME) as scan:
         scan.sums(_METRICS)
@@ -119,9 +136,12 @@ def _scan(table: pa.Table) -> None:
 
 def _scan_of_all(table: pa.Table) -> None:
     with open_scan(table, _OUTCOME) as scan:
+        ratio = Ratio("per score", "latency_ms", "score", needs_labels=False)
+        scan.read_ahead([*_METRICS.values(), ratio], _VARIANTS, ["before"])
         scan.sums(_METRICS)
-        scan.unit_moments(_METRICS["latency_ms"], _VARIANTS, ["before"])
-        scan.measures(Ratio("per score", "latency_ms", "score", needs_labels=False), _VARIANTS)
+        for metric in _METRICS.values():
+            scan.unit_moments(metric, _VARIANTS, ["before"])
+        scan.measures(ratio, _VARIANTS)
         scan.units(_VARIANTS)
 
 
@@ -132,6 +152,8 @@ WORK: dict[str, Callable[[pa.Table], object]] = {
     "scan": _scan,
     "bare of all": _bare_of_all,
     "scan of all": _scan_of_all,
+    "bare of units": _bare_of_units,
+    "scan of units": _scan,
     "nothing": len,
 }
 

@@ -13,9 +13,6 @@ from mlprod_nb.abtest.estimate import UnitSums
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: A variance from sums is used up to so many times its own size in squares: of sixteen digits twelve are left.
-_DIGITS = 1e4
-
 
 def unit_sums(part: Sequence[Any]) -> UnitSums:
     """Return a query's row as sums over units."""
@@ -28,24 +25,6 @@ def unit_moments(row: Sequence[Any], numbers: int) -> UnitMoments:
     """Return a query's row as moments of so many numbers over units."""
     _, units, squares, *values = row
     return UnitMoments(int(units), np.array(values[:numbers]), symmetric(values[numbers:], numbers), float(squares))
-
-
-def of_rows(count: int, total: float | None, squares: float | None) -> UnitSums | None:
-    """Return sums over rows as sums over units of one row each; ``None`` where there is none."""
-    if not count or total is None or squares is None:
-        return None
-    total, squares = float(total), float(squares)
-    spread = max(0.0, squares - total * (total / count)) / max(1, count - 1)
-    return UnitSums(count, count, total, squares, spread, 0.0, 0.0)
-
-
-def keeps_digits(part: UnitSums) -> bool:
-    """Return whether a variance that came from sums is as good as one from deviations from the mean.
-
-    What a difference of sums loses is their size over its own. Sums of zeros and ones are whole and lose nothing.
-    """
-    whole = part.squares == part.total and float(part.total).is_integer()
-    return whole or part.squares <= _DIGITS * part.variance_total * part.rows
 
 
 def accumulate(data: pa.Table, steps: int) -> Iterator[UnitSums | None]:

@@ -117,7 +117,7 @@ class Question:
 def _now(scan: Scan, metric: Metric, question: Question) -> Arms:
     if isinstance(metric, Statistic):
         return scan.measures(metric, question.variants)[0]
-    return adjusted(scan, metric, question.design) if question.design.covariates else _plain(scan, metric)
+    return adjusted(scan, metric, question.design)[0] if question.design.covariates else _plain(scan, metric)
 
 
 def _plain(scan: Scan, metric: Metric) -> Arms:
@@ -128,7 +128,7 @@ def _path(scan: Scan, metric: Metric, question: Question, moments: Sequence[date
     if isinstance(metric, Statistic):
         return list(scan.measures(metric, question.variants, moments))
     if question.design.covariates:
-        return [adjusted(scan, metric, question.design, moment) for moment in moments]
+        return adjusted(scan, metric, question.design, moments)
     sums = scan.path(metric, question.variants, moments)
     return [{name: part.arm() for name, part in at.items()} for at in sums]
 
@@ -155,16 +155,16 @@ def variance_kept(question: Question) -> float | None:
     design, metric = question.design, question.primary
     if not design.covariates or question.periods or isinstance(metric, Statistic):
         return None
-    moments = question.scan.unit_moments(metric, question.variants, design.covariates)
+    (moments,) = question.scan.unit_moments(metric, question.variants, design.covariates)
     if len(moments) < len(question.variants):
         return None
     return covariates.variance_kept(moments, covariates.adjust(moments))
 
 
-def adjusted(scan: Scan, metric: Metric, design: Design, until: datetime | None = None) -> Arms:
-    """Return a metric per variant after the design's covariates, over the rows up to a moment."""
-    moments = scan.unit_moments(metric, (design.control, design.treatment), design.covariates, until)
-    return {name: Arm(sample) for name, sample in covariates.adjust(moments).items()} if moments else {}
+def adjusted(scan: Scan, metric: Metric, design: Design, moments: Sequence[datetime] | None = None) -> list[Arms]:
+    """Return a metric per variant after the design's covariates, up to each moment or over all rows."""
+    found = scan.unit_moments(metric, (design.control, design.treatment), design.covariates, moments)
+    return [{name: Arm(sample) for name, sample in covariates.adjust(part).items()} if part else {} for part in found]
 
 
 def read(question: Question, arms: Mapping[str, Arms]) -> Reading:

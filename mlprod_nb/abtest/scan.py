@@ -6,30 +6,30 @@ replayed report the same verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import replace
 from datetime import datetime
-from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.abtest import by_row, estimators, queries, rows
-from mlprod_nb.abtest.accumulation import accumulate, keeps_digits, of_rows, unit_moments, unit_sums
+from mlprod_nb.abtest import estimators, queries, rows
+from mlprod_nb.abtest.accumulation import accumulate, unit_moments, unit_sums
+from mlprod_nb.abtest.by_row import Asked, RowReader, RowSums
 from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
+from mlprod_nb.abtest.estimators import Ratio
 from mlprod_nb.abtest.facts import Facts, VariantFacts
-from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, literal
-from mlprod_nb.abtest.paired_rows import SHADOW_MARK, PairedRows
+from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic
+from mlprod_nb.abtest.paired_rows import PairedRows
+from mlprod_nb.abtest.queries import Number
 from mlprod_nb.abtest.rows import PERIOD, SEGMENT, VARIANT_CODE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LARGEST = 1e100
 #: A bootstrap draws from at most so many groups of units in each variant.
 MOST_GROUPS = 20_000
 
@@ -58,7 +58,7 @@ class Scan:
     ) -> None:
         self._variants = variants
         self._in_future = in_future
-        self._once = once
+        self._rows = RowReader(connection, variants) if once else None
         self._connection = connection
         self._outcome = outcome
         self._repeated = repeated_rows
@@ -72,9 +72,12 @@ class Scan:
 
     def units(self, variants: Sequence[str]) -> dict[str, int]:
         """Return how many units each variant met."""
-        count = "count(*)" if self._once else "count(DISTINCT unit)"
-        query = f"SELECT {VARIANT_CODE}, {count} FROM {self._of(variants)} GROUP BY {VARIANT_CODE}"  # noqa: S608
-        return {variant: found for variant, (found,) in self._by_variant(query)}
+        if self._rows:
+            (met,) = self._rows.sums(self._of(variants), [Asked()])
+            return {variant: part.rows for variant, part in met.items()}
+        query = f"SELECT {VARIANT_CODE}, count(DISTINCT unit) FROM {self._of(variants)} GROUP BY {VARIANT_CODE}"  # noqa: S608
+        found = self._connection.execute(query).fetchall()
+        return dict(sorted((self._variants[code], count) for code, count in found))
 
     def in_period(self, number: int) -> Scan:
         """Return the same scan over one period's rows alone."""
@@ -95,72 +98,77 @@ class Scan:
 
     def facts(self) -> Facts:
         """Return what the table holds."""
-        units = "count(*)" if self._once else "count(DISTINCT unit)"
+        units = "count(*)" if self._rows else "count(DISTINCT unit)"
+        strange = "label IS NOT NULL AND label_known IS NULL"
         rows = self._connection.execute(
-            f"SELECT variant, count(*), {units}, count(label_known), "  # noqa: S608
-            "count(*) FILTER (label IS NOT NULL AND label_known IS NULL), "
-            "min(label) FILTER (label IS NOT NULL AND label_known IS NULL), "
-            "list(DISTINCT model || '/' || version), min(event_us), max(event_us) "
-            f"FROM {self._source} GROUP BY variant"
+            f"SELECT {VARIANT_CODE}, count(*), {units}, count(label_known), count_if({strange}), "  # noqa: S608
+            f"min(label) FILTER ({strange}), min(event_us), max(event_us) FROM {self._source} GROUP BY {VARIANT_CODE}"
+        ).fetchall()
+        versions = self._connection.execute(
+            f"SELECT DISTINCT {VARIANT_CODE}, model || '/' || version FROM "  # noqa: S608
+            f"(SELECT DISTINCT {VARIANT_CODE}, model, version FROM {self._source})"
         ).fetchall()
         crossing = self.crossing()
-        variants = {
-            row[0]: VariantFacts(row[1], row[2], row[3], row[4], row[5] or "", tuple(sorted(row[6])))
-            for row in sorted(rows)
-        }
-        first = min((row[7] for row in rows), default=None)
-        last = max((row[8] for row in rows), default=None)
+        variants = {}
+        for code, predictions, met, labelled, odd, label, _, _ in sorted(rows, key=lambda row: self._variants[row[0]]):
+            answered = tuple(sorted(text for at, text in versions if at == code))
+            variants[self._variants[code]] = VariantFacts(predictions, met, labelled, odd, label or "", answered)
+        first, last = min((row[6] for row in rows), default=None), max((row[7] for row in rows), default=None)
         return Facts(variants, crossing, self._repeated, queries.moment(first), queries.moment(last), self._in_future)
 
     def crossing(self) -> int:
         """Return how many units met more than one variant."""
-        if self._once:
+        if self._rows:
             return 0
         ((crossing,),) = self._connection.execute(
             f"SELECT count(*) FROM (SELECT unit FROM {self._source} "  # noqa: S608
-            "GROUP BY unit HAVING min(variant) <> max(variant))"
+            f"GROUP BY unit HAVING min({VARIANT_CODE}) <> max({VARIANT_CODE}))"
         ).fetchall()
         return int(crossing)
 
     def sums(self, metrics: Mapping[str, Metric]) -> dict[str, dict[str, UnitSums]]:
         """Return each metric's sums per variant, from one scan; a variant without a row that counts is left out."""
-        if self._once:
-            return self._of_rows(metrics)
+        if self._rows:
+            parts = self._rows.sums(self._source, self._alone(list(metrics.values())))
+            return {name: _unit_sums(part) for name, part in zip(metrics, parts, strict=True)}
         values = ", ".join(f"{self._value(metric)} AS v{i}" for i, metric in enumerate(metrics.values()))
         rows = self._connection.execute(queries.of_units(len(metrics), values, self._source)).fetchall()
         found: dict[str, dict[str, UnitSums]] = {}
         for index, name in enumerate(metrics):
-            parts = {row[0]: row[1 + 7 * index : 8 + 7 * index] for row in rows}
-            found[name] = {variant: unit_sums(part) for variant, part in sorted(parts.items()) if part[0] > 0}
+            of_each = {row[0]: row[1 + 7 * index : 8 + 7 * index] for row in rows}
+            found[name] = {variant: unit_sums(part) for variant, part in sorted(of_each.items()) if part[0] > 0}
         return found
 
-    def _of_rows(self, metrics: Mapping[str, Metric]) -> dict[str, dict[str, UnitSums]]:
-        """Return the sums where each row is its own unit; deviations, which cost more, only where sums lose digits."""
-        names, truths = list(metrics), self._truths(metrics)
-        values = ", ".join(
-            f"{self._counted(metric) if truth else self._value(metric)} AS v{i}"
-            for i, (metric, truth) in enumerate(zip(metrics.values(), truths, strict=True))
-        )
-        found: dict[str, dict[str, UnitSums]] = {name: {} for name in names}
-        unsure: set[int] = set()
-        query = queries.of_rows(truths, values, self._source)
-        for variant, numbers in self._by_variant(query):
-            for i, name in enumerate(names):
-                count, total, squares = numbers[3 * i : 3 * i + 3]
-                part = of_rows(count, total, total if truths[i] else squares)
-                if part is not None:
-                    found[name][variant] = part
-                    unsure |= set() if keeps_digits(part) else {i}
-        if unsure:
-            for variant, spreads in self._by_variant(queries.deviations(sorted(unsure), values, self._source)):
-                for i, spread in zip(sorted(unsure), spreads, strict=True):
-                    if variant in (mine := found[names[i]]):
-                        mine[variant] = replace(mine[variant], variance_total=spread or 0.0)
-        return found
+    def read_ahead(
+        self, metrics: Iterable[Metric | Statistic], variants: Sequence[str], covariates: Sequence[str] = ()
+    ) -> None:
+        """Read in one pass what will be asked of all rows, where each row is its own unit."""
+        if not self._rows:
+            return
+        means = [metric for metric in metrics if not isinstance(metric, Statistic)]
+        asked = [Asked(), *self._alone(means)]
+        asked += [self._with(metric, covariates) for metric in means] if covariates else []
+        asked += [self._joined(metric) for metric in metrics if isinstance(metric, Ratio)]
+        self._rows.ahead(self._of(variants), asked)
 
-    def _by_variant(self, query: str) -> list[tuple[str, list[Any]]]:
-        """Return a query's rows with each variant's name in the place of its code, in the order of the names."""
-        return sorted((self._variants[code], rest) for code, *rest in self._connection.execute(query).fetchall())
+    def _alone(self, metrics: Sequence[Metric]) -> list[Asked]:
+        """Return what is asked for the sums of metrics, each on its own."""
+        values = ", ".join(f"({metric.value(self._outcome)}) AS v{i}" for i, metric in enumerate(metrics))
+        kinds = self._connection.execute(f"DESCRIBE SELECT {values} FROM {self._source}").fetchall()  # noqa: S608
+        return [
+            Asked((Number.of_truth(metric, self._outcome),), truth=True)
+            if kind[1] == "BOOLEAN"
+            else Asked((Number.of_metric(metric, self._outcome),))
+            for metric, kind in zip(metrics, kinds, strict=True)
+        ]
+
+    def _with(self, metric: Metric, covariates: Sequence[str]) -> Asked:
+        (alone,) = self._alone([metric])
+        return Asked(alone.numbers, tuple(map(Number.of_covariate, covariates)))
+
+    def _joined(self, metric: Statistic) -> Asked:
+        value, others = Number.of_metric(metric, self._outcome), metric.others(self._outcome)
+        return Asked((value, *(Number(sql, sql) for sql in others)))
 
     def count(self, metric: Metric, variants: Sequence[str]) -> int:
         """Return how many rows have a value of the metric."""
@@ -176,13 +184,12 @@ class Scan:
             fractions: Numbers in (0, 1], growing.
         """
         times = self._connection.execute(
-            f"SELECT event_us FROM {self._source} WHERE variant IN ({queries.listed(variants)}) "  # noqa: S608
-            f"AND ({self._value(metric)}) IS NOT NULL ORDER BY event_us"
+            f"SELECT event_us FROM {self._of(variants)} WHERE ({self._value(metric)}) IS NOT NULL"  # noqa: S608
         ).fetchnumpy()["event_us"]
         if not len(times):
             return []
         ranks = [max(0, int(np.ceil(fraction * len(times) - 1e-9)) - 1) for fraction in fractions]
-        moments = [queries.moment(int(times[rank])) for rank in ranks]
+        moments = [queries.moment(int(time)) for time in np.partition(times, ranks)[ranks]]
         return sorted({moment for moment in moments if moment is not None})
 
     def path(self, metric: Metric, variants: Sequence[str], moments: Sequence[datetime]) -> list[dict[str, UnitSums]]:
@@ -193,11 +200,13 @@ class Scan:
             variants: The variants to follow.
             moments: Growing.
         """
+        if self._rows:
+            (asked,) = self._alone([metric])
+            return [_unit_sums(part) for part in self._rows.path(self._of(variants), asked, moments)]
         edges = [queries.micros(moment) for moment in moments]
-        step = " + ".join(f"(event_us > {edge})::INTEGER" for edge in edges) or "0"
         data = self._connection.sql(
             "SELECT variant, unit, step, count(v) AS n, sum(v) AS s, sum(v * v) AS q FROM "  # noqa: S608
-            f"(SELECT variant, unit, {step} AS step, {self._value(metric)} AS v FROM {self._source} "
+            f"(SELECT variant, unit, {queries.step(edges)} AS step, {self._value(metric)} AS v FROM {self._source} "
             f"WHERE variant IN ({queries.listed(variants)})) WHERE v IS NOT NULL GROUP BY variant, unit, step"
         ).to_arrow_table()
         import pyarrow.compute as pc
@@ -220,10 +229,10 @@ class Scan:
             variants: The variants to follow.
             moments: Growing; ``None`` for one entry over all rows.
         """
+        if self._rows and isinstance(metric, Ratio):
+            return [_ratios(part) for part in self._rows.path(self._of(variants), self._joined(metric), moments)]
         columns = [self._value(metric), *(f"({sql})::DOUBLE" for sql in metric.others(self._outcome))]
-        if self._once and isinstance(metric, estimators.Ratio):
-            return [self._ratios(columns, variants, at) for at in ([None] if moments is None else moments)]
-        unit = "row_number() OVER ()" if self._once else "dense_rank() OVER (ORDER BY unit)"
+        unit = "row_number() OVER ()" if self._rows else "dense_rank() OVER (ORDER BY unit)"
         known = " AND ".join(f"v{i} IS NOT NULL" for i in range(len(columns)))
         values = ", ".join(f"{sql} AS v{i}" for i, sql in enumerate(columns))
         data = self._connection.sql(
@@ -245,55 +254,42 @@ class Scan:
             series.append(found)
         return series
 
-    def _ratios(self, columns: Sequence[str], variants: Sequence[str], until: datetime | None) -> dict[str, Arm]:
-        found = by_row.moments(self._connection, self._of(variants, until), columns)
-        arms = {self._variants[code]: part.ratio() for code, part in found.items()}
-        return {variant: arm for variant, arm in sorted(arms.items()) if arm is not None}
-
-    def pairs(self, metric: Metric, variants: tuple[str, str]) -> PairedRows:
+    def pairs(self, metric: Metric | Statistic, variants: tuple[str, str]) -> PairedRows:
         """Return a metric on the requests that both the control and its shadow answered."""
         others = metric.others(self._outcome) if isinstance(metric, Statistic) else ()
-        columns = "".join(f", ({sql})::DOUBLE AS o{i}" for i, sql in enumerate(others))
-        shown = "".join(f", c.o{i}" for i in range(len(others)))
-        known = "".join(f" AND c.o{i} IS NOT NULL" for i in range(len(others)))
-        control, treatment = (literal(name) for name in variants)
-        data = self._connection.sql(
-            "WITH scored_values AS (SELECT prediction_id, variant, unit, event_us, "  # noqa: S608
-            f"{self._value(metric)} AS v{columns} FROM {self._source}) "
-            f"SELECT dense_rank() OVER (ORDER BY c.unit) AS unit, c.event_us, c.v AS c, t.v AS t{shown} "
-            f"FROM scored_values c JOIN scored_values t ON t.prediction_id = c.prediction_id || '{SHADOW_MARK}' "
-            f"WHERE c.variant = {control} AND t.variant = {treatment} AND c.v IS NOT NULL AND t.v IS NOT NULL{known}"
-        ).fetchnumpy()
+        query = queries.in_pairs([self._value(metric), *others], variants, self._source)
+        data = self._connection.sql(query).fetchnumpy()
         rest = tuple(np.asarray(data[f"o{i}"], float) for i in range(len(others)))
         sides = [np.asarray(data[name], float) for name in ("c", "t")]
         return PairedRows(np.asarray(data["unit"]), np.asarray(data["event_us"]), sides[0], sides[1], rest)
 
     def unit_moments(
-        self, metric: Metric, variants: Sequence[str], covariates: Sequence[str], until: datetime | None = None
-    ) -> dict[str, UnitMoments]:
-        """Return the metric's moments per variant with those of the units' mean covariates, over the rows up to a time.
+        self,
+        metric: Metric,
+        variants: Sequence[str],
+        covariates: Sequence[str],
+        moments: Sequence[datetime] | None = None,
+    ) -> list[dict[str, UnitMoments]]:
+        """Return the metric's moments per variant with those of the units' mean covariates, up to each moment.
 
         A covariate that is missing counts as the mean over all units, which is the same in every variant.
+
+        Args:
+            metric: The metric.
+            variants: The variants whose rows count.
+            covariates: Columns.
+            moments: Growing; ``None`` for one entry over all rows.
         """
-        names = [f"x{i}" for i in range(len(covariates))]
-        known = (
-            f"CASE WHEN isfinite({name}::DOUBLE) THEN {name}::DOUBLE END" for name in map(queries.covariate, covariates)
-        )
-        if self._once:
-            found = by_row.moments(self._connection, self._of(variants, until), [self._value(metric)], list(known))
-            return {self._variants[code]: part.of_units() for code, part in found.items() if part.rows > 1}
-        means = "".join(f", avg({sql}) AS {name}" for name, sql in zip(names, known, strict=True))
-        filled = "".join(f", coalesce({name}, avg({name}) OVER (), 0) AS {name}" for name in names)
-        numbers = ["n", "s", *names]
-        spread = [f"covar_samp({one}, {other})" for one, other in combinations_with_replacement(numbers, 2)]
-        rows = self._connection.execute(
-            f"WITH units AS (SELECT variant, count(v)::DOUBLE AS n, sum(v) AS s, sum(v * v) AS q{means} "  # noqa: S608
-            f"FROM ({self._valued(metric, variants, until)}) GROUP BY variant, unit), "
-            f"filled AS (SELECT variant, n, s, q{filled} FROM units) SELECT variant, count(*), sum(q), "
-            f"{', '.join(f'avg({name})' for name in numbers)}, {', '.join(spread)} FROM filled "
-            "GROUP BY variant HAVING count(*) > 1 ORDER BY variant"
-        ).fetchall()
-        return {row[0]: unit_moments(row, len(numbers)) for row in rows}
+        if not self._rows:
+            return [self._of_units(metric, variants, covariates, at) for at in ([None] if moments is None else moments)]
+        path = self._rows.path(self._of(variants), self._with(metric, covariates), moments)
+        return [{name: sums.of_units() for name, sums in part.items() if sums.rows > 1} for part in path]
+
+    def _of_units(
+        self, metric: Metric, variants: Sequence[str], covariates: Sequence[str], until: datetime | None
+    ) -> dict[str, UnitMoments]:
+        query = queries.unit_moments(covariates, self._valued(metric, variants, until))
+        return {row[0]: unit_moments(row, 2 + len(covariates)) for row in self._connection.execute(query).fetchall()}
 
     def unit_totals(
         self, metric: Metric, variant: str, until: datetime
@@ -318,7 +314,8 @@ class Scan:
         codes = [str(code) for code, name in enumerate(self._variants) if name in variants]
         some = [] if len(codes) == len(self._variants) else [f"{VARIANT_CODE} + 0 IN ({', '.join(codes) or 'NULL'})"]
         now = [] if until is None else [f"event_us + 0 <= {queries.micros(until)}"]
-        return f"(SELECT * FROM {self._source} WHERE {' AND '.join([*some, *now]) or 'true'})"  # noqa: S608
+        fulfilled = " AND ".join([*some, *now])
+        return f"(SELECT * FROM {self._source} WHERE {fulfilled})" if fulfilled else self._source  # noqa: S608
 
     def _valued(self, metric: Metric, variants: Sequence[str], until: datetime | None) -> str:
         now = "" if until is None else f" AND event_us <= {queries.micros(until)}"
@@ -347,22 +344,17 @@ class Scan:
         ).fetchall()
         return None if found is None else float(found)
 
-    def _truths(self, metrics: Mapping[str, Metric]) -> list[bool]:
-        """Return which metrics are truth values."""
-        values = ", ".join(f"({metric.value(self._outcome)}) AS v{i}" for i, metric in enumerate(metrics.values()))
-        kinds = self._connection.execute(f"DESCRIBE SELECT {values} FROM {self._source}").fetchall()  # noqa: S608
-        return [kind[1] == "BOOLEAN" for kind in kinds]
+    def _value(self, metric: Metric | Statistic) -> str:
+        return Number.of_metric(metric, self._outcome).finite
 
-    def _counted(self, metric: Metric) -> str:
-        """Return the SQL of a metric that is a truth value."""
-        value = f"({metric.value(self._outcome)})"
-        return f"CASE WHEN label_known IS NOT NULL THEN {value} END" if metric.needs_labels else value
 
-    def _value(self, metric: Metric) -> str:
-        value = f"({metric.value(self._outcome)})::DOUBLE"
-        # Squares must stay finite, and what is not a number does not count.
-        condition = f"abs({value}) <= {_LARGEST}" + (" AND label_known IS NOT NULL" if metric.needs_labels else "")
-        return f"CASE WHEN {condition} THEN {value} END"
+def _unit_sums(part: Mapping[str, RowSums]) -> dict[str, UnitSums]:
+    return {variant: sums.unit_sums() for variant, sums in part.items()}
+
+
+def _ratios(part: Mapping[str, RowSums]) -> dict[str, Arm]:
+    arms = {variant: sums.ratio() for variant, sums in part.items()}
+    return {variant: arm for variant, arm in arms.items() if arm is not None}
 
 
 @contextmanager

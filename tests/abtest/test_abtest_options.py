@@ -102,7 +102,7 @@ def test_the_scan_s_moments_are_those_of_numpy_in_any_order_of_rows() -> None:
     off, before = (table[name].to_numpy() for name in ("label_number", "covariate before"))
     for rows in (table, shuffled, chunked):
         with open_scan(rows, REGRESSION) as scan:
-            found = scan.unit_moments(AbsoluteError(), NAMES, ["before"])
+            (found,) = scan.unit_moments(AbsoluteError(), NAMES, ["before"])
         for at, name in enumerate(NAMES):
             mine = np.arange(900) // 3 % 2 == at
             wanted = UnitMoments.of(

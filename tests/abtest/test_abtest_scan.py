@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from mlprod_nb.abtest import Outcome
@@ -61,11 +62,11 @@ def test_moments_of_rows_without_a_unit_are_those_of_units_of_one_row(far: float
     moments, ratios = [], []
     for one in (table, named):
         with open_scan(one, BINARY) as scan:
-            moments.append(scan.unit_moments(value, NAMES, ["before", "late"]))
+            moments += scan.unit_moments(value, NAMES, ["before", "late"])
             middle = scan.moments(value, NAMES, [0.5, 1.0])
             ratios.append(scan.measures(ratio, NAMES, middle))
-            moments.append(scan.unit_moments(value, NAMES[1:], ["before"], middle[0]))
-    for mine, theirs in zip(moments[:2], moments[2:], strict=True):
+            moments += scan.unit_moments(value, NAMES[1:], ["before"], middle)
+    for mine, theirs in zip(moments[:3], moments[3:], strict=True):
         assert mine.keys() == theirs.keys()
         for name, found in mine.items():
             assert found.units == theirs[name].units
@@ -80,11 +81,58 @@ def test_moments_of_rows_without_a_unit_are_those_of_units_of_one_row(far: float
             assert asdict(at[name].sample) == pytest.approx(asdict(there[name].sample), rel=1e-6)
 
 
+@pytest.mark.parametrize("known", ["all", "some labels", "no covariate in places"])
+def test_what_was_read_ahead_is_what_is_read_alone(known: str) -> None:
+    table, rng = rows(), np.random.default_rng(5)
+    if known == "some labels":
+        lost = pa.array([label if i % 3 else None for i, label in enumerate(table["label"].to_pylist())])
+        table = table.set_column(table.column_names.index("label"), "label", lost)
+    missing = rng.random(COUNT) < (0.2 if known.startswith("no covariate") else 0)
+    table = table.append_column("covariate before", pa.array(rng.normal(0, 1, COUNT), mask=missing))
+    metrics = {name: find(name) for name in ("accuracy", "latency_ms", "brier")}
+    ratio = Ratio("r", "score", "latency_ms", needs_labels=False)
+    answers = []
+    for ahead in (True, False):
+        with open_scan(table, BINARY) as scan:
+            if ahead:
+                scan.read_ahead([*metrics.values(), ratio], NAMES, ["before"])
+            moments = [scan.unit_moments(metric, NAMES, ["before"])[0] for metric in metrics.values()]
+            shown = [
+                {name: (part.units, part.means.tolist(), part.covariance.tolist()) for name, part in found.items()}
+                for found in moments
+            ]
+            answers.append((scan.sums(metrics), shown, scan.measures(ratio, NAMES), scan.units(NAMES)))
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("far", [0.0, 1e7])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_path_is_what_each_moment_shows_on_its_own(named: bool, far: float) -> None:
+    table = rows()
+    score = pa.array(far + np.random.default_rng(7).normal(0, 1, COUNT))
+    table = table.set_column(table.column_names.index("score"), "score", score)
+    if named:
+        units = pa.array([f"N{i % 300}" for i in range(COUNT)])
+        table = table.set_column(table.column_names.index("unit"), "unit", units)
+    metrics = [find("accuracy"), Expression("said", "score", "higher", needs_labels=False)]
+    with open_scan(table, BINARY) as scan:
+        moments = scan.moments(metrics[1], NAMES, [0.001, 0.2, 0.21, 0.9, 1.0])
+        paths = [scan.path(metric, NAMES, moments) for metric in metrics]
+    for at, moment in enumerate(moments):
+        until = table.filter(pc.less_equal(table["event_time"], pa.scalar(moment, table["event_time"].type)))
+        with open_scan(until, BINARY) as scan:
+            for path, metric in zip(paths, metrics, strict=True):
+                alone = scan.sums({"m": metric})["m"]
+                assert path[at].keys() == alone.keys()
+                for name, found in alone.items():
+                    assert asdict(path[at][name]) == pytest.approx(asdict(found), rel=1e-9, abs=1e-9)
+
+
 def test_a_ratio_over_nothing_is_none() -> None:
     table = labelled(["champion"] * 40, latency_ms=pa.array([0.0] * 40, pa.float64()))
     with open_scan(table, BINARY) as scan:
         assert scan.measures(Ratio("r", "score", "latency_ms", needs_labels=False), NAMES) == [{}]
-        assert scan.unit_moments(Expression("none", "NULL::DOUBLE", "higher", needs_labels=False), NAMES, []) == {}
+        assert scan.unit_moments(Expression("none", "NULL::DOUBLE", "higher", needs_labels=False), NAMES, []) == [{}]
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:
@@ -165,3 +213,16 @@ def test_a_ratio_is_followed_over_no_moment_where_nothing_has_come(named: bool) 
     table = labelled(["champion"] * 40, unit=[f"N{i}" for i in range(40)] if named else None)
     with open_scan(table, BINARY) as scan:
         assert scan.measures(Ratio("r", "label_number", "score"), NAMES, []) == []
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -1e120])
+def test_what_is_no_finite_number_does_not_count(odd: float) -> None:
+    score = [1.0, 2.0, 3.0, 4.0]
+    table = labelled(["champion"] * 5, score=[*score, odd])
+    metric = Expression("said", "score", "higher", needs_labels=False)
+    with open_scan(table, Outcome("regression")) as scan:
+        (found,) = scan.sums({"said": metric})["said"].values()
+        (path,) = scan.path(metric, NAMES, scan.moments(metric, NAMES, [1.0]))
+    assert (found.rows, found.total, found.squares) == (4, 10.0, 30.0)
+    assert found.variance_total == pytest.approx(np.var(score, ddof=1))
+    assert path["champion"] == found
