@@ -106,3 +106,9 @@ def test_what_outlives_a_jobs_run_is_in_a_job_still_and_of_no_run(
     monkeypatch.setenv(settings.JOB, settings.outliving()[settings.JOB])
     assert settings.in_a_job()
     assert settings.job_run(tmp_path) is None
+
+
+def test_a_key_outside_its_table_is_told_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "mlprod.toml").write_text("tls = true\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"tls: there is no such key. Did you mean '\[gateway\] tls'\?"):
+        settings.load(tmp_path)

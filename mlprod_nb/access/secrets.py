@@ -39,11 +39,24 @@ def read_secret(path: Path) -> str:
         NotFound: The file does not exist.
         Refused: Others can read it too.
     """
-    if not path.is_file():
-        raise NotFound("token file", str(path), hint="Make it anew with: mlprod init")
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise Refused(f"{path} can be read by others.", hint=f"Close it with: chmod 600 {path}")
-    return path.read_text(encoding="utf-8").strip()
+    try:
+        return read_private(path).decode().strip()
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotFound("token file", str(path), hint="Make it anew with: mlprod init") from None
+
+
+def read_private(path: Path) -> bytes:
+    """Read a file that its owner alone may read.
+
+    Raises:
+        OSError: It is not there, or cannot be read.
+        Refused: Others can read it, or write to it.
+    """
+    with path.open("rb") as file:
+        # Of what is open, not of the name, which may be another file's a moment later.
+        if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+            raise Refused(f"{path} can be read by others.", hint=f"Close it with: chmod 600 {path}")
+        return file.read()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlprod_nb.access.secrets import write_private
+from mlprod_nb.access.secrets import read_private, write_private
 from mlprod_nb.errors import UsageError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -64,6 +64,7 @@ def ensure_certificate(folder: Path, hosts: Sequence[str], *, now: datetime) -> 
 
     Raises:
         UsageError: A host is neither a name nor an address.
+        Refused: Others can read a private key that is there.
     """
     names = _names((*LOOPBACK, *hosts))
     files = TlsFiles(folder / "server.pem", folder / "server.key", folder / "ca.pem")
@@ -169,9 +170,13 @@ def _name(host: str) -> x509.GeneralName:
 
 
 def _read(certificate: Path, key: Path) -> _Pair | None:
-    """Return a certificate and its key, or ``None`` where they are missing, damaged or do not belong together."""
+    """Return a certificate and its key, or ``None`` where they are missing, damaged or do not belong together.
+
+    Raises:
+        Refused: Others can read the key: whoever did can pose as this gateway, so it is not quietly used.
+    """
     try:
-        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        private = serialization.load_pem_private_key(read_private(key), password=None)
         public = x509.load_pem_x509_certificate(certificate.read_bytes())
     except (OSError, ValueError):
         return None

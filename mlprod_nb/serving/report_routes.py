@@ -32,6 +32,8 @@ from mlprod_nb.store import Store, alerts, approvals, report_index
 from mlprod_nb.store.alerts import HoldKind
 
 COOKIE = "mlprod_reports"
+#: Under TLS: a browser takes a cookie of this name over TLS alone, so no page of plain HTTP can put in one of its own.
+SECURE_COOKIE = f"__Secure-{COOKIE}"
 _LARGEST_FORM = 16 * 1024
 _SHOWN_ALERTS = 20
 #: The token that a workspace makes for itself, which names nobody.
@@ -97,19 +99,19 @@ class ReportRoutes:
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session with a token."""
-        _of_our_own(request)
+        secure = _of_our_own(request)
         form = await _form(request)
         to = _inside(form.get("to", ""))
-        secret = await asyncio.to_thread(self._begin, form.get("token", "").strip())
+        secret = await asyncio.to_thread(self._begin, form.get("token", "").strip(), _cookie(request))
         if secret is None:
             return _own(report_pages.sign_in(to=to, problem="This token is not valid."), 401)
         reply = RedirectResponse(to, 303, headers=_ALWAYS)
         reply.set_cookie(
-            COOKIE,
+            SECURE_COOKIE if secure else COOKIE,
             secret,
             max_age=int(sessions.LASTS.total_seconds()),
             path="/reports/",
-            secure=request.url.scheme == "https",
+            secure=secure,
             httponly=True,
             samesite="strict",
         )
@@ -120,7 +122,9 @@ class ReportRoutes:
         reader, _ = await self._form_of(request, "read_reports", "logout")
         await asyncio.to_thread(self._end, reader.session)
         reply = RedirectResponse("/reports/login", 303, headers=_ALWAYS)
-        reply.delete_cookie(COOKIE, path="/reports/", httponly=True, samesite="strict")
+        for name, secure in ((COOKIE, False), (SECURE_COOKIE, True)):
+            if name in request.cookies:
+                reply.delete_cookie(name, path="/reports/", secure=secure, httponly=True, samesite="strict")
         return reply
 
     async def approve_report(self, request: Request) -> Response:
@@ -176,7 +180,7 @@ class ReportRoutes:
         """
         if request.headers.get("authorization"):
             return Reader(await self._gatekeeper.require(authorization(request.headers), action))
-        secret = request.cookies.get(COOKIE, "")
+        secret = _cookie(request)
         principal = await asyncio.to_thread(self._session, secret)
         if principal is None:
             raise Unauthenticated("reports are for those who signed in.", hint="Sign in at /reports/login.")
@@ -196,9 +200,13 @@ class ReportRoutes:
             raise AccessDenied("the form is not one of this session.", hint="Open the report again, and send it again.")
         return reader, form
 
-    def _begin(self, token: str) -> str | None:
+    def _begin(self, token: str, before: str) -> str | None:
+        """Begin a session in place of the one before; return its secret."""
         with self._store.write() as connection:
-            return sessions.begin(connection, token, now=self._clock())
+            secret = sessions.begin(connection, token, now=self._clock())
+            if secret is not None:
+                sessions.end(connection, before, now=self._clock())
+            return secret
 
     def _session(self, secret: str) -> Principal | None:
         with self._store.read() as connection:
@@ -312,15 +320,26 @@ def _inside(address: str) -> str:
     return address if address.startswith("/reports/") and "\\" not in address else "/reports/"
 
 
-def _of_our_own(request: Request) -> None:
-    """Refuse a form that another origin, or a sandboxed page, sends.
+def _cookie(request: Request) -> str:
+    """Return the session's secret; over TLS a cookie that plain HTTP could have set is none."""
+    plain = "" if request.url.scheme == "https" else request.cookies.get(COOKIE, "")
+    return request.cookies.get(SECURE_COOKIE, plain)
+
+
+def _of_our_own(request: Request) -> bool:
+    """Refuse a form that another origin, or a sandboxed page, sends; return whether the browser uses TLS.
+
+    A page of plain HTTP is another origin than a gateway under TLS. The other way round, a proxy before the gateway may
+    end the TLS.
 
     Raises:
         AccessDenied: Another did.
     """
     origin = urlsplit(request.headers.get("origin", ""))
-    if origin.scheme not in ("http", "https") or origin.netloc != request.headers.get("host", ""):
+    schemes = ("https",) if request.url.scheme == "https" else ("http", "https")
+    if origin.scheme not in schemes or origin.netloc != request.headers.get("host", ""):
         raise AccessDenied("the form comes from another page than the gateway's own.")
+    return origin.scheme == "https"
 
 
 async def _form(request: Request) -> Mapping[str, str]:
@@ -332,9 +351,12 @@ async def _form(request: Request) -> Mapping[str, str]:
         if len(body) > _LARGEST_FORM:
             raise TooLarge(f"the form is larger than {_LARGEST_FORM} bytes.")
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=16, errors="strict"))
+        form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=16, errors="strict"))
     except ValueError:
         raise MalformedRequest("the form is malformed.") from None
+    if any("\0" in value for value in form.values()):  # which no Postgres keeps
+        raise MalformedRequest("the form is malformed.")
+    return form
 
 
 def _own(made: tuple[str, str], status: int = 200) -> Response:

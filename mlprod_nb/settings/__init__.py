@@ -350,17 +350,25 @@ def load(root: Path) -> Settings:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         source = variables.get(tuple(str(part) for part in first["loc"]), f"{file.name}: {key}")
-        message = f"{source}: {first['msg']}."
-        suggestion = (
-            nearest(str(first["loc"][-1]), _keys(first["loc"][:-1])) if first["type"] == "extra_forbidden" else ""
-        )
-        raise UsageError(message, hint=f"Did you mean {suggestion!r}?" if suggestion else "") from None
+        if first["type"] != "extra_forbidden":
+            raise UsageError(f"{source}: {first['msg']}.") from None
+        name = str(first["loc"][-1])
+        suggestion = nearest(name, _keys(first["loc"][:-1])) or _elsewhere(name)
+        hint = f"Did you mean {suggestion!r}?" if suggestion else ""
+        raise UsageError(f"{source}: there is no such key.", hint=hint) from None
 
 
 def _set(data: dict[str, Any], path: list[str], value: str) -> None:
     for part in path[:-1]:
         data = data.setdefault(part, {})
     data[path[-1]] = value
+
+
+def _elsewhere(name: str) -> str:
+    """Return where a key stands that was written outside its table, as ``[gateway] tls``; empty where none has it."""
+    tables = {table: field.annotation for table, field in Settings.model_fields.items()}
+    found = [table for table, kind in tables.items() if name in getattr(kind, "model_fields", ())]
+    return f"[{found[0]}] {name}" if found else ""
 
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:

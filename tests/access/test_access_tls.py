@@ -180,3 +180,17 @@ def test_a_secret_that_others_can_read_is_refused_with_the_command_that_mends_it
 def test_a_secret_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         secrets.read_secret(tmp_path / "local.token")
+
+
+@pytest.mark.parametrize("name", ["server.key", "ca.key"])
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o620])
+def test_a_private_key_that_others_can_read_or_write_is_not_quietly_used(tmp_path: Path, name: str, mode: int) -> None:
+    ensure_certificate(tmp_path, [], now=NOW)
+    before = (tmp_path / name).read_bytes()
+    (tmp_path / name).chmod(mode)
+    with pytest.raises(Refused, match=rf"{name} can be read by others.*chmod 600 .*{name}"):
+        ensure_certificate(tmp_path, [], now=NOW)
+    assert (tmp_path / name).read_bytes() == before
+    (tmp_path / name).chmod(0o600)
+    ensure_certificate(tmp_path, [], now=NOW)
+    assert (tmp_path / name).read_bytes() == before

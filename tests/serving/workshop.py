@@ -7,6 +7,7 @@ import hashlib
 import pickle
 import shutil
 import socket
+import ssl
 import threading
 import time
 import uuid
@@ -29,6 +30,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from starlette.applications import Starlette
 
 from mlprod_nb.access import tokens
+from mlprod_nb.access.tls import TlsFiles
 from mlprod_nb.clock import utc_now
 from mlprod_nb.registry.bundles import MANIFEST, PYTHON_MODEL, Bundle, BundleStore, read_bundle
 from mlprod_nb.registry.conversion import build_bundle, prepare
@@ -252,18 +254,23 @@ async def gateway(shop: Workshop, *, role: str = "operator") -> AsyncIterator[ht
 
 
 @contextmanager
-def on_a_socket(shop: Workshop) -> Iterator[tuple[str, Starlette]]:
+def on_a_socket(shop: Workshop, tls: TlsFiles | None = None) -> Iterator[tuple[str, Starlette]]:
     """Run a gateway in a thread of this process, on a port of the loopback; give its URL and its application."""
     settings = load(shop.root)
     app = create_gateway(Process(shop.layout, settings, uuid.uuid4().hex, utc_now), "http://gateway")
     protocol = GatewayProtocol.bound(app.state.lane, settings.gateway, app.state.tracing, app.state.telemetry)
-    server = uvicorn.Server(uvicorn.Config(app, http=protocol, loop="uvloop", ws="none", log_config=None))
+    config = uvicorn.Config(app, http=protocol, loop="uvloop", ws="none", log_config=None)
+    if tls is not None:
+        config.ssl_certfile, config.ssl_keyfile = tls.cert, tls.key
+    server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
+    trusted = ssl.create_default_context(cafile=str(tls.ca)) if tls else True
+    ready = f"{url}/health/ready"
     try:
-        until(lambda: server.started and httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200)
+        until(lambda: server.started and httpx.get(ready, trust_env=False, verify=trusted).status_code == 200)
         yield url, app
     finally:
         server.should_exit = True
