@@ -104,7 +104,12 @@ def parse_deadline(text: str, *, now: datetime) -> datetime:
     try:
         return now + parse_duration(_SPELT.sub(r"\1\2", text))
     except UsageError:
+        pass
+    try:
         return parse_moment(text, now=now)
+    except UsageError:
+        hint = "Write a date (2013-07-01), a time (2013-07-01T06:00) or a duration (3d)."
+        raise UsageError(f"{text!r} is not a moment to come.", hint=hint) from None
 
 
 def iso(moment: datetime) -> str:

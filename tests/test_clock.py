@@ -111,3 +111,8 @@ def test_a_duration_that_no_calendar_holds_is_refused(text: str) -> None:
 def test_a_moment_that_utc_cannot_write_is_refused() -> None:
     with pytest.raises(UsageError, match="beyond the years"):
         parse_moment("9999-12-31T23:00-05:00", now=NOW)
+
+
+def test_a_deadline_that_is_none_is_answered_by_what_a_deadline_is() -> None:
+    with pytest.raises(UsageError, match=r"'tomorow' is not a moment to come.*a duration \(3d\)"):
+        parse_deadline("tomorow", now=NOW)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mlprod_nb.errors import MlprodError
+from mlprod_nb.errors import MlprodError, nearest
 from mlprod_nb.lifecycle import aliases, deploy, gating, protecting, replaying
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
@@ -122,7 +122,7 @@ def preview(context: Context, promotion: Promotion, timer: Callable[[], float] =
     rows = _recent(context, planned.endpoint)
     flips, found = _flips(chosen.ref, bundles[chosen.ref], rows)
     return PromotionPreview(
-        verdict=_verdict(chosen.ref, planned, asked, standing),
+        verdict=_verdict(chosen.ref, planned, asked, standing, _new_alias(context, move)),
         endpoint=planned.endpoint,
         revision=planned.revision,
         traffic=planned.traffic,
@@ -133,21 +133,35 @@ def preview(context: Context, promotion: Promotion, timer: Callable[[], float] =
         missing=asked.missing if asked else (),
         rows=rows.num_rows,
         flips=flips,
-        groups=tuple((g.group, g.rows, g.flips, round(g.share, 1)) for g in found.groups) if found else (),
+        groups=tuple((g.group, g.rows, g.flips, round(g.flip_percent, 1)) for g in found.groups) if found else (),
         latency=_latency(bundles, rows, timer),
     )
 
 
 def _verdict(
-    version: str, planned: deploy.RevisionResult, asked: protecting.Clearance | None, standing: gating.Standing
+    version: str,
+    planned: deploy.RevisionResult,
+    asked: protecting.Clearance | None,
+    standing: gating.Standing,
+    note: str,
 ) -> Verdict:
     what = f"all traffic of {planned.endpoint!r}" + "".join(f" and {move.alias}" for move in planned.aliases)
     if asked and asked.missing:
-        return Verdict("alarm", f"{version} would be refused {what}: {' '.join(asked.missing)} {' '.join(asked.lines)}")
-    sentence = f"{version} would get {what} (dry run, nothing changed)."
+        return Verdict("alarm", f"{version} would be refused {what}: {' '.join(asked.missing)} {asked.next}")
+    sentence = f"{version} would get {what} (dry run, nothing changed).{note}"
     if standing.passes:
-        return Verdict("ok", sentence, f"%mlprod promote {version} --endpoint {planned.endpoint}")
+        alias = "".join(f" --alias {move.alias.partition('@')[2]}" for move in planned.aliases)
+        return Verdict("ok", sentence, f"%mlprod promote {version} --endpoint {planned.endpoint}{alias}")
     return Verdict("warn", f"{sentence} It has not passed its gates: {standing.sentence}", f"%mlprod check {version}")
+
+
+def _new_alias(context: Context, move: AliasMove) -> str:
+    """Say that a move makes a new alias, which a typing error does too; nothing where the alias is there."""
+    if move.before:
+        return ""
+    model, name = move.alias.split("@")
+    meant = nearest(name, context.registry.aliases(model))
+    return f" {move.alias} is a new alias." + (f" Did you mean {meant!r}?" if meant else "")
 
 
 def _approvals(asked: protecting.Clearance | None) -> str:

@@ -54,6 +54,12 @@ class Clearance:
     missing: tuple[str, ...]
     lines: tuple[str, ...]
 
+    @property
+    def next(self) -> str:
+        """The lines to run, as one."""
+        first, *rest = self.lines or ("",)
+        return "; then ".join([first, *(line[0].lower() + line[1:] for line in rest)])
+
 
 def clear(context: Context, move: AliasMove) -> Cleared:
     """Return the move as one that may be made.
@@ -67,7 +73,7 @@ def clear(context: Context, move: AliasMove) -> Cleared:
     if found.missing:
         raise Refused(
             f"{move.alias} is protected and stays at {move.before or 'nothing'}: {' '.join(found.missing)}",
-            hint=" ".join(found.lines),
+            hint=found.next,
         )
     return Cleared(move, f"gate report {found.passed[:12]}; approved by {', '.join(found.given) or 'nobody: 0 needed'}")
 

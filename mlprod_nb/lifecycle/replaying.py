@@ -81,7 +81,7 @@ def diff(context: Context, before: str, after: str) -> DiffResult:
     said = compare.in_words(found, one.verdict, other.verdict)
     for name in ("kind", "endpoint"):
         if getattr(first, name) != getattr(second, name):
-            said.append(f"the {name} differs: {getattr(first, name)} and {getattr(second, name)}.")
+            said.insert(1, f"the {name} differs: {getattr(first, name)} and {getattr(second, name)}.")
     return compare.DiffResult(first.digest, second.digest, tuple(said), found.all)
 
 

@@ -130,10 +130,10 @@ def commit(context: Context, change: Change) -> Committed:
     gateway = local.running(context.root)
     if gateway is None:
         raise Refused("the gateway is not running.", hint="Start it with: mlprod up")
-    context.progress.step("waiting for the gateway to load it")
     # An interrupt withdraws what is not decided yet; what is decided is made whole.
     with uninterrupted() as interrupted:
         revision = _propose(context, change)
+        context.progress.step("waiting for the gateway to load it")
         outcome = _await_outcome(context, revision, interrupted)
         if outcome.outcome != "active":
             raise Refused(

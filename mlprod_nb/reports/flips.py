@@ -69,13 +69,13 @@ class Group:
         group: What.
         rows: How many there are.
         flips: How many decisions flip; for a regression, in how many rows the value moves by more than in nine of ten.
-        share: The same as a share of the rows, percent.
+        flip_percent: The same as a share of the rows, percent.
     """
 
     group: str
     rows: int
     flips: int
-    share: float
+    flip_percent: float
 
 
 @dataclass(frozen=True)

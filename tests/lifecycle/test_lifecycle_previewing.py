@@ -83,3 +83,13 @@ def test_of_a_regression_it_says_how_far_values_move(site: Site) -> None:
     site.workspace.predict("delay", data=site.data[:50])
     found = preview(site, "delay/2", endpoint="delay")
     assert found.flips.startswith("the 50 values would move by ")
+
+
+def test_an_alias_that_was_mistyped_is_told_to_be_new_and_the_next_line_keeps_the_alias(site: Site) -> None:
+    site.workspace.check("flights/2")
+    site.workspace.deploy("flights@champion", endpoint="typed")
+    found = site.workspace.promote("flights/2", endpoint="typed", alias="chmpion", dry_run=True)
+    assert isinstance(found, PromotionPreview)
+    assert "flights@chmpion is a new alias. Did you mean 'champion'?" in found.verdict.sentence
+    assert found.verdict.action == "%mlprod promote flights/2 --endpoint typed --alias chmpion"
+    assert "is a new alias" not in preview(site, endpoint="typed").verdict.sentence

@@ -70,7 +70,7 @@ def test_promoting_takes_a_passing_gate_report_and_an_approval_by_another_than_t
     ann, bob = by(shop, "ann"), by(shop, "bob")
     said = unmoved(shop, lambda: ann.promote("flights/3"), "flights@champion is protected and stays at flights/1")
     assert "flights/3 has no gate report. flights/3 lacks 1 approval by others than its author, ann." in said
-    assert "Run: mlprod check flights/3 Somebody else than ann runs: mlprod approve DIGEST --reason WHY" in said
+    assert "Run: mlprod check flights/3; then somebody else than ann runs: mlprod approve DIGEST --reason WHY" in said
     digest = ann.check("flights/3").digest
     said = unmoved(shop, lambda: ann.promote("flights/3"), "flights/3 lacks 1 approval")
     assert f"mlprod approve {digest[:12]} --reason WHY" in said

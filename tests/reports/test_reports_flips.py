@@ -55,7 +55,7 @@ def test_the_groups_are_those_with_flips_beyond_their_part_and_small_ones_say_no
     before, after = [0.1] * 100, [0.9] * 25 + [0.1] * 65 + [0.9] * 10
     inputs: dict[str, list[Any]] = {"carrier": carrier, "tail": [str(row) for row in range(100)], "none": [None] * 100}
     found = flips.result("ab" * 32, "m/2", decisions(before, after, inputs=inputs))
-    assert [(group.group, group.rows, group.flips, group.share) for group in found.groups] == [
+    assert [(group.group, group.rows, group.flips, group.flip_percent) for group in found.groups] == [
         ("carrier = UA", 50, 25, 50.0)
     ]
 

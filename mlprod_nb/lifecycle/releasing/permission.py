@@ -12,4 +12,4 @@ def missing(context: Context, release: Release, plan: Plan) -> str:
     """Return whose approval the alias's move waits for and which line gives it; empty where it may move."""
     model, version = release.given.version.rsplit("/", 1)
     found = protecting.examine(context, aliases.planned(context, model, plan.alias, int(version)))
-    return " ".join((*found.missing, *found.lines)) if found and found.missing else ""
+    return " ".join((*found.missing, found.next)) if found and found.missing else ""
