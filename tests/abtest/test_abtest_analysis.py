@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlprod_nb.abtest import ABTestResult, analyse, parse, plots
+from mlprod_nb.abtest import ABTestResult, analyse, metrics, parse, plots
+from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import InvalidInput, UsageError
 
 from .tables import START, labelled, right_or_wrong
@@ -240,6 +241,42 @@ def test_row_order_changes_nothing_but_rounding() -> None:
     assert other.verdict == one.verdict
     assert [point.time for point in other.path] == [point.time for point in one.path]
     assert [p.lower for p in other.path] == pytest.approx([p.lower for p in one.path], rel=1e-9)
+
+
+def test_chunks_and_dictionaries_of_the_table_change_nothing() -> None:
+    table = right_or_wrong(arms(3_000), rights(3_000, 0.7, 0.75), [f"N{i % 600}" for i in range(3_000)])
+    coded = [
+        column.dictionary_encode() if pa.types.is_string(column.type) and name != "prediction_id" else column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    whole = result(table)
+    assert result(pa.concat_tables([table.slice(at, 7) for at in range(0, 3_000, 7)])) == whole
+    assert result(pa.table(coded, names=table.column_names)) == whole
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_scan_agrees_with_sums_in_numpy(named: bool) -> None:
+    rng, count = np.random.default_rng(4), 2_000
+    units = rng.integers(0, 300, count) if named else np.arange(count)
+    variants, score = rng.integers(0, 2, count), rng.normal(50, 3, count)
+    table = labelled(
+        [("champion", "challenger")[code] for code in variants],
+        unit=[f"N{unit}" for unit in units] if named else None,
+        score=list(score),
+    )
+    metric = metrics.Expression("said", "score", "higher", needs_labels=False)
+    with open_scan(table, metrics.Outcome("regression")) as scan:
+        found = scan.sums({"said": metric})["said"]
+    for code, name in enumerate(("champion", "challenger")):
+        mine = variants == code
+        rows = np.bincount(units[mine], minlength=count)
+        totals = np.bincount(units[mine], score[mine], minlength=count)[rows > 0]
+        spread = np.cov(totals, rows[rows > 0])
+        sums = found[name]
+        assert (sums.units, sums.rows) == (len(totals), int(mine.sum()))
+        assert sums.total == pytest.approx(score[mine].sum(), rel=1e-12)
+        assert sums.variance_total == pytest.approx(spread[0, 0], rel=1e-9)
+        assert sums.covariance == pytest.approx(spread[0, 1], rel=1e-9, abs=1e-9)
 
 
 def test_a_missing_column_and_an_unfit_metric_are_errors_of_the_caller() -> None:
