@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sqlalchemy.engine import Connection
 
-from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError
+from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError, nearest
 from mlprod_nb.lifecycle import aliases
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
@@ -52,6 +52,7 @@ class RevisionResult(Result):
         dry_run: Whether nothing was changed.
         moves: Who meets another variant than before.
         as_of: For a rollback to a moment, which revision served then.
+        notes: What mlprod.toml says of variants that are none.
     """
 
     endpoint: str
@@ -65,6 +66,7 @@ class RevisionResult(Result):
     dry_run: bool
     moves: tuple[UnitsMoved, ...] = ()
     as_of: str = ""
+    notes: tuple[str, ...] = ()
 
     _frame_field: ClassVar[str] = "traffic"
     _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "revision", "dry_run")
@@ -281,12 +283,26 @@ def _apply(context: Context, change: Change, current: Revision | None) -> Revisi
         restores=change.restores,
         dry_run=change.dry_run,
         moves=_units_moved(current.spec if current else None, change.spec),
+        notes=_limits_of_nobody(context, change.spec),
     )
 
 
 def _units_moved(before: EndpointSpec | None, after: EndpointSpec) -> tuple[UnitsMoved, ...]:
     shares = moved(before, after) if before else {}
     return tuple(UnitsMoved(old, new, round(100 * share, 2)) for (old, new), share in shares.items())
+
+
+def _limits_of_nobody(context: Context, spec: EndpointSpec) -> tuple[str, ...]:
+    """Say which limits of the settings name no variant; one that comes later may be meant, or a name be mistyped."""
+    settings = context.settings.endpoints.get(spec.endpoint)
+    known = [variant.name for variant in (*spec.variants, *spec.shadows)]
+    unmet = [name for name in (settings.max_rows if settings else ()) if name not in known]
+    near = {name: nearest(name, known) for name in unmet}
+    return tuple(
+        f"max_rows in mlprod.toml names {name!r}, which is no variant of {spec.endpoint!r} now."
+        + (f" Did you mean {near[name]!r}?" if near[name] else "")
+        for name in unmet
+    )
 
 
 def _next_number(context: Context, endpoint: str) -> int:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from mlprod_nb import Workspace
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from tests.lifecycle.conftest import Site
 
@@ -170,3 +171,21 @@ def test_a_rollback_to_a_moment_restores_what_served_then(site: Site) -> None:
     assert shown.as_of.endswith("Z (UTC)")
     assert shown.as_of in str(shown)
     assert workspace.rollback("then", to=first.isoformat()).traffic[0].version == "flights/1"
+
+
+def test_a_limit_for_a_variant_that_is_none_is_told_with_the_nearest(site: Site, endpoint: str) -> None:
+    file = site.workspace.root / "mlprod.toml"
+    kept = file.read_text()
+    file.write_text(f"{kept}\n[endpoints.{endpoint}.max_rows]\nchampion = 8\nchalenger = 64\n")
+    try:
+        shares = ("champion=90", "challenger=10")
+        result = Workspace.open(site.workspace.root).route(endpoint, *shares, dry_run=True)
+    finally:
+        file.write_text(kept)
+    (note,) = result.notes
+    assert note == (
+        f"max_rows in mlprod.toml names 'chalenger', which is no variant of '{endpoint}' now. "
+        "Did you mean 'challenger'?"
+    )
+    assert note in str(result)
+    assert site.workspace.route(endpoint, *shares, dry_run=True).notes == ()
