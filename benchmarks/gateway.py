@@ -1,8 +1,9 @@
 """The gateway beside ``mlflow models serve`` and a bare echo: ``python -m benchmarks.gateway [--quick]``.
 
 The gateway authenticates every request and syncs every prediction to its log before it replies; the others do neither.
-All run on one machine, one after the other, under the same load generator (wrk, one thread, Debian's package), which
-shares the machine's cores with them. Figures of different runs do not compare; the ratios within one do.
+For each model all three are started, and each load is put on one after the other, three times in turn, by the same load
+generator (wrk, one thread, Debian's package), which shares the machine's cores with them. Shown are medians. Figures of
+different runs do not compare; the ratios within one do.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import argparse
 import os
 import platform
 import tempfile
+import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 from benchmarks import servers, strain, wrk
 from benchmarks.models import MODELS, prepare
@@ -23,7 +27,9 @@ from benchmarks.statistics_page import write_head
 from benchmarks.strain import Strain
 
 CONNECTIONS = (1, 16, 64)
-_WARM_SECONDS = 2
+_TURNS = 3
+_WARM_SECONDS = 1
+_RECORD_BYTES, _RECORDS = 700, 500
 
 
 @dataclass(frozen=True)
@@ -32,10 +38,11 @@ class Load:
 
     Attributes:
         server: ``"gateway"``, ``"mlflow"`` or ``"echo"``, or a variety of the gateway.
-        model: The model's name; empty for the echo.
+        model: The model's name; of the echo, the one that it ran beside.
         rows: Rows in each request.
         connections: Connections that ask one request after the other.
-        outcome: What it gave.
+        outcome: The median of what it gave.
+        cores: Processor seconds that the server's processes took, a second.
     """
 
     server: str
@@ -43,6 +50,7 @@ class Load:
     rows: int
     connections: int
     outcome: wrk.Outcome
+    cores: float
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder)
-        measure = _Measure(folder, 2 if quick else 6, loads, footprints)
+        sync = _sync_microseconds(folder)
+        measure = _Measure(folder, 2 if quick else 4, 1 if quick else _TURNS, loads, footprints)
         measure.all(("logistic",) if quick else tuple(MODELS))
         with servers.ours(folder, "logistic") as running:
             for found in strain.all_of(
@@ -75,47 +84,69 @@ def main() -> None:
             ):
                 print(found, flush=True)
                 strains.append(found)
-    page = render(loads, footprints, strains)
+    page = render(loads, footprints, strains, sync)
     print(page)
     if not quick:
         write_head(page, Path(__file__).with_name("RESULTS.md"))
+
+
+def _sync_microseconds(folder: Path) -> float:
+    """Return the median of appending as many bytes as a record of one row has, and syncing them; nothing else runs."""
+    record, spent = os.urandom(_RECORD_BYTES), []
+    with (folder / "bare-log").open("ab", buffering=0) as file:
+        for _ in range(_RECORDS):
+            began = time.perf_counter()
+            file.write(record)
+            os.fdatasync(file.fileno())
+            spent.append(time.perf_counter() - began)
+    return 1e6 * median(spent)
 
 
 @dataclass(frozen=True)
 class _Measure:
     folder: Path
     seconds: int
+    turns: int
     loads: list[Load]
     footprints: list[Footprint]
 
     def all(self, models: tuple[str, ...]) -> None:
-        with servers.echo(self.folder) as running:
-            self._server("echo", "", running)
         for model in models:
-            with servers.ours(self.folder, model) as running:
-                self._server("gateway", model, running)
-            with servers.mlflow_serve(self.folder, model) as running:
-                self._server("mlflow", model, running)
-        with servers.ours(self.folder, models[0], workers=2) as running:
-            self._load("gateway, 2 workers", models[0], running, 1, 64)
-        with servers.ours(self.folder, "worker") as running:
-            self._load("gateway, model worker", "forest", running, 1, 64)
+            with ExitStack() as stack:
+                running = {
+                    "gateway": stack.enter_context(servers.ours(self.folder, model)),
+                    "mlflow": stack.enter_context(servers.mlflow_serve(self.folder, model)),
+                    "echo": stack.enter_context(servers.echo(self.folder)),
+                }
+                for name in ("gateway", "mlflow"):
+                    found = running[name]
+                    self.footprints.append(Footprint(name, model, found.memory_mb, found.first_answer_seconds))
+                for rows, connections in (*((1, connections) for connections in CONNECTIONS), (100, 16)):
+                    self._load(model, running, rows, connections)
+        with ExitStack() as stack:
+            running = {
+                "gateway, 1 worker": stack.enter_context(servers.ours(self.folder, models[0])),
+                "gateway, 2 workers": stack.enter_context(servers.ours(self.folder, "two-workers", workers=2)),
+            }
+            self._load(models[0], running, 1, 64)
+        with servers.ours(self.folder, "worker") as worker:
+            self._load("forest", {"gateway, model worker": worker}, 1, 64)
 
-    def _server(self, server: str, model: str, running: Running) -> None:
-        if model:
-            self.footprints.append(Footprint(server, model, running.memory_mb, running.first_answer_seconds))
-        for rows in (1, 100):
-            for connections in CONNECTIONS if rows == 1 else (16,):
-                self._load(server, model, running, rows, connections)
+    def _load(self, model: str, running: dict[str, Running], rows: int, connections: int) -> None:
+        found: dict[str, list[tuple[wrk.Outcome, float]]] = {name: [] for name in running}
+        for _ in range(self.turns):
+            for name, server in running.items():
+                wrk.load(self.folder, server, rows=rows, connections=connections, seconds=_WARM_SECONDS)
+                before = server.processor_seconds
+                outcome = wrk.load(self.folder, server, rows=rows, connections=connections, seconds=self.seconds)
+                found[name].append((outcome, (server.processor_seconds - before) / outcome.seconds))
+        for name, runs in found.items():
+            outcome = wrk.median_of([outcome for outcome, _ in runs])
+            self.loads.append(Load(name, model, rows, connections, outcome, median(cores for _, cores in runs)))
+            print(self.loads[-1], flush=True)
 
-    def _load(self, server: str, model: str, running: Running, rows: int, connections: int) -> None:
-        wrk.load(self.folder, running, rows=rows, connections=connections, seconds=_WARM_SECONDS)
-        found = wrk.load(self.folder, running, rows=rows, connections=connections, seconds=self.seconds)
-        self.loads.append(Load(server, model, rows, connections, found))
-        print(self.loads[-1], flush=True)
 
-
-def render(loads: list[Load], footprints: list[Footprint], strains: list[Strain]) -> str:
+def render(loads: list[Load], footprints: list[Footprint], strains: list[Strain], sync: float) -> str:
     """Return the results as a page."""
     lines = [
         "# Speed of the gateway",
@@ -128,9 +159,11 @@ def render(loads: list[Load], footprints: list[Footprint], strains: list[Strain]
         "",
         "One request carries 30 columns of numbers in `dataframe_split`. × mlflow is the throughput over that of",
         "`mlflow models serve` with the same model, rows and connections; × echo that over the echo of the same body.",
+        "Cores are the processor seconds of a server's processes in a second; the load generator's come beside.",
+        f"Appending {_RECORD_BYTES} bytes to a file of this disk and syncing them takes {sync:.0f} µs alone.",
         "",
-        "| server | model | rows | connections | requests/s | p50 ms | p99 ms | failed | × mlflow | × echo |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| server | model | rows | connections | requests/s | p50 ms | p99 ms | cores | failed | × mlflow | × echo |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_row(load, loads) for load in loads]
     lines += [
@@ -154,15 +187,15 @@ def render(loads: list[Load], footprints: list[Footprint], strains: list[Strain]
 
 def _row(load: Load, loads: list[Load]) -> str:
     ratios = []
-    for server, model in (("mlflow", load.model), ("echo", "")):
-        wanted = (server, model, load.rows, load.connections)
+    for server in ("mlflow", "echo"):
+        wanted = (server, load.model, load.rows, load.connections)
         other = next((o for o in loads if (o.server, o.model, o.rows, o.connections) == wanted), None)
         shown = other is not None and load.server.startswith("gateway")
         ratios.append(f"{load.outcome.per_second / other.outcome.per_second:.2f}" if shown and other else "")
     values = (load.server, load.model, load.rows, load.connections)
     found = load.outcome
-    times = f"{found.per_second:,.0f} | {found.p50_ms:.2f} | {found.p99_ms:.2f} | {found.refused + found.broken}"
-    return f"| {' | '.join(map(str, values))} | {times} | {' | '.join(ratios)} |"
+    times = f"{found.per_second:,.0f} | {found.p50_ms:.2f} | {found.p99_ms:.2f} | {load.cores:.2f}"
+    return f"| {' | '.join(map(str, values))} | {times} | {found.refused + found.broken} | {' | '.join(ratios)} |"
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def prepare(folder: Path) -> None:
     One workspace a model, so that the memory of a gateway with one endpoint is measured.
     """
     frame, labels = training_data()
-    for name, model in {**MODELS, "worker": WorkerForest(100, random_state=SEED)}.items():
+    further = {"worker": WorkerForest(100, random_state=SEED), "two-workers": LogisticRegression(max_iter=500)}
+    for name, model in {**MODELS, **further}.items():
         model.fit(frame, labels)
         if name in MODELS:
             signature = infer_signature(frame, model.predict(frame))

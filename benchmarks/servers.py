@@ -42,8 +42,16 @@ class Running:
     @property
     def memory_mb(self) -> float:
         """Resident memory of the process and all below it, MB (10^6 bytes); what they share counts for each."""
-        tree = [self.process, *self.process.children(recursive=True)]
-        return float(sum(process.memory_info().rss for process in tree)) / 1e6
+        return float(sum(process.memory_info().rss for process in self._tree())) / 1e6
+
+    @property
+    def processor_seconds(self) -> float:
+        """What the process and all below it have taken so far."""
+        times = [process.cpu_times() for process in self._tree()]
+        return float(sum(each.user + each.system for each in times))
+
+    def _tree(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
 
 
 @contextmanager

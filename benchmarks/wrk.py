@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from benchmarks.models import BODIES
 from benchmarks.servers import Running
@@ -59,6 +61,14 @@ def load(folder: Path, running: Running, *, rows: int, connections: int, seconds
     line = next(line for line in said.splitlines() if line.startswith("RESULT "))
     answered, microseconds, p50, p99, refused, broken = (int(word) for word in line.split()[1:])
     return Outcome(answered, microseconds / 1e6, p50 / 1e3, p99 / 1e3, refused, broken)
+
+
+def median_of(runs: Sequence[Outcome]) -> Outcome:
+    """Return the medians of several runs' figures; the sum of what failed."""
+    middle = sorted(runs, key=lambda run: run.per_second)[len(runs) // 2]
+    p50, p99 = (median(getattr(run, name) for run in runs) for name in ("p50_ms", "p99_ms"))
+    refused, broken = (sum(getattr(run, name) for run in runs) for name in ("refused", "broken"))
+    return replace(middle, p50_ms=p50, p99_ms=p99, refused=refused, broken=broken)
 
 
 def require() -> None:
