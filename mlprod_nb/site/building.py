@@ -287,6 +287,7 @@ def _feed(title: str, entries: Sequence[Entry], base: str) -> str:
         f"<title>Reports of {_xml(title)}</title>\n<id>{_identifier('site', title)}</id>\n"
         f"<updated>{updated}</updated>\n<author><name>mlprod</name></author>\n"
         f'<link rel="alternate" type="text/html" href="{_xml(base)}{PAGE}"/>\n'
+        f'<link rel="self" type="application/atom+xml" href="{_xml(base)}{FEED}"/>\n'
     )
     own = f'<link rel="self" type="application/atom+xml" href="{_xml(base)}{FEED}"/>\n' if base else ""
     return head + own + "".join(_fed(entry, base) for entry in entries) + "</feed>\n"

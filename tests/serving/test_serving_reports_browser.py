@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from mlprod_nb.store import evidence, report_index
+from mlprod_nb.clock import utc_now
+from mlprod_nb.store import alerts, evidence, report_index, tables
+from mlprod_nb.store.alerts import NewAlert
+from tests.reports.hostile import HOSTILE as NAUGHTY
 from tests.reports.test_reports_browser import browser as browser
 from tests.reports.test_reports_browser import violations
 from tests.serving.test_serving_report_alerts import alert, raise_alert
@@ -154,3 +158,29 @@ def test_a_reviewer_acknowledges_an_alert_beside_the_report(browser: Any, report
     held = alert(reports).hold
     assert held is not None
     assert (held.kind, held.actor, held.reason) == ("snoozed", "bob", "storms of June")
+
+
+def test_no_naughty_name_reason_or_alert_runs_or_asks_for_anything(browser: Any, shop: Workshop) -> None:
+    record = written(shop.layout.root, name=f"reports/{PLACE}")
+    now = utc_now()
+    with shop.store() as store, store.write() as connection:
+        report_index.add(connection, record)
+        for text in NAUGHTY:
+            row = {"report_digest": record.digest, "actor": text[:200], "reason": text, "at": now}
+            connection.execute(sa.insert(tables.approvals).values(row))
+        for at, text in enumerate(NAUGHTY[:20]):
+            said = NewAlert("flights", "drift", "alarm", text, text, "", "")
+            number = alerts.add(connection, said, [f"drift:{at} {text}"[:200]], now=now)
+            assert number is not None
+            alerts.hold(connection, number, "acknowledged", until="", actor=text[:200], reason=text, now=now)
+    with on_a_socket(shop) as (url, _), signed_in(browser, url, token_of(shop, "bob")) as (tab, asked):
+        tab.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        tab.get_by_text("Alerts of this endpoint: 20 acknowledged").click()
+        tab.reload()
+        tab.wait_for_load_state("networkidle")
+        assert tab.evaluate("window.hit") is None
+        assert tab.locator("header li").count() == len(NAUGHTY) > 100
+        assert tab.locator("script, img, svg, object, embed, base, meta[http-equiv]").count() == 0
+        assert {request.url for request in asked if not request.url.startswith(f"{url}/reports/")} == set()
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.get_by_role("button", name="Approve as bob").is_visible()

@@ -142,6 +142,9 @@ def test_the_feed_is_atom_with_identifiers_that_stay(store: Store, tmp_path: Pat
     link = newest.find(f"{ATOM}link")
     assert link is not None
     assert link.get("href") == "https://ml.test/ws/reports/flights/drift/2/index.html"
+    assert '<link rel="self" type="application/atom+xml" href="https://ml.test/ws/reports/feed.xml"/>' in (
+        tmp_path / "reports" / "feed.xml"
+    ).read_text(encoding="utf-8")
     identifiers = [entry.findtext(f"{ATOM}id") for entry in (newest, oldest)]
     add(store, tmp_path, record(3))
     build(store, tmp_path)
