@@ -9,7 +9,7 @@ from typing import ClassVar
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError, nearest
-from mlprod_nb.lifecycle import aliases
+from mlprod_nb.lifecycle import aliases, protecting
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import Change, TrafficRow, active, commit, describe, existing, traffic
@@ -168,7 +168,8 @@ def promote(context: Context, promotion: Promotion) -> RevisionResult:
     variant = _variant(context, promotion.alias, chosen.ref, weight=100)
     move = aliases.planned(context, chosen.model, promotion.alias, chosen.version)
     spec = _single(current, name, variant)
-    change = Change(name, spec, promotion.reason, promotion.dry_run, moves=(move,) if move.before != move.after else ())
+    moves = (move,) if protecting.asks(context, move) else ()
+    change = Change(name, spec, promotion.reason, promotion.dry_run, moves=moves)
     return _apply(context, change, current)
 
 
@@ -201,6 +202,7 @@ def _single(current: Revision | None, endpoint: str, variant: Variant) -> Endpoi
 
 
 def _variant(context: Context, name: str, version: str, *, weight: float) -> Variant:
+    protecting.refuse_strayed(context, version)
     chosen = context.registry.resolve(version)
     bundle = context.registry.fetch_bundle(chosen, context.bundles)
     return Variant(name, chosen.model, chosen.version, bundle.digest, weight)

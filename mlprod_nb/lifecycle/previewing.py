@@ -112,7 +112,7 @@ def preview(context: Context, promotion: Promotion, timer: Callable[[], float] =
     planned = deploy.promote(context, replace(promotion, dry_run=True))
     chosen = context.registry.resolve(promotion.version)
     move = aliases.planned(context, chosen.model, promotion.alias, chosen.version)
-    asked = protecting.examine(context, move) if planned.aliases else None
+    asked = protecting.examine(context, move) if planned.aliases and not protecting.puts_back(context, move) else None
     standing = gating.standing(context, chosen)
     serving = main_variant(existing(context, planned.endpoint).spec, planned.endpoint)
     bundles = {

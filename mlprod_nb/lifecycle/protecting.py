@@ -4,6 +4,9 @@ Guarantee: no alias moves without a :class:`~.aliases.Cleared`, and only this mo
 every door, also at one that is yet to come. A rollback is the exception: it takes back what came with revisions that
 served, to versions that had the alias before, and an emergency waits for no reviewer. The audit trail tells it apart.
 
+MLflow's own page and client move aliases, too, and ask nobody. So what MLflow has is held against the journal: where a
+protected alias differs, it is neither served by its name nor moved on, until it is put back, which needs no approval.
+
 An approval counts while all that it rests on holds: it came through a door, so the audit trail knows it; the report is,
 file by file, what was approved, and its row in the index says what its digest covers; it is bound to this very bundle;
 of gate reports it is the newest; of others no newer one about the version is an alarm.
@@ -19,7 +22,7 @@ from mlprod_nb.errors import MlprodError, Refused
 from mlprod_nb.lifecycle.aliases import AliasMove, Cleared
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import counted
-from mlprod_nb.store import approvals, report_index
+from mlprod_nb.store import approvals, journal, report_index
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -67,6 +70,8 @@ def clear(context: Context, move: AliasMove) -> Cleared:
     Raises:
         Refused: The alias is protected, and something is missing.
     """
+    if puts_back(context, move):
+        return Cleared(move, "put back to where the journal has it")
     found = examine(context, move)
     if found is None:
         return Cleared(move, "")
@@ -81,6 +86,38 @@ def clear(context: Context, move: AliasMove) -> Cleared:
 def taken_back(context: Context, move: AliasMove) -> Cleared:
     """Return a rollback's move as one that may be made: it needs no approval, and says so."""
     return Cleared(move, "taken back by a rollback, which needs no approval" if _rule(context, move.alias) else "")
+
+
+def strayed(context: Context, alias: str) -> tuple[str, str]:
+    """Return in which way a protected alias differs from the journal, and what to do; empty where it does not."""
+    rule, held, found = _rule(context, alias), _held(context, alias), _found(context, alias)
+    if rule is None or held == found:
+        return "", ""
+    sentence = f"{alias} is protected and was moved by none of the verbs: MLflow has {found or 'nothing'}, the journal "
+    if held:
+        return f"{sentence}{held}.", f"Put it back: mlprod promote {held} --alias {alias.partition('@')[2]}"
+    return f"{sentence}nothing.", "Delete the alias in MLflow, and set it by: mlprod promote"
+
+
+def refuse_strayed(context: Context, version: str) -> None:
+    """Refuse to serve a version by the name of a protected alias that no verb has moved there.
+
+    Raises:
+        Refused: It is such a one.
+    """
+    problem, action = strayed(context, version) if "@" in version else ("", "")
+    if problem:
+        raise Refused(problem, hint=action)
+
+
+def asks(context: Context, move: AliasMove) -> bool:
+    """Return whether a move changes anything, in MLflow or by the journal's account."""
+    return move.before != move.after or bool(strayed(context, move.alias)[0])
+
+
+def puts_back(context: Context, move: AliasMove) -> bool:
+    """Return whether a move leads a protected alias back to where the journal has it."""
+    return bool(move.after) and bool(strayed(context, move.alias)[0]) and move.after == _held(context, move.alias)
 
 
 def refuse_new(context: Context, model: str, alias: str) -> None:
@@ -111,7 +148,8 @@ def examine(context: Context, move: AliasMove) -> Clearance | None:
     given = {actor: report for actor, report, problem in counts if not problem}
     lacking = max(0, rule.approvals - len(given))
     author = version.author or "unknown"
-    missing, lines = [], []
+    problem, action = strayed(context, move.alias)
+    missing, lines = [problem] if problem else [], [action] if action else []
     if not standing.passes:
         missing.append(standing.sentence.partition(" Run: ")[0].rstrip(".") + ".")
         lines.append(f"Run: mlprod check {version.ref}")
@@ -134,6 +172,20 @@ def examine(context: Context, move: AliasMove) -> Clearance | None:
         missing=tuple(missing),
         lines=tuple(lines),
     )
+
+
+def _held(context: Context, alias: str) -> str:
+    """Return where the journal has an alias; empty where it has it nowhere."""
+    with context.store.read() as connection:
+        newest = journal.newest_of(connection, alias)
+    return newest.after if newest else ""
+
+
+def _found(context: Context, alias: str) -> str:
+    """Return where MLflow has an alias; empty where it has none."""
+    model, name = alias.split("@")
+    version = context.registry.aliases(model).get(name)
+    return f"{model}/{version}" if version else ""
 
 
 def _rule(context: Context, alias: str) -> ProtectedAlias | None:

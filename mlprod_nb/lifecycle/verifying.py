@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mlprod_nb.errors import MlprodError
+from mlprod_nb.lifecycle import protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.history import VerifyLogResult
 from mlprod_nb.results import Verdict, counted
@@ -31,6 +32,7 @@ def verify(context: Context) -> VerifyLogResult:
         problems += [] if trail.ok else [trail.problem]
         entries = audit.show(connection, limit=None)[::-1]
         problems += [*_reports(context, connection), *_approvals(connection), *_tokens(connection, entries)]
+    problems += _aliases(context)
     sentence = f"{counted(len(problems), 'problem')} found." if problems else "every checksum and digest matches."
     return VerifyLogResult(Verdict("alarm" if problems else "ok", sentence), tuple(problems))
 
@@ -53,6 +55,15 @@ def _reports(context: Context, connection: Connection) -> Iterator[str]:
         except MlprodError as error:
             void = f"{counted(record.approvals, 'approval')} {'does' if record.approvals == 1 else 'do'} not count"
             yield f"{error.message} Its {void}." if record.approvals else error.message
+
+
+def _aliases(context: Context) -> Iterator[str]:
+    """Yield the protected aliases that no verb has moved to where MLflow has them."""
+    for model, settings in context.settings.models.items():
+        for name in settings.protected:
+            problem, _ = protecting.strayed(context, f"{model}@{name}")
+            if problem:
+                yield problem
 
 
 def _approvals(connection: Connection) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mlprod_nb import Workspace
 from mlprod_nb.errors import Corrupt, Refused
 from mlprod_nb.lifecycle import aliases, protecting
 from mlprod_nb.lifecycle.context import Caller, Context
+from mlprod_nb.lifecycle.previewing import PromotionPreview
 from mlprod_nb.lifecycle.retraining import Retraining, retrain
 from mlprod_nb.reports import ReportResult
 from tests.lifecycle.conftest import Site, make_site
@@ -207,7 +209,7 @@ def write_row(shop: Site, statement: str, **values: object) -> None:
 
 
 def verified(shop: Site) -> tuple[str, ...]:
-    found = shop.workspace.verify()
+    found = by(shop, "cat").verify()
     assert (found.exit_code == 1) == bool(found.problems)
     return found.problems
 
@@ -273,3 +275,45 @@ def test_tokens_that_nobody_granted_or_that_were_revoked_are_named(shop: Site) -
         "a token of 'bob' with the role admin is in force, which the audit trail did not grant or has revoked.",
         "a token of 'eve' with the role viewer is in force, which the audit trail did not grant or has revoked.",
     )
+
+
+def test_an_alias_that_was_moved_in_mlflow_serves_and_moves_nothing_until_it_is_put_back(shop: Site) -> None:
+    ann, bob = by(shop, "ann"), by(shop, "bob")
+    digest = ann.check("flights/3").digest
+    ann.context.registry.set_alias("flights", "champion", 3)  # as MLflow's page does
+    said = r"champion is protected and was moved by none of the verbs: MLflow has flights/3, the journal flights/1\."
+    doors: list[Callable[[], object]] = [
+        lambda: by(shop, "ann").promote("flights/3"),
+        lambda: by(shop, "ann").promote("flights/2"),
+        lambda: by(shop, "ann").deploy("flights@champion"),
+        lambda: by(shop, "ann").route("flights", "champion=50", "challenger=50"),
+    ]
+    for door in doors:
+        with pytest.raises(Refused, match=said):
+            door()
+    assert set(shop.ask("flights")) == {"flights/1"}
+    bob.approve(digest, reason="read it")
+    with pytest.raises(Refused, match=said):
+        by(shop, "ann").promote("flights/3")
+    dry = by(shop, "ann").promote("flights/3", dry_run=True)
+    assert isinstance(dry, PromotionPreview)
+    assert (dry.exit_code, dry.missing[0][:50]) == (1, "flights@champion is protected and was moved by non")
+    [problem] = verified(shop)
+    assert re.search(said, problem)
+    by(shop, "ann").promote("flights/1", reason="put back")
+    assert champion(shop) == 1
+    assert trail(shop)[0] == "flights/3 to flights/1: put back to where the journal has it"
+    assert verified(shop) == ()
+    by(shop, "ann").promote("flights/3")
+    assert champion(shop) == 3
+
+
+def test_a_protected_alias_that_only_mlflow_knows_is_refused_and_an_unprotected_one_is_mlflows(shop: Site) -> None:
+    registry = by(shop, "ann").context.registry
+    rule(shop, RULE.replace("champion", "gold"))
+    registry.set_alias("flights", "gold", 3)
+    registry.set_alias("flights", "champion", 2)
+    with pytest.raises(Refused, match=r"MLflow has flights/3, the journal nothing\. Delete the alias in MLflow"):
+        by(shop, "ann").deploy("flights@gold")
+    by(shop, "ann").deploy("flights@champion")
+    assert set(shop.ask("flights")) == {"flights/2"}
