@@ -150,6 +150,7 @@ def _engine(url: str) -> Engine:
             f"the state database needs the package {error.name!r}.", hint="pip install 'mlprod_nb[postgres]'"
         ) from None
     if engine.dialect.name == "postgresql":
+        tables.speak_postgres()
         sa.event.listen(engine, "begin", _begin_on_postgres)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _configure_sqlite)

@@ -60,6 +60,12 @@ def test_the_migrations_make_the_tables_that_the_code_declares(store: Store) -> 
         assert set(tables.metadata.tables) <= set(sa.inspect(connection).get_table_names())
 
 
+def test_a_cause_that_has_recovered_may_raise_an_alert_again_on_postgres_too(store: Store) -> None:
+    with store.read() as connection:
+        (index,) = [found for found in sa.inspect(connection).get_indexes("alert_causes") if found["unique"]]
+    assert index["dialect_options"]["postgresql_where"] == "(recovered_at IS NULL)"
+
+
 def test_a_reader_sees_one_moment_and_cannot_write(store: Store) -> None:
     propose(store, 1)
     with store.read() as connection:

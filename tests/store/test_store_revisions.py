@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -150,3 +152,12 @@ def test_what_waits_when_a_gateway_starts_is_abandoned_and_what_comes_later_is_n
     assert [found and found.outcome for found in outcomes] == ["active", "abandoned", None]
     assert not decide(store, replace(late, id=2), "active")
     assert active(store)["flights"].number == 1
+
+
+def test_a_workspace_on_sqlite_does_not_load_what_speaks_to_postgres() -> None:
+    code = (
+        "import sys; from mlprod_nb.store import Store; "
+        "print(sorted(name for name in sys.modules if name.startswith('sqlalchemy.dialects.postgresql')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
