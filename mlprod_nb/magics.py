@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlprod_nb.results import Result
 
 _LINE = re.compile(r"\s*(?:[\w\s.,\[\]'\"]+=\s*)?%{1,2}mlprod\s+(?P<rest>.*)")
+_CELL = re.compile(r"\s*%%mlprod\b")
 _ONE_LINE = re.compile(r"%%mlprod(\s.*)?\n")
 _NAME = "MLProd"
 _TAB_SECONDS = 0.05
@@ -65,6 +66,16 @@ def unload(shell: InteractiveShell) -> None:
     magics.end()
     if shell.Completer is not None:
         shell.Completer.custom_matchers.remove(magics.complete)
+
+
+class _Nothing(list[SimpleCompletion]):
+    """Nothing to offer, and nobody else's words either: they would be Python's, and Jedi is slow to find them.
+
+    IPython lets a matcher silence the others only where what it offers has a length.
+    """
+
+    def __len__(self) -> int:
+        return 1
 
 
 @magics_class
@@ -138,18 +149,20 @@ class MLProd(Magics):
     @context_matcher(identifier="mlprod", priority=200.0)
     def complete(self, context: CompletionContext) -> SimpleMatcherResult:
         """Complete verbs, options and variables wherever the magic can stand, ``x = %mlprod …`` too."""
+        if context.cursor_line > 0 and _CELL.match(context.full_text):  # a note or a reason is prose
+            return SimpleMatcherResult(completions=_Nothing(), suppress=True)
         match = _LINE.fullmatch(context.text_until_cursor.rpartition("\n")[2])
         if match is None:
             return SimpleMatcherResult(completions=[], suppress=False)
         commands = self._grammar()
         if commands is None:
-            return SimpleMatcherResult(completions=[], suppress=False)
+            return SimpleMatcherResult(completions=_Nothing(), suppress=True)
         words, fragment = commands.typed(match["rest"])
         variables = (name for name in self._names(None) if not name.startswith("_"))
         found = commands.complete(words, fragment, variables, self._known(), Path.cwd())
         completions = [SimpleCompletion(suggestion.text, type=suggestion.kind) for suggestion in found]
         return SimpleMatcherResult(
-            completions=completions, matched_fragment=fragment, suppress=bool(found), ordered=True
+            completions=completions or _Nothing(), matched_fragment=fragment, suppress=True, ordered=True
         )
 
     def after_cell(self, _: ExecutionResult) -> None:

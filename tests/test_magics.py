@@ -304,6 +304,44 @@ def test_tab_offers_what_fits_before_options_and_in_that_order(shell: Interactiv
     assert not any(text.startswith("--") for text in texts[: texts.index("drift") + 1])
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%mlprod nothingsuch",
+        "x = %mlprod monitor flights --zz",
+        "%mlprod monitor flights --since ",
+        "%mlprod deploy flights@champion --reason 'why ",
+        "%mlprod predict flights --data $zzz",
+        "y = 1\n%mlprod nothingsuch",
+        "%%mlprod register flights --model $clf --data $X\nThe note is lo",
+        "%%mlprod promote flights/2\nBetter. See %mlprod depl",
+    ],
+)
+def test_where_we_have_nothing_to_offer_python_s_words_are_not_offered_either(
+    shell: InteractiveShell, line: str
+) -> None:
+    shell.magics_manager.registry["MLProd"]._load().join(60)
+    with provisionalcompleter():
+        assert list(shell.Completer.completions(line, len(line))) == []
+
+
+def test_jedi_is_never_asked_in_a_line_of_ours(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(*_: object, text: str, **__: object) -> list[object]:
+        asked.append(text)
+        return []
+
+    monkeypatch.setattr(type(shell.Completer), "_jedi_matches", ask)
+    shell.magics_manager.registry["MLProd"]._load().join(60)
+    with provisionalcompleter():
+        for line in ("%mlprod ", "x = %mlprod ", "%mlprod nothingsuch", "%%mlprod depl", "%mlprod status --zz"):
+            list(shell.Completer.completions(line, len(line)))
+        assert asked == []
+        list(shell.Completer.completions("zebr", 4))
+    assert asked == ["zebr"]
+
+
 def test_tab_elsewhere_is_left_alone(shell: InteractiveShell) -> None:
     with provisionalcompleter():
         texts = [c.text for c in shell.Completer.completions("depl", 4)]

@@ -61,7 +61,7 @@ def main() -> int:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mlprod-pictures-") as scratch:
         prefix = _with_extension(Path(scratch) / "prefix")
-        with jupyterlab(Path(scratch), installed=prefix) as server:
+        with jupyterlab(Path(scratch), named="airport", installed=prefix) as server:
             shutil.copy(assets.path("notebooks", "quickstart.ipynb"), server.root)
             try:
                 for take in (_take, _take_extension, _take_panels):
@@ -120,7 +120,7 @@ def _served(lab: Lab, page: Path) -> None:
     lab.page.get_by_role("button", name="Sign in").click()
     lab.page.set_viewport_size({"width": 1100, "height": 700})
     lab.page.frame_locator("iframe").locator("h1").wait_for()
-    lab.page.get_by_label("Why you approve").fill("drift is seasonal, as every spring")
+    lab.page.get_by_label("Why you approve").fill("drift is seasonal")
     _shoot(lab.page, "report-served")
 
 

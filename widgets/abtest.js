@@ -37,22 +37,32 @@ function sequence(result) {
   const lift = result.metrics[0];
   if (!result.path.length || !lift) return null;
   const { line, area } = pathOf(result);
+  const chart = (width) =>
+    lineChart({
+      label: title,
+      lines: [{ name: lift.metric, index: 0, points: line }],
+      area,
+      height: 190,
+      width,
+      words: [moment(result.path[0].time), moment(result.path.at(-1).time)],
+      spoken: `at the last of ${result.path.length} moments ${interval(lift)}`,
+    });
   const title = `${lift.metric}: ${lift.arm || "treatment"} minus control, ${lift.better} is better`;
   return h(
     "figure",
     { class: "mlprod-figure mlprod-sequence" },
     h("figcaption", {}, title),
     h("div", { class: "mlprod-soft" }, `${percent(100 * lift.confidence)} interval as it stood at each moment; the last one decides`),
-    lineChart({
-      label: title,
-      lines: [{ name: lift.metric, index: 0, points: line }],
-      area,
-      height: 190,
-      width: 690,
-      words: [moment(result.path[0].time), moment(result.path.at(-1).time)],
-      spoken: `at the last of ${result.path.length} moments ${interval(lift)}`,
-    }),
+    // Drawn twice, so that the words stay legible where there is little room: the style shows one.
+    h("div", { class: "mlprod-roomy" }, chart(690)),
+    h("div", { class: "mlprod-cramped" }, chart(330)),
   );
+}
+
+/** The cells of a difference; each keeps its column's name for where the heads are not shown. */
+function figures(lift) {
+  const named = { control: number(lift.control), treatment: number(lift.treatment), difference: interval(lift) };
+  return Object.entries(named).map(([name, text]) => h("td", { "data-name": name }, text));
 }
 
 function metrics(result) {
@@ -73,9 +83,7 @@ function metrics(result) {
             "tr",
             {},
             h("th", { scope: "row" }, lift.metric, h("span", { class: "mlprod-soft" }, lift.role === "primary" ? " decides" : " guardrail")),
-            h("td", {}, number(lift.control)),
-            h("td", {}, number(lift.treatment)),
-            h("td", {}, interval(lift)),
+            ...figures(lift),
             h("td", {}, reading(lift)),
           ),
         ),
@@ -112,9 +120,7 @@ function segments(result) {
             "tr",
             {},
             h("th", { scope: "row" }, `${lift.by}: ${lift.segment}`),
-            h("td", {}, number(lift.control)),
-            h("td", {}, number(lift.treatment)),
-            h("td", {}, interval(lift)),
+            ...figures(lift),
             h("td", {}, lift.reading),
           ),
         ),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from mlprod_nb.abtest import bandit, expression, metrics, segmenting
 from mlprod_nb.abtest.expression import CustomMetric
 from mlprod_nb.abtest.sequential import TIGHTEST_AT
-from mlprod_nb.clock import iso
 from mlprod_nb.errors import NotFound, UsageError
 
 Method = Literal["always-valid", "fixed", "planned", "paired"]
@@ -169,7 +168,7 @@ class Design:
             "planned": f"alpha spending over {self.looks} planned looks up to {self.expected_rows:,} predictions",
             "fixed": f"fixed horizon: read once, at {self.expected_rows:,} predictions",
         }[self.method]
-        started = f", started {iso(self.started_at)}" if self.started_at else ""
+        started = f", started {self.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if self.started_at else ""
         treatments = " and ".join((self.treatment, *self.others))
         extra = f"; values cut at the {self.cap:.4g} quantile" if self.cap else ""
         extra += f"; covariates {', '.join(self.covariates)}" if self.covariates else ""

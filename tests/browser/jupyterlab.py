@@ -69,15 +69,18 @@ class Server:
 
 
 @contextmanager
-def jupyterlab(folder: Path, *, installed: Path | None = None, in_root: bool = False) -> Iterator[Server]:
+def jupyterlab(
+    folder: Path, *, named: str = "work", installed: Path | None = None, in_root: bool = False
+) -> Iterator[Server]:
     """Start a JupyterLab below a folder, and end it with its kernels.
 
     Args:
         folder: Where it keeps everything.
+        named: What the directory that it shows is called, and so a workspace in it.
         installed: A prefix into which something was installed that it should find; none where ``None``.
         in_root: Whether it is started in the directory that it shows, as users do.
     """
-    root = folder / "work"
+    root = folder / named
     root.mkdir()
     homes = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTERLAB_SETTINGS_DIR")
     environment = {**os.environ, **{name: str(folder / name.lower()) for name in homes}}

@@ -200,8 +200,9 @@ def test_list_and_side_bar_can_be_read_in_both_themes_when_narrow_and_by_screen_
                 assert worst["ratio"] >= 4.5, (theme, name, worst)
                 assert part.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{name} overflows at {width} px"
                 part.screenshot(path=str(pictures / f"lab-{name}-{theme.lower()}-{width}.png"))
-        found = Axe().run(lab.page, context=".mlprod-reports")
-        assert found.response["violations"] == [], found.generate_report()
+        for part in (".mlprod-reports", ".mlprod-side"):
+            found = Axe().run(lab.page, context=part)
+            assert found.response["violations"] == [], found.generate_report()
     in_theme(lab, "Light")
 
 
