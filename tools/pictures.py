@@ -120,6 +120,7 @@ def _served(lab: Lab, page: Path) -> None:
     lab.page.get_by_role("button", name="Sign in").click()
     lab.page.set_viewport_size({"width": 1100, "height": 700})
     lab.page.frame_locator("iframe").locator("h1").wait_for()
+    lab.page.get_by_text("Alerts of this endpoint").click()
     lab.page.get_by_label("Why you approve").fill("drift is seasonal")
     _shoot(lab.page, "report-served")
 
