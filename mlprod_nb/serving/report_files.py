@@ -59,4 +59,7 @@ def _read(folder: Path, parts: list[str]) -> bytes:
 
 
 def _missing() -> NotFound:
-    return NotFound("page", "of this address", hint="All reports: /reports/")
+    error = NotFound("page", "")
+    # The address may hold anything, so it is not repeated.
+    error.message = "there is no page at this address; all reports are at /reports/."
+    return error

@@ -123,8 +123,16 @@ def sign_in(*, to: str, problem: str = "") -> tuple[str, str]:
 <input id="token" name="token" type="password" autocomplete="off" required autofocus></p>
 <p><button class="main">Sign in</button></p></form>
 <p class="soft">You have it from whoever runs this workspace: <code>mlprod access grant NAME --role viewer</code>,
-or <code>--role reviewer</code> to approve. It is not kept in the browser.</p></main></body></html>"""
+or <code>--role reviewer</code> to approve and to answer alerts. It is not kept in the browser.</p>
+</main></body></html>"""
     return _page("Sign in to read reports", body, frames="'none'")
+
+
+def problem(sentence: str) -> tuple[str, str]:
+    """Return the page that says what went wrong, and its content security policy."""
+    body = f"""<body><main class="asks"><h1>Reports</h1><p class="wrong" role="alert">{_text(sentence)}</p>
+<p><a href="/reports/">All reports</a></p></main></body></html>"""
+    return _page("Reports: an error", body, frames="'none'")
 
 
 def address(page: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from mlprod_nb.access import audit, sessions
+from mlprod_nb.access import audit, sessions, tokens
 from mlprod_nb.access.rights import Action, allowed
 from mlprod_nb.access.tokens import Principal
 from mlprod_nb.clock import Clock
@@ -48,6 +48,9 @@ _ALWAYS = {
 }
 
 logger = logging.getLogger(__name__)
+
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,11 @@ class ReportRoutes:
         return [
             Route("/reports", self.reports_home, methods=["GET"]),
             Route("/reports/login", self.sign_in_page, methods=["GET"]),
-            Route("/reports/login", self.sign_in, methods=["POST"]),
-            Route("/reports/logout", self.sign_out, methods=["POST"]),
-            Route("/reports/approve", self.approve_report, methods=["POST"]),
-            Route("/reports/acknowledge", self.acknowledge_alert, methods=["POST"]),
-            Route("/reports/{path:path}", self.report_file, methods=["GET"]),
+            Route("/reports/login", _told(self.sign_in), methods=["POST"]),
+            Route("/reports/logout", _told(self.sign_out), methods=["POST"]),
+            Route("/reports/approve", _told(self.approve_report), methods=["POST"]),
+            Route("/reports/acknowledge", _told(self.acknowledge_alert), methods=["POST"]),
+            Route("/reports/{path:path}", _told(self.report_file), methods=["GET"]),
         ]
 
     async def reports_home(self, request: Request) -> Response:  # noqa: ARG002
@@ -102,9 +105,10 @@ class ReportRoutes:
         secure = _of_our_own(request)
         form = await _form(request)
         to = _inside(form.get("to", ""))
-        secret = await asyncio.to_thread(self._begin, form.get("token", "").strip(), _cookie(request))
-        if secret is None:
-            return _own(report_pages.sign_in(to=to, problem="This token is not valid."), 401)
+        try:
+            secret = await asyncio.to_thread(self._begin, form.get("token", "").strip(), _cookie(request))
+        except (Unauthenticated, AccessDenied) as error:
+            return _own(report_pages.sign_in(to=to, problem=str(error)), status_of(error))
         reply = RedirectResponse(to, 303, headers=_ALWAYS)
         reply.set_cookie(
             SECURE_COOKIE if secure else COOKIE,
@@ -150,12 +154,7 @@ class ReportRoutes:
 
     async def report_file(self, request: Request) -> Response:
         """Show the site, a report in its frame, or a file beside it."""
-        try:
-            reader = await self._reader(request, "read_reports")
-        except Unauthenticated:
-            if "text/html" not in request.headers.get("accept", "") or "page" in request.query_params:
-                raise
-            return _own(report_pages.sign_in(to=_inside(request.url.path)), 401)
+        reader = await self._reader(request, "read_reports")
         path = request.path_params["path"] or report_files.PAGE
         content = await asyncio.to_thread(self._read, path)
         if path == report_files.PAGE:
@@ -200,12 +199,21 @@ class ReportRoutes:
             raise AccessDenied("the form is not one of this session.", hint="Open the report again, and send it again.")
         return reader, form
 
-    def _begin(self, token: str, before: str) -> str | None:
-        """Begin a session in place of the one before; return its secret."""
+    def _begin(self, token: str, before: str) -> str:
+        """Begin a session in place of the one before; return its secret.
+
+        Raises:
+            Unauthenticated: The token is not valid.
+            AccessDenied: Its role may not read reports.
+        """
         with self._store.write() as connection:
+            holder = tokens.verify(connection, token, now=self._clock())
+            if holder is not None and not allowed(holder.role, "read_reports"):
+                raise AccessDenied(f"The role {holder.role!r} may not read reports.")
             secret = sessions.begin(connection, token, now=self._clock())
-            if secret is not None:
-                sessions.end(connection, before, now=self._clock())
+            if secret is None:
+                raise Unauthenticated("This token is not valid.")
+            sessions.end(connection, before, now=self._clock())
             return secret
 
     def _session(self, secret: str) -> Principal | None:
@@ -288,6 +296,25 @@ class ReportRoutes:
         key = sessions.form_key(reader.session, f"alert {alert.id}") if may else ""
         mine = sent if sent.get("alert") == str(alert.id) else {}
         return ShownAlert(alert, alert.state(self._clock()), key, mine)
+
+
+def _told(handler: Handler) -> Handler:
+    """Tell a browser of an error by a page; whoever is not signed in, or no more, is asked to."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except MlprodError as error:
+            if "text/html" not in request.headers.get("accept", "") or "page" in request.query_params:
+                raise
+            if not isinstance(error, Unauthenticated):
+                return _own(report_pages.problem(str(error)), status_of(error))
+            if request.method == "GET":
+                return _own(report_pages.sign_in(to=_inside(request.url.path)), 401)
+            to = _inside(urlsplit(request.headers.get("referer", "")).path)
+            return _own(report_pages.sign_in(to=to, problem="You are signed out, and nothing was done."), 401)
+
+    return answer
 
 
 def _named(actor: str, what: str) -> None:

@@ -80,8 +80,9 @@ async def test_a_caller_may_not_read_and_a_viewer_may_read_and_not_approve(repor
     async with visitor(reports) as client:
         caller = {"authorization": f"Bearer {token_of(reports, 'cat', 'caller')}"}
         assert (await client.get(PAGE, headers=caller)).status_code == 403
-        await sign_in(client, token_of(reports, "dan", "caller"))
-        assert (await client.get(PAGE)).status_code == 403
+        refused = await sign_in(client, token_of(reports, "dan", "caller"))
+        assert (refused.status_code, "may not read reports" in refused.text) == (403, True)
+        assert not client.cookies
         await sign_in(client, token_of(reports, "eve", "viewer"))
         page = await client.get(PAGE)
         assert page.status_code == 200
@@ -280,6 +281,30 @@ async def test_a_report_that_failed_is_shown_and_cannot_be_approved(reports: Wor
         page = await client.get("/reports/flights/drift/20130501T060000Z-failed/index.html")
         assert "nothing to approve" in page.text
         assert 'action="/reports/approve"' not in page.text
+
+
+async def test_a_browser_is_told_of_an_error_by_a_page_and_anything_else_by_a_document(reports: Workshop) -> None:
+    async with visitor(reports) as client:
+        await sign_in(client, token_of(reports, "bob"))
+        form = {"digest": given_digest(reports), "key": "0" * 64, "reason": "x"}
+        for sent, status, words in (
+            (client.get("/reports/a/b/c/index.html", headers=HTML), 404, "there is no page at this address"),
+            (client.post("/reports/approve", data=form, headers=FORM | HTML), 403, "not one of this session"),
+            (client.post("/reports/approve", data=form, headers=FORM | HTML | {"origin": "null"}), 403, "another page"),
+        ):
+            reply = await sent
+            assert (reply.status_code, words in reply.text) == (status, True), reply.text
+            assert '<a href="/reports/">All reports</a>' in reply.text
+            assert "default-src 'none'" in reply.headers["content-security-policy"]
+        plain = await client.get("/reports/a/b/c/index.html")
+        assert plain.headers["content-type"] == "application/problem+json"
+        # A page that was left open overnight.
+        client.cookies.clear()
+        late = FORM | HTML | {"referer": f"{ADDRESS}{PAGE}"}
+        reply = await client.post("/reports/approve", data=form, headers=late)
+        assert (reply.status_code, "nothing was done" in reply.text) == (401, True)
+        assert f'name="to" value="{PAGE}"' in reply.text
+    assert not given(reports)
 
 
 async def test_a_feed_reader_sends_its_token_as_a_password(reports: Workshop) -> None:
