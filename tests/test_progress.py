@@ -102,6 +102,17 @@ def test_a_notebook_is_left_the_output_it_was_given_first() -> None:
     assert bundles == [("", False), ("… reading", True), ("✓ reading\n… writing", True), ("", True)]
 
 
+def test_a_wait_that_counts_keeps_one_line() -> None:
+    place, bundles, _ = shown()
+    place.step("running the gates")
+    for rows in range(0, 100, 10):
+        place.step(f"waits for predictions: {rows} of 1,000; time: 9 minutes more")
+    place.step("promoting")
+    assert bundles[-2][0] == "✓ running the gates\n… waits for predictions: 90 of 1,000; time: 9 minutes more"
+    waited = "✓ waits for predictions: 90 of 1,000; time: 9 minutes more"
+    assert bundles[-1][0] == f"✓ running the gates\n{waited}\n… promoting"
+
+
 def test_where_it_failed_or_was_interrupted_stays() -> None:
     place, bundles, _ = shown()
     place.step("reading")
@@ -143,6 +154,14 @@ def test_a_terminal_keeps_one_line_and_takes_it_away() -> None:
     line = showing.TerminalLine(stream)
     line.show(showing.Steps((), "counting", 6, 12))
     assert stream.getvalue().endswith("counting (6 of 12) [############............]")
+
+
+def test_a_log_says_nothing_twice_in_a_row() -> None:
+    stream = io.StringIO()
+    lines = showing.Lines(stream)
+    for name in ("waits", "waits", "goes on", "waits"):
+        lines.step(name)
+    assert stream.getvalue() == "· waits\n· goes on\n· waits\n"
 
 
 def test_a_log_has_one_line_a_step() -> None:

@@ -7,6 +7,7 @@ end the last, and so they agree. A verb that fails or is interrupted leaves the 
 from __future__ import annotations
 
 import html
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from mlprod_nb.results import CSS
 Ending = Literal["done", "failed", "interrupted"]
 _BETWEEN_SECONDS = 0.1
 _BAR = 24
+_NUMBER = re.compile(r"\d[\d,.]*")
 _ERASE = "\r\x1b[K"
 
 
@@ -45,8 +47,9 @@ class Steps:
     total: int = 0
 
     def begin(self, name: str) -> Steps:
-        """Return what is known when the next step begins."""
-        return Steps((*self.past, self.now) if self.now else self.past, name)
+        """Return what is known when the next step begins; one that only counts on takes the place of the one before."""
+        over = bool(self.now) and _NUMBER.sub("0", self.now) != _NUMBER.sub("0", name)
+        return Steps((*self.past, self.now) if over else self.past, name)
 
     def line(self) -> str:
         """Return the present step in words: ``reading files (3 of 12)``."""
@@ -75,9 +78,13 @@ class Lines:
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
+        self._last = ""
 
     def step(self, name: str) -> None:
-        """Write the step."""
+        """Write the step, unless it was said just now."""
+        if name == self._last:
+            return
+        self._last = name
         self._stream.write(f"· {name}\n")
         self._stream.flush()
 

@@ -29,7 +29,7 @@ from mlprod_nb import settings
 from mlprod_nb.clock import iso, parse_moment
 from mlprod_nb.errors import NotFound, Refused, Unavailable
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result, Verdict, shown_path
+from mlprod_nb.results import Result, Verdict, counted, shown_path
 from mlprod_nb.settings import Layout
 
 State = Literal["running", "done", "no", "failed", "stopped", "killed"]
@@ -94,7 +94,8 @@ class TasksResult(Result):
     def headline(self) -> str:
         """Say how many run."""
         running = sum(row.state == "running" for row in self.tasks)
-        return f"{running} of {len(self.tasks)} tasks run." if self.tasks else "Nothing was sent to the background yet."
+        told = f"{running} of {counted(len(self.tasks), 'task')} {'runs' if running == 1 else 'run'}."
+        return told if self.tasks else "Nothing was sent to the background yet."
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ class NotebookMade(Result):
 
     def headline(self) -> str:
         """Name the file."""
-        return f"{self.notebook} is yours, a copy of {self.template}: open it, and run it from the top."
+        template = self.template.removesuffix(".ipynb")
+        return f"{self.notebook} is yours, made from the template {template}: open it, and run it from the top."
 
     def _repr_html_(self) -> str:
         link = f'<a href="{html.escape(quote(self.notebook))}" target="_blank">Open {html.escape(self.notebook)}</a>'
