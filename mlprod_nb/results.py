@@ -252,6 +252,11 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def percent(share: float, places: int = 1) -> str:
+    """Return a share in percent, as SI writes it: with a space."""
+    return f"{100 * share:.{places}f} %"
+
+
 def format_value(value: Any) -> str:
     """Return one value as a reader wants it: numbers to four significant digits, lists (not sentences) with commas."""
     if value is None:

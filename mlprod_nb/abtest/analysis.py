@@ -18,6 +18,7 @@ from mlprod_nb.abtest.results import ABTestResult, MetricLift, PeriodLift
 from mlprod_nb.abtest.rows import PERIOD
 from mlprod_nb.abtest.scan import Scan, open_scan
 from mlprod_nb.abtest.verdict import Evidence, decide, power_left
+from mlprod_nb.results import percent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -167,7 +168,7 @@ def _scanned(given: _Given, design: Design, of_segments: float) -> _Read:
 def _kept(question: Question) -> Iterator[str]:
     kept = variance_kept(question)
     if kept is not None:
-        yield f"The covariates leave {kept:.0%} of the variance of {question.design.primary}."
+        yield f"The covariates leave {percent(kept, 0)} of the variance of {question.design.primary}."
 
 
 def _periods(question: Question, splits: Mapping[int, Mapping[str, float]]) -> Iterator[PeriodLift]:

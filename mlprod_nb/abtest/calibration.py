@@ -24,7 +24,7 @@ from mlprod_nb.abtest.reading import PATH_POINTS
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import Refused
 from mlprod_nb.progress import SILENCE, Progress
-from mlprod_nb.results import Result, Verdict
+from mlprod_nb.results import Result, Verdict, percent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -214,7 +214,8 @@ def _result(design: Design, grown: _Grown, alarms: int, runs: int, seed: int) ->
     rate, looks = alarms / runs, grown.rows.shape[1]
     words = (
         f"of {runs:,} divisions by chance, read at {looks} {'look' if looks == 1 else 'looks'} each, {alarms:,} call a "
-        f"difference: {rate:.1%} (95 % interval {low:.1%} to {high:.1%}), and alpha is {design.alpha:.1%}"
+        f"difference: {percent(rate)} (95 % interval {percent(low)} to {percent(high)}), and alpha is "
+        f"{percent(design.alpha)}"
     )
     sure = low > design.alpha
     verdict = Verdict("alarm", f"the analysis cries wolf here: {words}.") if sure else Verdict("ok", f"{words}.")

@@ -11,6 +11,7 @@ from mlprod_nb.abtest import bandit, expression, metrics, segmenting
 from mlprod_nb.abtest.expression import CustomMetric
 from mlprod_nb.abtest.sequential import TIGHTEST_AT
 from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.results import percent
 
 Method = Literal["always-valid", "fixed", "planned", "paired"]
 Correction = Literal["holm", "benjamini-hochberg"]
@@ -173,7 +174,7 @@ class Design:
         extra = f"; values cut at the {self.cap:.4g} quantile" if self.cap else ""
         extra += f"; covariates {', '.join(self.covariates)}" if self.covariates else ""
         extra += f"; segments by {' and '.join(self.segments)}" if self.segments else ""
-        moving = f"; shares by Thompson sampling, {self.floor:.0%} at least, read by period"
+        moving = f"; shares by Thompson sampling, {percent(self.floor, 0)} at least, read by period"
         extra += moving if self.allocation == "thompson" else ""
         extra += "; interval by bootstrap over units" if self.interval == "bootstrap" else ""
         return f"{treatments} against {self.control} on {self.primary}, alpha {self.alpha:g}; {how}{extra}{started}"

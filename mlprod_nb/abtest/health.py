@@ -15,6 +15,7 @@ from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import Arm
 from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.srm import MOST_IN_TWO_VARIANTS, SampleRatioCheck
+from mlprod_nb.results import percent
 
 #: More than this share of the feedback that cannot be used makes a test invalid.
 MOST_STRANGE_LABELS = 0.01
@@ -92,7 +93,7 @@ def _sample_ratio(examined: Examined) -> HealthCheck:
     if not total:
         return HealthCheck("sample ratio", True, "no unit has come yet")
     shares = ", ".join(
-        f"{name} has {ratio.observed[name] / total:.1%} of the units instead of {share:.1%}"
+        f"{name} has {percent(ratio.observed[name] / total)} of the units instead of {percent(share)}"
         for name, share in ratio.expected.items()
     )
     if ratio.p_value < ALARM_BELOW:
@@ -133,7 +134,9 @@ def _feedback(examined: Examined) -> HealthCheck:
     design = examined.design
     names = [name for name in (design.control, design.treatment) if name in examined.labelled]
     shares = {name: examined.labelled[name].sample.mean for name in names}
-    words = ", ".join(f"{name} has feedback on {share:.1%}" for name, share in shares.items()) or "no prediction yet"
+    words = (
+        ", ".join(f"{name} has feedback on {percent(share)}" for name, share in shares.items()) or "no prediction yet"
+    )
     always = replace(design, method="always-valid", interval="formula")
     read = intervals.always_valid(always, examined.labelled, alpha=ALARM_BELOW, share=examined.share)
     gap = abs(shares[names[0]] - shares[names[1]]) if len(names) == 2 else 0.0

@@ -26,6 +26,7 @@ from mlprod_nb.abtest.outcome import Outcome
 from mlprod_nb.abtest.rows import PERIOD
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.abtest.srm import MOST_IN_TWO_VARIANTS
+from mlprod_nb.results import percent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -136,4 +137,4 @@ def _of(shares: Shares, design: Design) -> tuple[float, float]:
 
 def words(shares: Shares, design: Design) -> str:
     """Say a split in words."""
-    return ", ".join(f"{name} {shares[name]:.1%}" for name in (design.control, design.treatment))
+    return ", ".join(f"{name} {percent(shares[name])}" for name in (design.control, design.treatment))

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from mlprod_nb.abtest.health import HealthCheck
 from mlprod_nb.abtest.outcome import Better
 from mlprod_nb.abtest.srm import SampleRatioCheck
-from mlprod_nb.results import Result, Section, Verdict, format_value
+from mlprod_nb.results import Result, Section, Verdict, format_value, percent
 
 Decision = Literal["ship", "roll back", "keep going", "stop", "invalid"]
 
@@ -262,7 +262,7 @@ def _row(lift: MetricLift) -> tuple[object, ...]:
         "–" if lift.difference is None else f"{lift.difference:+.4g}",
         _interval(lift),
         "–" if lift.p_adjusted is None else f"{lift.p_adjusted:.2g}",
-        "–" if lift.chance_to_win is None else f"{lift.chance_to_win:.1%}",
+        "–" if lift.chance_to_win is None else f"{percent(lift.chance_to_win)}",
         lift.read_by or "–",
         f"{format_value(lift.units_control)} / {format_value(lift.units_treatment)}",
         f"{format_value(lift.rows_control)} / {format_value(lift.rows_treatment)}",

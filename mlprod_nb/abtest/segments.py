@@ -21,6 +21,7 @@ from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read
 from mlprod_nb.abtest.reading import Lookup, Question, Reading
 from mlprod_nb.abtest.results import SegmentLift
 from mlprod_nb.abtest.segmenting import Segment
+from mlprod_nb.results import percent
 
 _FEWEST_ROWS = 10
 Splits = Mapping[int, Mapping[str, float]]
@@ -110,8 +111,8 @@ def _part(question: Question, segment: Segment, reading: Reading, splits: Splits
     if ratio.p_value < srm.ALARM_BELOW / tried:
         count = ratio.observed[design.treatment] / sum(ratio.observed.values())
         fault = (
-            f"cannot be compared: {design.treatment} has {count:.1%} of its units instead of "
-            f"{ratio.expected[design.treatment]:.1%}, so the variant changes who is in it"
+            f"cannot be compared: {design.treatment} has {percent(count)} of its units instead of "
+            f"{percent(ratio.expected[design.treatment])}, so the variant changes who is in it"
         )
     return _Part(segment, reading_.look(own, reading.moments), fault)
 

@@ -9,7 +9,7 @@ from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.futility import LEAST_CONDITIONAL_POWER
 from mlprod_nb.abtest.reading import Reading
 from mlprod_nb.abtest.results import Decision, MetricLift
-from mlprod_nb.results import Verdict, format_value
+from mlprod_nb.results import Verdict, format_value, percent
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def decide(evidence: Evidence) -> tuple[Decision, Verdict]:
     if chance is not None and chance < LEAST_CONDITIONAL_POWER and evidence.reading.look < design.looks:
         sentence = (
             f"stop for futility: were the {design.minimal_effect:g} in {primary.metric} there, the plan would still "
-            f"find it with a chance of {chance:.1%} ({_interval(primary)}); {design.control} may stay."
+            f"find it with a chance of {percent(chance)} ({_interval(primary)}); {design.control} may stay."
         )
         return "stop", Verdict("ok", sentence, f"%mlprod abtest stop {design.endpoint}")
     if _futile(design, primary):
@@ -122,9 +122,8 @@ def power_left(evidence: Evidence) -> str:
     if effect <= 0:
         return "How long it will take is not known: the design names no minimal_effect."
     if chance is not None:
-        return (
-            f"Were {effect:g} in {primary.metric} there, the rest of the plan would find it in {chance:.0%} of cases."
-        )
+        cases = percent(chance, 0)
+        return f"Were {effect:g} in {primary.metric} there, the rest of the plan would find it in {cases} of cases."
     if primary.difference_lower is None or primary.difference_upper is None:
         return "How long it will take is not known yet: there is no interval."
     half = (primary.difference_upper - primary.difference_lower) / 2

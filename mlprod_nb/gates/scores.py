@@ -14,6 +14,7 @@ from mlprod_nb.gates.protocol import GateOutcome, GateStatus, Inspection, NotTes
 from mlprod_nb.gates.rows import FEWEST
 from mlprod_nb.monitoring import calibration, performance, scoring
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate
+from mlprod_nb.results import percent
 
 _BEYOND_CHANCE = 0.001
 
@@ -46,7 +47,8 @@ class HeldOutGate:
         repeats, there = Counter(sample), set(other)
         inside = sum(repeats[key] > 1 for key in sample) / count
         found = sum(key in there for key in sample) / count
-        sentence = f"{found:.1%} of the reference rows are among the held-out ones, {inside:.1%} repeat by themselves."
+        shared, repeated = percent(found), percent(inside)
+        sentence = f"{shared} of the reference rows are among the held-out ones, {repeated} repeat by themselves."
         excess = max(0.0, found - inside)
         if excess > self.most:
             sentence += " If the model was trained on them, the scores on held-out rows are too good."
@@ -122,9 +124,8 @@ class ChampionGate:
         status = "ok" if high <= margin else "alarm" if low > 0 else "warn"
         words = f"{metric} {found.candidate:.4g} against {found.champion:.4g} of {champion.subject} on the same rows"
         side = "worse" if found.worse > 0 else "better"
-        interval = (
-            f"{side} by {abs(found.worse):.2g} (how much worse, {1 - self.alpha:.0%} interval: {low:.2g} to {high:.2g})"
-        )
+        level = percent(1 - self.alpha, 0)
+        interval = f"{side} by {abs(found.worse):.2g} (how much worse, {level} interval: {low:.2g} to {high:.2g})"
         judged = {
             "ok": f"within the margin of {margin:.2g}",
             "alarm": f"the margin is {margin:.2g}",

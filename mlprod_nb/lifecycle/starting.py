@@ -14,7 +14,7 @@ from mlprod_nb.lifecycle import experiment
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.registry.bundles import Manifest
-from mlprod_nb.results import Result
+from mlprod_nb.results import Result, percent
 from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store import tables
 
@@ -176,7 +176,8 @@ def _needs(context: Context, design: Design, spec: EndpointSpec, manifest: Manif
         limit += f" ({design.maximum_days:g} days at today's traffic)" if design.maximum_days else ""
         raise Refused(
             f"the design cannot answer: {limit} would find a difference of {design.minimal_effect:g} in "
-            f"{design.primary} with a chance of {found:.0%}, and {design.power:.0%} is asked. {planned.headline()}",
+            f"{design.primary} with a chance of {percent(found, 0)}, and {percent(design.power, 0)} is asked. "
+            f"{planned.headline()}",
             hint="Take a larger minimal_effect, more traffic, or more time.",
         )
     return planned.headline()

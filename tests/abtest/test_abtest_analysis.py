@@ -11,6 +11,7 @@ import pytest
 from mlprod_nb.abtest import ABTestResult, analyse, metrics, parse, plots
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import InvalidInput, UsageError
+from mlprod_nb.results import percent
 
 from .tables import START, labelled, right_or_wrong
 
@@ -112,7 +113,7 @@ def test_a_mismatched_split_is_invalid_whatever_the_lift() -> None:
     table = right_or_wrong(arms(6_000), rights(6_000, 0.7, 0.9))
     found = result(table, shares={"champion": 0.6, "challenger": 0.4})
     assert (found.decision, found.exit_code) == ("invalid", 1)
-    assert "sample ratio mismatch: champion has 50.0% of the units instead of 60.0%" in found.verdict.sentence
+    assert "sample ratio mismatch: champion has 50.0 % of the units instead of 60.0 %" in found.verdict.sentence
     assert not found.sample_ratio.ok
 
 
@@ -175,7 +176,7 @@ def test_feedback_that_favours_a_variant_is_invalid() -> None:
             "accuracy is 0 for every unit of 'champion' and 1 for every unit of 'challenger', so there is no variance",
         ),
         (right_or_wrong(["champion"] * 9, [True] * 9), "keep going", "variant 'challenger' has no feedback yet"),
-        (right_or_wrong(["champion"] * 99, [True] * 99), "invalid", "challenger has 0.0% of the units"),
+        (right_or_wrong(["champion"] * 99, [True] * 99), "invalid", "challenger has 0.0 % of the units"),
         (
             labelled(arms(200), prediction=["1"] * 200, label=["late"] * 200),
             "invalid",
@@ -421,5 +422,5 @@ def test_the_chance_to_win_is_shown_and_decides_nothing() -> None:
     assert lift.chance_to_win is not None
     assert 0.5 < lift.chance_to_win < 1
     assert guard.chance_to_win is None
-    assert f"{lift.chance_to_win:.1%}" in str(found)
+    assert percent(lift.chance_to_win) in str(found)
     assert found.decision == "keep going"

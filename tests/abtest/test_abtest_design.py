@@ -43,7 +43,7 @@ def test_a_bandit_that_cannot_be_is_refused(body: str, message: str) -> None:
 def test_a_bandit_comes_back_from_the_store_and_says_how_it_is_read() -> None:
     design = read("allocation: thompson\nfloor: 0.2")
     assert Design.from_dict(design.to_dict()) == design
-    assert "shares by Thompson sampling, 20% at least, read by period" in design.describe()
+    assert "shares by Thompson sampling, 20 % at least, read by period" in design.describe()
 
 
 def test_regression_is_judged_by_its_own_metric() -> None:

@@ -85,7 +85,7 @@ def test_a_covariate_narrows_the_interval_by_what_it_explains() -> None:
     plain, narrow = result(table, ""), result(table, "covariates: [before]")
     assert width(narrow) / width(plain) == pytest.approx(math.sqrt(1 - 0.7**2), rel=0.05)
     assert narrow.path[-1].upper == pytest.approx(narrow.metrics[0].difference_upper)
-    assert "The covariates leave 52% of the variance of absolute_error." in narrow.notes
+    assert "The covariates leave 52 % of the variance of absolute_error." in narrow.notes
 
 
 @pytest.mark.parametrize("method", ["fixed\nexpected_rows: 4000", "planned\nlooks: 4\nexpected_rows: 4000"])

@@ -63,15 +63,15 @@ def test_each_period_is_shown_and_their_mean_is_what_counts() -> None:
     assert found.decision == "ship"
     assert found.rows == 8_000
     assert [line.split for line in found.periods] == [
-        "champion 50.0%, challenger 50.0%",
-        "champion 10.0%, challenger 90.0%",
+        "champion 50.0 %, challenger 50.0 %",
+        "champion 10.0 %, challenger 90.0 %",
     ]
     weights = [a * b / (a + b) for a, b in ((line.units_control, line.units_treatment) for line in found.periods)]
     differences = [line.difference or 0.0 for line in found.periods]
     lift = found.metrics[0]
     assert lift.difference == pytest.approx(np.average(differences, weights=weights), rel=1e-12)
     assert lift.read_by == "confidence sequence, valid at every look"
-    (note,) = [note for note in found.notes if note.startswith("The split was changed: champion 50.0%")]
+    (note,) = [note for note in found.notes if note.startswith("The split was changed: champion 50.0 %")]
     assert "compared within each of the 2 periods" in note
     assert len(found.path) == 20
     assert "periods" in [section.title for section in found.sections()]

@@ -184,7 +184,7 @@ def test_a_segment_whom_the_variant_fills_cannot_be_compared() -> None:
     lift = of(found, "retried", "true")
     assert (lift.difference_lower, lift.significant) == (None, False)
     assert lift.reading.startswith("cannot be compared: challenger has 6")
-    assert lift.reading.endswith("instead of 50.0%, so the variant changes who is in it")
+    assert lift.reading.endswith("instead of 50.0 %, so the variant changes who is in it")
 
 
 def test_several_treatments_share_alpha_over_their_segments() -> None:

@@ -84,7 +84,7 @@ def test_a_variant_without_traffic_is_told() -> None:
         right_or_wrong(["champion", "b"] * 100, [True, False, True, True] * 50), f"treatments: [b, c]{FIXED}"
     )
     assert found.decision == "invalid"
-    assert "c has 0.0% of the units" in found.verdict.sentence
+    assert "c has 0.0 % of the units" in found.verdict.sentence
 
 
 def test_three_treatments_that_are_no_better_are_called_at_most_as_often_as_alpha_says() -> None:

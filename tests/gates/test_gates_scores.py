@@ -159,7 +159,7 @@ def test_reference_rows_among_the_held_out_ones_are_found(onnx_bundle: Bundle, s
         inspect(onnx_bundle, surroundings, held_out=HeldOut(trained, late.tolist(), "of training"))
     )
     assert (found.status, found.value) == ("warn", 1.0)
-    assert found.sentence.startswith("100.0% of the reference rows are among the held-out ones, 0.0% repeat")
+    assert found.sentence.startswith("100.0 % of the reference rows are among the held-out ones, 0.0 % repeat")
 
 
 def test_rows_that_repeat_by_themselves_are_no_leak(tmp_path: Any) -> None:
@@ -175,7 +175,7 @@ def test_rows_that_repeat_by_themselves_are_no_leak(tmp_path: Any) -> None:
     fresh = HeldOut(pd.DataFrame({"hour": random.integers(0, 24, 800)}), late.tolist(), "fresh")
     found = HeldOutGate().check(Inspection(bundle, "flights/1", Surroundings(fresh)))
     assert found.status == "ok"
-    assert found.sentence.startswith("100.0% of the reference rows are among the held-out ones, 100.0% repeat")
+    assert found.sentence.startswith("100.0 % of the reference rows are among the held-out ones, 100.0 % repeat")
 
 
 def test_a_model_that_is_too_sure_of_itself_is_not_calibrated() -> None:

@@ -98,7 +98,7 @@ def test_a_design_that_cannot_answer_in_its_time_is_refused(site: Site) -> None:
     message = str(caught.value)
     assert "the design cannot answer: 2" in message
     assert "(2 days at today's traffic) would find a difference of 0.001 in accuracy with a chance of" in message
-    assert "and 80% is asked. To find a difference of 0.001 in accuracy takes" in message
+    assert "and 80 % is asked. To find a difference of 0.001 in accuracy takes" in message
     with pytest.raises(UsageError, match="primary is in the design and in --primary too"):
         workspace.abtest_start("flights", design="primary: brier", primary="brier")
 
@@ -191,7 +191,7 @@ def test_a_split_that_is_changed_midway_is_read_by_period_and_by_the_first_where
         answered = workspace.predict("flights", data=site.data, event_time=when)
         workspace.feedback("flights", ids=answered.prediction_ids, values=list(site.target))
     found = workspace.abtest_result("flights")
-    assert [line.split for line in found.periods] == ["champion 50.0%, v1 50.0%", "champion 20.0%, v1 80.0%"]
+    assert [line.split for line in found.periods] == ["champion 50.0 %, v1 50.0 %", "champion 20.0 %, v1 80.0 %"]
     assert found.rows == 2 * rows
     assert found.decision == "keep going", found.verdict.sentence
     assert workspace.abtest_calibrate("flights", runs=5).rows == rows
@@ -236,7 +236,7 @@ def test_a_bandit_moves_its_shares_by_revisions_and_is_read_by_period(site: Site
     assert f"A/B test: Thompson's shares after {rows} predictions with accuracy" in newest
     learn()
     found = workspace.abtest_result("flights")
-    assert [line.split for line in found.periods] == ["champion 50.0%, v1 50.0%", "champion 20.0%, v1 80.0%"]
+    assert [line.split for line in found.periods] == ["champion 50.0 %, v1 50.0 %", "champion 20.0 %, v1 80.0 %"]
     assert found.decision == "ship", found.verdict.sentence
     assert "they would move by less than a point" in workspace.abtest_allocate("flights").headline()
     workspace.abtest_stop("flights")

@@ -15,7 +15,7 @@ from mlprod_nb.lifecycle.releasing.standing import Standing
 from mlprod_nb.lifecycle.revise import as_of, describe
 from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.registry.bundles import Manifest
-from mlprod_nb.results import format_value
+from mlprod_nb.results import format_value, percent
 from mlprod_nb.routing import Variant
 from mlprod_nb.store import revisions
 from mlprod_nb.store.releases import Release
@@ -250,7 +250,8 @@ def judge_errors(found: counters.Failures, plan: Plan, alpha: float) -> Finding:
         judged = "within"
     sentence = (
         f"{found.candidate_failed:,} of {found.candidate_requests:,} requests failed, against "
-        f"{found.champion_failed:,} of {found.champion_requests:,} of the champion's ({plan.errors:.2%} more allowed)"
+        f"{found.champion_failed:,} of {found.champion_requests:,} of the champion's "
+        f"({percent(plan.errors, 2)} more allowed)"
     )
     return Finding("errors", *shares, plan.errors, judged, sentence)
 

@@ -11,7 +11,7 @@ from mlprod_nb.lifecycle import experiment
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing.deciding import span
 from mlprod_nb.lifecycle.releasing.plan import Plan, Step
-from mlprod_nb.results import Result, Section, counted, format_value
+from mlprod_nb.results import Result, Section, counted, format_value, percent
 from mlprod_nb.store.releases import NewRelease
 
 _DAY = 86_400.0
@@ -135,7 +135,7 @@ def _planned(wanted: Plan, at: int, step: Step, a_day: float | None, proof: floa
 
 
 def _harms(wanted: Plan, step: Step) -> str:
-    allowed = [f"{wanted.errors:.2%} more errors"]
+    allowed = [f"{percent(wanted.errors, 2)} more errors"]
     if step.share not in (0.0, 100.0):
         allowed.append(f"{wanted.latency_ms:g} ms slower")
     allowed += [f"scores {wanted.shift:g} apart"] if wanted.shift < 1 else []
