@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlprod_nb import Workspace, scheduler
-from mlprod_nb.lifecycle import revise
+from mlprod_nb.lifecycle import aliases, revise
 from mlprod_nb.lifecycle.history import Move
 from mlprod_nb.lifecycle.releasing.shown import ReleaseResult
 from tests.lifecycle.conftest import Site, make_site
@@ -90,10 +90,19 @@ def serving(workspace: Workspace, endpoint: str) -> str:
     return revise.describe(revise.existing(workspace.context, endpoint).spec)
 
 
+def put_back(workspace: Workspace) -> None:
+    """Give the champion's alias back to flights/1, with the journal that a verb would write."""
+    move = aliases.planned(workspace.context, "flights", "champion", 1)
+    if move.before != move.after:
+        aliases.apply(workspace.context, move)
+        with workspace.context.store.write() as connection:
+            aliases.write_journal(workspace.context, connection, aliases.Cleared(move, ""), reason="a test of its own")
+
+
 def fresh_endpoint(site: Site, test: str) -> str:
     """Return a test's own endpoint, which serves flights/1."""
     name = f"e-{zlib.crc32(test.encode()):x}"
-    site.workspace.context.registry.set_alias("flights", "champion", 1)
+    put_back(site.workspace)
     site.workspace.deploy("flights@champion", endpoint=name)
     return name
 

@@ -318,7 +318,7 @@ def test_a_version_that_the_gateway_cannot_load_is_rolled_back_and_what_served_n
     assert found.state == "rolled back"
     assert "did not take revision 2" in found.verdict.sentence
     assert serving(site.workspace, endpoint) == "champion flights/1 100 %"
-    outcomes = [move.outcome.split()[0] for move in revisions(site.workspace, endpoint)]
+    outcomes = [move.outcome.partition(":")[0] for move in revisions(site.workspace, endpoint)]
     assert outcomes == ["rejected", "active"]
 
 
