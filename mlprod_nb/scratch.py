@@ -21,16 +21,19 @@ _HELD = ".held"
 
 
 @contextmanager
-def folder(kind: str) -> Iterator[Path]:
-    """Give a temporary folder for as long as the block lasts; those of dead processes go first.
+def temporary_folder(kind: str) -> Iterator[Path]:
+    """Give an empty temporary folder for as long as the block lasts; those of dead processes go first.
 
     Args:
-        kind: What it is for, in one word; only folders of the same kind, and of the same user, are taken away.
+        kind: What it is for, in one word, ``work`` for ordinary work; only folders of the same kind, and of the same
+            user, are taken away.
     """
     prefix = f"mlprod-{kind}-"
     _sweep(prefix)
     with tempfile.TemporaryDirectory(prefix=prefix) as made, _hold(Path(made)):
-        yield Path(made)
+        work = Path(made) / "work"  # beside the lock's file, which nobody takes for one of theirs
+        work.mkdir(mode=0o700)
+        yield work
 
 
 def _hold(made: Path) -> IO[str]:

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mlprod_nb.errors import ExecutionFailed
 from mlprod_nb.gates.protocol import GateOutcome, Inspection, NotTested
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.registry.onnx_runner import TOLERANCE, to_arrays
+from mlprod_nb.scratch import temporary_folder
 
 _LIMIT_SECONDS = 120.0
 _INSTALL_SECONDS = 900.0
@@ -77,8 +77,8 @@ class EnvironmentGate:
         pinned = [f"{name}=={around.packages[name]}" for name in wanted if name in around.packages]
         if not pinned:
             raise NotTested("it is not recorded which packages the version was made with")
-        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-            found = _anew(inspection.bundle, pinned, Path(scratch))
+        with temporary_folder("work") as scratch:
+            found = _anew(inspection.bundle, pinned, scratch)
         return _judged(self.name, found, f"an environment made anew of {', '.join(pinned)}")
 
 
@@ -161,8 +161,8 @@ def load_fresh(bundle: Bundle) -> Fresh:
     Raises:
         ExecutionFailed: It does not load; the message says why.
     """
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as folder:
-        return _run([sys.executable, "-m", "mlprod_nb.registry.fresh", str(bundle.path.resolve())], Path(folder))
+    with temporary_folder("work") as folder:
+        return _run([sys.executable, "-m", "mlprod_nb.registry.fresh", str(bundle.path.resolve())], folder)
 
 
 def _anew(bundle: Bundle, pinned: Sequence[str], folder: Path) -> Fresh:

@@ -9,7 +9,6 @@ import ast
 import json
 import shlex
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import NotFound, Refused
+from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from mlprod_nb.notebooks import Parameter
@@ -136,8 +136,8 @@ def _notebook(job: Job, given: dict[str, Any], known: Mapping[str, Parameter]) -
 @contextmanager
 def _executed(job: Job) -> Iterator[Path]:
     """Give a place for the executed notebook, and keep what was written there whatever happens."""
-    with tempfile.TemporaryDirectory(prefix="mlprod-job-") as folder:
-        output = Path(folder) / job.notebook.name
+    with temporary_folder("job") as folder:
+        output = folder / job.notebook.name
         try:
             yield output
         finally:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlprod_nb import notebooks, settings
 from mlprod_nb.errors import ExecutionFailed, Refused, UsageError
 from mlprod_nb.lifecycle import recorded
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.register import RegisterResult, Submission
@@ -103,6 +103,6 @@ def _result(context: Context, version: ModelVersion) -> RegisterResult:
     from mlprod_nb.lifecycle.register import described
     from mlprod_nb.registry.bundles import BundleStore
 
-    with TemporaryDirectory(prefix="mlprod-") as scratch:
-        manifest = context.registry.fetch_bundle(version, BundleStore(Path(scratch))).manifest
+    with temporary_folder("work") as scratch:
+        manifest = context.registry.fetch_bundle(version, BundleStore(scratch)).manifest
     return described(version, manifest, context.registry.lineage(version))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
 from mlprod_nb.lifecycle import held_out, own_gates
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.held_out import NOTHING, Given
+from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport, Surroundings
@@ -79,8 +79,8 @@ def check(context: Context, wanted: Check) -> GateReport:
     asked = context.settings.model(version.model).gates
     bundle = context.registry.fetch_bundle(version, context.bundles)
     around = surroundings(context, version, wanted)
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-        place = own_gates.Place(context.root, Path(scratch), context.settings.reports.timeout_seconds)
+    with temporary_folder("work") as scratch:
+        place = own_gates.Place(context.root, scratch, context.settings.reports.timeout_seconds)
         every = gates.available()
         own = own_gates.of_model(asked, place, every)
         options = {name: values for name, values in asked.options.items() if name not in own}
@@ -95,7 +95,7 @@ def check(context: Context, wanted: Check) -> GateReport:
             held_out="" if isinstance(rows, str) else rows.told,
             against="" if isinstance(other, str) else other.subject,
         )
-        report = archive(context, version, found, sorted(Path(scratch).glob("*.ipynb")))
+        report = archive(context, version, found, sorted(scratch.glob("*.ipynb")))
     write(report, wanted)
     return report
 

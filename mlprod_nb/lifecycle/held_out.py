@@ -6,7 +6,6 @@ for itself, then those that were recorded with the version when it was registere
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from mlprod_nb.errors import Corrupt, NotFound, UsageError
 from mlprod_nb.lifecycle import data as reading
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.registry.bundles import LABEL_COLUMN
+from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,9 +74,9 @@ def find(context: Context, version: ModelVersion, given: Given) -> HeldOut | str
     if asked.holdout:
         file = context.root / asked.holdout
         return read(Given(file, asked.target), f"of {asked.holdout}")
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+    with temporary_folder("work") as scratch:
         try:
-            path = attachments.attached(context.registry, version, f"{ARTIFACT}/{FILE}", Path(scratch))
+            path = attachments.attached(context.registry, version, f"{ARTIFACT}/{FILE}", scratch)
         except NotFound:
             return "there are no held-out rows: pass --holdout and --target, here or to register"
         return read(Given(path, LABEL_COLUMN), f"recorded with {version.ref}")

@@ -26,6 +26,7 @@ from mlprod_nb.errors import Corrupt, Refused
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.progress import uninterrupted
 from mlprod_nb.results import Result
+from mlprod_nb.scratch import temporary_folder
 from mlprod_nb.store import approvals, journal, report_index
 
 if TYPE_CHECKING:
@@ -136,15 +137,15 @@ def export(context: Context, reference: str, to: str) -> ExportResult:
     file = Path(to or f"{version.model}-{version.version}.zip")
     if not file.parent.is_dir():
         raise Refused(f"there is no folder {file.parent}.", hint="Make it first.")
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+    with temporary_folder("work") as scratch:
         context.progress.step("gathering the version's files")
-        params = moving.gather(context.registry, version, Path(scratch))
-        if bundles.read_bundle(Path(scratch) / archives.BUNDLE).digest != version.bundle:
+        params = moving.gather(context.registry, version, scratch)
+        if bundles.read_bundle(scratch / archives.BUNDLE).digest != version.bundle:
             raise Corrupt(f"the bundle of {version.ref} in the registry is not the one that was registered.")
-        (Path(scratch) / archives.HISTORY).write_text(_history(context, version), encoding="utf-8")
+        (scratch / archives.HISTORY).write_text(_history(context, version), encoding="utf-8")
         context.progress.step("writing the archive")
         facts = archives.Facts(_origin(context, version), version.bundle, version.note, version.metrics, params)
-        made = archives.pack(Path(scratch), facts, file)
+        made = archives.pack(scratch, facts, file)
     with context.store.write() as connection:
         context.audit(connection, "export", version.ref, made.digest)
     return ExportResult(version.ref, str(file), made.size, len(made.members), made.digest)
@@ -166,12 +167,12 @@ def import_(context: Context, wanted: Import) -> ImportResult:
     if wanted.name:
         models.check_name(wanted.name)
     archives.check_there(Path(wanted.file))
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+    with temporary_folder("work") as scratch:
         context.progress.step("checking the archive")
-        archive = archives.unpack(Path(wanted.file), Path(scratch))
+        archive = archives.unpack(Path(wanted.file), scratch)
         _expect(archive, wanted)
-        arrival = _arrival(context, archive, Path(scratch), wanted)
-        past = _past(wanted.file, Path(scratch) / archives.HISTORY)
+        arrival = _arrival(context, archive, scratch, wanted)
+        past = _past(wanted.file, scratch / archives.HISTORY)
         with _alone(context):
             found = _found(context, arrival)
             if found is None and wanted.dry_run:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb import settings
@@ -15,6 +13,7 @@ from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.held_out import NOTHING, Given
 from mlprod_nb.progress import uninterrupted
 from mlprod_nb.results import Result, Section, counted
+from mlprod_nb.scratch import temporary_folder
 from mlprod_nb.store import journal
 
 if TYPE_CHECKING:
@@ -147,12 +146,12 @@ def register(context: Context, submission: Submission) -> RegisterResult:
         return clean_run.register(context, submission)
     kept = settings.candidates_folder()
     if kept is not None:
-        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-            candidate = candidates.build(context, submission, Path(scratch))
+        with temporary_folder("work") as scratch:
+            candidate = candidates.build(context, submission, scratch)
             return result(candidate, version=replicas.keep(candidate, kept), alias=submission.alias)
     protecting.refuse_new(context, submission.name, submission.alias)
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-        candidate = candidates.build(context, submission, Path(scratch))
+    with temporary_folder("work") as scratch:
+        candidate = candidates.build(context, submission, scratch)
         context.progress.step("recording the version")
         with uninterrupted(second_breaks=True):
             version = context.registry.register(candidate)

@@ -83,7 +83,7 @@ def reproduce(context: Context, wanted: Reproduction) -> ReproduceResult:
     plan = _plan(context, version)
     mark = uuid.uuid4().hex
     output = context.layout.reports / version.model / FOLDER / f"v{version.version}-{mark[:8]}.ipynb"
-    with scratch.folder("reproducing") as place:
+    with scratch.temporary_folder("reproducing") as place:
         made = environments.find(context, plan.lineage, place, rebuilt=wanted.environment)
         said = (*plan.said, *made.said)
         page = output.relative_to(context.root).as_posix()

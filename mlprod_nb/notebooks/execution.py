@@ -208,7 +208,7 @@ def _run_through(
     """Run a notebook through in a temporary folder; return it as far as it came, and how it ended."""
     executed = notebook
     try:
-        with scratch.folder("execution") as work:
+        with scratch.temporary_folder("execution") as work:
             (work / OUTCOME).write_bytes(b" " * OUTCOME_BYTES)
             (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
             (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")

@@ -5,12 +5,12 @@ They lie beside the version's own artifacts in its MLflow run, below a name of t
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from mlprod_nb.errors import Corrupt, NotFound
 from mlprod_nb.registry.models import ModelVersion, Registry
 from mlprod_nb.registry.quiet import answering, one_line
+from mlprod_nb.scratch import temporary_folder
 
 
 def attach(registry: Registry, version: ModelVersion, folder: Path, name: str) -> None:
@@ -55,8 +55,8 @@ def read(registry: Registry, version: ModelVersion, name: str) -> bytes:
         NotFound: No such file is attached to the version.
         Corrupt: It cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-        path = attached(registry, version, name, Path(scratch))
+    with temporary_folder("work") as scratch:
+        path = attached(registry, version, name, scratch)
         try:
             return path.read_bytes()
         except OSError as error:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import re
 import socket
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from mlprod_nb.registry.archives import Origin
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.lineage import Lineage
 from mlprod_nb.registry.quiet import answering, one_line, quiet
+from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -318,7 +318,7 @@ class Registry:
             raise Refused(f"{version.ref} has no bundle.", hint="Register the model with: mlprod register")
         with contextlib.suppress(NotFound, Corrupt):
             return store.get(version.bundle)
-        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+        with temporary_folder("work") as scratch:
             bundle = store.add(self._download(version, BUNDLE_ARTIFACT, scratch))
         if bundle.digest != version.bundle:
             raise Corrupt(
@@ -333,7 +333,7 @@ class Registry:
         Raises:
             Corrupt: The registry's record is missing or cannot be read.
         """
-        with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+        with temporary_folder("work") as scratch:
             text = self._download(version, LINEAGE_ARTIFACT, scratch).read_bytes()
         try:
             return Lineage.from_json(text)
@@ -350,12 +350,12 @@ class Registry:
 
         return originals.load(self, version)
 
-    def _download(self, version: ModelVersion, artifact: str, folder: str) -> Path:
+    def _download(self, version: ModelVersion, artifact: str, folder: Path) -> Path:
         with self._mlflow():
             from mlflow.exceptions import MlflowException
 
             try:
-                path = Path(self.client.download_artifacts(version.run_id, artifact, folder))
+                path = Path(self.client.download_artifacts(version.run_id, artifact, str(folder)))
             except (MlflowException, OSError) as error:
                 raise Corrupt(
                     f"{artifact} of {version.ref} cannot be fetched from the registry: {one_line(error)}"

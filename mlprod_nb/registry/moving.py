@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from mlprod_nb.registry.archives import Archive, Facts, Origin
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.registry.models import ModelVersion, Registry
 from mlprod_nb.registry.quiet import answering
+from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,7 +56,7 @@ def gather(registry: Registry, version: ModelVersion, folder: Path) -> dict[str,
         Unavailable: The registry does not answer.
     """
     wanted = {*archives.FOLDERS, *archives.FILES} - {archives.MODEL, archives.HISTORY}
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+    with temporary_folder("work") as scratch:
         shutil.copytree(originals.fetch(registry, version, scratch), folder / archives.MODEL)
     with answering():
         for entry in registry.client.list_artifacts(version.run_id):

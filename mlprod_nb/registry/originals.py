@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import Corrupt
 from mlprod_nb.registry.models import ModelVersion, Registry
 from mlprod_nb.registry.quiet import answering, one_line
+from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ def load(registry: Registry, version: ModelVersion) -> Any:
     """
     from mlprod_nb.registry import python_runner
 
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+    with temporary_folder("work") as scratch:
         return python_runner.load_model(fetch(registry, version, scratch))
 
 
@@ -36,7 +36,7 @@ def input_example(registry: Registry, version: ModelVersion) -> pd.DataFrame | N
     """
     import pandas as pd
 
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+    with temporary_folder("work") as scratch:
         folder = str(fetch(registry, version, scratch))
         with answering():
             from mlflow.exceptions import MlflowException
@@ -49,7 +49,7 @@ def input_example(registry: Registry, version: ModelVersion) -> pd.DataFrame | N
     return found if isinstance(found, pd.DataFrame) else None
 
 
-def fetch(registry: Registry, version: ModelVersion, scratch: str) -> Path:
+def fetch(registry: Registry, version: ModelVersion, scratch: Path) -> Path:
     """Bring a version's MLflow model into a folder.
 
     Raises:
@@ -65,7 +65,7 @@ def fetch(registry: Registry, version: ModelVersion, scratch: str) -> Path:
             if source.startswith(f"{_LOGGED}m-"):
                 source = registry.client.get_logged_model(source.removeprefix(_LOGGED)).artifact_location
             path = mlflow.artifacts.download_artifacts(
-                artifact_uri=source, dst_path=scratch, tracking_uri=registry.tracking_uri
+                artifact_uri=source, dst_path=str(scratch), tracking_uri=registry.tracking_uri
             )
         except (MlflowException, OSError) as error:
             raise Corrupt(f"{version.ref} cannot be fetched from the registry: {one_line(error)}") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from urllib.request import url2pathname
 from mlprod_nb.registry import models, python_runner, unfinished
 from mlprod_nb.registry.bundles import Bundle, canonical_json
 from mlprod_nb.registry.models import Candidate
+from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -149,10 +149,10 @@ def _log(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
         client.log_param(run_id, name, value)
     for name, number in candidate.metrics.items():
         client.log_metric(run_id, name, number)
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
+    with temporary_folder("work") as scratch:
         for name, content in {models.LINEAGE_ARTIFACT: candidate.lineage.to_json(), **candidate.artifacts}.items():
-            (Path(scratch) / name).write_bytes(content)
-            client.log_artifact(run_id, str(Path(scratch) / name))
+            (scratch / name).write_bytes(content)
+            client.log_artifact(run_id, str(scratch / name))
     client.log_artifacts(run_id, str(candidate.bundle.path), models.BUNDLE_ARTIFACT)
     for name, folder in candidate.attachments.items():
         client.log_artifacts(run_id, str(folder), name)
@@ -169,8 +169,8 @@ def _log_model(client: MlflowClient, begun: Begun, experiment: str, candidate: C
         model_uuid=logged.model_id,
         model_id=logged.model_id,
     )
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-        folder = Path(scratch) / _MODEL_NAME
+    with temporary_folder("work") as scratch:
+        folder = scratch / _MODEL_NAME
         python_runner.save_model(candidate.model, candidate.bundle.signature, folder, mlflow_model=description)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")

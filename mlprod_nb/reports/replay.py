@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +12,7 @@ from mlprod_nb.reports import compare, execute, kinds, verdicts
 from mlprod_nb.reports.compare import Change, Evidence
 from mlprod_nb.reports.execute import ReportRequest
 from mlprod_nb.results import Result, Section, Verdict, counted
+from mlprod_nb.scratch import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def execute_again(request: ReportRequest, root: Path) -> tuple[Evidence, float]:
         ExecutionFailed: It comes to no verdict.
     """
     source = kinds.source(request.kind, root)
-    with tempfile.TemporaryDirectory(prefix="mlprod-replay-") as folder:
-        output = Path(folder) / execute.NOTEBOOK
+    with temporary_folder("replay") as folder:
+        output = folder / execute.NOTEBOOK
         parameters = execute.parameters(request, root, source)
         limit = request.timeout_seconds
         try:

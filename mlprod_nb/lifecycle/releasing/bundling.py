@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import MlprodError, Refused
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.training import FEWEST, TrainingReader
 from mlprod_nb.registry.models import ModelVersion
+from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +41,8 @@ def _make(context: Context, version: ModelVersion, rows: pd.DataFrame, target: A
 
     prepared = conversion.prepare(context.registry.load(version), rows, target)
     profile = candidates.profile_of(prepared)
-    with tempfile.TemporaryDirectory(prefix="mlprod-") as scratch:
-        bundle = conversion.build_bundle(prepared, folder=Path(scratch), profile=profile.to_json())
+    with temporary_folder("work") as scratch:
+        bundle = conversion.build_bundle(prepared, folder=scratch, profile=profile.to_json())
         attachments.attach(context.registry, version, bundle.path, models.BUNDLE_ARTIFACT)
         context.bundles.add(bundle.path)
     metrics = {estimate.metric: estimate.value for estimate in profile.performance}
