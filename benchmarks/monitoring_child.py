@@ -42,8 +42,9 @@ class Watch:
 def ours(watch: Watch, window: Path, reference: Path) -> None:
     """Count the file in the stored profile's bins, and judge."""
     import pyarrow as pa
+    import pyarrow.compute  # what is imported late is not the computation
     import pyarrow.parquet as pq
-    import scipy.special  # noqa: F401 - what the look imports late is not the computation
+    import scipy.special  # noqa: F401
 
     from mlprod_nb.monitoring import MonitorInput, Profile, counting, run, scoring
     from mlprod_nb.monitoring.detectors import BUILT_IN

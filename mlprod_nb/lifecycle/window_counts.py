@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from mlprod_nb.prediction_log.ranges import LogRange
@@ -68,11 +70,46 @@ class WindowCounter:
         from mlprod_nb.monitoring import counting, scoring, stored_counts
 
         profile, version = self.profile, self.version
-        counted = (
-            counting.count_predictions(profile, table, scoring.read(profile, table), version, of_rows=rows)
-            for table in tables
-        )
-        return stored_counts.encode(counting.add(self.profile, counted))
+
+        def count(tables: Iterator[pa.Table]) -> WindowCounts:
+            counted = (
+                counting.count_predictions(profile, table, scoring.read(profile, table), version, of_rows=rows)
+                for table in tables
+            )
+            return counting.add(profile, counted)
+
+        return stored_counts.encode(counting.add(profile, _shared(count, tables)))
+
+
+def _shared(work: Callable[[Iterator[pa.Table]], WindowCounts], tables: Iterable[pa.Table]) -> list[WindowCounts]:
+    """Let two threads, where there are two processors, work on tables: each takes the next one when it is ready.
+
+    While one counts, the other reads; so never more than two tables are held. Which one gets which changes no count.
+    """
+    import pyarrow as pa
+
+    source, lock = iter(tables), Lock()
+
+    def take() -> Iterator[pa.Table]:
+        while True:
+            with lock:
+                table = next(source, None)
+            if table is None:
+                return
+            yield table
+            del table
+
+    threads = min(2, pa.cpu_count())
+    if threads == 1:
+        return [work(take())]
+    with ThreadPoolExecutor(threads) as pool:
+        running = [pool.submit(work, take()) for _ in range(threads)]
+        try:
+            return [done.result() for done in running]
+        except BaseException:  # an interrupt, too: each thread ends with the table that it has
+            with lock:
+                source = iter(())
+            raise
 
 
 def _times(where: LogRange, earlier: int, until: datetime | None) -> list[tuple[datetime | None, datetime | None]]:

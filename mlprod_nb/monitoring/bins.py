@@ -6,7 +6,7 @@ Edges are in float32 and inclusive above, so the counts up to an edge are the em
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,25 +65,7 @@ class ColumnCounts:
         return self.rows - self.missing
 
     def __add__(self, other: ColumnCounts) -> ColumnCounts:
-        lows = [m for m in (self.minimum, other.minimum) if m is not None]
-        highs = [m for m in (self.maximum, other.maximum) if m is not None]
-        return ColumnCounts(
-            counts=self.counts + other.counts,
-            missing=self.missing + other.missing,
-            rows=self.rows + other.rows,
-            below=self.below + other.below,
-            above=self.above + other.above,
-            infinite=self.infinite + other.infinite,
-            unseen=self.unseen + other.unseen,
-            new=commonest(Counter(dict(self.new)) + Counter(dict(other.new))),
-            minimum=min(lows, default=None),
-            maximum=max(highs, default=None),
-            total=self.total + other.total,
-            squares=self.squares + other.squares,
-            ordered=self.ordered,
-            problem=self.problem or other.problem,
-            edges=self.edges,
-        )
+        return total((self, other))
 
 
 @dataclass(frozen=True)
@@ -113,6 +95,36 @@ class WindowCounts:
             extra=tuple(sorted({*self.extra, *other.extra})),
             pairs=pairs,
         )
+
+
+def total(parts: Sequence[ColumnCounts]) -> ColumnCounts:
+    """Return the counts of all parts of a window, at least one, together."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    lows = [part.minimum for part in parts if part.minimum is not None]
+    highs = [part.maximum for part in parts if part.maximum is not None]
+    new: Counter[str] = Counter()
+    for part in parts:
+        if part.new:
+            new = Counter(dict(commonest(new + Counter(dict(part.new)))))
+    return ColumnCounts(
+        counts=np.sum([part.counts for part in parts], axis=0),
+        missing=sum(part.missing for part in parts),
+        rows=sum(part.rows for part in parts),
+        below=sum(part.below for part in parts),
+        above=sum(part.above for part in parts),
+        infinite=sum(part.infinite for part in parts),
+        unseen=sum(part.unseen for part in parts),
+        new=commonest(new),
+        minimum=min(lows, default=None),
+        maximum=max(highs, default=None),
+        total=sum(part.total for part in parts),
+        squares=sum(part.squares for part in parts),
+        ordered=first.ordered,
+        problem=next((part.problem for part in parts if part.problem), ""),
+        edges=first.edges,
+    )
 
 
 def commonest(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

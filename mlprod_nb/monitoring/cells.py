@@ -2,12 +2,16 @@
 
 The middle of the range is cut into cells of one width. A number's cell takes a subtraction and a multiplication, and
 these keep the order, weakly, however they are rounded. So all numbers of a cell without an edge are in one bin; the
-others are sorted. The counts are those of sorting everything, bit by bit.
+others are sorted. The counts are those of sorting everything, bit by bit. Where numpy sorts by vector instructions,
+sorting everything is several times as fast, and cells are left alone.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +26,25 @@ MIN_VALUES = 4096
 _FEWEST_EDGES = 200
 _TAIL = 0.005
 _MOST_CUT = 0.3
+_TRIALS = 3
+
+
+@cache
+def pay() -> bool:
+    """Say whether counting in cells is faster on this machine than sorting, by trying both: it takes a millisecond."""
+    values = (np.arange(CELLS, dtype=np.float32) * np.float32(0.618034)) % np.float32(1)
+    edges = np.linspace(0, 1, 1000, dtype=np.float32)
+    cells = Cells(edges, edges[0], np.float32(CELLS), np.zeros(CELLS, dtype=np.intp))
+    return _least_seconds(lambda: cells.count(values)) < _least_seconds(lambda: np.sort(values))
+
+
+def _least_seconds(work: Callable[[], object]) -> float:
+    found = []
+    for _ in range(_TRIALS):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return min(found)
 
 
 @dataclass(frozen=True)

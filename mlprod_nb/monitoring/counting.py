@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.monitoring import derived, joint_counts, scoring
-from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts, bin_counts, commonest
+from mlprod_nb.monitoring import cells, derived, joint_counts, scoring
+from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts, bin_counts, commonest, total
 from mlprod_nb.monitoring.cells import MIN_VALUES, Singles
 from mlprod_nb.monitoring.columns import Floats, single, to_counts, to_present_numbers
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile, outcome_values
@@ -112,8 +112,14 @@ def add(profile: Profile, parts: Iterable[WindowCounts]) -> WindowCounts:
     some = [part for part in parts if part.rows]
     if not some:
         return count(profile, {})
-    added = reduce(plus, some)
-    return replace(added, columns={column.name: _together(column, some) for column in profile.every})
+    sums = [part.pairs for part in some if part.pairs is not None]
+    rows = sum(part.rows for part in some)
+    return WindowCounts(
+        rows=rows,
+        columns={column.name: _together(column, some) for column in profile.every},
+        extra=tuple(sorted({name for part in some for name in part.extra})),
+        pairs=joint_counts.settle(reduce(plus, sums), rows) if len(sums) == len(some) else None,
+    )
 
 
 def inputs(predictions: pa.Table) -> dict[str, Any]:
@@ -151,9 +157,8 @@ def _together(column: ColumnProfile, parts: Iterable[WindowCounts]) -> ColumnCou
     if all(counts.problem == GONE for counts, _ in found):
         return found[0][0]
     nothing = _nothing(column)
-    added = reduce(
-        plus,
-        (replace(nothing, missing=rows, rows=rows) if counts.problem == GONE else counts for counts, rows in found),
+    added = total(
+        [replace(nothing, missing=rows, rows=rows) if counts.problem == GONE else counts for counts, rows in found]
     )
     return replace(nothing, rows=added.rows, problem=added.problem) if added.problem else added
 
@@ -169,7 +174,7 @@ def _count(column: ColumnProfile, values: Any) -> ColumnCounts:
         numbers = to_present_numbers(values)
     except ValueError as error:
         return replace(_nothing(column), rows=len(values), problem=str(error))
-    counted = reduce(plus, (_count_block(column, block) for block in _blocks(numbers)), _nothing(column))
+    counted = total([_count_block(column, block) for block in _blocks(numbers)] or [_nothing(column)])
     absent = len(values) - len(numbers)
     return replace(counted, missing=counted.missing + absent, rows=len(values))
 
@@ -189,7 +194,7 @@ def _count_block(column: ColumnProfile, numbers: Floats) -> ColumnCounts:
     counts, ordered = _count_singles(column, present.astype(np.float32) if within else single(present))
     bounds = single(np.array([column.minimum or 0.0, column.maximum or 0.0]))
     known = column.minimum is not None
-    total, squares = _sums(column, finite)
+    added, squares = _sums(column, finite)
     return ColumnCounts(
         counts=counts,
         missing=len(numbers) - len(present),
@@ -199,7 +204,7 @@ def _count_block(column: ColumnProfile, numbers: Floats) -> ColumnCounts:
         infinite=len(present) - len(finite),
         minimum=lowest,
         maximum=highest,
-        total=total,
+        total=added,
         squares=squares,
         ordered=True,
     )
@@ -213,7 +218,7 @@ def _plain(numbers: Floats) -> bool:
 
 def _count_singles(column: ColumnProfile, values: Singles) -> tuple[NDArray[np.int64], Singles]:
     """Return the counts, and in order at least the values below the reference's minimum and above its maximum."""
-    if values.size >= MIN_VALUES and column.cells is not None:
+    if values.size >= MIN_VALUES and cells.pay() and column.cells is not None:
         return column.cells.count(values)
     values.sort()
     return bin_counts(values, column.single_edges), values
@@ -229,13 +234,13 @@ def _sums(column: ColumnProfile, finite: Floats) -> tuple[float, float]:
     units = 2.0**_UNIT_BITS
     with np.errstate(over="ignore", invalid="ignore"):
         away = finite - (column.mean or 0.0)
-        away /= scale
+        away *= 1 / scale  # exact: a power of two
         whole = away * units
-        total = float(np.rint(whole, out=whole).sum())
+        added = float(np.rint(whole, out=whole).sum())
         np.square(away, out=away)
         away *= units
         squares = float(np.rint(away, out=away).sum())
-        return total / units * scale, squares / units * scale * scale
+        return added / units * scale, squares / units * scale * scale
 
 
 def _count_categories(column: ColumnProfile, values: Any) -> ColumnCounts:

@@ -180,6 +180,8 @@ def _float(text: str | None) -> float:
 def _classes(window: pa.Table, name: str, profile: Profile) -> NDArray[np.int32]:
     """Return the class index of each row's text, -1 where it is missing or no class."""
     texts = _encoded(window, name)
+    if not texts.names:
+        return np.broadcast_to(np.int32(-1), window.num_rows)
     table = performance.class_codes([*texts.names, None], profile.classes).astype(np.int32)
     codes: NDArray[np.int32] = table[texts.codes]
     return codes
