@@ -6,6 +6,7 @@ scheduler's own rules at the simulated moment, and run in this process as their 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -200,13 +201,22 @@ def alarm_of(year: Year, month: int) -> AlertRow:
 
 def test_the_storms_of_june_train_a_challenger_on_june(year: Year) -> None:
     alarm = alarm_of(year, 7)
-    assert "accuracy fell" in alarm.sentence
+    for found in ("accuracy fell from 0.778", "the label moved ('0' 77.6 %", "2 of 6 columns drifted: dest"):
+        assert found in alarm.sentence
+    [report] = [report for report in year.workspace.status().reports if report.kind == "drift"]
+    assert (report.status, report.sentence, report.created_at) == ("alarm", alarm.sentence, alarm.raised_at)
     assert "retrain done: Registered flights/2 as @challenger" in alarm.note
     [version] = [v for v in year.workspace.models("flights").versions if v.version == "flights/2"]
     assert version.note.startswith(f"alert {alarm.alert}: retrain, since ")
 
 
 def test_the_challenger_is_gated_shadowed_canaried_and_promoted(year: Year) -> None:
+    gates = {row.sentence: row for row in year.workspace.status().reports if row.kind == "gates"}
+    gated = gates["flights/2 passes all 11 gates. 8 skipped."]
+    shadow = next(move for move in year.workspace.history("flights", limit=100).moves if move.what == "revision 3")
+    assert gated.status == "ok"
+    assert shadow.reason == "release 1, step 2 of 6 (shadow): every gate passes"
+    assert alarm_of(year, 7).raised_at < gated.created_at <= shadow.at
     assert states(year, datetime(2013, 7, 1, tzinfo=UTC), datetime(2013, 8, 15, tzinfo=UTC)) == [
         "champion flights/1 100 %",
         "champion flights/1 100 %, v2 flights/2 shadow",
@@ -252,6 +262,12 @@ def test_the_journal_explains_every_move(year: Year) -> None:
         "release 3 of flights/4 is rolled back",
     ]
     assert all(move.outcome == "active" for move in moves)
+    evidence = [move.reason.partition(": ")[2] for move in moves[2:]]
+    steps, harm = evidence[:-1], evidence[-1]
+    assert all(found == "every gate passes" or "predictions and no harm (" in found for found in steps)
+    assert re.fullmatch(r"brier is 0\.\d+ against 0\.\d+ \(difference \+0\.\d+, interval .*, 0\.05 is allowed\)", harm)
+    aliases = [m for m in year.workspace.history("flights", limit=100).moves if m.what == "flights@challenger"]
+    assert [move.reason.partition(" since ")[0] for move in aliases] == ["alert 3: retrain,", "alert 2: retrain,"]
     assert year.workspace.audit_verify().exit_code == 0
     assert year.workspace.verify().exit_code == 0
 
