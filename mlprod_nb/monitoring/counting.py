@@ -57,13 +57,16 @@ def count(
     """
     known = {column.name: column for column in (*profile.columns, *profile.outcomes)}
     rows = max((len(values) for name, values in columns.items() if name not in OUTCOMES), default=0)
+    room = np.empty(
+        (2, min(rows, _BLOCK_ROWS))
+    )  # all columns use the same: fresh memory takes longer than the work in it
     counted = {
-        name: _count(column, columns[name])
+        name: _count(column, columns[name], room)
         if name in columns
         else replace(_nothing(column), problem="" if name in OUTCOMES else GONE)
         for name, column in known.items()
     }
-    counted |= _derived(profile, columns, moments) if profile.derived else {}
+    counted |= _derived(profile, columns, moments, room) if profile.derived else {}
     extra = tuple(sorted(name for name in columns if name not in known and name not in OUTCOMES))
     pairs = joint_counts.count(profile.columns, profile.pairs, columns, levels=levels, of_rows=of_rows)
     return WindowCounts(rows, counted, extra, pairs)
@@ -134,13 +137,17 @@ def inputs(predictions: pa.Table) -> dict[str, Any]:
     return {field.name: pc.struct_field(column, [place]) for place, field in enumerate(column.type)}
 
 
-def _derived(profile: Profile, columns: Mapping[str, Any], moments: Floats | None) -> dict[str, ColumnCounts]:
+def _derived(
+    profile: Profile, columns: Mapping[str, Any], moments: Floats | None, room: Floats
+) -> dict[str, ColumnCounts]:
     every = profile.derived or ()
     made, found = derived.derive(every, columns, moments), {}
     for column in every:
         problem = derived.NO_EVENT_TIMES if column.source in columns else GONE
         known = column.name in made
-        found[column.name] = _count(column, made[column.name]) if known else replace(_nothing(column), problem=problem)
+        found[column.name] = (
+            _count(column, made[column.name], room) if known else replace(_nothing(column), problem=problem)
+        )
     return found
 
 
@@ -167,14 +174,14 @@ def _nothing(column: ColumnProfile) -> ColumnCounts:
     return ColumnCounts(np.zeros(len(column.counts), dtype=np.int64), 0, 0, ordered=column.kind == "number")
 
 
-def _count(column: ColumnProfile, values: Any) -> ColumnCounts:
+def _count(column: ColumnProfile, values: Any, room: Floats) -> ColumnCounts:
     if column.kind == "category":
         return _count_categories(column, values)
     try:
         numbers = to_present_numbers(values)
     except ValueError as error:
         return replace(_nothing(column), rows=len(values), problem=str(error))
-    counted = total([_count_block(column, block) for block in _blocks(numbers)] or [_nothing(column)])
+    counted = total([_count_block(column, block, room) for block in _blocks(numbers)] or [_nothing(column)])
     absent = len(values) - len(numbers)
     return replace(counted, missing=counted.missing + absent, rows=len(values))
 
@@ -184,7 +191,7 @@ def _blocks(numbers: Floats) -> Iterator[Floats]:
         yield numbers[first : first + _BLOCK_ROWS]
 
 
-def _count_block(column: ColumnProfile, numbers: Floats) -> ColumnCounts:
+def _count_block(column: ColumnProfile, numbers: Floats, room: Floats) -> ColumnCounts:
     plain = _plain(numbers)
     present = numbers if plain else numbers[~np.isnan(numbers)]
     plain = plain or _plain(present)
@@ -194,7 +201,7 @@ def _count_block(column: ColumnProfile, numbers: Floats) -> ColumnCounts:
     counts, ordered = _count_singles(column, present.astype(np.float32) if within else single(present))
     bounds = single(np.array([column.minimum or 0.0, column.maximum or 0.0]))
     known = column.minimum is not None
-    added, squares = _sums(column, finite)
+    added, squares = _sums(column, finite, room)
     return ColumnCounts(
         counts=counts,
         missing=len(numbers) - len(present),
@@ -224,18 +231,24 @@ def _count_singles(column: ColumnProfile, values: Singles) -> tuple[NDArray[np.i
     return bin_counts(values, column.single_edges), values
 
 
-def _sums(column: ColumnProfile, finite: Floats) -> tuple[float, float]:
+def _sums(column: ColumnProfile, finite: Floats, room: Floats) -> tuple[float, float]:
     """Return the sums of the differences from the reference's mean and of their squares, in whole units.
 
     A unit is 2^-24 of a power of two near the reference's standard deviation. Sums of whole numbers below 2^53 are
     exact in any order: for 2^20 rows as long as the mean square is below 500 of the reference's variances.
+
+    Args:
+        column: The reference's column.
+        finite: Its numbers in the window.
+        room: Memory to work in, shape ``(2, rows)``; fresh memory is taken where it is too small.
     """
+    away, whole = room[:, : len(finite)] if len(finite) <= room.shape[1] else np.empty((2, len(finite)))
     scale = 2.0 ** round(math.log2(column.sd or abs(column.mean or 0.0) or 1.0))
     units = 2.0**_UNIT_BITS
     with np.errstate(over="ignore", invalid="ignore"):
-        away = finite - (column.mean or 0.0)
-        away *= 1 / scale  # exact: a power of two
-        whole = away * units
+        np.subtract(finite, column.mean or 0.0, out=away)
+        away /= scale
+        np.multiply(away, units, out=whole)
         added = float(np.rint(whole, out=whole).sum())
         np.square(away, out=away)
         away *= units
