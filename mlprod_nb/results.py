@@ -11,6 +11,7 @@ import contextlib
 import html
 import json
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -82,7 +83,7 @@ class Verdict:
         action = f'<p class="mlprod-next">Next: <code>{html.escape(self.action)}</code></p>' if self.action else ""
         page = (
             f'<div class="mlprod-result mlprod-{self.status}"><style>{CSS}</style>'
-            f'<p class="mlprod-head">{html.escape(str(self))}</p>{action}</div>'
+            f'<p class="mlprod-head">{_escape_html(str(self))}</p>{action}</div>'
         )
         facts = {name: value for name, value in _plain(self).items() if name != "causes" or value}
         return {VERDICT_MIME: facts, "text/html": page, "text/plain": str(self)}
@@ -216,7 +217,7 @@ class Result:
         action = verdict.action if isinstance(verdict, Verdict) else ""
         if action:
             body += f'<p class="mlprod-next">Next: <code>{html.escape(action)}</code></p>'
-        head = f'<p class="mlprod-head">{html.escape(self.headline())}</p>'
+        head = f'<p class="mlprod-head">{_escape_html(self.headline())}</p>'
         return f'<div class="mlprod-result{kind}"><style>{CSS}</style>{head}{body}</div>'
 
 
@@ -353,6 +354,11 @@ def _escape_markdown(text: str) -> str:
     return text
 
 
+def _escape_html(text: str) -> str:
+    """Return text for a page; a number and its percent sign stay on one line."""
+    return html.escape(re.sub(r"(?<=\d) %(?!\w)", "\N{NO-BREAK SPACE}%", text))
+
+
 def _markdown(section: Section) -> str:
     columns = section.columns or ("", "")
     rows = [[_escape_markdown(format_value(value)).replace("\n", " ") for value in row] for row in section.rows]
@@ -384,7 +390,7 @@ def _html(section: Section) -> str:
     for row in section.rows:
         cells = []
         for index, value in enumerate(row):
-            text = html.escape(format_value(value))
+            text = _escape_html(format_value(value))
             kind = _cell_class(value) if section.columns else ""
             cells.append(
                 f'<th scope="row"{_cell_class(value)}>{text}</th>'

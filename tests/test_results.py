@@ -151,3 +151,18 @@ def test_a_column_of_numbers_has_its_head_at_the_right_and_a_mixed_one_does_not(
     shown = show.Part("", (section,))._repr_html_()
     assert '<th scope="col" class="n">n</th>' in shown
     assert '<th scope="col">mixed</th>' in shown
+
+
+def test_a_number_stays_with_its_percent_sign_on_a_page_and_a_line_to_run_is_as_it_is_typed() -> None:
+    @dataclass(frozen=True)
+    class Found(Result):
+        share: str
+
+        def headline(self) -> str:
+            return "fell by 5 %, run route champion=50 %mlprod"
+
+    page = Found("half (95 % interval)")._repr_html_()
+    assert "5\N{NO-BREAK SPACE}%, run" in page
+    assert "95\N{NO-BREAK SPACE}% interval" in page
+    assert "champion=50 %mlprod" in page
+    assert "5 %" in str(Found(""))
