@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for row in Workspace.open(tmp_path).background_list().tasks:
         if row.state == "running":
-            Workspace.open(tmp_path).background_stop(row.task, yes=True)
+            with suppress(Refused):  # it may end between the two lines
+                Workspace.open(tmp_path).background_stop(row.task, yes=True)
 
 
 def send(line: str, **door: Any) -> TaskStarted:
