@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.performance import Labelled
-from mlprod_nb.monitoring.sections import percent
-from mlprod_nb.results import Section
+from mlprod_nb.results import Section, percent
 
 _Z = 1.959963984540054
 _BINS = 10

@@ -16,7 +16,7 @@ from mlprod_nb.monitoring.impact import weights
 from mlprod_nb.monitoring.pooling import Pool
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import ColumnDrift, PairDrift
-from mlprod_nb.monitoring.sections import percent
+from mlprod_nb.results import percent
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.monitoring.columns import to_codes, to_numbers
 from mlprod_nb.monitoring.profile import ColumnProfile, Profile
-from mlprod_nb.monitoring.quality import beyond_chance, careful, percent
+from mlprod_nb.monitoring.quality import beyond_chance, careful, rounded
 from mlprod_nb.monitoring.rows import Finding
 
 Rows = Mapping[str, Any]
@@ -65,7 +65,7 @@ def rows(profile: Profile, window: Rows, reference: Rows) -> Iterator[Finding]:
     found, before = (_repeats(side, count) for side in sides if side is not None)
     share, known = found / count, before / count
     if share - known >= _MUCH and beyond_chance(found, count, careful(before) / count):
-        text = f"{percent(share)} of {count:,} rows repeat an earlier one, in the reference {percent(known)}"
+        text = f"{rounded(share)} of {count:,} rows repeat an earlier one, in the reference {rounded(known)}"
         yield Finding("", "duplicated rows", "warn" if known < _MUCH else "info", share, text)
 
 

@@ -14,10 +14,10 @@ from datetime import datetime
 
 import numpy as np
 
-from mlprod_nb.monitoring.sections import day, percent
+from mlprod_nb.monitoring.sections import day
 from mlprod_nb.monitoring.stretches import Stretches, divide
 from mlprod_nb.monitoring.traffic import Traffic
-from mlprod_nb.results import Section, counted
+from mlprod_nb.results import Section, counted, percent
 
 MORE = 0.01
 _STRETCHES = 12

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.columns import Floats, ranks_of
-from mlprod_nb.monitoring.sections import day, percent
+from mlprod_nb.monitoring.sections import day
 from mlprod_nb.monitoring.stretches import Seconds, divide
-from mlprod_nb.results import Section, counted
+from mlprod_nb.results import Section, counted, percent
 
 #: A chance of 0.55 that a labelled row scores higher than an unlabelled one of the same days is notable.
 SELECTIVE = 0.05

@@ -73,7 +73,7 @@ def _missing(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
     before = column.missing / column.rows if column.rows else 0.0
     if share:
         much = share - before >= _MUCH and (share - before) * counts.rows >= _FEW
-        text = f"{percent(share)} missing, in the reference {percent(before)}"
+        text = f"{rounded(share)} missing, in the reference {rounded(before)}"
         yield Finding(column.name, "missing", "warn" if much else "info", share, text)
 
 
@@ -91,7 +91,7 @@ def _values(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
     outside = (counts.below + counts.above) / present
     if outside >= _NOTABLE and column.minimum is not None:
         text = (
-            f"{percent(outside)} outside the reference's range"
+            f"{rounded(outside)} outside the reference's range"
             f" {column.minimum:.4g} to {column.maximum:.4g}, up to {_furthest(column, counts):.4g}"
         )
         # Chance of a value beyond the largest of n: more than t / n with probability exp(-t); t = 14 on either side.
@@ -101,7 +101,7 @@ def _values(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
     if counts.unseen and not column.bounded:
         share = counts.unseen / present
         examples = ", ".join(repr(name[:40]) for name, _ in counts.new[:3])
-        text = f"{percent(share)} in categories that the reference lacks, as {examples}"
+        text = f"{rounded(share)} in categories that the reference lacks, as {examples}"
         much = share >= _MUCH and beyond_chance(counts.unseen, counts.present, _unseen_rate(column))
         yield Finding(column.name, "unseen categories", "warn" if much else "info", share, text)
     elif counts.unseen and column.rows:
@@ -121,7 +121,7 @@ def _dates(profile: Profile, window: WindowCounts) -> Iterator[Finding]:
         if not now.problem and wrong:
             share = wrong / present
             far = share - before / known >= _MUCH and beyond_chance(wrong, present, careful(before) / known)
-            text = f"{percent(share)} are no dates as 2013-01-31, in the reference {percent(before / known)}"
+            text = f"{rounded(share)} are no dates as 2013-01-31, in the reference {rounded(before / known)}"
             yield Finding(name, "dates", "warn" if far else "info", share, text)
 
 
@@ -160,6 +160,6 @@ def _distinct(counts: ColumnCounts) -> int:
     return min(2, int(np.count_nonzero(counts.counts)))
 
 
-def percent(share: float) -> str:
+def rounded(share: float) -> str:
     """Return a share as a percentage of two digits."""
     return f"{100 * share:.2g} %" if share < 0.0995 else f"{100 * share:.0f} %"

@@ -12,7 +12,7 @@ from mlprod_nb.monitoring.budget import Spending
 from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
 from mlprod_nb.monitoring.standing import Standing
-from mlprod_nb.results import AlertChange, Result, Section, Verdict
+from mlprod_nb.results import AlertChange, Result, Section, Verdict, percent
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class MonitorResult(Result):
         facts += [("model version", self.model_version)] if self.model_version else []
         window = f"{sections.day(self.since)} to {sections.day(self.until)}" if self.since or self.until else ""
         facts += [("window", window)] if window else []
-        facts += [("predictions", self.rows), ("with a label", sections.percent(self.labelled_share))]
+        facts += [("predictions", self.rows), ("with a label", percent(self.labelled_share))]
         tables = (
             sections.since_last_report(self.since_last_report),
             sections.performance(self.performance),

@@ -20,9 +20,9 @@ from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.monitoring.columns import Floats, is_missing, single
 from mlprod_nb.monitoring.profile import ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import ColumnDrift
-from mlprod_nb.monitoring.sections import percent, short
+from mlprod_nb.monitoring.sections import short
 from mlprod_nb.registry.bundles import SCORE_COLUMN
-from mlprod_nb.results import Section
+from mlprod_nb.results import Section, percent
 
 ScoreFunction = Callable[[dict[str, list[Any]]], Any]
 MAX_ROWS = 2000

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mlprod_nb.monitoring.budget import MISSING, SHARE, Spending
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
-from mlprod_nb.results import AlertChange, Section
+from mlprod_nb.results import AlertChange, Section, percent
 
 #: Tables for those who look closer.
 DETAIL = (
@@ -35,11 +35,6 @@ def day(moment: datetime | None) -> str:
 def short(value: float | None, digits: int = 3) -> float | None:
     """Return a number rounded to some significant digits."""
     return None if value is None else float(f"{value:.{digits}g}")
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage to one place."""
-    return f"{100 * share:.1f} %"
 
 
 def since_last_report(changes: Sequence[AlertChange]) -> Section:
