@@ -76,5 +76,5 @@ def test_undo_is_a_rollback_and_every_line_parses() -> None:
 def test_the_page_holds_every_variant_and_executes_nothing() -> None:
     page = a_traffic()._repr_html_()
     assert HOSTILE not in page
-    for text in ("champion", "flights/4", "challenger flights/2 50 %", "flights/7", "tailnum"):
+    for text in ("champion", "flights/4", "challenger flights/2 50\N{NO-BREAK SPACE}%", "flights/7", "tailnum"):
         assert text in page
