@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mlprod_nb.store import Store
 from tests.browser.jupyterlab import Lab, Server, lab_alone, picture_folder
 
 
@@ -25,6 +26,15 @@ def nothing_of_mlflows_is_left_in_the_current_directory() -> Iterator[None]:
     there = [path for path in made if path.exists()]
     yield
     assert [path.name for path in made if path.exists() and path not in there] == []
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A state database in a test's directory."""
+    opened = Store(Store.sqlite_url(tmp_path / "state.db"))
+    opened.migrate()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -65,14 +65,6 @@ ENDINGS = {
 }
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(Store.sqlite_url(tmp_path / "state.db"))
-    opened.migrate()
-    yield opened
-    opened.close()
-
-
 def run(root: Path, store: Store, *cells: dict[str, Any], limit: float) -> reports.ReportResult:
     path = root / "notebooks" / "own_report.ipynb"
     write(path, text("# Own"), code(PARAMETERS, "parameters"), code(BEGIN), *cells)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,14 +30,6 @@ PINNED = json.dumps(
     }
 )
 REQUEST = reports.ReportRequest("flights", "own", PINNED, ("flights/4", "flights/3"), timeout_seconds=120)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(Store.sqlite_url(tmp_path / "state.db"))
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def run(root: Path, store: Store, *cells: dict[str, Any], **changes: Any) -> reports.ReportResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,14 +20,6 @@ from tests.prediction_log.small_disk import fill, small_disk
 PINNED = '{"endpoint": "flights", "rows": 0, "segments": [], "since": null, "until": null}'
 REQUEST = reports.ReportRequest("flights", "own", PINNED, ("flights/1",), timeout_seconds=120)
 FULL = "No space left on device"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(Store.sqlite_url(tmp_path / "state.db"))
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def failed(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
-
-import pytest
 
 from mlprod_nb.results import Status
 from mlprod_nb.site import building as site
@@ -20,14 +17,6 @@ from tests.reports.hostile import HOSTILE
 
 NOW = datetime(2013, 5, 1, 6, tzinfo=UTC)
 ATOM = "{http://www.w3.org/2005/Atom}"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(Store.sqlite_url(tmp_path / "state.db"))
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def record(number: int, status: Status = "ok", **changes: object) -> ReportRecord:

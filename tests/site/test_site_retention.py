@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,14 +22,6 @@ from tests.store.test_store_reports import BODY, changed, written
 
 NOW = datetime(2013, 7, 1, tzinfo=UTC)
 MONTH = Rule(days=30, newest=1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(Store.sqlite_url(tmp_path / "state.db"))
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def add(store: Store, root: Path, days: int, *, kind: str = "drift", name: str = "") -> ReportRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,14 +41,6 @@ def written(root: Path, body: dict[str, Any] = BODY, name: str = "reports/flight
     digest, said = evidence.digest(body), body["verdict"]
     facts = (digest, body["kind"], body["endpoint"], said["status"], said["sentence"], name, body["bound_to"], NOW)
     return ReportRecord(*facts, files=evidence.seal(folder))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(Store.sqlite_url(tmp_path / "state.db"))
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def test_reports_are_listed_newest_first_by_endpoint_and_kind(store: Store) -> None:
