@@ -149,7 +149,7 @@ def _scanned(given: _Given, design: Design, of_segments: float) -> _Read:
     table = pairs.prepare(found.table, design) if in_pairs else found.table
     with open_scan(table, given.outcome) as scan:
         facts = pairs.facts_of_pairs(scan.facts()) if in_pairs else scan.facts()
-        if not in_pairs:
+        if not (in_pairs or numbers or design.allocation != "fixed"):  # those are read in pairs, or split by split
             scan.read_ahead([*chosen.values(), labelled], (design.control, design.treatment), design.covariates)
         sums = scan.sums({**chosen, labelled.name: labelled})
         chosen, cuts = _capped(scan, design, chosen, sums)

@@ -57,9 +57,8 @@ def count(
     """
     known = {column.name: column for column in (*profile.columns, *profile.outcomes)}
     rows = max((len(values) for name, values in columns.items() if name not in OUTCOMES), default=0)
-    room = np.empty(
-        (2, min(rows, _BLOCK_ROWS))
-    )  # all columns use the same: fresh memory takes longer than the work in it
+    # All columns use the same room: fresh memory takes longer than the work in it.
+    room = np.empty((2, min(rows, _BLOCK_ROWS)))
     counted = {
         name: _count(column, columns[name], room)
         if name in columns
