@@ -126,8 +126,13 @@ class DataPlane:
         with self.turnstile.one(live.name):
             return await self.answer(live, read_rows(live, request, call, self.identifiers.take(request.rows)))
 
-    async def answer(self, live: LiveEndpoint, rows: Rows) -> Answer:
+    async def answer(self, live: LiveEndpoint, rows: Rows, *, final: bool = True) -> Answer:
         """Answer checked rows; the caller holds the endpoint's lease and has passed the turnstile.
+
+        Args:
+            live: The endpoint.
+            rows: Its rows.
+            final: Whether a model's failure is the answer, and so counts; ``False`` where the rows are asked anew.
 
         Raises:
             NotFound: The rows ask for a variant that is not there.
@@ -138,7 +143,7 @@ class DataPlane:
         """
         chosen = choose(live.spec, rows)
         met = np.flatnonzero(np.bincount(chosen)).tolist() if len(live.models) > 1 else [0]
-        scores = await self._score(live, rows, chosen, met)
+        scores = await self._score(live, rows, chosen, met, final=final)
         variants = _variants(live, chosen, met)
         with self._tracing.span("append", **{"mlprod.rows": rows.count}):
             logged = await self._append(live, rows, self._batch(live, rows, variants, scores, shadow=False))
@@ -149,10 +154,17 @@ class DataPlane:
         """Wait for the shadows that are under way."""
         await asyncio.gather(*self._shadows, return_exceptions=True)
 
-    async def _score(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp], met: list[int]) -> Scores:
+    async def _score(
+        self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp], met: list[int], *, final: bool
+    ) -> Scores:
         """Let each variant answer its rows, and put the answers into the rows' order."""
         if len(met) == 1:
-            return await self._ask(live, live.spec.variants[met[0]], live.models[met[0]], rows.columns, rows.count)
+            try:
+                return await self._ask(live, live.spec.variants[met[0]], live.models[met[0]], rows.columns, rows.count)
+            except (ModelFailed, ModelUnavailable):
+                if final:
+                    self._count_failure(live, live.spec.variants[met[0]])
+                raise
         places = [np.flatnonzero(chosen == index) for index in met]
         found = await asyncio.gather(
             *(
@@ -161,6 +173,9 @@ class DataPlane:
             ),
             return_exceptions=True,
         )
+        for part, index in zip(found, met, strict=True):
+            if final and isinstance(part, ModelFailed | ModelUnavailable):
+                self._count_failure(live, live.spec.variants[index])
         predictions: list[Any] = [None] * rows.count
         scores = np.empty(rows.count)
         for part, place in zip(found, places, strict=True):
@@ -187,13 +202,14 @@ class DataPlane:
         except TooManyRequests:
             raise
         except Exception as error:
-            shadow = variant in live.spec.shadows
-            self._telemetry.model_errors.labels(live.name, variant.name, str(shadow).lower()).inc()
             who = f"variant {variant.name!r} ({version})"
             if isinstance(error, ModelUnavailable):
                 raise ModelUnavailable(f"{who} cannot answer: {error.message}", hint=error.hint) from error
             logger.error("endpoint %s: %s failed: %s", live.name, who, error.__cause__ or error)
             raise ModelFailed(f"{who} failed on these rows.") from error
+
+    def _count_failure(self, live: LiveEndpoint, variant: Variant, *, shadow: bool = False) -> None:
+        self._telemetry.model_errors.labels(live.name, variant.name, str(shadow).lower()).inc()
 
     async def _append(self, live: LiveEndpoint, rows: Rows, batch: PredictionBatch) -> bool:
         """Log rows; return whether they are in the log, where their endpoint wants an answer all the same."""
@@ -276,12 +292,14 @@ class DataPlane:
         try:
             scores = await self._ask(live, variant, model, rows.columns, rows.count)
             await self._append(live, rows, self._batch(live, rows, Repeated(variant, rows.count), scores, shadow=True))
-        except (
-            ModelUnavailable,
-            TooManyRequests,
-        ):  # counted: a line for each request would slow what a shadow must not slow
+        # Counted: a line for each request would slow what a shadow must not slow.
+        except (ModelUnavailable, TooManyRequests) as error:
+            if isinstance(error, ModelUnavailable):
+                self._count_failure(live, variant, shadow=True)
             self._telemetry.shadows_dropped.labels(live.name).inc(rows.count)
         except MlprodError as error:
+            if isinstance(error, ModelFailed):
+                self._count_failure(live, variant, shadow=True)
             logger.warning("endpoint %s: shadow %s: %s", live.name, variant.name, error)
         else:
             self._telemetry.rows.labels(live.name, variant.name, "true").inc(rows.count)

@@ -7,6 +7,7 @@ module says: no path, no stack, no text of a library.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -131,6 +132,11 @@ def speaks_inference(path: str) -> bool:
 def is_told(error: MlprodError) -> bool:
     """Return whether an error's words are the gateway's own, so that callers may read them."""
     return type(error).__module__ == __name__
+
+
+def reason(document: Mapping[str, Any]) -> str:
+    """Return the kind of a problem document, as ``model-failed``."""
+    return str(document["type"]).rpartition(":")[2]
 
 
 def problem(error: MlprodError, request_id: str) -> dict[str, Any]:

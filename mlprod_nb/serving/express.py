@@ -20,10 +20,11 @@ import orjson
 from mlprod_nb.clock import Clock
 from mlprod_nb.columns import Columns, Repeated, Texts, join
 from mlprod_nb.errors import ExecutionFailed, MlprodError
+from mlprod_nb.process_log import about
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.dataplane import Answer, DataPlane
-from mlprod_nb.serving.errors import LogUnavailable, ModelUnavailable
+from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable
 from mlprod_nb.serving.ordinary import NOT_ORDINARY, Reader, Table
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Rows, read_units
@@ -122,8 +123,7 @@ class ExpressLane:
         visit = self._plane.turnstile.let_in(live.name, len(exchanges))
         kept_out = exchanges[visit.requests :]
         if kept_out:
-            _refuse(kept_out, self._plane.identifiers.take(len(kept_out)), full(live.name))
-            self._count(live, "429", len(kept_out))
+            self._refuse(live, kept_out, self._plane.identifiers.take(len(kept_out)), full(live.name))
         return visit
 
     async def _answer(self, live: LiveEndpoint, exchanges: list[Exchange], lease: ExitStack, visit: Visit) -> None:
@@ -139,14 +139,17 @@ class ExpressLane:
             return
         exchanges = [request.exchange for request in requests]
         ids = self._plane.identifiers.take(len(requests))
+        alone = len(requests) == 1  # of several, one may have ended the model
         try:
-            answer = await self._plane.answer(live, self._rows(requests, columns, ids, began))
-        except (LogUnavailable, ModelUnavailable) as error:
-            if isinstance(error, ModelUnavailable) and len(requests) > 1:  # one alone may have ended the model
+            answer = await self._plane.answer(live, self._rows(requests, columns, ids, began), final=alone)
+        except (LogUnavailable, ModelUnavailable, ModelFailed) as error:
+            if not (alone or isinstance(error, LogUnavailable)):
                 _hand_back(exchanges, visit)
                 return
-            _refuse(exchanges, ids, error)
-            self._count(live, "503", len(requests))
+            if isinstance(error, ModelFailed):
+                with about(ids[0]):
+                    logger.error("%s", error)
+            self._refuse(live, exchanges, ids, error)
         except Exception:  # noqa: BLE001 (whatever it is, the routes meet it again, one request at a time, and say it)
             _hand_back(exchanges, visit)
         else:
@@ -160,8 +163,7 @@ class ExpressLane:
             bodies = [orjson.dumps(document) for document in documents]
         except Exception:
             logger.exception("endpoint %s: answers that are in the log cannot be written down", live.name)
-            _refuse(exchanges, ids, ExecutionFailed("the answer cannot be written down."))
-            self._count(live, "500", len(requests))
+            self._refuse(live, exchanges, ids, ExecutionFailed("the answer cannot be written down."))
             return
         for exchange, request_id, body in zip(exchanges, ids, bodies, strict=True):
             exchange.reply(200, JSON, request_id, body)
@@ -169,6 +171,16 @@ class ExpressLane:
 
     def _count(self, live: LiveEndpoint, status: str, requests: int) -> None:
         self._telemetry.requests.labels("invoke", live.name, status).inc(requests)
+
+    def _refuse(
+        self, live: LiveEndpoint, exchanges: Sequence[Exchange], ids: Sequence[str], error: MlprodError
+    ) -> None:
+        document = errors.problem(error, "")
+        for exchange, request_id in zip(exchanges, ids, strict=True):
+            body = errors.encode({**document, "request_id": request_id})
+            exchange.reply(document["status"], errors.MEDIA_TYPE.encode(), request_id, body)
+        self._count(live, str(document["status"]), len(exchanges))
+        self._telemetry.refused(live.name, errors.reason(document), len(exchanges))
 
     def _read_all(self, live: LiveEndpoint, exchanges: list[Exchange], visit: Visit) -> list[_Request]:
         """Read requests; hand back those that are not of the ordinary form."""
@@ -246,12 +258,6 @@ def _parts(requests: list[_Request], most: int) -> list[list[_Request]]:
         parts[-1].append(request)
         rows += len(request.rows)
     return parts
-
-
-def _refuse(exchanges: Sequence[Exchange], ids: Sequence[str], error: MlprodError) -> None:
-    for exchange, request_id in zip(exchanges, ids, strict=True):
-        document = errors.problem(error, request_id)
-        exchange.reply(document["status"], errors.MEDIA_TYPE.encode(), request_id, errors.encode(document))
 
 
 def _hand_back(exchanges: Sequence[Exchange], visit: Visit) -> None:

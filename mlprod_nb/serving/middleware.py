@@ -76,7 +76,7 @@ class Problems:
                 status = scope.get(REFUSED, CLIENT_CLOSED)
             except Exception as error:
                 document, headers = _describe(error, request_id)
-                scope["mlprod.problem"] = document["type"].rpartition(":")[2]
+                scope["mlprod.problem"] = errors.reason(document)
                 self._note(error, document["status"])
                 if status:
                     raise

@@ -35,15 +35,16 @@ class Refusals:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._first: datetime | None = None
 
-    def note(self, endpoint: str, reason: str) -> None:
-        """Count one refused request.
+    def note(self, endpoint: str, reason: str, requests: int = 1) -> None:
+        """Count refused requests.
 
         Args:
             endpoint: One of the route table, so callers cannot make names.
             reason: An error's class in lower case and hyphens, as ``invalid-input``.
+            requests: How many.
         """
         self._first = self._first or self._clock()
-        self._counts[endpoint, reason] += 1
+        self._counts[endpoint, reason] += requests
 
     def write(self, *, last: bool = False) -> None:
         """Append what was counted, if that began a minute ago or this is the last time; a full disk is tried again."""

@@ -129,10 +129,10 @@ class Telemetry:
         for endpoint, number in revisions.items():
             self.revision.labels(endpoint).set(number)
 
-    def refused(self, endpoint: str, reason: str) -> None:
-        """Count a request that was refused, for the monitor."""
+    def refused(self, endpoint: str, reason: str, requests: int = 1) -> None:
+        """Count requests that were refused, for the monitor."""
         if self._refusals is not None:
-            self._refusals.note(endpoint, reason)
+            self._refusals.note(endpoint, reason, requests)
 
     def share(self, *, last: bool = False) -> None:
         """Let the other workers know this one's numbers, and the monitor what was refused."""

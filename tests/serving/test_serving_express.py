@@ -14,11 +14,13 @@ import pytest
 
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
+from mlprod_nb.serving import refusals
 from mlprod_nb.serving.dataplane import Answer, DataPlane
 from mlprod_nb.serving.express import ExpressLane
+from mlprod_nb.serving.telemetry import Telemetry
+from tests.serving.oddity import Oddity
 from tests.serving.workshop import Workshop, make_workshop, on_a_socket, row
 
-PATH = "/endpoints/flights/invocations"
 BY_THE_ROUTES = {"X-By-The-Routes": "yes"}
 OWN = ("prediction_ids", "request_id")
 
@@ -27,6 +29,10 @@ class CountingLane(ExpressLane):
     """Counts what it takes and what it hands back."""
 
     answered = 0
+
+    @property
+    def telemetry(self) -> Telemetry:
+        return self._telemetry
 
     def _count(self, live: Any, status: str, requests: int) -> None:
         self.answered += requests
@@ -76,6 +82,9 @@ ORDINARY: dict[str, tuple[str, Any]] = {
     "a missing number and text": ("gaps", split([None, None], [5, "AA"])),
     "a model worker": ("odd", split([250.0], columns=("distance",))),
 }
+FAILING: dict[str, tuple[str, Any]] = {
+    "a model that fails on a row": ("odd", split([-1.0], columns=("distance",))),
+}
 OTHER: dict[str, tuple[str, Any]] = {
     "an event time": ("flights", split([1200.0, "AA"], event_time="2013-04-01T00:00:00Z")),
     "client ids": ("flights", split([1200.0, "AA"], client_ids=["a"])),
@@ -117,7 +126,6 @@ OTHER: dict[str, tuple[str, Any]] = {
     "null": ("flights", None),
     "no JSON": ("flights", b"{"),
     "nothing": ("flights", b""),
-    "a model that fails on a row": ("odd", split([-1.0], columns=("distance",))),
 }
 
 
@@ -143,10 +151,10 @@ def test_both_lanes_give_the_same_reply_and_what_is_ordinary_takes_the_express_o
 ) -> None:
     shop, client, lane = served
     assert ask(client, "flights", split([1.0, "AA"]), **BY_THE_ROUTES).status_code == 200  # its token is known now
-    for name, (endpoint, body) in {**ORDINARY, **OTHER}.items():
+    for name, (endpoint, body) in {**ORDINARY, **FAILING, **OTHER}.items():
         before = lane.answered
         express = shown(ask(client, endpoint, body))
-        assert lane.answered - before == (name in ORDINARY), name
+        assert lane.answered - before == (name not in OTHER), name
         assert express == shown(ask(client, endpoint, body, **BY_THE_ROUTES)), name
         assert (express[0] == 200) == (name in ORDINARY or name in list(OTHER)[:3]), name
     log = PredictionLog(shop.layout.log)
@@ -183,20 +191,37 @@ def test_one_bad_request_among_many_fails_alone(served: tuple[Workshop, httpx.Cl
     assert ask(client, "flights", split([1.0, "AA"])).status_code == 200
     good = _raw(client, split([1.0, "AA"]))
     bad = _raw(client, split(["far", "AA"]))
-    connections = [socket.create_connection((client.base_url.host, client.base_url.port or 0)) for _ in range(24)]
-    for number, connection in enumerate(connections):
-        connection.sendall(bad if number % 5 == 0 else good)
+    connections = [_connect(client, bad if number % 5 == 0 else good) for number in range(24)]
     statuses = [_status(connection) for connection in connections]
     assert statuses == [422 if number % 5 == 0 else 200 for number in range(24)]
     assert lane.answered == 19
 
 
+def test_a_request_that_a_model_fails_on_counts_once_for_its_variant_and_once_for_the_monitor(
+    served: tuple[Workshop, httpx.Client, CountingLane],
+) -> None:
+    shop, client, lane = served
+    good, fails, ends = (split([value], columns=("distance",)) for value in (250.0, Oddity.FAILS, Oddity.ENDS))
+    assert ask(client, "odd", good).status_code == 200
+    assert ask(client, "odd", fails).status_code == 500
+    assert errors_of(client, "odd") == 1
+    connections = [_connect(client, _raw(client, each, "odd")) for each in [good] * 5 + [fails]]
+    assert [_status(connection) for connection in connections] == [200] * 5 + [500]
+    assert errors_of(client, "odd") == 2
+    assert ask(client, "odd", ends).status_code == 503
+    assert errors_of(client, "odd") == 3
+    lane.telemetry.share(last=True)
+    assert refusals.read(shop.layout.refusals, "odd", since=None, until=None) == {
+        "model-failed": 2,
+        "model-unavailable": 1,
+    }
+
+
 def test_pipelined_requests_are_answered_in_their_order(served: tuple[Workshop, httpx.Client, CountingLane]) -> None:
     _, client, _ = served
     ask(client, "flights", split([1.0, "AA"]))
-    with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
-        bodies = [split(*[[float(i), "AA"]] * (1 + i % 3)) if i != 4 else split(["far", "AA"]) for i in range(9)]
-        connection.sendall(b"".join(_raw(client, body) for body in bodies))
+    bodies = [split(*[[float(i), "AA"]] * (1 + i % 3)) if i != 4 else split(["far", "AA"]) for i in range(9)]
+    with _connect(client, b"".join(_raw(client, body) for body in bodies)) as connection:
         reader = connection.makefile("rb")
         replies = [_reply(reader) for _ in bodies]
     counts = [len(document.get("predictions", ())) for _, document in replies]
@@ -210,18 +235,29 @@ def test_a_caller_that_hangs_up_leaves_its_prediction_in_the_log_and_others_alon
     shop, client, _ = served
     ask(client, "flights", split([1.0, "AA"]))
     for _ in range(20):
-        with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
-            connection.sendall(_raw(client, split([1.0, "AA"])))
+        _connect(client, _raw(client, split([1.0, "AA"]))).close()
     assert ask(client, "flights", split([1.0, "AA"])).status_code == 200
     log = PredictionLog(shop.layout.log)
     assert 2 <= log.pin("flights").rows <= 22
     assert log.verify() == []
 
 
-def _raw(client: httpx.Client, body: Any) -> bytes:
+def errors_of(client: httpx.Client, endpoint: str) -> float:
+    """Return how many requests the metrics say that models of an endpoint failed on."""
+    started = f'mlprod_model_errors_total{{endpoint="{endpoint}"'
+    return sum(float(line.split()[-1]) for line in client.get("/metrics").text.splitlines() if line.startswith(started))
+
+
+def _connect(client: httpx.Client, content: bytes) -> socket.socket:
+    connection = socket.create_connection((client.base_url.host, client.base_url.port or 0))
+    connection.sendall(content)
+    return connection
+
+
+def _raw(client: httpx.Client, body: Any, endpoint: str = "flights") -> bytes:
     content = orjson.dumps(body)
     head = (
-        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"POST /endpoints/{endpoint}/invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         f"Authorization: {client.headers['Authorization']}\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
