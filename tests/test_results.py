@@ -12,6 +12,7 @@ import pytest
 
 from mlprod_nb.reports import show
 from mlprod_nb.results import VERDICT_MIME, Result, Section, Verdict, format_value
+from mlprod_nb.results.page import escaped, table
 
 
 @dataclass(frozen=True)
@@ -166,3 +167,11 @@ def test_a_number_stays_with_its_percent_sign_on_a_page_and_a_line_to_run_is_as_
     assert "95\N{NO-BREAK SPACE}% interval" in page
     assert "champion=50 %mlprod" in page
     assert "5 %" in str(Found(""))
+
+
+def test_a_date_and_an_option_are_not_broken_at_their_hyphens_on_a_page() -> None:
+    rows = (("report flights drift --since 2013-04-01", "2013-04-01T10:11:12Z"),)
+    [_, first, second] = [part.partition("</td>")[0] for part in table(Section("", ("line", "at"), rows)).split("<td")]
+    assert first.endswith('drift <span class="s">--since</span> <span class="s">2013-04-01</span>')
+    assert second.endswith('<span class="s">2013-04-01T10:11:12Z</span>')
+    assert escaped("a--b <--c> x-2013-04-011") == 'a--b &lt;<span class="s">--c</span>&gt; x-2013-04-011'

@@ -11,6 +11,7 @@ const WORDS = {
   alarm: ["✗", "Alarm"],
 };
 const SVG = "http://www.w3.org/2000/svg";
+const TEXT_ONLY = ["option", "title", "textarea"];
 const HANDLERS = ["onclick", "oninput", "onchange"];
 
 /** A verdict's symbol and word; an unknown status is shown as it is. */
@@ -82,9 +83,21 @@ export function lineOf(action, reason = "", dry = false) {
   return `${action.line}${dry ? " --dry-run" : ""}${why}`;
 }
 
+/** A text in pieces; every second one stays on one line: dates, shares, and options of a line. */
+export function pieces(text) {
+  return text.split(/((?<![\w-])(?:\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?Z?)?|--[a-z][a-z-]*|\d[\d.,]* %)(?![\w-]))/);
+}
+
+/** What browsers would break at a hyphen or before a sign stays together, wherever a text has room for elements. */
+function together(child) {
+  if (typeof child !== "string") return [child];
+  const parts = pieces(child).map((part, index) => (index % 2 ? h("span", { class: "mlprod-tight" }, document.createTextNode(part)) : part));
+  return parts.filter((part) => part !== "");
+}
+
 /** Make an element: attributes by name, handlers by onclick, oninput and onchange, children as elements or text. */
 export function h(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
+  return filled(document.createElement(tag), attributes, TEXT_ONLY.includes(tag) ? children : children.flat().flatMap(together));
 }
 
 /** The same for a part of a picture. */

@@ -65,9 +65,14 @@ function alertRow(alert, ui, now) {
     h("td", {}, badge(alert.status)),
     h("th", { scope: "row" }, `${alert.endpoint}, alert ${alert.alert}`),
     h("td", { class: "mlprod-wide" }, alert.sentence, " ", h("span", { class: "mlprod-soft" }, alertWord(alert))),
-    h("td", { class: "mlprod-tight" }, ...alert.actions.map((action) => actionButton(action, ui))),
-    h("td", { class: "mlprod-soft mlprod-tight" }, ago(alert.raised_at, now)),
+    h("td", { class: "mlprod-tight mlprod-act" }, ...alert.actions.map((action) => actionButton(action, ui))),
+    h("td", { class: "mlprod-soft mlprod-tight" }, `raised ${ago(alert.raised_at, now)}`),
   );
+}
+
+/** What a report concludes; where an alert says it, that is not said again. */
+export function concluded(report) {
+  return typeof report.alert === "number" ? `see alert ${report.alert}` : report.sentence;
 }
 
 function reportRow(report, now) {
@@ -77,9 +82,9 @@ function reportRow(report, now) {
     {},
     h("td", {}, badge(report.status)),
     h("th", { scope: "row" }, `${report.endpoint} ${report.kind}`),
-    h("td", { class: "mlprod-wide" }, report.sentence),
+    h("td", { class: "mlprod-wide" }, concluded(report)),
     h("td", { class: "mlprod-soft mlprod-tight" }, approvals),
-    h("td", { class: "mlprod-soft mlprod-tight", title: report.digest }, ago(report.created_at, now)),
+    h("td", { class: "mlprod-soft mlprod-tight", title: report.digest }, `made ${ago(report.created_at, now)}`),
   );
 }
 
@@ -103,14 +108,20 @@ function taskRow(task, now) {
     h("th", { scope: "row" }, h("code", {}, task.command)),
     h("td", { class: "mlprod-wide mlprod-soft" }, task.said),
     h("td", { class: "mlprod-tight" }, task.state),
-    h("td", { class: "mlprod-soft mlprod-tight" }, ago(task.started_at, now)),
+    h("td", { class: "mlprod-soft mlprod-tight" }, `started ${ago(task.started_at, now)}`),
   );
 }
 
-/** What the verdict says to do next, where no button does it. */
-function nextLine(state) {
+/** What the verdict says to do next; empty where a button does it. */
+export function nextOf(state) {
+  const offered = [state, ...state.endpoints, ...state.alerts].flatMap(({ actions }) => actions.map(({ line }) => line));
   const line = state.verdict.action;
-  if (!line || state.actions.some((action) => action.line === line)) return null;
+  return offered.includes(line) ? "" : line;
+}
+
+function nextLine(state) {
+  const line = nextOf(state);
+  if (!line) return null;
   return h("p", { class: "mlprod-soft" }, "Next: ", h("code", {}, line));
 }
 
@@ -129,8 +140,8 @@ export function page(state, message, ui, seen) {
     nextLine(state),
     chosenLine(ui),
     outcome(message),
-    ...state.endpoints.map((endpoint) => endpointCard(endpoint, ui)),
     listing("Alerts", ["verdict", "alert", "conclusion", "action", "raised"], state.alerts.map((row) => alertRow(row, ui, seen))),
+    ...state.endpoints.map((endpoint) => endpointCard(endpoint, ui)),
     listing("Reports", ["verdict", "report", "conclusion", "approvals", "made"], state.reports.map((row) => reportRow(row, seen))),
     listing("In the background", ["task", "line", "what it said last", "state", "started"], state.tasks.map((row) => taskRow(row, seen))),
     listing("Jobs", ["job", "line", "when", "last run", "next run"], state.jobs.map((row) => jobRow(row, seen))),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mlprod_nb.lifecycle import background
 from mlprod_nb.lifecycle.background import TaskRow
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import active
-from mlprod_nb.results import Result, Verdict
+from mlprod_nb.results import Result, Section, Verdict
 from mlprod_nb.store import journal
 from mlprod_nb.store.revisions import Revision
 
@@ -156,6 +157,27 @@ class StatusResult(Result):
 
     _frame_field = "endpoints"
 
+    def sections(self) -> Sequence[Section]:
+        """Return what is shown: alerts before all that they may be about, and what they say only there."""
+        told = replace(self, reports=tuple(_short(report, self.alerts) for report in self.reports))
+        sections = Result.sections(told)
+        return sorted(sections, key=lambda section: _ORDER.get(section.title, len(_ORDER)))
+
+
+#: The sections' order; the others come after.
+_ORDER = {title: place for place, title in enumerate(("", "gateway", "alerts", "endpoints"))}
+
+
+def same_alert(report: ReportRow, alerts: Sequence[AlertStatus]) -> int | None:
+    """Return the number of the alert that says what a report says, or ``None``."""
+    said = (report.endpoint, report.sentence)
+    return next((alert.alert for alert in alerts if (alert.endpoint, alert.sentence) == said), None)
+
+
+def _short(report: ReportRow, alerts: Sequence[AlertStatus]) -> ReportRow:
+    alert = same_alert(report, alerts)
+    return report if alert is None else replace(report, sentence=f"see alert {alert}")
+
 
 def status(context: Context) -> StatusResult:
     """Look at every part; a part that does not answer is said to, never an error."""
@@ -250,11 +272,13 @@ def _verdict(
         where = f"the gateway is up at {gateway.url}; " if gateway.running else ""
         action = "%mlprod deploy MODEL@ALIAS" if gateway.running else "%mlprod up"
         return Verdict("ok", f"{where}nothing is deployed yet.", action)
-    waiting = next((alert for alert in alerts if alert.state == "open"), None)
+    waiting = [alert for alert in alerts if alert.state == "open"]
     if waiting:
-        sentence = f"alert {waiting.alert} of {waiting.endpoint!r} is open: {waiting.sentence}"
-        sentence += f" ({waiting.note})" if waiting.note else ""
-        return Verdict("warn", sentence, f"%mlprod alerts acknowledge {waiting.alert}")
+        # What an alert says stands in its row, and once is enough.
+        newest = f"alert {waiting[0].alert} of {waiting[0].endpoint!r}"
+        several = f"{len(waiting)} alerts are open, the newest is {newest}."
+        sentence = several if len(waiting) > 1 else f"{newest} is open."
+        return Verdict("warn", sentence, f"%mlprod alerts acknowledge {waiting[0].alert}")
     latest: dict[tuple[str, str], ReportRow] = {}
     for report in reports:
         latest.setdefault((report.endpoint, report.kind), report)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from mlprod_nb.lifecycle.status import same_alert
 from mlprod_nb.widgets import panel, snapshot
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from mlprod_nb.results import Result
+    from mlprod_nb.lifecycle.status import StatusResult
 
 
 class StatusPanel(panel.Panel):
@@ -19,7 +20,7 @@ class StatusPanel(panel.Panel):
     _esm = panel.module("status")
     _css = panel.style("status")
 
-    def view(self, result: Result) -> dict[str, Any]:
+    def view(self, result: Any) -> dict[str, Any]:
         """Return what the panel shows of a ``StatusResult``."""
         return view(result)
 
@@ -30,12 +31,12 @@ class StatusPanel(panel.Panel):
         return ""
 
 
-def show(status: Result, shell: InteractiveShell) -> None:
+def show(status: StatusResult, shell: InteractiveShell) -> None:
     """Show a status as a panel, or as a page where no panel can be."""
     snapshot.show(status, shell, lambda: StatusPanel(status))
 
 
-def view(status: Result) -> dict[str, Any]:
+def view(status: StatusResult) -> dict[str, Any]:
     """Return what the panel shows: the status as plain data, by endpoint, with the lines that may come next."""
     plain = status.to_dict()
     endpoints: dict[str, dict[str, Any]] = {}
@@ -47,7 +48,11 @@ def view(status: Result) -> dict[str, Any]:
         entry["variants"].append({key: row[key] for key in ("variant", "version", "share", "runtime", "note")})
     start = [] if plain["gateway"]["running"] else [panel.action("Start the gateway", "up")]
     alerts = [{**row, "actions": _acknowledging(row)} for row in plain["alerts"]]
-    lists = {"endpoints": list(endpoints.values()), "alerts": alerts}
+    reports = [
+        {**row, "alert": same_alert(report, status.alerts)}
+        for row, report in zip(plain["reports"], status.reports, strict=True)
+    ]
+    lists = {"endpoints": list(endpoints.values()), "alerts": alerts, "reports": reports}
     return {**plain, **lists, "actions": start, "refresh": "%mlprod status"}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from mlprod_nb.abtest.health import HealthCheck
 from mlprod_nb.abtest.results import ABTestResult, LookPoint, MetricLift, SegmentLift
 from mlprod_nb.abtest.srm import SampleRatioCheck
+from mlprod_nb.lifecycle.background import TaskRow
 from mlprod_nb.lifecycle.panels.abtest import ABTestView
 from mlprod_nb.lifecycle.panels.approvals import ApprovalsView, Reviewed, Waiting
 from mlprod_nb.lifecycle.panels.counters import LiveRow, Sample, Samples, VariantCount
@@ -20,17 +21,46 @@ from mlprod_nb.lifecycle.panels.live import LiveView, Now
 from mlprod_nb.lifecycle.panels.recent import Recent, Truth
 from mlprod_nb.lifecycle.panels.registry import Card, RegistryView
 from mlprod_nb.lifecycle.panels.traffic import Choice, Earlier, Part, TrafficView
+from mlprod_nb.lifecycle.status import AlertStatus, EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
 from mlprod_nb.monitoring.plots import Bars
 from mlprod_nb.monitoring.rows import ColumnDrift
 from mlprod_nb.results import Verdict
 from mlprod_nb.scheduler import JobRun
-from mlprod_nb.widgets import abtest, approvals, drift, jobs, live, registry, traffic
+from mlprod_nb.widgets import abtest, approvals, drift, jobs, live, registry, status, traffic
 
 HOSTILE = "<img src=x onerror=window.hit=1>"
 
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def a_status() -> StatusResult:
+    said = "accuracy fell from 0.975 to 0.186 (95 % interval 0.133 to 0.255) since 2013-04-01T00:00:00Z"
+    raised = now() - timedelta(hours=2)
+    return StatusResult(
+        verdict=Verdict(
+            "warn", "2 alerts are open, the newest is alert 7 of 'flights'.", "%mlprod alerts acknowledge 7"
+        ),
+        workspace="nyc-flights",
+        gateway=GatewayStatus(True, "http://127.0.0.1:41873", 4711, now() - timedelta(hours=3), ""),
+        endpoints=(
+            EndpointStatus("flights", 4, "champion", "flights/1", 90.0, "onnx", ""),
+            EndpointStatus(
+                "flights", 4, HOSTILE, "flights/3", 10.0, "python", "no converter for a FunctionTransformer"
+            ),
+        ),
+        reports=(
+            ReportRow("flights", "drift", "alarm", said, raised, "3fa9c1d2aa11", 0),
+            ReportRow("flights", "abtest", "ok", f"{HOSTILE} is better", now() - timedelta(days=2), "88a9c1d2aa22", 2),
+        ),
+        jobs=(JobStatus(1, "0 6 * * 1", "report flights drift --since 2013-04-01", now() + timedelta(hours=30), "ok"),),
+        alerts=(
+            AlertStatus(7, "flights", "alarm", "open", said, "", raised),
+            AlertStatus(6, "flights", "warn", "acknowledged", HOSTILE, f"acknowledged by ada: {HOSTILE}", raised),
+        ),
+        tasks=(TaskRow(3, "release flights@challenger", "running", now(), "waiting for 200 answers at 25 %"),),
+    )
 
 
 def a_traffic() -> TrafficView:
@@ -189,6 +219,7 @@ def some_approvals() -> ApprovalsView:
 
 
 _SAMPLES: dict[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]] = {
+    "status": lambda: (status.view(a_status()), {}),
     "registry": lambda: (registry.view(a_registry()), {}),
     "traffic": lambda: (traffic.view(a_traffic()), {}),
     "live": lambda: (live.view(a_live()), {"live": live.moving(a_watch())}),

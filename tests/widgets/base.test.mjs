@@ -63,6 +63,15 @@ test("a reason becomes one word of the line, and only where it is written", () =
   assert.equal(panel.lineOf({ line: "%mlprod up", reason: "" }, "late"), "%mlprod up");
 });
 
+test("dates, shares and options stay on one line, and the rest of a text is as it was", () => {
+  const kept = (text) => panel.pieces(text).filter((_, index) => index % 2);
+  assert.deepEqual(kept("from 2013-04-01 to 2013-04-02T10:11:12Z, 2013-04-01 00:00"), ["2013-04-01", "2013-04-02T10:11:12Z", "2013-04-01 00:00"]);
+  assert.deepEqual(kept("report a-b drift --since 7d --dry-run"), ["--since", "--dry-run"]);
+  assert.deepEqual(kept("95 % of 1,234.5 %"), ["95 %", "1,234.5 %"]);
+  for (const text of ["", "a", "--", "x--y 3 %w 12013-04-011", "2013-04-01"]) assert.equal(panel.pieces(text).join(""), text);
+  assert.deepEqual(kept("x--y 3 %w 12013-04-011"), []);
+});
+
 test("any text is quoted so that a shell expands nothing", () => {
   assert.equal(panel.quoted("flights/3"), "flights/3");
   assert.equal(panel.quoted(""), '""');

@@ -25,3 +25,15 @@ test("the gateway is told in one line", () => {
     "Gateway at http://127.0.0.1:1, started 2 h ago",
   );
 });
+
+test("what an alert says is not said by its report again", () => {
+  assert.equal(panel.concluded({ sentence: "brier rose", alert: 7 }), "see alert 7");
+  assert.equal(panel.concluded({ sentence: "brier rose", alert: null }), "brier rose");
+});
+
+test("what to do next is written only where no button does it", () => {
+  const actions = [{ line: "%mlprod alerts acknowledge 7" }];
+  const state = { verdict: { action: "%mlprod alerts acknowledge 7" }, actions: [], endpoints: [{ actions: [] }], alerts: [] };
+  assert.equal(panel.nextOf(state), "%mlprod alerts acknowledge 7");
+  assert.equal(panel.nextOf({ ...state, alerts: [{ actions }] }), "");
+});

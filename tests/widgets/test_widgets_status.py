@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +70,16 @@ def test_the_view_groups_variants_by_endpoint_and_offers_what_makes_sense() -> N
         "%mlprod alerts acknowledge 7",
     }
     assert "%mlprod up" in [offer["line"] for offer in offers(view(a_status(running=False)))]
+
+
+def test_what_an_alert_says_is_said_once_and_its_report_points_to_it() -> None:
+    report = ReportRow("flights", "drift", "alarm", "brier rose", AT, "77a9c1d2", 0)
+    status = replace(a_status(), reports=(*a_status().reports, report))
+    for shown in (str(status), status._repr_html_(), status._repr_markdown_()):
+        assert shown.count("brier rose") == 1
+        assert "see alert 7" in shown
+    assert [row["alert"] for row in view(status)["reports"]] == [None, 7]
+    assert status.to_dict()["reports"][1]["sentence"] == "brier rose"
 
 
 def test_every_line_that_a_panel_offers_parses() -> None:

@@ -20,11 +20,13 @@ from mlprod_nb.widgets.jobs import JobsPanel
 from mlprod_nb.widgets.live import LivePanel
 from mlprod_nb.widgets.panel import Panel, offers
 from mlprod_nb.widgets.registry import RegistryPanel
+from mlprod_nb.widgets.status import StatusPanel
 from mlprod_nb.widgets.traffic import TrafficPanel
 from tests.browser import samples
 from tests.widgets.test_widgets_status import FakeShell
 
 MADE: dict[str, tuple[Callable[..., Panel], Callable[[], Any]]] = {
+    "status": (StatusPanel, samples.a_status),
     "registry": (RegistryPanel, samples.a_registry),
     "traffic": (TrafficPanel, samples.a_traffic),
     "live": (LivePanel, samples.a_live),
@@ -59,7 +61,7 @@ def clicked(panel: Panel, line: Any) -> dict[str, Any]:
 
 
 def test_every_panel_is_tried_here() -> None:
-    named = {module.rpartition(".")[2] for module in PANELS.values()} - {"status"}
+    named = {module.rpartition(".")[2] for module in PANELS.values()}
     assert named == set(MADE) == set(samples.NAMES)
 
 

@@ -7,11 +7,9 @@ light and dark themes through CSS variables with literal fallbacks, and escapes 
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
 import math
-import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -21,15 +19,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlprod_nb.clock import iso
+from mlprod_nb.results import page
+from mlprod_nb.results.page import CSS, escaped
+from mlprod_nb.results.values import counted, format_value, percent, shown_path
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "CSS",
+    "VERDICT_MIME",
+    "AlertChange",
+    "Cause",
+    "Result",
+    "Section",
+    "Status",
+    "Verdict",
+    "counted",
+    "format_value",
+    "percent",
+    "shown_path",
+]
+
 Status = Literal["ok", "warn", "alarm"]
 VERDICT_MIME = "application/vnd.mlprod.verdict+json"
 _SYMBOLS: dict[str, str] = {"ok": "✓", "warn": "!", "alarm": "✗"}
-#: Up to so many characters a cell's text is not broken into lines.
-_UNBROKEN = 16
 #: Characters of the widest cell of a table in a terminal.
 _WIDEST = 60
 _WORDS: dict[str, str] = {"ok": "OK", "warn": "WARNING", "alarm": "ALARM"}
@@ -81,12 +95,12 @@ class Verdict:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002 (IPython's signature)
         """Show the verdict, and mark the cell as a notebook's verdict: a report must end in exactly one."""
         action = f'<p class="mlprod-next">Next: <code>{html.escape(self.action)}</code></p>' if self.action else ""
-        page = (
+        shown = (
             f'<div class="mlprod-result mlprod-{self.status}"><style>{CSS}</style>'
-            f'<p class="mlprod-head">{_escape_html(str(self))}</p>{action}</div>'
+            f'<p class="mlprod-head">{escaped(str(self))}</p>{action}</div>'
         )
         facts = {name: value for name, value in _plain(self).items() if name != "causes" or value}
-        return {VERDICT_MIME: facts, "text/html": page, "text/plain": str(self)}
+        return {VERDICT_MIME: facts, "text/html": shown, "text/plain": str(self)}
 
 
 @dataclass(frozen=True)
@@ -213,78 +227,12 @@ class Result:
     def _repr_html_(self) -> str:
         verdict = getattr(self, "verdict", None)
         kind = f" mlprod-{verdict.status}" if isinstance(verdict, Verdict) else ""
-        body = "".join(_html(section) for section in self.sections())
+        body = "".join(page.table(section) for section in self.sections())
         action = verdict.action if isinstance(verdict, Verdict) else ""
         if action:
             body += f'<p class="mlprod-next">Next: <code>{html.escape(action)}</code></p>'
-        head = f'<p class="mlprod-head">{_escape_html(self.headline())}</p>'
+        head = f'<p class="mlprod-head">{escaped(self.headline())}</p>'
         return f'<div class="mlprod-result{kind}"><style>{CSS}</style>{head}{body}</div>'
-
-
-# The doubled class outweighs JupyterLab's own rules for tables in outputs.
-CSS = """
-.mlprod-result{--ink:var(--jp-ui-font-color1,#1f2328);--soft:var(--jp-ui-font-color2,#59636e);--line:var(--jp-border-color2,#d1d9e0);
---ok:var(--jp-success-color1,#1a7f37);--warn:var(--jp-warn-color1,#9a6700);--alarm:var(--jp-error-color1,#cf222e);
-color:var(--ink);font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);max-width:60rem;overflow-x:auto}
-.mlprod-result .mlprod-head{font-size:14px;font-weight:600;margin:0 0 .6em}
-.mlprod-result.mlprod-ok>.mlprod-head,.mlprod-result.mlprod-warn>.mlprod-head,.mlprod-result.mlprod-alarm>.mlprod-head
-{border-left:4px solid var(--ok);padding:.1em 0 .1em .6em}
-.mlprod-result.mlprod-warn>.mlprod-head{border-color:var(--warn)}
-.mlprod-result.mlprod-alarm>.mlprod-head{border-color:var(--alarm)}
-.mlprod-result table{border-collapse:collapse;margin:0 0 .9em;
-font-size:inherit;font-variant-numeric:tabular-nums;width:auto}
-.mlprod-result caption{text-align:left;color:var(--soft);font-weight:600;padding:.2em 0;caption-side:top}
-.mlprod-result.mlprod-result tbody tr{background:none}
-.mlprod-result.mlprod-result th,.mlprod-result.mlprod-result td{text-align:left;padding:.25em .9em .25em 0;border:0;
-border-bottom:1px solid var(--line);
-background:none;
-color:inherit;vertical-align:top;white-space:normal}
-.mlprod-result.mlprod-result th{color:var(--soft);font-weight:500}
-.mlprod-result.mlprod-result td.n,.mlprod-result.mlprod-result th.n{text-align:right}
-.mlprod-result.mlprod-result :is(td,th,caption).s{white-space:nowrap}
-.mlprod-result summary{color:var(--soft);font-weight:600;padding:.2em 0;cursor:pointer}
-.mlprod-result .mlprod-next{margin:.2em 0;color:var(--soft)}
-.mlprod-result code{color:var(--ink);background:none}
-""".replace("\n", "")
-
-
-def counted(number: int, thing: str) -> str:
-    """Return a number with what it counts, in the plural where it is not one: ``"2 files"``."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def percent(share: float, places: int = 1) -> str:
-    """Return a share in percent, as SI writes it: with a space."""
-    return f"{100 * share:.{places}f} %"
-
-
-def format_value(value: Any) -> str:
-    """Return one value as a reader wants it: numbers to four significant digits, lists (not sentences) with commas."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return str(value)
-        return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:.4g}"
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10000 else str(value)
-    if isinstance(value, list | tuple):
-        sentences = all(isinstance(item, str) and item.endswith(".") for item in value)
-        return (" " if sentences else ", ").join(format_value(item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {format_value(item)}" for key, item in value.items())
-    return str(value)
-
-
-def shown_path(path: Path) -> str:
-    """Return a file as the user would name it: from the current directory where it lies below."""
-    with contextlib.suppress(OSError):  # the current directory may be gone
-        here = Path.cwd()
-        if path.is_relative_to(here):
-            return path.relative_to(here).as_posix()
-    return str(path)
 
 
 def _fields(result: Any) -> dict[str, Any]:
@@ -354,51 +302,9 @@ def _escape_markdown(text: str) -> str:
     return text
 
 
-def _escape_html(text: str) -> str:
-    """Return text for a page; a number and its percent sign stay on one line."""
-    return html.escape(re.sub(r"(?<=\d) %(?!\w)", "\N{NO-BREAK SPACE}%", text))
-
-
 def _markdown(section: Section) -> str:
     columns = section.columns or ("", "")
     rows = [[_escape_markdown(format_value(value)).replace("\n", " ") for value in row] for row in section.rows]
     head = [_escape_markdown(column.replace("_", " ")) for column in columns]
     lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(columns), *rows]]
     return "\n".join(([f"### {_escape_markdown(section.title)}", ""] if section.title else []) + lines)
-
-
-def _cell_class(value: Any) -> str:
-    """Return a cell's class: numbers stand at the right, and a few letters, as a mark and its word, stay together."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return ' class="n"'
-    return ' class="s"' if isinstance(value, str) and len(value) <= _UNBROKEN else ""
-
-
-def _head_class(section: Section, index: int) -> str:
-    """Return the class of a column's head, which stands where the column's numbers do."""
-    kinds = {_cell_class(row[index]) for row in section.rows if row[index] is not None}
-    return ' class="n"' if kinds == {' class="n"'} else ""
-
-
-def _html(section: Section) -> str:
-    caption = f"<caption{_cell_class(section.title)}>{html.escape(section.title)}</caption>" if section.title else ""
-    head = "".join(
-        f'<th scope="col"{_head_class(section, index)}>{html.escape(column.replace("_", " "))}</th>'
-        for index, column in enumerate(section.columns)
-    )
-    rows = []
-    for row in section.rows:
-        cells = []
-        for index, value in enumerate(row):
-            text = _escape_html(format_value(value))
-            kind = _cell_class(value) if section.columns else ""
-            cells.append(
-                f'<th scope="row"{_cell_class(value)}>{text}</th>'
-                if not section.columns and index == 0
-                else f"<td{kind}>{text}</td>"
-            )
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    body = f"{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{''.join(rows)}</tbody>"
-    if section.detail:
-        return f"<details><summary>{html.escape(section.title)}</summary><table>{body}</table></details>"
-    return f"<table>{caption}{body}</table>"
