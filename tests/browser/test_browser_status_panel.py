@@ -72,7 +72,7 @@ CONTRAST = """panel => {
 def open_panel(lab: Lab, name: str) -> Any:
     lab.open(name, ["%load_ext mlprod_nb", A_STATUS, "status"])
     lab.run_by_keyboard(3)
-    panel = lab.page.locator(".mlprod-panel")
+    panel = lab.page.locator(".jp-Notebook .mlprod-panel")
     panel.wait_for(timeout=20_000)
     return panel
 
@@ -129,7 +129,7 @@ one, two = LogisticRegression().fit(X, y), LogisticRegression(C=0.1).fit(X, y)""
     ]
     lab.open("rollback.ipynb", cells)
     lab.run_by_keyboard(len(cells))
-    panel = lab.page.locator(".mlprod-panel")
+    panel = lab.page.locator(".jp-Notebook .mlprod-panel")
     panel.get_by_role("img", name="Traffic: champion 50 %, challenger 50 %").wait_for(timeout=20_000)
     panel.get_by_role("button", name="Roll back toy").click()
     panel.get_by_role("button", name="Run", exact=True).click()
@@ -155,7 +155,7 @@ def test_the_panel_shows_everything_as_text_in_both_themes_and_when_narrow(lab: 
     ):
         assert text in panel.inner_text(), text
     assert panel.get_by_role("img", name="Traffic: champion 50 %, challenger 40 %, canary 10 %").count() == 1
-    assert not lab.page.locator(".mlprod-snapshot").is_visible()
+    assert not lab.page.locator(".jp-Notebook .mlprod-snapshot").is_visible()
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         dark = theme.endswith("Dark")
         lab.command("apputils:change-theme", theme=theme)
@@ -199,7 +199,7 @@ def test_a_reopened_notebook_shows_the_page_in_place_of_the_dead_panel(lab: Lab,
     lab.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
     lab.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     lab.open("reopened.ipynb")
-    page = lab.page.locator(".mlprod-snapshot")
+    page = lab.page.locator(".jp-Notebook .mlprod-snapshot")
     page.wait_for(timeout=20_000)
     assert "flights/2" in page.inner_text()
     lab.page.wait_for_function("() => document.body.textContent.includes('model not found')")
@@ -212,9 +212,9 @@ def test_a_reopened_notebook_shows_the_page_in_place_of_the_dead_panel(lab: Lab,
 def test_the_panel_lives_in_notebook_7_too(lab: Lab, pictures: Path) -> None:
     lab.open_in_notebook("seven.ipynb", ["%load_ext mlprod_nb", A_STATUS, "status"])
     lab.run_by_keyboard(3)
-    panel = lab.page.locator(".mlprod-panel")
+    panel = lab.page.locator(".jp-Notebook .mlprod-panel")
     panel.wait_for(timeout=20_000)
     panel.get_by_role("button", name="Roll back flights").click()
     assert panel.get_by_role("group", name="Line to run").locator("code").inner_text() == "%mlprod rollback flights"
-    assert not lab.page.locator(".mlprod-snapshot").is_visible()
+    assert not lab.page.locator(".jp-Notebook .mlprod-snapshot").is_visible()
     lab.page.screenshot(path=str(pictures / "notebook-7.png"))
