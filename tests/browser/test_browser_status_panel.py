@@ -173,7 +173,7 @@ def test_the_panel_is_used_by_keyboard_alone(lab: Lab, pictures: Path) -> None:
     panel = open_panel(lab, "keyboard.ipynb")
     page = lab.page
     panel.get_by_role("button", name="Refresh").focus()
-    for _ in range(2):
+    for _ in range(3):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     strip = panel.get_by_role("group", name="Line to run")
