@@ -12,7 +12,7 @@ from mlprod_nb.abtest.estimate import UnitSums
 from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.intervals import Arms
 from mlprod_nb.abtest.metrics import Better, Metric, Outcome, Task
-from mlprod_nb.abtest.outcome import Statistic
+from mlprod_nb.abtest.outcome import Statistic, of_answers
 from mlprod_nb.abtest.reading import Question, Reading, read, sample_ratio, variance_kept
 from mlprod_nb.abtest.results import ABTestResult, MetricLift, PeriodLift
 from mlprod_nb.abtest.rows import PERIOD
@@ -37,7 +37,7 @@ class _Labelled:
     tolerance: float = 0.0
 
     def value(self, outcome: Outcome) -> str:  # noqa: ARG002 (fits every task)
-        return "(label_known IS NOT NULL)::DOUBLE"
+        return of_answers("(label_known IS NOT NULL)::DOUBLE")
 
 
 def analyse(
@@ -121,7 +121,7 @@ def _one(given: _Given, design: Design, of_segments: float) -> ABTestResult:
         metrics=_adjusted(design, reading.lifts),
         health=checks,
         sample_ratio=found.ratio,
-        labelled_share={name: part.labelled / part.rows for name, part in mine.items()},
+        labelled_share={name: part.labelled / max(1, part.rows) for name, part in mine.items()},
         notes=(*_notes(design, facts), *found.notes, *_mid_p(reading.lifts[0]), *divided.notes),
         started_at=facts.first,
         until=facts.last,

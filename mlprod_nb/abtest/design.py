@@ -119,6 +119,7 @@ class Design:
         self._refuse_options()
 
     def _refuse_options(self) -> None:
+        self._refuse_failed_rows()
         if self.cap:
             _within("cap", self.cap, 0.5, 1, open_ends=True)
         if self.correction not in get_args(Correction):
@@ -137,6 +138,26 @@ class Design:
             raise NotFound("interval", self.interval, get_args(Ends))
         if self.interval == "bootstrap" and (self.method != "fixed" or self.covariates):
             raise UsageError("the bootstrap is read once: with method fixed, without covariates.")
+
+    def _refuse_failed_rows(self) -> None:
+        """Refuse a metric of rows that a model failed on where there can be none."""
+        names = (self.primary, *(guardrail.metric for guardrail in self.guardrails))
+        if self.method == "paired" and (counted := next(filter(self._counts_failed, names), "")):
+            raise UsageError(
+                f"{counted!r} cannot be read in pairs: a shadow is not asked what the control failed on.",
+                hint="mlprod release watches a shadow's errors.",
+            )
+        if self.segments and self._counts_failed(self.primary):
+            raise UsageError(
+                f"{self.primary!r} cannot be compared by segments: what a model failed on left no inputs.",
+                hint="Leave segments out.",
+            )
+
+    def _counts_failed(self, name: str) -> bool:
+        own = {custom.name: custom for custom in self.custom}
+        if name in own:
+            return "failed" in expression.names(f"{own[name].value} {own[name].denominator}")
+        return name == metrics.ErrorRate().name
 
     def metric(self, name: str) -> metrics.Metric:
         """Return one of the design's own metrics, or one that everybody has.

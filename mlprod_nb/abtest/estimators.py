@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.abtest.estimate import Arm, Sample
-from mlprod_nb.abtest.outcome import Better, Measured, Outcome, is_positive, require, require_two_classes
+from mlprod_nb.abtest.outcome import Better, Measured, Outcome, is_positive, of_answers, require, require_two_classes
 
 Array = NDArray[np.float64]
 
@@ -141,12 +141,12 @@ class Ratio:
     tolerance: float = 0.0
 
     def value(self, outcome: Outcome) -> str:  # noqa: ARG002 (fits every task)
-        """Return the numerator."""
-        return self.numerator
+        """Return the numerator, null of rows that a model failed on unless it names them."""
+        return of_answers(self.numerator)
 
     def others(self, outcome: Outcome) -> Sequence[str]:  # noqa: ARG002
-        """Return the denominator."""
-        return (self.denominator,)
+        """Return the denominator, in the same way."""
+        return (of_answers(self.denominator),)
 
     def measure(self, values: Array, *others: Array) -> Measured | None:
         """Return the ratio of the sums."""

@@ -23,6 +23,7 @@ COLUMNS: Mapping[str, str] = {
     "label_class": "VARCHAR",
     "label_number": "DOUBLE",
     "latency_ms": "DOUBLE",
+    "failed": "BOOLEAN",
 }
 _FUNCTIONS = frozenset(
     {"abs", "ceil", "coalesce", "exp", "floor", "greatest", "isfinite", "least", "ln", "log10", "nullif", "pow"}

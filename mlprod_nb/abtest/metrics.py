@@ -11,6 +11,7 @@ column             what it holds
 ``label_class``    the true class as text, one of the endpoint's classes; null without feedback
 ``label_number``   the true value as a number; null without feedback
 ``latency_ms``     milliseconds from the request's arrival to its answer
+``failed``         whether the variant's model failed on the row; what it would have answered is null above
 =================  ========================================================================
 """
 
@@ -29,6 +30,7 @@ from mlprod_nb.abtest.outcome import (
     default_metric,
     is_positive,
     literal,
+    of_answers,
     require,
     require_two_classes,
 )
@@ -43,6 +45,7 @@ __all__ = [
     "Brier",
     "CalibrationBias",
     "Capped",
+    "ErrorRate",
     "Expression",
     "Latency",
     "LogLoss",
@@ -145,8 +148,8 @@ class Expression:
     tolerance: float = 0.0
 
     def value(self, outcome: Outcome) -> str:  # noqa: ARG002 (fits every task)
-        """Return the expression."""
-        return self.sql
+        """Return the expression, null of rows that a model failed on unless it names them."""
+        return of_answers(self.sql)
 
 
 @dataclass(frozen=True)
@@ -234,6 +237,20 @@ class Latency:
         return "latency_ms"
 
 
+@dataclass(frozen=True)
+class ErrorRate:
+    """The share of rows that the variant's model failed on, of all that it was asked."""
+
+    name: str = "error_rate"
+    better: Better = "lower"
+    needs_labels: bool = False
+    tolerance: float = 0.01
+
+    def value(self, outcome: Outcome) -> str:  # noqa: ARG002 (fits every task)
+        """Return 1 for a row that the model failed on and 0 for one that it answered."""
+        return "failed"
+
+
 BUILT_IN: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -246,6 +263,7 @@ BUILT_IN: Mapping[str, Metric] = {
         RootMeanSquare(),
         PositiveRate(),
         Latency(),
+        ErrorRate(),
         Quantile(),
     )
 }

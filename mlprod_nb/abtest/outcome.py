@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -60,7 +61,8 @@ class Metric(Protocol):
     def value(self, outcome: Outcome) -> str:
         """Return the SQL expression of one prediction's value, a number or a truth value.
 
-        It is null where the prediction does not count.
+        It is null where the prediction does not count. A row that a model failed on has ``failed``, its variant, its
+        unit and its moment, and null elsewhere; an expression that does not name ``failed`` should be null of it.
 
         Raises:
             UsageError: The metric does not fit what the endpoint predicts.
@@ -94,6 +96,16 @@ class Statistic(Metric, Protocol):
 
     def measure(self, values: NDArray[np.float64], *others: NDArray[np.float64]) -> Measured | None:
         """Return the statistic of these rows, or ``None`` where they are too few or too alike to have one."""
+
+
+def of_answers(sql: str) -> str:
+    """Return an expression that is null of rows that a model failed on, unless it names them."""
+    return sql if names_failed(sql) else f"CASE WHEN NOT failed THEN {sql} END"
+
+
+def names_failed(sql: str) -> bool:
+    """Return whether an expression tells rows that a model failed on from answers."""
+    return re.search(r"\bfailed\b", sql) is not None
 
 
 def literal(text: str) -> str:

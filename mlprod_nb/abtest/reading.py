@@ -117,7 +117,9 @@ class Question:
 def _now(scan: Scan, metric: Metric, question: Question) -> Arms:
     if isinstance(metric, Statistic):
         return scan.measures(metric, question.variants)[0]
-    return adjusted(scan, metric, question.design)[0] if question.design.covariates else _plain(scan, metric)
+    if question.design.covariates and scan.adjusts(metric):
+        return adjusted(scan, metric, question.design)[0]
+    return _plain(scan, metric)
 
 
 def _plain(scan: Scan, metric: Metric) -> Arms:
@@ -127,7 +129,7 @@ def _plain(scan: Scan, metric: Metric) -> Arms:
 def _path(scan: Scan, metric: Metric, question: Question, moments: Sequence[datetime]) -> list[Arms]:
     if isinstance(metric, Statistic):
         return list(scan.measures(metric, question.variants, moments))
-    if question.design.covariates:
+    if question.design.covariates and scan.adjusts(metric):
         return adjusted(scan, metric, question.design, moments)
     sums = scan.path(metric, question.variants, moments)
     return [{name: part.arm() for name, part in at.items()} for at in sums]
@@ -153,7 +155,7 @@ def sample_ratio(
 def variance_kept(question: Question) -> float | None:
     """Return the share of the variance that the design's covariates leave of the primary metric's difference."""
     design, metric = question.design, question.primary
-    if not design.covariates or question.periods or isinstance(metric, Statistic):
+    if not design.covariates or question.periods or not question.scan.adjusts(metric):
         return None
     (moments,) = question.scan.unit_moments(metric, question.variants, design.covariates)
     if len(moments) < len(question.variants):

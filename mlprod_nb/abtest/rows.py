@@ -28,6 +28,8 @@ COLUMNS = (
     "label",
     "label_number",
 )
+#: The column that says whether a model failed on the row; without it, none did.
+FAILED = "failed"
 #: What the name of a column begins with that is a covariate.
 COVARIATE = "covariate "
 #: The same of a column that segments are made of.
@@ -58,7 +60,7 @@ def predictions(table: pa.Table) -> pa.Table:
     if "shadow" in table.column_names:
         table = table.filter(pc.invert(pc.fill_null(table["shadow"].cast(pa.bool_()), False)))
     micros = table["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    further = [name for name in table.column_names if name.startswith((COVARIATE, SEGMENT)) or name == PERIOD]
+    further = [name for name in table.column_names if name.startswith((COVARIATE, SEGMENT)) or name in (PERIOD, FAILED)]
     return table.select([*(name for name in COLUMNS if name != "event_time"), *further]).append_column(
         "event_us", micros
     )

@@ -22,10 +22,10 @@ from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.estimators import Ratio
 from mlprod_nb.abtest.facts import Facts, VariantFacts
-from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic
+from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, names_failed
 from mlprod_nb.abtest.paired_rows import PairedRows
 from mlprod_nb.abtest.queries import Number
-from mlprod_nb.abtest.rows import PERIOD, SEGMENT, VARIANT_CODE
+from mlprod_nb.abtest.rows import FAILED, PERIOD, SEGMENT, VARIANT_CODE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,6 +79,10 @@ class Scan:
         found = self._connection.execute(query).fetchall()
         return dict(sorted((self._variants[code], count) for code, count in found))
 
+    def adjusts(self, metric: Metric | Statistic) -> bool:
+        """Return whether covariates may adjust a metric: not one of rows that a model failed on, which leave none."""
+        return not (isinstance(metric, Statistic) or names_failed(metric.value(self._outcome)))
+
     def in_period(self, number: int) -> Scan:
         """Return the same scan over one period's rows alone."""
         return self.within(f"{PERIOD} = {int(number)}")
@@ -101,7 +105,7 @@ class Scan:
         units = "count(*)" if self._rows else "count(DISTINCT unit)"
         strange = "label IS NOT NULL AND label_known IS NULL"
         rows = self._connection.execute(
-            f"SELECT {VARIANT_CODE}, count(*), {units}, count(label_known), count_if({strange}), "  # noqa: S608
+            f"SELECT {VARIANT_CODE}, count_if(NOT {FAILED}), {units}, count(label_known), count_if({strange}), "  # noqa: S608
             f"min(label) FILTER ({strange}), min(event_us), max(event_us) FROM {self._source} GROUP BY {VARIANT_CODE}"
         ).fetchall()
         versions = self._connection.execute(
@@ -147,7 +151,7 @@ class Scan:
             return
         means = [metric for metric in metrics if not isinstance(metric, Statistic)]
         asked = [Asked(), *self._alone(means)]
-        asked += [self._with(metric, covariates) for metric in means] if covariates else []
+        asked += [self._with(metric, covariates) for metric in means if covariates and self.adjusts(metric)]
         asked += [self._joined(metric) for metric in metrics if isinstance(metric, Ratio)]
         self._rows.ahead(self._of(variants), asked)
 
@@ -376,6 +380,7 @@ def open_scan(table: pa.Table, outcome: Outcome) -> Iterator[Scan]:
     further = "".join(
         f"{queries.quoted(name)}, " for name in once.column_names if name not in rows.COLUMNS and name != "event_us"
     )
+    further += "" if FAILED in once.column_names else f"false AS {FAILED}, "
     connection = duckdb.connect(
         config={"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )

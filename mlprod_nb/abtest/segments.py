@@ -20,6 +20,7 @@ from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read
 from mlprod_nb.abtest.reading import Lookup, Question, Reading
 from mlprod_nb.abtest.results import SegmentLift
+from mlprod_nb.abtest.rows import FAILED
 from mlprod_nb.abtest.segmenting import Segment
 from mlprod_nb.results import percent
 
@@ -63,6 +64,8 @@ def read(question: Question, reading: Reading, splits: Splits, alpha: float) -> 
         return Segments()
     if design.method in ("planned", "fixed") and not reading.moments:
         return Segments(notes=("The segments are read when the test is: at its first look.",))
+    # What a model failed on left no inputs to be divided by.
+    question = replace(question, scan=question.scan.within(f"NOT {FAILED}"))
     found, notes = _divide(question)
     if not found:
         return Segments(notes=tuple(notes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,13 +45,17 @@ def column(value: Any, rows: pd.DataFrame, what: str) -> tuple[Sequence[Any], st
 
     Raises:
         NotFound: The value is a string and no column has that name.
-        UsageError: It has another number of rows than the data.
+        UsageError: It is no list, or has another number of rows than the data.
     """
     if isinstance(value, str):
         if value not in rows.columns:
             raise NotFound(f"column for --{what}", value, map(str, rows.columns))
         return rows[value].tolist(), value
-    values = value.tolist() if hasattr(value, "tolist") else list(value)
+    values = value.tolist() if hasattr(value, "tolist") else value
+    if not isinstance(values, Collection):
+        hint = f"Give the name of a column, or a list with {len(rows)} values."
+        raise UsageError(f"--{what} is one value ({str(value)[:40]}), and --data has {len(rows)} rows.", hint=hint)
+    values = list(values)
     if len(values) != len(rows):
         raise UsageError(f"--{what} has {len(values)} rows and --data has {len(rows)}.", hint="They must be as many.")
     return values, ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from mlprod_nb.errors import Refused
+from mlprod_nb.lifecycle import failed_rows
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, main_variant, pin
@@ -62,7 +63,8 @@ def plan(context: Context, question: Question) -> PlanResult:
 
     spec, manifest = serving(context, question.endpoint)
     metric = question.metric or metrics.default_metric(manifest.task)
-    table = labelled(context, context.log.pin(question.endpoint))
+    pinned = context.log.pin(question.endpoint)
+    table = failed_rows.beside(context, labelled(context, pinned), pinned)
     shares = sorted(spec.shares().values())
     aim = abtest.Aim(
         question.effect,
@@ -155,7 +157,7 @@ def read(context: Context, window: Window) -> Data:
         else ()
     )
     wanted = Wanted(design.method == "paired", design.covariates, named)
-    table = labelled(context, pinned, wanted)
+    table = failed_rows.beside(context, labelled(context, pinned, wanted), pinned)
     rows = _counted(test, table, splits)
     return Data(test, manifest, splits, pinned, rows, tuple(_left_out(table, splits, rows)))
 

@@ -21,6 +21,7 @@ from mlprod_nb.routing import Variant
 from mlprod_nb.serving.appending import LogAppender
 from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable, TooManyRequests
+from mlprod_nb.serving.failures import Asked
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.models import LoadedModel
 from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
@@ -159,11 +160,12 @@ class DataPlane:
     ) -> Scores:
         """Let each variant answer its rows, and put the answers into the rows' order."""
         if len(met) == 1:
+            variant = live.spec.variants[met[0]]
             try:
-                return await self._ask(live, live.spec.variants[met[0]], live.models[met[0]], rows.columns, rows.count)
+                return await self._ask(live, variant, live.models[met[0]], rows.columns, rows.count)
             except (ModelFailed, ModelUnavailable):
                 if final:
-                    self._count_failure(live, live.spec.variants[met[0]])
+                    self._telemetry.failed(_asked(live, variant, rows), range(rows.count))
                 raise
         places = [np.flatnonzero(chosen == index) for index in met]
         found = await asyncio.gather(
@@ -173,9 +175,9 @@ class DataPlane:
             ),
             return_exceptions=True,
         )
-        for part, index in zip(found, met, strict=True):
+        for part, index, place in zip(found, met, places, strict=True):
             if final and isinstance(part, ModelFailed | ModelUnavailable):
-                self._count_failure(live, live.spec.variants[index])
+                self._telemetry.failed(_asked(live, live.spec.variants[index], rows), place.tolist())
         predictions: list[Any] = [None] * rows.count
         scores = np.empty(rows.count)
         for part, place in zip(found, places, strict=True):
@@ -207,9 +209,6 @@ class DataPlane:
                 raise ModelUnavailable(f"{who} cannot answer: {error.message}", hint=error.hint) from error
             logger.error("endpoint %s: %s failed: %s", live.name, who, error.__cause__ or error)
             raise ModelFailed(f"{who} failed on these rows.") from error
-
-    def _count_failure(self, live: LiveEndpoint, variant: Variant, *, shadow: bool = False) -> None:
-        self._telemetry.model_errors.labels(live.name, variant.name, str(shadow).lower()).inc()
 
     async def _append(self, live: LiveEndpoint, rows: Rows, batch: PredictionBatch) -> bool:
         """Log rows; return whether they are in the log, where their endpoint wants an answer all the same."""
@@ -295,11 +294,11 @@ class DataPlane:
         # Counted: a line for each request would slow what a shadow must not slow.
         except (ModelUnavailable, TooManyRequests) as error:
             if isinstance(error, ModelUnavailable):
-                self._count_failure(live, variant, shadow=True)
+                self._telemetry.model_errors.labels(live.name, variant.name, "true").inc()
             self._telemetry.shadows_dropped.labels(live.name).inc(rows.count)
         except MlprodError as error:
             if isinstance(error, ModelFailed):
-                self._count_failure(live, variant, shadow=True)
+                self._telemetry.model_errors.labels(live.name, variant.name, "true").inc()
             logger.warning("endpoint %s: shadow %s: %s", live.name, variant.name, error)
         else:
             self._telemetry.rows.labels(live.name, variant.name, "true").inc(rows.count)
@@ -311,6 +310,10 @@ def _texts(labels: Sequence[Any]) -> list[str]:
         return [str(label) for label in labels]
     known = {label: str(label) for label in set(labels)}
     return [known[label] for label in labels]
+
+
+def _asked(live: LiveEndpoint, variant: Variant, rows: Rows) -> Asked:
+    return Asked(live.name, live.revision, variant, rows.units, rows.event_time)
 
 
 def _variants(live: LiveEndpoint, chosen: NDArray[np.intp], met: list[int]) -> Sequence[Variant]:

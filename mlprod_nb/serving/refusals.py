@@ -1,22 +1,16 @@
-"""How many requests each endpoint refused, and why, in files that outlive the gateway.
-
-The metrics only ever grow and have no times; these counts have: a line a minute, endpoint and reason in which something
-was refused, in a file a worker and month. An answered request costs nothing here, and neither does a quiet minute.
-What a killed worker counted after its last line, within :data:`LINE_SECONDS` at most, is lost.
-"""
+"""How many requests each endpoint refused, and why, in files that outlive the gateway."""
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-import orjson
-
-from mlprod_nb.clock import Clock, iso
+from mlprod_nb.clock import Clock
+from mlprod_nb.serving import tally
+from mlprod_nb.serving.tally import Tally
 
 LINE_SECONDS = 60.0
-KEPT_DAYS = 400
 
 
 class Refusals:
@@ -29,11 +23,7 @@ class Refusals:
     """
 
     def __init__(self, folder: Path, slot: int, clock: Clock) -> None:
-        self._folder = folder
-        self._slot = slot
-        self._clock = clock
-        self._counts: Counter[tuple[str, str]] = Counter()
-        self._first: datetime | None = None
+        self._tally = Tally(folder, slot, clock, LINE_SECONDS)
 
     def note(self, endpoint: str, reason: str, requests: int = 1) -> None:
         """Count refused requests.
@@ -43,34 +33,11 @@ class Refusals:
             reason: An error's class in lower case and hyphens, as ``invalid-input``.
             requests: How many.
         """
-        self._first = self._first or self._clock()
-        self._counts[endpoint, reason] += requests
+        self._tally.note(endpoint, reason, times=requests)
 
     def write(self, *, last: bool = False) -> None:
         """Append what was counted, if that began a minute ago or this is the last time; a full disk is tried again."""
-        now = self._clock()
-        if self._first is None or (not last and now - self._first < timedelta(seconds=LINE_SECONDS)):
-            return
-        lines = b"".join(
-            orjson.dumps([iso(self._first), endpoint, reason, requests]) + b"\n"
-            for (endpoint, reason), requests in sorted(self._counts.items())
-        )
-        try:
-            self._append(self._folder / f"{self._first:%Y-%m}-{self._slot}.jsonl", lines, now)
-        except OSError:
-            return
-        self._counts.clear()
-        self._first = None
-
-    def _append(self, file: Path, lines: bytes, now: datetime) -> None:
-        if not file.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            oldest = f"{now - timedelta(days=KEPT_DAYS):%Y-%m}"
-            for old in self._folder.glob("*.jsonl"):
-                if old.name[:7] < oldest:
-                    old.unlink(missing_ok=True)
-        with file.open("ab") as opened:
-            opened.write(lines)
+        self._tally.write(last=last)
 
 
 def read(folder: Path, endpoint: str, *, since: datetime | None, until: datetime | None) -> dict[str, int]:
@@ -88,16 +55,9 @@ def minutes(
     folder: Path, endpoint: str, *, since: datetime | None, until: datetime | None
 ) -> tuple[tuple[float, str, int], ...]:
     """Return what :func:`read` adds up, minute by minute: when, seconds since 1970, why, and how many requests."""
-    found = []
-    low, high = iso(since) if since else "", iso(until) if until else "~"
-    for file in sorted(folder.glob("*.jsonl")):
-        if not low[:7] <= file.name[:7] <= high[:7]:
-            continue
-        for line in file.read_bytes().splitlines():
-            try:
-                at, name, reason, requests = orjson.loads(line)
-            except ValueError:
-                continue
-            if name == endpoint and low <= at < high:
-                found.append((datetime.fromisoformat(at).timestamp(), reason, requests))
+    found = (
+        (datetime.fromisoformat(at).timestamp(), reason, requests)
+        for at, (name, reason), requests in tally.read(folder, since=since, until=until)
+        if name == endpoint
+    )
     return tuple(sorted(found))

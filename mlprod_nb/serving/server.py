@@ -24,6 +24,7 @@ from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.control import Control, Peers
 from mlprod_nb.serving.dataplane import DataPlane
 from mlprod_nb.serving.express import ExpressLane
+from mlprod_nb.serving.failures import Failures
 from mlprod_nb.serving.http import GatewayProtocol
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.link import Member, News
@@ -96,8 +97,11 @@ def create_gateway(process: Process, url: str) -> Starlette:
     store = Store(settings.store.url or Store.sqlite_url(layout.database))
     store.migrate()
     slot = member.slot if member else 0
-    refusals = Refusals(layout.refusals, slot, process.clock)
-    telemetry = Telemetry(SharedNumbers(layout.metrics, slot) if member else None, refusals)
+    telemetry = Telemetry(
+        SharedNumbers(layout.metrics, slot) if member else None,
+        Refusals(layout.refusals, slot, process.clock),
+        Failures(layout.failures, slot, process.clock),
+    )
     threads = ThreadPoolExecutor(_MODEL_THREADS, thread_name_prefix="model")
     workbench = Workbench(
         bundles=BundleStore(layout.bundles),

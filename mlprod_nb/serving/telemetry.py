@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from mlprod_nb.serving.failures import Asked, Failures
 from mlprod_nb.serving.refusals import Refusals
 from mlprod_nb.serving.shared_numbers import SharedNumbers
 
@@ -29,11 +30,18 @@ class Telemetry:
     Args:
         shared: Where the workers of this gateway share their numbers; ``None`` where there is one.
         refusals: Where refused requests are counted for good; nowhere where ``None``.
+        failures: Where the rows are counted for good that models failed on; nowhere where ``None``.
     """
 
-    def __init__(self, shared: SharedNumbers | None = None, refusals: Refusals | None = None) -> None:
+    def __init__(
+        self,
+        shared: SharedNumbers | None = None,
+        refusals: Refusals | None = None,
+        failures: Failures | None = None,
+    ) -> None:
         self._shared = shared
         self._refusals = refusals
+        self._failures = failures
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.requests = Counter(
@@ -134,10 +142,17 @@ class Telemetry:
         if self._refusals is not None:
             self._refusals.note(endpoint, reason, requests)
 
+    def failed(self, asked: Asked, rows: Iterable[int]) -> None:
+        """Count a request that the variant's model failed on, and which of the rows, for A/B tests."""
+        self.model_errors.labels(asked.endpoint, asked.variant.name, "false").inc()
+        if self._failures is not None:
+            self._failures.note(asked, rows)
+
     def share(self, *, last: bool = False) -> None:
-        """Let the other workers know this one's numbers, and the monitor what was refused."""
-        if self._refusals is not None:
-            self._refusals.write(last=last)
+        """Let the other workers know this one's numbers, the monitor what was refused, and A/B tests what failed."""
+        for counted in (self._refusals, self._failures):
+            if counted is not None:
+                counted.write(last=last)
         if self._shared is not None:
             self._shared.write(list(self._registry.collect()))
 

@@ -259,6 +259,7 @@ class Layout:
         self.metrics = self.run / "metrics"
         self.loading = self.run / "loading"
         self.refusals = self.state / "refusals"
+        self.failures = self.state / "failures"
         self.reports = root / "reports"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb.abtest.metrics import BUILT_IN, ENTRY_POINTS, Metric, Outcome, available, default_metric, find
+from mlprod_nb.abtest.outcome import names_failed
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import NotFound, UsageError
 
@@ -48,11 +49,11 @@ class TestEveryMetric:
         assert all(metric.name in refusal for refusal in refusals)
         assert len(refusals) < len(OUTCOMES)
 
-    def test_gives_no_value_where_its_columns_are_null(self, metric: Metric) -> None:
-        nothing = {"prediction": [None], "score": [float("nan")], "latency_ms": [None]}
+    def test_gives_no_value_of_what_a_model_failed_on_unless_it_names_it(self, metric: Metric) -> None:
+        nothing = {"prediction": [None], "score": [None], "latency_ms": [None], "failed": [True]}
         table = labelled(["champion"], **nothing)  # type: ignore[arg-type]
         for outcome in OUTCOMES:
-            if not _refusal(metric, outcome):
+            if not (_refusal(metric, outcome) or names_failed(metric.value(outcome))):
                 with open_scan(table, outcome) as scan:
                     assert scan.sums({metric.name: metric})[metric.name] == {}
 
