@@ -1,7 +1,8 @@
-"""Doing something once a second while somebody watches, beside the kernel, so that a panel moves while a cell runs."""
+"""Doing something once a second at most, beside the kernel, while somebody watches: a panel moves while a cell runs."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ class Pulse:
 
     Args:
         beat: What is called; what it raises ends the thread.
-        every_seconds: The time between two calls.
+        every_seconds: The least time between two calls, however often it is stopped and begun again.
         patience_seconds: How long it goes on without a word of a front end.
         monotonic: A clock that never goes back, seconds.
     """
@@ -33,6 +34,7 @@ class Pulse:
         self._patience = patience_seconds
         self._monotonic = monotonic
         self._seen = 0.0
+        self._begun = -math.inf
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -46,14 +48,20 @@ class Pulse:
         self._seen = self._monotonic()
         if not self.beats or self._stop.is_set():
             self._stop = threading.Event()
-            self._thread = threading.Thread(target=self._run, args=(self._stop,), name="mlprod-panel", daemon=True)
+            told = (self._stop, self._thread)
+            self._thread = threading.Thread(target=self._run, args=told, name="mlprod-panel", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
         """End the thread after the call that is under way."""
         self._stop.set()
 
-    def _run(self, stop: threading.Event) -> None:
+    def _run(self, stop: threading.Event, before: threading.Thread | None) -> None:
+        # A call of the thread before may be under way still, and no two may be at once.
+        if before is not None:
+            before.join()
+        stop.wait(max(0.0, self._begun + self._every - self._monotonic()))
         while not stop.is_set() and self._monotonic() - self._seen < self._patience:
+            self._begun = self._monotonic()
             self._beat()
             stop.wait(self._every)

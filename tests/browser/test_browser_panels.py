@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+from mlprod_nb.widgets.live import moving
 from tests.browser import samples
 from tests.browser.bare import bare_page
 from tests.browser.jupyterlab import browser
@@ -56,6 +57,33 @@ def test_a_panel_cleans_up_after_itself(chromium: Any, name: str) -> None:
     assert page.locator(".mlprod-panel").count() == 0
     assert page.evaluate("Object.values(window.heard).flat().length") == 0
     page.context.close()
+
+
+def test_the_live_panel_is_as_big_after_thousands_of_looks_as_after_a_few(chromium: Any) -> None:
+    page = opened(chromium, "live")
+    looks = [moving(samples.a_watch(seconds)) for seconds in range(80, 100)]
+    devtools = page.context.new_cdp_session(page)
+
+    def grown(times: int) -> dict[str, float]:
+        """Show looks one after the other, and return what the page then holds."""
+        page.evaluate(SHOW_LOOKS, [looks, times])
+        devtools.send("HeapProfiler.collectGarbage")
+        counts = devtools.send("Memory.getDOMCounters")
+        return {**counts, "bytes": devtools.send("Runtime.getHeapUsage")["usedSize"]}
+
+    few = grown(200)
+    many = grown(3_000)
+    assert (many["nodes"], many["jsEventListeners"]) == (few["nodes"], few["jsEventListeners"])
+    assert many["bytes"] - few["bytes"] < 300_000, "less than a hundred bytes a look stayed"
+    page.context.close()
+
+
+SHOW_LOOKS = """async ([looks, times]) => {
+  for (let i = 0; i < times; i++) {
+    window.model.set("live", looks[i % looks.length]);
+    if (i % 50 === 0) await new Promise((done) => setTimeout(done));
+  }
+}"""
 
 
 def told(page: Any, line: str, text: str, **details: Any) -> None:

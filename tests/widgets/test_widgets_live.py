@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import gc
+import itertools
 import json
 import threading
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from mlprod_nb.lifecycle.panels.live import Now
+from mlprod_nb.lifecycle.panels.counters import MOST_SAMPLES
+from mlprod_nb.lifecycle.panels.live import Now, Watch
 from mlprod_nb.results import Result
 from mlprod_nb.widgets.live import LivePanel, moving
 from mlprod_nb.widgets.pulse import Pulse
@@ -52,6 +58,83 @@ def test_a_pulse_has_one_thread_however_often_it_is_told() -> None:
     assert beat.beats == 1
     assert [thread.name for thread in threading.enumerate()].count("mlprod-panel") == 1
     pulse.stop()
+
+
+def test_no_two_beats_are_at_once_when_a_pause_is_shorter_than_a_beat() -> None:
+    go_on, inside, most = threading.Event(), [0], [0]
+
+    def beat() -> None:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        go_on.wait(10)
+        inside[0] -= 1
+
+    pulse = Pulse(beat, every_seconds=0.001)
+    pulse.seen()
+    wait_until(lambda: inside[0], seconds=10, what="the first beat")
+    pulse.stop()
+    pulse.seen()
+    threads = [thread for thread in threading.enumerate() if thread.name == "mlprod-panel"]
+    assert len(threads) == 2, "the first waits in its beat, the second for the first"
+    wait_until(lambda: threads[1].is_alive(), seconds=10, what="the second thread")
+    go_on.set()
+    wait_until(lambda: not threads[0].is_alive(), seconds=10, what="the first thread's end")
+    pulse.stop()
+    threads[1].join(10)
+    assert most == [1]
+
+
+def test_a_panel_looks_once_a_second_at_most_however_often_it_is_paused() -> None:
+    begun: list[float] = []
+
+    def look() -> Now:
+        begun.append(time.monotonic())
+        return a_watch(20)
+
+    panel = LivePanel(a_live(), never, lambda _: look)
+    while len(begun) < 3:
+        panel._handle_custom_msg({"watching": True}, [])
+        panel._handle_custom_msg({"watching": False}, [])
+        panel._handle_custom_msg({"watching": True}, [])
+        wait_until(partial(lambda count: len(begun) > count, len(begun)), seconds=10, what="a look")
+    panel.close()
+    assert all(after - before >= 1 for before, after in itertools.pairwise(begun))
+
+
+def test_a_watch_holds_no_more_after_hours_than_after_minutes() -> None:
+    watch, objects = a_slow_watch(), []
+    for looks in (200, 1_500):
+        for _ in range(looks):
+            now = watch.look()
+        gc.collect()
+        objects.append(len(gc.get_objects()))
+        assert len(watch.samples.kept) < MOST_SAMPLES
+        assert len(json.dumps(moving(now))) < 20_000
+    assert now.stretches[-1].at - now.stretches[0].at > timedelta(hours=2)
+    assert objects[1] - objects[0] < 1_000, "less than one object a look stayed"
+
+
+def a_slow_watch() -> Watch:
+    """Return a watch whose clock goes on by five seconds a look, and whose gateway answers fifty requests in it."""
+    now = [datetime(2013, 4, 1, tzinfo=UTC)]
+    looks = itertools.count()
+
+    def metrics() -> str:
+        now[0] += timedelta(seconds=5)
+        return METRICS.format(count=50 * next(looks))
+
+    return Watch(lambda: now[0], "flights", metrics, lambda: a_live().recent, dict)
+
+
+METRICS = """\
+# TYPE mlprod_requests_total counter
+mlprod_requests_total{{endpoint="flights",route="invoke",status="200"}} {count}
+# TYPE mlprod_prediction_seconds histogram
+mlprod_prediction_seconds_bucket{{endpoint="flights",variant="champion",le="0.01"}} {count}
+mlprod_prediction_seconds_bucket{{endpoint="flights",variant="champion",le="+Inf"}} {count}
+mlprod_prediction_seconds_count{{endpoint="flights",variant="champion"}} {count}
+mlprod_prediction_seconds_sum{{endpoint="flights",variant="champion"}} 1
+"""
 
 
 def test_a_panel_that_is_watched_moves_and_ends_with_its_close() -> None:
