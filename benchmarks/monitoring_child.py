@@ -1,8 +1,8 @@
 """One measured process of ``benchmarks.monitoring``.
 
 ``python -m benchmarks.monitoring_child WHAT FOLDER WINDOW REFERENCE`` prints one line of JSON: when it had its verdict,
-its processor seconds until then, those of the computation alone (without starting, importing and reading), peak memory,
-and what was found. All read the same Parquet file.
+its processor seconds until then, the seconds since it opened the file, those of the computation alone (without
+starting, importing and reading), peak memory, and what was found. All read the same Parquet file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 Found = dict[str, Any]
@@ -28,7 +30,24 @@ class Watch:
 
     seconds: float = 0.0
     cpu: float = 0.0
+    opened: float = field(default_factory=time.perf_counter)
     found: Found = field(default_factory=dict)
+
+    def opening(self) -> None:
+        """Say that all is imported, and that reading begins."""
+        self.opened = time.perf_counter()
+
+    def reading(self, tables: Iterator[Any]) -> Iterator[Any]:
+        """Yield tables inside a computation, and leave out what it takes to read them."""
+        while True:
+            began, processor = time.perf_counter(), time.process_time()
+            table = next(tables, None)
+            self.seconds -= time.perf_counter() - began
+            self.cpu -= time.process_time() - processor
+            if table is None:
+                return
+            yield table
+            del table
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -39,29 +58,36 @@ class Watch:
         self.cpu += time.process_time() - processor
 
 
-def ours(watch: Watch, window: Path, reference: Path) -> None:
-    """Count the file in the stored profile's bins, and judge."""
+def ours(watch: Watch, window: Path, reference: Path, threads: int = 1, *, held: bool = False) -> None:
+    """Count the file in the stored profile's bins, as the product does, and judge.
+
+    Args:
+        watch: Takes the times.
+        window: The window's file.
+        reference: The reference's file.
+        threads: How many threads read and count.
+        held: Whether all is read before anything is counted, as scipy and alibi-detect do: with two threads the
+            computation alone cannot be told otherwise.
+    """
     import pyarrow as pa
     import pyarrow.compute  # what is imported late is not the computation
     import pyarrow.parquet as pq
     import scipy.special  # noqa: F401
 
-    from mlprod_nb.monitoring import MonitorInput, Profile, counting, run, scoring
+    from mlprod_nb.lifecycle.window_counts import count_tables
+    from mlprod_nb.monitoring import MonitorInput, Profile, run
     from mlprod_nb.monitoring.detectors import BUILT_IN
 
+    watch.opening()
     profile = Profile.from_json(reference.with_suffix(".json").read_bytes())
-    counts = counting.add(profile, [])
+    counted = ["prediction_id", "model", "version", "prediction", "score", "inputs"]
     texts = ["model", "variant", "prediction", *_fields(profile, "category")]
     rows = pq.read_metadata(window).num_rows
     with pq.ParquetFile(window, read_dictionary=texts, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
-        for group in range(file.num_row_groups):  # as WindowCounter counts the log's files
-            counted = ["prediction_id", "model", "version", "prediction", "score", "inputs"]
-            table = file.read_row_group(group, columns=counted)
-            with watch.computing():
-                outcomes = scoring.read(profile, table)
-                part = counting.count_predictions(profile, table, outcomes, "model/1", of_rows=rows)
-                counts = counting.add(profile, [counts, part])
-        del table, outcomes, part
+        tables = (file.read_row_group(group, columns=counted) for group in range(file.num_row_groups))
+        given = list(tables) if held else watch.reading(tables) if threads == 1 else tables
+        with watch.computing():
+            counts = count_tables(profile, "model/1", given, rows, threads)
         pa.default_memory_pool().release_unused()
         # as PredictionLog.outcomes reads what is needed row by row
         narrow = file.read(columns=["model", "version", "variant", "event_time", "prediction", "score"])
@@ -74,37 +100,61 @@ def ours(watch: Watch, window: Path, reference: Path) -> None:
     }
 
 
-def bare(watch: Watch, window: Path, reference: Path) -> None:
+def bare(watch: Watch, window: Path, reference: Path, threads: int = 1) -> None:
     """The same pass with nothing around it: read, sort in float32, count in the profile's bins, KS."""
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
-    import pyarrow.compute as pc
+    import pyarrow.compute  # noqa: F401
     import pyarrow.parquet as pq
 
+    watch.opening()
     profile = json.loads(reference.with_suffix(".json").read_bytes())
     numbers = {c["name"]: np.array(c["edges"], dtype=np.float32) for c in profile["columns"] if c["edges"]}
     before = {c["name"]: np.array(c["counts"]) for c in profile["columns"]}
-    found = {name: np.zeros(len(edges) + 1, dtype=np.int64) for name, edges in numbers.items()}
-    categories: dict[str, dict[str, int]] = {c["name"]: {} for c in profile["columns"] if not c["edges"]}
+    categories = [c["name"] for c in profile["columns"] if not c["edges"]]
     texts = [f"inputs.{name}" for name in categories]
     with pq.ParquetFile(window, read_dictionary=texts, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
-        for group in range(file.num_row_groups):
-            column = file.read_row_group(group, columns=["inputs"])["inputs"]
-            with watch.computing():
-                for name, edges in numbers.items():
-                    array = pc.struct_field(column, name).combine_chunks().drop_null()
-                    values = np.frombuffer(array.buffers()[1], dtype="f8")[array.offset :][: len(array)]
-                    ordered = np.sort(values.astype(np.float32))
-                    reached = np.searchsorted(ordered, edges, side="right")
-                    found[name] += np.diff(np.concatenate([[0], reached, [ordered.size]]))
-                for name, counted in categories.items():
-                    pairs = pc.value_counts(pc.struct_field(column, name))
-                    texts_ = pairs.field(0).cast("string").to_pylist()
-                    for text, count in zip(texts_, pairs.field(1).to_pylist(), strict=True):
-                        counted[text] = counted.get(text, 0) + count
+        tables = (file.read_row_group(group, columns=["inputs"])["inputs"] for group in range(file.num_row_groups))
+        given = watch.reading(tables) if threads == 1 else _locked(tables)
+        with watch.computing(), ThreadPoolExecutor(threads) as pool:
+            work = [pool.submit(_bare_counts, given, numbers, categories) for _ in range(threads)]
+            parts = [done.result() for done in work]
     with watch.computing():
+        found = {name: sum(part[name] for part in parts) for name in numbers}
         shares = {name: np.cumsum(counts) / counts.sum() for name, counts in found.items()}
         gaps = {name: share - np.cumsum(before[name]) / before[name].sum() for name, share in shares.items()}
         watch.found = {"ks": {name: float(np.abs(gap).max()) for name, gap in gaps.items()}}
+
+
+def _bare_counts(tables: Iterator[Any], numbers: dict[str, Any], categories: list[str]) -> dict[str, Any]:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    found = {name: np.zeros(len(edges) + 1, dtype=np.int64) for name, edges in numbers.items()}
+    for column in tables:
+        for name, edges in numbers.items():
+            array = pc.struct_field(column, name).combine_chunks().drop_null()
+            values = np.frombuffer(array.buffers()[1], dtype="f8")[array.offset :][: len(array)]
+            ordered = np.sort(values.astype(np.float32))
+            reached = np.searchsorted(ordered, edges, side="right")
+            found[name] += np.diff(np.concatenate([[0], reached, [ordered.size]]))
+        for name in categories:
+            pairs = pc.value_counts(pc.struct_field(column, name))
+            for text, count in zip(pairs.field(0).cast("string").to_pylist(), pairs.field(1).to_pylist(), strict=True):
+                found[f"{name}={text}"] = found.get(f"{name}={text}", 0) + count
+    return found
+
+
+def _locked(tables: Iterator[Any]) -> Iterator[Any]:
+    """Let several threads take from one generator."""
+    lock = Lock()
+
+    def take() -> Any:
+        with lock:
+            return next(tables, None)
+
+    return iter(take, None)
 
 
 def scipy_loop(watch: Watch, window: Path, reference: Path) -> None:
@@ -112,6 +162,7 @@ def scipy_loop(watch: Watch, window: Path, reference: Path) -> None:
     import pandas as pd
     from scipy import stats
 
+    watch.opening()
     before, after = _frame(reference), _frame(window)
     with watch.computing():
         found, p_values = {}, {}
@@ -131,6 +182,7 @@ def alibi(watch: Watch, window: Path, reference: Path) -> None:
     import pandas as pd
     from alibi_detect.cd import TabularDrift
 
+    watch.opening()
     before, after = _frame(reference), _frame(window)
     texts = [place for place, name in enumerate(before) if before[name].dtype == object]
     for name in before.columns[texts]:
@@ -158,7 +210,10 @@ def _frame(path: Path) -> Any:
 
 WORK: dict[str, Callable[[Watch, Path, Path], None]] = {
     "ours": ours,
+    "ours2": partial(ours, threads=2),
+    "held2": partial(ours, threads=2, held=True),
     "bare": bare,
+    "bare2": partial(bare, threads=2),
     "scipy": scipy_loop,
     "alibi": alibi,
 }
@@ -169,12 +224,14 @@ def main() -> None:
     what, folder, window, reference = sys.argv[1:]
     watch = Watch()
     WORK[what](watch, Path(folder) / f"{window}.parquet", Path(folder) / f"{reference}.parquet")
+    passing = time.perf_counter() - watch.opened
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
             {
                 "ended": time.time(),
                 "cpu": used.ru_utime + used.ru_stime,
+                "passing": passing,
                 "computing": watch.seconds,
                 "computing_cpu": watch.cpu,
                 "memory_mb": _peak_mb(),

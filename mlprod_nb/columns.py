@@ -41,6 +41,13 @@ def arrow_values(array: Any) -> NDArray[Any]:
     return np.frombuffer(content, dtype=_WIDTHS.get(kind, "i8"))[first : first + length]
 
 
+def one_chunk(column: Any) -> Any:
+    """Return a chunked Arrow array as one array; a single chunk is not copied, as ``combine_chunks`` would."""
+    if not hasattr(column, "chunks"):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def arrow_present(array: Any) -> NDArray[np.bool_]:
     """Return which values of an Arrow array, of one chunk, are not missing."""
     content = array.buffers()[0] if array.null_count else None

@@ -138,3 +138,19 @@ def test_an_extension_that_cannot_be_loaded_names_its_package(
     assert told in said
     assert said.endswith("Mend or uninstall that package.")
     monkeypatch.delitem(sys.modules, "their_checks", raising=False)
+
+
+def test_of_two_copies_of_a_package_the_one_that_python_would_import_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer, older = tmp_path / "newer", tmp_path / "older"
+    for folder, points in (
+        (newer, "[mlprod_nb.own]\nnew = their_checks:Rows\n"),
+        (older, "[mlprod_nb.own]\nold = their_checks:Rows\n"),
+    ):
+        folder.mkdir()
+        install(folder, points)
+        monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.syspath_prepend(str(newer))
+    assert [point.name for point in extensions.entry_points(group="mlprod_nb.own")] == ["new"]
+    assert extensions.entry_points(group="mlprod_nb.ow") == []

@@ -67,24 +67,42 @@ class WindowCounter:
         return hashlib.sha256(facts).hexdigest()
 
     def _count(self, tables: Iterable[pa.Table], rows: int) -> bytes:
-        from mlprod_nb.monitoring import counting, scoring, stored_counts
+        from mlprod_nb.monitoring import stored_counts
 
-        profile, version = self.profile, self.version
-
-        def count(tables: Iterator[pa.Table]) -> WindowCounts:
-            counted = (
-                counting.count_predictions(profile, table, scoring.read(profile, table), version, of_rows=rows)
-                for table in tables
-            )
-            return counting.add(profile, counted)
-
-        return stored_counts.encode(counting.add(profile, _shared(count, tables)))
+        return stored_counts.encode(count_tables(self.profile, self.version, tables, rows))
 
 
-def _shared(work: Callable[[Iterator[pa.Table]], WindowCounts], tables: Iterable[pa.Table]) -> list[WindowCounts]:
-    """Let two threads, where there are two processors, work on tables: each takes the next one when it is ready.
+def count_tables(
+    profile: Profile, version: str, tables: Iterable[pa.Table], of_rows: int, threads: int = 2
+) -> WindowCounts:
+    """Count the rows of some tables of predictions together, in threads that share them.
 
-    While one counts, the other reads; so never more than two tables are held. Which one gets which changes no count.
+    Args:
+        profile: The reference.
+        version: As in :class:`WindowCounter`.
+        tables: The predictions, table by table.
+        of_rows: How many rows there are at least in all of them.
+        threads: How many threads at most; never more than there are processors.
+    """
+    from mlprod_nb.monitoring import counting, scoring
+
+    def count(tables: Iterator[pa.Table]) -> WindowCounts:
+        counted = (
+            counting.count_predictions(profile, table, scoring.read(profile, table), version, of_rows=of_rows)
+            for table in tables
+        )
+        return counting.add(profile, counted)
+
+    return counting.add(profile, _shared(count, tables, threads))
+
+
+def _shared(
+    work: Callable[[Iterator[pa.Table]], WindowCounts], tables: Iterable[pa.Table], threads: int = 2
+) -> list[WindowCounts]:
+    """Let threads, where there are as many processors, work on tables: each takes the next one when it is ready.
+
+    While one counts, the other reads; so never more tables are held than there are threads. Which one gets which
+    changes no count.
     """
     import pyarrow as pa
 
@@ -99,7 +117,7 @@ def _shared(work: Callable[[Iterator[pa.Table]], WindowCounts], tables: Iterable
             yield table
             del table
 
-    threads = min(2, pa.cpu_count())
+    threads = min(threads, pa.cpu_count())
     if threads == 1:
         return [work(take())]
     with ThreadPoolExecutor(threads) as pool:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.columns import arrow_present, arrow_values
+from mlprod_nb.columns import arrow_present, arrow_values, one_chunk
 
 Floats = NDArray[np.float64]
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -71,7 +71,7 @@ def to_present_numbers(column: Any) -> Floats:
     """
     if not is_arrow(column) or not column.null_count:
         return to_numbers(column)
-    whole = column if not hasattr(column, "chunks") else column.combine_chunks()
+    whole = one_chunk(column)
     if str(whole.type) != "double":
         return to_numbers(whole.drop_null())
     # numpy chooses rows three times as fast as Arrow does
@@ -99,13 +99,32 @@ def to_counts(column: Any) -> tuple[Counter[str], int]:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        pairs = pc.value_counts(column if pa.types.is_dictionary(column.type) else column.cast(pa.string()))
-        names = pairs.field(0).cast(pa.string()).to_pylist()
+        if pa.types.is_dictionary(column.type):
+            return _dictionary_counts(column)
+        pairs = pc.value_counts(column.cast(pa.string()))
+        names = pairs.field(0).to_pylist()
         counts: Counter[str] = Counter(dict(zip(names, pairs.field(1).to_pylist(), strict=True)))
     else:
         counts = Counter(to_texts(column))  # type: ignore[arg-type]
     missing = counts.pop(None, 0)  # type: ignore[call-overload]
     return counts, int(missing)
+
+
+def _dictionary_counts(column: Any) -> tuple[Counter[str], int]:
+    """Count by the dictionary's places, which is several times as fast as Arrow's ``value_counts``."""
+    import pyarrow as pa
+
+    counts: Counter[str] = Counter()
+    for chunk in column.chunks if hasattr(column, "chunks") else (column,):
+        places = arrow_values(chunk.indices)
+        some = places[arrow_present(chunk.indices)] if chunk.indices.null_count else places
+        names = chunk.dictionary.cast(pa.string()).to_pylist()
+        sizes = np.bincount(some, minlength=len(names)).tolist()
+        for name, size in zip(names, sizes, strict=True):
+            if size:
+                counts[name] += size
+    counts.pop(None, 0)  # type: ignore[call-overload]
+    return counts, len(column) - sum(counts.values())
 
 
 def to_codes(column: Any) -> Coded:
@@ -114,14 +133,27 @@ def to_codes(column: Any) -> Coded:
 
     values = column if is_arrow(column) else pa.array(to_texts(column), pa.string())
     values = values.cast(pa.string()) if pa.types.is_null(values.type) else values
+    only = _only_number(values)
+    if only is not None:  # as a version is mostly; a dictionary of a million rows takes longer
+        return Coded(np.broadcast_to(np.int32(0), len(values)), (only,))
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().combine_chunks()
+        encoded = one_chunk(encoded if encoded.num_chunks == 1 else encoded.unify_dictionaries())
     indices = encoded.indices
     codes = arrow_values(indices).astype(np.int32, copy=False)  # a view mostly: a window has many columns of these
     if indices.null_count:
         codes = np.where(arrow_present(indices), codes, np.int32(-1))
     return Coded(codes, tuple(encoded.dictionary.cast(pa.string()).to_pylist()))
+
+
+def _only_number(values: Any) -> str | None:
+    """Return the whole number that every row holds, as a text; ``None`` where they hold more."""
+    import pyarrow as pa
+
+    if not pa.types.is_integer(values.type) or values.null_count or not len(values):
+        return None
+    numbers = arrow_values(one_chunk(values))
+    return str(numbers[0]) if (numbers == numbers[0]).all() else None
 
 
 def ranks_of(values: Floats) -> Floats:
@@ -150,8 +182,7 @@ def is_arrow(column: Any) -> bool:
 def _arrow_numbers(column: Any) -> Floats:
     import pyarrow as pa
 
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
+    column = one_chunk(column)
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
     if pa.types.is_temporal(column.type):

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
+from itertools import islice
 from operator import add as plus
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,11 @@ GONE = "the column is gone"
 ID = "prediction_id"
 _BLOCK_ROWS = 65_536
 _LARGEST_SINGLE = float(np.finfo(np.float32).max)
+#: So many parts are held before they are summed up.
+_AT_ONCE = 16
 _UNIT_BITS = 24
+#: As an exponent of two: the reciprocal of a smaller scale is no number.
+_SMALLEST_SCALE = -1000
 
 
 def count(
@@ -58,7 +63,7 @@ def count(
     known = {column.name: column for column in (*profile.columns, *profile.outcomes)}
     rows = max((len(values) for name, values in columns.items() if name not in OUTCOMES), default=0)
     # All columns use the same room: fresh memory takes longer than the work in it.
-    room = np.empty((2, min(rows, _BLOCK_ROWS)))
+    room = np.empty((3, min(rows, _BLOCK_ROWS)))
     counted = {
         name: _count(column, columns[name], room)
         if name in columns
@@ -111,6 +116,14 @@ def add(profile: Profile, parts: Iterable[WindowCounts]) -> WindowCounts:
         profile: The reference that they were counted with.
         parts: The parts, of which those without rows do not matter.
     """
+    left = iter(parts)
+    together = _add(profile, islice(left, _AT_ONCE))
+    while some := list(islice(left, _AT_ONCE)):
+        together = _add(profile, [together, *some])
+    return together
+
+
+def _add(profile: Profile, parts: Iterable[WindowCounts]) -> WindowCounts:
     some = [part for part in parts if part.rows]
     if not some:
         return count(profile, {})
@@ -191,13 +204,13 @@ def _blocks(numbers: Floats) -> Iterator[Floats]:
 
 
 def _count_block(column: ColumnProfile, numbers: Floats, room: Floats) -> ColumnCounts:
-    plain = _plain(numbers)
-    present = numbers if plain else numbers[~np.isnan(numbers)]
-    plain = plain or _plain(present)
-    finite = present if plain else present[np.isfinite(present)]
-    lowest, highest = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
-    within = plain and lowest is not None and highest is not None and max(-lowest, highest) <= _LARGEST_SINGLE
-    counts, ordered = _count_singles(column, present.astype(np.float32) if within else single(present))
+    ends = _ends(numbers)
+    present = numbers if _plain(ends) else numbers[~np.isnan(numbers)]
+    ends = ends if present is numbers else _ends(present)
+    finite = present if _plain(ends) else present[np.isfinite(present)]
+    lowest, highest = ends if finite is present else _ends(finite)
+    within = finite is present and max(-(lowest or 0), highest or 0) <= _LARGEST_SINGLE
+    counts, ordered = _count_singles(column, _singles(present, room) if within else single(present))
     bounds = single(np.array([column.minimum or 0.0, column.maximum or 0.0]))
     known = column.minimum is not None
     added, squares = _sums(column, finite, room)
@@ -216,10 +229,23 @@ def _count_block(column: ColumnProfile, numbers: Floats, room: Floats) -> Column
     )
 
 
-def _plain(numbers: Floats) -> bool:
-    """Say whether all are finite, in one pass; of a sum that overflows it says no, and the longer way is right, too."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(numbers.sum())
+def _ends(numbers: Floats) -> tuple[float | None, float | None]:
+    """Return the smallest and the largest number; NaN where one is NaN, ``None`` where there are none."""
+    return (float(numbers.min()), float(numbers.max())) if numbers.size else (None, None)
+
+
+def _plain(ends: tuple[float | None, float | None]) -> bool:
+    """Say whether all numbers between these ends are finite."""
+    return all(end is not None and math.isfinite(end) for end in ends)
+
+
+def _singles(numbers: Floats, room: Floats) -> Singles:
+    """Return numbers in float32, in the third part of the room where they fit."""
+    if len(numbers) > room.shape[1]:
+        return numbers.astype(np.float32)
+    found: Singles = room[2].view(np.float32)[: len(numbers)]
+    found[:] = numbers
+    return found
 
 
 def _count_singles(column: ColumnProfile, values: Singles) -> tuple[NDArray[np.int64], Singles]:
@@ -239,20 +265,19 @@ def _sums(column: ColumnProfile, finite: Floats, room: Floats) -> tuple[float, f
     Args:
         column: The reference's column.
         finite: Its numbers in the window.
-        room: Memory to work in, shape ``(2, rows)``; fresh memory is taken where it is too small.
+        room: Memory to work in, shape ``(3, rows)``; fresh memory is taken where it is too small.
     """
-    away, whole = room[:, : len(finite)] if len(finite) <= room.shape[1] else np.empty((2, len(finite)))
-    scale = 2.0 ** round(math.log2(column.sd or abs(column.mean or 0.0) or 1.0))
-    units = 2.0**_UNIT_BITS
+    away, whole = room[:2, : len(finite)] if len(finite) <= room.shape[1] else np.empty((2, len(finite)))
+    scale = 2.0 ** max(round(math.log2(column.sd or abs(column.mean or 0.0) or 1.0)), _SMALLEST_SCALE)
+    root = 2.0 ** (_UNIT_BITS // 2)
     with np.errstate(over="ignore", invalid="ignore"):
         np.subtract(finite, column.mean or 0.0, out=away)
-        away /= scale
-        np.multiply(away, units, out=whole)
+        away *= root / scale  # powers of two: exact, and one pass does for both sums
+        np.multiply(away, root, out=whole)
         added = float(np.rint(whole, out=whole).sum())
         np.square(away, out=away)
-        away *= units
         squares = float(np.rint(away, out=away).sum())
-        return added / units * scale, squares / units * scale * scale
+        return added / root / root * scale, squares / root / root * scale * scale
 
 
 def _count_categories(column: ColumnProfile, values: Any) -> ColumnCounts:

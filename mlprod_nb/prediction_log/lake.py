@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,10 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mlprod_nb.columns import one_chunk
 from mlprod_nb.errors import Corrupt
 from mlprod_nb.prediction_log.decoding import PLACE
 from mlprod_nb.prediction_log.framing import RecordKind
-from mlprod_nb.prediction_log.tables import INPUTS, ordered
+from mlprod_nb.prediction_log.tables import INPUTS, moment_bounds, ordered
 
 KINDS: tuple[RecordKind, ...] = ("predictions", "feedback")
 SUFFIX = ".parquet"
@@ -215,9 +216,8 @@ def sources_of(path: Path) -> list[str]:
 
 def bounds(kind: RecordKind, table: pa.Table) -> tuple[datetime, datetime, str, str]:
     """Return the first and the last moment, and the smallest and the largest prediction id."""
-    moments = pc.min_max(table[MOMENT_OF[kind]]).as_py()
     ids = pc.min_max(table["prediction_id"]).as_py()
-    return moments["min"].astimezone(UTC), moments["max"].astimezone(UTC), ids["min"], ids["max"]
+    return *moment_bounds(table[MOMENT_OF[kind]]), ids["min"], ids["max"]
 
 
 _HINT = "mlprod verify lists all damage."
@@ -226,7 +226,7 @@ _HINT = "mlprod verify lists all damage."
 def _flat(table: pa.Table) -> pa.Table:
     if INPUTS not in table.column_names:
         return table
-    given = table[INPUTS].combine_chunks()
+    given = one_chunk(table[INPUTS])
     flat = table.drop_columns([INPUTS])
     for number, field in enumerate(given.type):
         flat = flat.append_column(f"{_INPUT}{field.name}", given.field(number))
@@ -241,7 +241,7 @@ def _nested(table: pa.Table, *, has_inputs: bool, only: Sequence[str]) -> pa.Tab
     own = [name for name in table.column_names if name not in names and name not in PLACE.names]
     fields = [pa.field(name.removeprefix(_INPUT), table.schema.field(name).type) for name in names]
     if fields:
-        struct = pa.StructArray.from_arrays([table[name].combine_chunks() for name in names], fields=fields)
+        struct = pa.StructArray.from_arrays([one_chunk(table[name]) for name in names], fields=fields)
     else:
         struct = pa.array([{}] * table.num_rows, pa.struct([]))
     nested = table.select(own).append_column(pa.field(INPUTS, struct.type), struct)

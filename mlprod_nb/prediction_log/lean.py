@@ -86,8 +86,8 @@ def _pieces(places: Places, where: LogRange, wanted: Sequence[str]) -> list[_Pie
     known = [rows for rows in (inside(table, where) for table in tail) if rows.num_rows]
     if known:
         rows = tables.ordered(tables.unify(known), ("event_time", "ascending"), (ID, "ascending"))
-        ids, times = (pc.min_max(rows[name]).as_py() for name in (ID, "event_time"))
-        found.append(_Piece(times["min"], times["max"], (ids["min"], ids["max"]), rows=rows))
+        ids = pc.min_max(rows[ID]).as_py()
+        found.append(_Piece(*tables.moment_bounds(rows["event_time"]), (ids["min"], ids["max"]), rows=rows))
     return sorted(found, key=lambda piece: piece.first_at)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PLACE, PREDICTION
 from mlprod_nb.prediction_log.framing import RecordKind
 
 INPUTS = "inputs"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECONDS = pa.timestamp("us", tz="UTC")
 _BY_PLACE = [(name, "ascending") for name in PLACE.names]
 # Where more rows than this share have the moment of the one before, it is as fast to sort all.
 _FEW = 0.05
@@ -29,6 +32,13 @@ def empty(kind: RecordKind, only: Sequence[str] = ()) -> pa.Table:
     kept = _with_place(pa.schema([fields.field(name) for name in only or fields.names]))
     # Arrow's own empty table imports pandas.
     return pa.Table.from_arrays([pa.nulls(0, field.type) for field in kept], schema=kept)
+
+
+def moment_bounds(moments: pa.ChunkedArray) -> tuple[datetime, datetime]:
+    """Return the first and the last of some moments, in UTC."""
+    # As whole numbers: a moment made a Python object imports pandas.
+    ends = pc.min_max(moments.cast(_MICROSECONDS).cast(pa.int64())).as_py()
+    return _EPOCH + timedelta(microseconds=ends["min"]), _EPOCH + timedelta(microseconds=ends["max"])
 
 
 def unify(tables: Sequence[pa.Table]) -> pa.Table:
