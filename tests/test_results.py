@@ -154,6 +154,14 @@ def test_a_column_of_numbers_has_its_head_at_the_right_and_a_mixed_one_does_not(
     assert '<th scope="col">mixed</th>' in shown
 
 
+def test_shares_and_what_is_not_known_stand_where_the_numbers_do() -> None:
+    section = Section("", ("name", "share", "n"), (("a", "5.4 %", 1), ("b", "-30.8 %", None), ("c", None, 2)))
+    shown = show.Part("", (section,))._repr_html_()
+    assert '<th scope="col" class="n">share</th>' in shown
+    assert '<td class="n">5.4\N{NO-BREAK SPACE}%</td>' in shown
+    assert shown.count('<td class="n">–</td>') == 2
+
+
 def test_a_number_stays_with_its_percent_sign_on_a_page_and_a_line_to_run_is_as_it_is_typed() -> None:
     @dataclass(frozen=True)
     class Found(Result):

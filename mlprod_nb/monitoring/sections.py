@@ -85,10 +85,10 @@ def performance(rows: Sequence[MetricRow]) -> Section:
 
 def quality(rows: Sequence[Finding]) -> Section:
     """Return the table of findings about the data."""
-    marks = {"info": "·", "warn": "! look", "alarm": "✗ broken"}
+    marks = {"info": "· noted", "warn": "! look", "alarm": "✗ broken"}
     table = tuple((row.column.strip("_"), marks[row.severity], row.statement) for row in rows[:SHOWN])
     more = f" (first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
-    return Section("data quality" + more, ("column", "", "finding"), table)
+    return Section("data quality" + more, ("column", "grade", "finding"), table)
 
 
 def budget(spending: Spending | None) -> Section:
@@ -161,7 +161,7 @@ def online(rows: Sequence[OnlineRow]) -> Section:
         for row in ranked[:SHOWN]
     )
     more = f" (first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
-    return Section("row by row" + more, ("stream", "detector", "", "when"), table)
+    return Section("row by row" + more, ("stream", "detector", "state", "when"), table)
 
 
 def alibi(rows: Sequence[AlibiRow], licence: str) -> Section:

@@ -20,6 +20,7 @@ from mlprod_nb.notebooks.files import Notebook, join
 from mlprod_nb.reports import clean, failures, markup, since, verdicts
 from mlprod_nb.reports.since import Line
 from mlprod_nb.results import VERDICT_MIME, Verdict, format_value
+from mlprod_nb.results.page import unbroken
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -98,6 +99,11 @@ class Page:
         return tuple(_capitalised(clause) for clause in clauses)
 
     @property
+    def has_folded_code(self) -> bool:
+        """Whether there is code that the page's one toggle shows; that of a failed cell is always seen."""
+        return any(block.code and block.state != "failed" for block in self.blocks)
+
+    @property
     def status(self) -> str:
         """``ok``, ``warn``, ``alarm``, ``failed``, or ``none`` for a notebook that is no report."""
         if self.failure is not None:
@@ -132,7 +138,9 @@ def _template() -> Template:
     from jinja2 import Environment, FileSystemLoader
 
     # Nothing is escaped by itself: the template escapes every value that was not made safe here.
-    return Environment(loader=FileSystemLoader(_TEMPLATE), autoescape=False).get_template("index.html.j2")  # noqa: S701
+    environment = Environment(loader=FileSystemLoader(_TEMPLATE), autoescape=False)  # noqa: S701
+    environment.filters["unbroken"] = unbroken
+    return environment.get_template("index.html.j2")
 
 
 def _page(notebook: Notebook, title: str) -> Page:
@@ -217,7 +225,10 @@ def _bound(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("Model versions", ", ".join(bound.get("model_versions", ()))),
         ("Log range digest", str(bound.get("log_range", {}).get("digest", ""))),
         ("Parameters", format_value(bound.get("parameters", {})) or "defaults"),
-        ("Settings", format_value(bound.get("settings", {}))),
+        (
+            "Settings",
+            format_value({name: value for name, value in bound.get("settings", {}).items() if value not in ("", [])}),
+        ),
         ("Seed", _seed(report)),
         ("Notebook SHA-256", bound.get("notebook_sha256", "")),
         ("Duration", f"{report['seconds']:.1f} s"),

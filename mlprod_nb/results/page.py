@@ -18,6 +18,8 @@ _LONG = 40
 #: What a browser would break at its hyphens: dates with their time of day, and options.
 _TOGETHER = re.compile(r"(?<![\w-])(?:\d{4}-\d\d-\d\d(?:T[\d:.]*\dZ?)?|--[a-z][a-z-]*)(?![\w-])")
 
+_PERCENT = re.compile(r"[+\-\u2212]?[\d.,]+ %")
+
 # The doubled class outweighs JupyterLab's own rules for tables in outputs.
 CSS = """
 .mlprod-result{--ink:var(--jp-ui-font-color1,#1f2328);--soft:var(--jp-ui-font-color2,#59636e);--line:var(--jp-border-color2,#d1d9e0);
@@ -46,47 +48,62 @@ color:inherit;vertical-align:top;white-space:normal}
 """.replace("\n", "")
 
 
+def unbroken(text: str) -> str:
+    """Return text in which a number and its percent sign stay on one line."""
+    return re.sub(r"(?<=\d) %(?!\w)", "\N{NO-BREAK SPACE}%", text)
+
+
 def escaped(text: str) -> str:
     """Return text for a page; a number and its percent sign, a date and an option stay on one line."""
-    safe = html.escape(re.sub(r"(?<=\d) %(?!\w)", "\N{NO-BREAK SPACE}%", text))
+    safe = html.escape(unbroken(text))
     return _TOGETHER.sub(r'<span class="s">\g<0></span>', safe)
 
 
 def _cell_class(value: Any) -> str:
     """Return a cell's class: numbers stand at the right, a few letters stay together, a sentence has room."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return ' class="n"'
+        return "n"
     if not isinstance(value, str) or _UNBROKEN < len(value) < _LONG:
         return ""
-    return ' class="s"' if len(value) <= _UNBROKEN else ' class="w"'
+    if len(value) >= _LONG:
+        return "w"
+    return "n" if _PERCENT.fullmatch(value) else "s"
 
 
-def _head_class(section: Section, index: int) -> str:
-    """Return the class of a column's head, which stands where the column's numbers do."""
-    kinds = {_cell_class(row[index]) for row in section.rows if row[index] is not None}
-    return ' class="n"' if kinds == {' class="n"'} else ""
+def _numeric_columns(section: Section) -> frozenset[int]:
+    """Return the columns of numbers: their heads, and the dashes of what is not known, stand where the numbers do."""
+    kinds = [{_cell_class(row[i]) for row in section.rows if row[i] is not None} for i in range(len(section.columns))]
+    return frozenset(index for index, found in enumerate(kinds) if found == {"n"})
+
+
+def _class(name: str) -> str:
+    return f' class="{name}"' if name else ""
 
 
 def table(section: Section) -> str:
     """Return a section as a table; a detail as one that is folded."""
-    caption = f"<caption{_cell_class(section.title)}>{html.escape(section.title)}</caption>" if section.title else ""
+    numeric = _numeric_columns(section)
     head = "".join(
-        f'<th scope="col"{_head_class(section, index)}>{html.escape(column.replace("_", " "))}</th>'
+        f'<th scope="col"{_class("n" if index in numeric else "")}>{html.escape(column.replace("_", " "))}</th>'
         for index, column in enumerate(section.columns)
     )
-    rows = []
-    for row in section.rows:
-        cells = []
-        for index, value in enumerate(row):
-            text = escaped(format_value(value))
-            kind = _cell_class(value) if section.columns else ""
-            cells.append(
-                f'<th scope="row"{_cell_class(value)}>{text}</th>'
-                if not section.columns and index == 0
-                else f"<td{kind}>{text}</td>"
-            )
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    body = f"{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{''.join(rows)}</tbody>"
+    rows = "".join(f"<tr>{_cells(row, numeric) if section.columns else _fact(row)}</tr>" for row in section.rows)
+    body = f"{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{rows}</tbody>"
+    title = html.escape(section.title)
     if section.detail:
-        return f"<details><summary>{html.escape(section.title)}</summary><table>{body}</table></details>"
+        return f"<details><summary>{title}</summary><table>{body}</table></details>"
+    caption = f"<caption{_class(_cell_class(section.title))}>{title}</caption>" if title else ""
     return f"<table>{caption}{body}</table>"
+
+
+def _cells(row: tuple[Any, ...], numeric: frozenset[int]) -> str:
+    kinds = ("n" if value is None and index in numeric else _cell_class(value) for index, value in enumerate(row))
+    return "".join(
+        f"<td{_class(kind)}>{escaped(format_value(value))}</td>" for kind, value in zip(kinds, row, strict=True)
+    )
+
+
+def _fact(row: tuple[Any, ...]) -> str:
+    name, *values = row
+    shown = "".join(f"<td>{escaped(format_value(value))}</td>" for value in values)
+    return f'<th scope="row"{_class(_cell_class(name))}>{escaped(format_value(name))}</th>{shown}'

@@ -54,6 +54,7 @@ def test_a_page_of_hostile_strings_asks_for_nothing_and_runs_nothing(browser: An
     file = tmp_path / "index.html"
     file.write_text(hostile_page(), encoding="utf-8")
     tab, asked = opened(browser, file)
+    tab.locator("#show-code").check()
     for summary in tab.locator("summary").all()[:20]:
         summary.click()
     assert asked == []
@@ -70,7 +71,7 @@ def test_the_page_fits_the_screen_in_light_and_dark(browser: Any, tmp_path: Path
     cells = (text("# A\n\n## One\n\n" + "x" * 300), code("long_" * 90, outputs=[html(WIDE)]), text("## Two"))
     file.write_text(page(*cells, shown("warn", "Some columns drifted.", "%mlprod retrain flights")), encoding="utf-8")
     tab, asked = opened(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)
-    tab.locator("summary").first.click()
+    tab.locator("#show-code").check()
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     red, green, blue = tab.evaluate(
         "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
@@ -88,9 +89,20 @@ def test_the_page_can_be_used_by_keyboard(browser: Any, tmp_path: Path) -> None:
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.activeElement.id") == "evidence"
     assert not tab.get_by_text("secret_code").is_visible()
-    tab.locator("summary").first.focus()
-    tab.keyboard.press("Enter")
+    tab.get_by_label("Show the code").focus()
+    tab.keyboard.press("Space")
     assert tab.get_by_text("secret_code").is_visible()
+    assert violations(tab) == []
+
+
+def test_a_failed_cell_s_code_is_seen_without_the_toggle_and_no_script_is_needed(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    failure = {"reason": "error", "cell": 1, "error": "KeyError", "message": "x"}
+    file.write_text(page(code("before = 1"), code("at_fault = 1"), failure=failure), encoding="utf-8")
+    tab, _ = opened(browser, file, java_script_enabled=False)
+    assert [tab.get_by_text(name).is_visible() for name in ("before", "at_fault")] == [False, True]
+    tab.get_by_label("Show the code").check()
+    assert tab.get_by_text("before").is_visible()
 
 
 ROWS = [("b", "1,200"), ("a", "9.5"), ("c", "–"), ("d", "−3 %")]

@@ -245,7 +245,7 @@ def test_the_contents_lead_to_the_headings() -> None:
     assert all(f'id="{anchor}"' in content for anchor, _ in links)
 
 
-def test_code_is_hidden_behind_a_toggle_and_tags_are_honoured() -> None:
+def test_all_code_is_hidden_behind_one_toggle_and_tags_are_honoured() -> None:
     content = page(
         code("x_shown = 1"),
         code("x_hide = 1", "hide-input"),
@@ -254,12 +254,13 @@ def test_code_is_hidden_behind_a_toggle_and_tags_are_honoured() -> None:
         code("x_parameters = 1", "injected-parameters"),
         shown(),
     )
+    assert content.count('id="show-code"') == 1
     for name in ("x_shown", "x_hide"):
-        assert content.index('<details class="code">') < content.index(name)
+        assert content.index('id="show-code"') < content.index('<div class="code"') < content.index(name)
     for gone in ("x_remove", "x_cell", "x_parameters", "gone"):
         assert gone not in content
     assert "kept output" in content
-    assert "open><summary>Code" not in content
+    assert "show-code" not in page(code("x_remove = 1", "remove-input")).split("</style>")[1]
 
 
 def test_a_failed_report_says_what_failed_and_marks_the_cell() -> None:
