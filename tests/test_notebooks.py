@@ -174,6 +174,20 @@ def test_a_caller_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     assert left == []
 
 
+def test_the_runner_ends_by_itself_and_complains_of_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "source.ipynb", code("print(1)"))
+    spec = {"parameters": {}, "cwd": str(tmp_path), "kernel": "", "interpreter": "", "variables": {}, "memory_mib": 0}
+    (tmp_path / "spec.json").write_text(json.dumps({**spec, "mark": "0" * 32}), encoding="utf-8")
+    (tmp_path / "outcome.json").write_bytes(b" " * 4096)
+    # Its input stays open, as the caller's does: a thread of it waits there until the end.
+    command = [sys.executable, "-m", "mlprod_nb.notebooks", str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as runner:
+        assert runner.stdout is not None
+        said = runner.stdout.read()
+        assert (runner.wait(LIMIT), said) == (0, b"")
+    assert json.loads((tmp_path / "outcome.json").read_text())["reason"] is None
+
+
 def test_the_mark_of_an_execution_is_no_setting() -> None:
     assert not MARK.startswith("MLPROD_")
     assert MARK not in os.environ

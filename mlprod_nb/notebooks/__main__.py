@@ -210,7 +210,9 @@ def _limit(pid: int, memory_mib: int) -> None:
 
 
 def _end_with_caller() -> None:
-    sys.stdin.buffer.read()
+    # Not by sys.stdin: a thread that waits in it holds its lock, and Python's own end waits for that and aborts.
+    while os.read(0, 4096):
+        pass
     _kill_below()
     os._exit(1)
 
@@ -228,3 +230,8 @@ def _kill_below() -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    # All is written, and nobody needs what is left to be taken apart.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
