@@ -8,6 +8,7 @@ that agrees with the original on the reference sample is taken; where none does,
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ from mlprod_nb.registry.onnx_runner import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Characters of a reason.
+_LONGEST = 240
 
 
 @dataclass(frozen=True)
@@ -204,9 +208,9 @@ def _run(model: bytes, subject: Subject, sample: Sample) -> Output:
 
 
 def _told(error: Exception) -> str:
-    """Return an error in one line, without the converter's invitation to open an issue."""
-    text = " ".join(str(error).split()).split(" You may raise an issue")[0]
-    return text[:240] or type(error).__name__
+    """Return an error's first sentence: what the converter says after it is of no use to who only serves a model."""
+    text = re.split(r"(?<=[.!?]) (?=[A-Z])", " ".join(str(error).split()))[0]
+    return (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…") or type(error).__name__
 
 
 def _reason(disagreements: list[tuple[Agreement, _Attempt]], failures: list[str]) -> str:

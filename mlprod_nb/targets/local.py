@@ -202,13 +202,12 @@ def _has_started(url: str, layout: Layout) -> bool:
 def _get(url: str, layout: Layout) -> dict[str, Any] | None:
     import httpx
 
-    verify: Any = True
-    if url.startswith("https"):
-        import ssl
+    from mlprod_nb.serving.client import trust
 
-        verify = ssl.create_default_context(cafile=str(layout.tls / "ca.pem"))
     try:
-        with httpx.Client(verify=verify, timeout=_ANSWER_SECONDS, trust_env=False) as client:
+        with httpx.Client(
+            verify=trust(url, str(layout.tls / "ca.pem")), timeout=_ANSWER_SECONDS, trust_env=False
+        ) as client:
             data = client.get(url).json()
     except (httpx.HTTPError, ValueError):
         return None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mlprod_nb.access.tls import ensure_certificate
 from mlprod_nb.errors import (
     AccessDenied,
     ExecutionFailed,
@@ -22,7 +25,7 @@ from mlprod_nb.errors import (
     Unavailable,
     UsageError,
 )
-from mlprod_nb.serving.client import GatewayClient
+from mlprod_nb.serving.client import GatewayClient, trust
 
 
 class Server(ThreadingHTTPServer):
@@ -158,3 +161,14 @@ def test_what_is_no_gateway_is_told(server: Server, client: GatewayClient) -> No
         assert not nobody.ready()
         with pytest.raises(Unavailable, match="does not answer"):
             nobody.endpoints()
+
+
+def test_a_client_of_plain_http_trusts_nobody_and_one_of_https_whom_it_was_told(tmp_path: Path) -> None:
+    plain = trust("http://127.0.0.1:9", verify=True)
+    assert isinstance(plain, ssl.SSLContext)
+    assert (plain.cert_store_stats()["x509_ca"], plain.verify_mode) == (0, ssl.CERT_REQUIRED)
+    assert trust("HTTPS://example.org", verify=True) is True
+    authority = ensure_certificate(tmp_path, ["127.0.0.1"], now=datetime.now(UTC)).ca
+    own = trust("https://127.0.0.1:9", str(authority))
+    assert isinstance(own, ssl.SSLContext)
+    assert own.cert_store_stats()["x509_ca"] == 1
