@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb import settings
 from mlprod_nb.errors import NotFound
-from mlprod_nb.lifecycle import aliases, protecting
+from mlprod_nb.lifecycle import aliases, owed, protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.held_out import NOTHING, Given
 from mlprod_nb.progress import uninterrupted
@@ -224,24 +224,24 @@ def _name_it(context: Context, version: ModelVersion, submission: Submission) ->
 
     move = aliases.planned(context, version.model, submission.alias, version.version) if submission.alias else None
     cleared = protecting.clear(context, move) if move else None
-    with context.store.write() as connection:
-        journal.append(
-            connection,
-            journal.JournalEntry(
-                at=context.clock(),
-                actor=context.caller.actor,
-                kind="register",
-                subject=version.ref,
-                before="",
-                after=version.bundle,
-                reason=submission.note.strip(),
-                command=context.caller.command,
-            ),
-        )
-        if cleared is not None:
-            aliases.write_journal(context, connection, cleared, reason=submission.note.strip())
-        context.audit(connection, "register", version.ref, version.bundle)
-        then = watching.plan(context, connection, version.model, version.version)
-    if move is not None:
-        aliases.apply(context, move)
+    entry = journal.JournalEntry(
+        at=context.clock(),
+        actor=context.caller.actor,
+        kind="register",
+        subject=version.ref,
+        before="",
+        after=version.bundle,
+        reason=submission.note.strip(),
+        command=context.caller.command,
+    )
+    with owed.announced(context, [move] if move else []) as announce:
+        with context.store.write() as connection:
+            journal.append(connection, entry)
+            if cleared is not None:
+                aliases.write_journal(context, connection, cleared, reason=entry.reason)
+            context.audit(connection, "register", version.ref, version.bundle)
+            then = watching.plan(context, connection, version.model, version.version)
+            announce(None)
+        if move is not None:
+            aliases.apply(context, move)
     return then

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mlprod_nb import notebooks
 from mlprod_nb.clock import iso, parse_duration, parse_moment
 from mlprod_nb.errors import ExecutionFailed, MlprodError, NotFound, Refused
-from mlprod_nb.lifecycle import aliases, protecting
+from mlprod_nb.lifecycle import aliases, owed, protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.training import TrainingReader, check_mode
@@ -252,7 +252,9 @@ def _name_it(context: Context, version: ModelVersion, alias: str, reason: str) -
     if move.before == move.after:
         return
     cleared = protecting.clear(context, move)
-    with context.store.write() as connection:
-        aliases.write_journal(context, connection, cleared, reason=reason)
-        context.audit(connection, "retrain", version.ref, f"{move.alias} from {move.before or 'nothing'}: {reason}")
-    aliases.apply(context, move)
+    with owed.announced(context, [move]) as announce:
+        with context.store.write() as connection:
+            aliases.write_journal(context, connection, cleared, reason=reason)
+            context.audit(connection, "retrain", version.ref, f"{move.alias} from {move.before or 'nothing'}: {reason}")
+            announce(None)
+        aliases.apply(context, move)

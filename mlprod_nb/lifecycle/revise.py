@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
-from mlprod_nb.lifecycle import aliases, protecting
+from mlprod_nb.lifecycle import aliases, owed, protecting
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.progress import uninterrupted
@@ -131,8 +131,8 @@ def commit(context: Context, change: Change) -> Committed:
     if gateway is None:
         raise Refused("the gateway is not running.", hint="Start it with: mlprod up")
     # An interrupt withdraws what is not decided yet; what is decided is made whole.
-    with uninterrupted() as interrupted:
-        revision = _propose(context, change)
+    with uninterrupted() as interrupted, owed.announced(context, change.moves) as announce:
+        revision = _propose(context, change, announce)
         context.progress.step("waiting for the gateway to load it")
         outcome = _await_outcome(context, revision, interrupted)
         if outcome.outcome != "active":
@@ -164,16 +164,19 @@ def _follow(context: Context, change: Change, revision: Revision, gateway_id: st
 
 def _owe(context: Context, change: Change, done: list[AliasMove]) -> tuple[AliasMove, ...]:
     """Take back in the journal the moves that were not made, so that it tells what the registry holds."""
-    owed = tuple(move for move in change.moves if move not in done)
+    left = tuple(move for move in change.moves if move not in done)
+    _take_back(context, left, f"the registry did not answer when {change.endpoint} was rolled back")
+    return left
+
+
+def _take_back(context: Context, moves: tuple[AliasMove, ...], reason: str) -> None:
     with context.store.write() as connection:
-        for move in owed:
-            reason = f"the registry did not answer when {change.endpoint} was rolled back"
+        for move in moves:
             back = protecting.taken_back(context, move.reversed())
             aliases.write_journal(context, connection, back, reason=reason)
-    return owed
 
 
-def _propose(context: Context, change: Change) -> Revision:
+def _propose(context: Context, change: Change, announce: owed.Announce = owed.tell_nobody) -> Revision:
     clear = protecting.clear if change.restores is None else protecting.taken_back
     moves = [clear(context, move) for move in change.moves]
     with context.store.write() as connection:
@@ -193,6 +196,7 @@ def _propose(context: Context, change: Change) -> Revision:
         )
         for move in moves:
             aliases.write_journal(context, connection, move, reason=change.reason, revision_id=revision.id)
+        announce(revision.id)
         context.audit(connection, "route", change.endpoint, f"revision {revision.number}: {describe(change.spec)}")
     return revision
 
@@ -262,4 +266,5 @@ def _undo(context: Context, change: Change, failed: Revision, done: list[AliasMo
         dry_run=False,
         restores=before.number if before else None,
     )
+    _take_back(context, change.moves, "the registry did not take the move")
     _await_outcome(context, _propose(context, back), lambda: False)

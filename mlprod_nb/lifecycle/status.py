@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mlprod_nb.lifecycle import background
+from mlprod_nb.lifecycle import background, owed
 from mlprod_nb.lifecycle.background import TaskRow
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import active
@@ -187,13 +187,17 @@ def status(context: Context) -> StatusResult:
     reports = _reports(context)
     waiting = _alerts(context)
     verdict = _verdict(gateway, endpoints, reports, waiting)
-    strangers = context.settings.strangers(deployed) if deployed else []
+    notable = [
+        f"{move.alias} has not moved to {move.after}: whoever moved it died; the next verb does it once it can."
+        for move in owed.waiting(context)
+    ]
+    notable += context.settings.strangers(deployed) if deployed else []
     if context.settings.models:
         with context.store.read() as connection:
             models = journal.registered(connection)
-        strangers += context.settings.unknown_models(models) if models else []
+        notable += context.settings.unknown_models(models) if models else []
     return StatusResult(
-        verdict=Verdict("warn", strangers[0]) if strangers and verdict.status == "ok" else verdict,
+        verdict=Verdict("warn", notable[0]) if notable and verdict.status == "ok" else verdict,
         workspace=context.settings.name or context.root.name,
         gateway=gateway,
         endpoints=endpoints,

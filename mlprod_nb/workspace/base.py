@@ -42,9 +42,19 @@ class Base:
         """
         return cls(settings.open_root(Path(start) if start else None), caller=caller)
 
-    @cached_property
+    @property
     def context(self) -> Context:
-        """What the stories work on: settings, store, registry, prediction log, caller and clock."""
+        """What the stories work on: settings, store, registry, prediction log, caller and clock.
+
+        The moves of aliases that a killed process left unmade are made first.
+        """
+        from mlprod_nb.lifecycle import owed
+
+        owed.make(self._context)
+        return self._context
+
+    @cached_property
+    def _context(self) -> Context:
         from mlprod_nb.lifecycle.context import Caller, Context
 
         return Context(self.root, self.caller or Caller.current(), self.clock)
