@@ -115,28 +115,14 @@ class MLProd(Magics):
         %%mlprod, the lines below are the version's note, the reason or the A/B test's design. A trailing ; shows
         nothing. After an error, %mlprod why tells more. %config MLProd shows what can be set.
         """
-        if self._loader is not None:  # two threads that import the same modules may see one half made
-            self._loader.join()
-        from mlprod_nb import commands
-
         text = line.strip()
         silent = text.endswith(";")
-        text = text.removesuffix(";").rstrip()
         try:
-            door = commands.Door(
-                command=f"%mlprod {text}".rstrip(),
-                names=self._names(local_ns),
-                body=cell,
-                notebook=self._notebook,
-                confirm=_ask if self.confirm else None,
-                workspace=self.workspace,
-                progress=self._progress(silent=silent),
-            )
-            result = commands.run(commands.split(text), door)
+            result = self._run(text.removesuffix(";").rstrip(), cell, local_ns, silent=silent)
         except KeyboardInterrupt as stop:
             # Set on the instance, so that front ends still see the class they know.
-            text = f"mlprod: interrupted; {stop}." if str(stop) else "mlprod: interrupted."
-            stop._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]
+            said = f"mlprod: interrupted; {stop}." if str(stop) else "mlprod: interrupted."
+            stop._render_traceback_ = lambda: [said]  # type: ignore[attr-defined]
             raise
         except MlprodError:
             raise
@@ -145,6 +131,23 @@ class MLProd(Magics):
             error._render_traceback_ = lambda: [told]  # type: ignore[attr-defined]
             raise
         return None if silent and not self._is_assigned(line) else result
+
+    def _run(self, text: str, cell: str | None, local_ns: dict[str, Any] | None, *, silent: bool) -> Result:
+        """Run a line with what this notebook knows."""
+        if self._loader is not None:  # two threads that import the same modules may see one half made
+            self._loader.join()
+        from mlprod_nb import commands
+
+        door = commands.Door(
+            command=f"%mlprod {text}".rstrip(),
+            names=self._names(local_ns),
+            body=cell,
+            notebook=self._notebook,
+            confirm=_ask if self.confirm else None,
+            workspace=self.workspace,
+            progress=self._progress(silent=silent),
+        )
+        return commands.run(commands.split(text), door)
 
     @context_matcher(identifier="mlprod", priority=200.0)
     def complete(self, context: CompletionContext) -> SimpleMatcherResult:

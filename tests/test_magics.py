@@ -203,6 +203,17 @@ def test_a_variable_without_its_dollar_is_told_with_it(shell: InteractiveShell) 
     assert shown == ["mlprod: --data: there is no file 'april'. Did you mean the notebook's variable '$april'?"]
 
 
+def test_an_interrupt_while_the_grammar_still_loads_is_one_line_too(shell: InteractiveShell) -> None:
+    class Interrupted(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            raise KeyboardInterrupt
+
+    shell.magics_manager.registry["MLProd"]._loader = Interrupted()
+    error, shown = failed(shell, "%mlprod status")
+    assert type(error) is KeyboardInterrupt
+    assert shown == ["mlprod: interrupted."]
+
+
 def test_an_interrupt_is_one_line_and_still_an_interrupt(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

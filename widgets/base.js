@@ -36,6 +36,11 @@ export function number(value) {
   return String(Number(value.toPrecision(3)));
 }
 
+/** A number with what it counts, in the plural where it is not one. */
+export function counted(count, thing) {
+  return `${number(count)} ${thing}${count === 1 ? "" : "s"}`;
+}
+
 /** The traffic bar's parts: only variants that get any, widths that fill the bar, and which of them have room for a name. */
 export function bars(variants) {
   const known = variants.map((variant, index) => ({ ...variant, index, share: Math.max(0, Number(variant.share) || 0) }));

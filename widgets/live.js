@@ -1,5 +1,5 @@
 /** The live panel: requests, errors, times, scores and truth by variant, as they come. */
-import { h, number, outcome, panel, percent, swatch, top } from "./base.js";
+import { counted, h, number, outcome, panel, percent, swatch, top } from "./base.js";
 import { bothSides, legend, lineChart, sidesLegend } from "./charts.js";
 
 const SAY_EVERY_MS = 20_000;
@@ -96,7 +96,7 @@ function moving(live) {
 /** What the table of what came true is called: rows without a label are none of its. */
 export function truthTitle(metric, labelled) {
   const name = `${metric[0].toUpperCase()}${metric.slice(1)}`;
-  return labelled ? `${name} of the ${number(labelled)} newest rows with a label (95 % interval)` : `${name}: no label has come yet (95 % interval)`;
+  return labelled ? `${name} of the newest ${counted(labelled, "row")} with a label (95 % interval)` : `${name}: no label has come yet (95 % interval)`;
 }
 
 function truths(recent) {
@@ -116,7 +116,7 @@ function truths(recent) {
           {},
           h("th", { scope: "row" }, truth.variant),
           h("td", { class: "mlprod-number" }, truthWord(truth)),
-          h("td", { class: "mlprod-soft mlprod-number" }, `${number(truth.rows)} rows`),
+          h("td", { class: "mlprod-soft mlprod-number" }, counted(truth.rows, "row")),
         ),
       ),
     ),
@@ -127,7 +127,7 @@ function truths(recent) {
 export function page(state, message, ui, seen) {
   const live = ui.own.live;
   const recent = live?.recent ?? state.recent;
-  const title = `Scores of ${recent?.version}, newest ${number(recent?.rows ?? 0)} rows`;
+  const title = `Scores of ${recent?.version}, newest ${counted(recent?.rows ?? 0, "row")}`;
   const graphs = [...moving(live), recent?.scores ? graph(title, sidesLegend(), bothSides(recent.scores, title)) : null];
   return [
     top(`Live: ${state.endpoint}`, state, ui, seen, h("span", { class: "mlprod-soft" }, `revision ${state.revision}`)),

@@ -33,5 +33,6 @@ test("before two looks the table shows all since the gateway started", () => {
 
 test("where no label has come, the table of what came true says so", () => {
   assert.equal(panel.truthTitle("accuracy", 0), "Accuracy: no label has come yet (95 % interval)");
-  assert.equal(panel.truthTitle("accuracy", 1200), "Accuracy of the 1,200 newest rows with a label (95 % interval)");
+  assert.equal(panel.truthTitle("accuracy", 1200), "Accuracy of the newest 1,200 rows with a label (95 % interval)");
+  assert.equal(panel.truthTitle("accuracy", 1), "Accuracy of the newest 1 row with a label (95 % interval)");
 });

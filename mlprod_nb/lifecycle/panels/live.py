@@ -16,7 +16,7 @@ from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.panels.counters import LiveRow, Sample, Samples, Stretch, between, read
 from mlprod_nb.lifecycle.revise import existing
-from mlprod_nb.results import Result
+from mlprod_nb.results import Result, counted
 
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.panels.recent import Recent
@@ -57,7 +57,8 @@ class LiveView(Result):
         if self.problem:
             return f"Endpoint {self.endpoint!r}: {self.problem}"
         refused = f", {self.refused:,.0f} of them with an error" if self.refused else ""
-        return f"Endpoint {self.endpoint!r}: {self.requests:,.0f} requests since the gateway started{refused}."
+        answered = counted(round(self.requests), "request")
+        return f"Endpoint {self.endpoint!r}: {answered} since the gateway started{refused}."
 
 
 def look(context: Context, endpoint: str) -> LiveView:
