@@ -64,7 +64,7 @@ export function ago(moment, now) {
   const seconds = Math.round((now - then) / 1000);
   const size = Math.abs(seconds);
   if (size < 45) return seconds < 0 ? "in a moment" : "just now";
-  const units = [["d", 86400], ["h", 3600], ["min", 60]];
+  const units = [["y", 31557600], ["d", 86400], ["h", 3600], ["min", 60]];
   const [name, length] = units.find(([, span]) => size >= span) ?? ["min", 60];
   const count = Math.max(1, Math.round(size / length));
   return seconds < 0 ? `in ${count} ${name}` : `${count} ${name} ago`;

@@ -272,10 +272,6 @@ def _verdict(
     if gateway.log.startswith("on_reserve"):
         reason = gateway.log.removeprefix("on_reserve: ")
         return Verdict("warn", f"predictions are answered and logged for a while yet: {reason}")
-    if not endpoints:
-        where = f"the gateway is up at {gateway.url}; " if gateway.running else ""
-        action = "%mlprod deploy MODEL@ALIAS" if gateway.running else "%mlprod up"
-        return Verdict("ok", f"{where}nothing is deployed yet.", action)
     waiting = [alert for alert in alerts if alert.state == "open"]
     if waiting:
         # What an alert says stands in its row, and once is enough.
@@ -283,6 +279,10 @@ def _verdict(
         several = f"{len(waiting)} alerts are open, the newest is {newest}."
         sentence = several if len(waiting) > 1 else f"{newest} is open."
         return Verdict("warn", sentence, f"%mlprod alerts acknowledge {waiting[0].alert}")
+    if not endpoints:
+        where = f"the gateway is up at {gateway.url}; " if gateway.running else ""
+        action = "%mlprod deploy MODEL@ALIAS" if gateway.running else "%mlprod up"
+        return Verdict("ok", f"{where}nothing is deployed yet.", action)
     latest: dict[tuple[str, str], ReportRow] = {}
     for report in reports:
         latest.setdefault((report.endpoint, report.kind), report)

@@ -198,5 +198,7 @@ def test_the_status_shows_what_is_open_and_is_quiet_about_what_somebody_sees_to(
     alerts.settle(workspace.context, look("drift=alarm"))
     [row] = workspace.status().alerts
     assert (row.alert, row.state, row.sentence) == (1, "open", "drift=alarm.")
+    assert workspace.status().verdict.sentence == "alert 1 of 'flights' is open.", "though nothing is deployed any more"
     workspace.alerts_acknowledge(1, reason="storms")
     assert workspace.status().alerts[0].note.startswith("acknowledged by ")
+    assert workspace.status().verdict.sentence == "nothing is deployed yet."

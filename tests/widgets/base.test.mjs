@@ -25,6 +25,8 @@ test("moments are told by their age", () => {
   assert.equal(panel.ago("2013-04-01T11:59:10Z", now), "1 min ago");
   assert.equal(panel.ago("2013-04-01T09:30:00Z", now), "3 h ago");
   assert.equal(panel.ago("2013-03-29T12:00:00Z", now), "3 d ago");
+  assert.equal(panel.ago("2012-05-01T12:00:00Z", now), "335 d ago");
+  assert.equal(panel.ago("1999-10-01T12:00:00Z", now), "14 y ago");
   assert.equal(panel.ago("2013-04-01T14:00:00Z", now), "in 2 h");
   assert.equal(panel.ago(null, now), "");
   assert.equal(panel.ago("never", now), "");
