@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlprod_nb.reports import show
-from mlprod_nb.results import VERDICT_MIME, Result, Section, Verdict, format_value
+from mlprod_nb.results import VERDICT_MIME, Result, Section, Verdict, duration, format_value
 from mlprod_nb.results.page import escaped, table
 
 
@@ -183,3 +183,19 @@ def test_a_date_and_an_option_are_not_broken_at_their_hyphens_on_a_page() -> Non
     assert first.endswith('drift <span class="s">--since</span> <span class="s">2013-04-01</span>')
     assert second.endswith('<span class="s">2013-04-01T10:11:12Z</span>')
     assert escaped("a--b <--c> x-2013-04-011") == 'a--b &lt;<span class="s">--c</span>&gt; x-2013-04-011'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.03, "0.03 s"),
+        (59, "59 s"),
+        (90, "1.5 min"),
+        (3 * 3600, "3 h"),
+        (47 * 3600, "47 h"),
+        (2.1 * 86_400, "2.1 days"),
+        (4_880 * 86_400, "4,880 days"),
+    ],
+)
+def test_time_spans_are_told_in_the_unit_that_suits_them(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

@@ -8,7 +8,7 @@ often the test is read.
 """
 
 from mlprod_nb.abtest.analysis import analyse
-from mlprod_nb.abtest.design import Design, Guardrail, merge, parse
+from mlprod_nb.abtest.design import Design, Guardrail, merge, own_metrics, parse
 from mlprod_nb.abtest.metrics import BUILT_IN, Metric, Outcome
 from mlprod_nb.abtest.power import Aim, Baseline, PlanResult, baseline, plan
 from mlprod_nb.abtest.results import ABTestResult, LookPoint, MetricLift
@@ -30,6 +30,7 @@ __all__ = [
     "analyse",
     "baseline",
     "merge",
+    "own_metrics",
     "parse",
     "plan",
 ]

@@ -220,6 +220,15 @@ def merge(text: str, options: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump({**values, **given}))
 
 
+def own_metrics(text: str) -> tuple[CustomMetric, ...]:
+    """Read metrics as a design has them under its key ``metrics``, from YAML, TOML or JSON.
+
+    Raises:
+        UsageError: Something in it is wrong; the message names it and the nearest right one.
+    """
+    return expression.read(_mapping(text))
+
+
 def parse(
     text: str,
     *,

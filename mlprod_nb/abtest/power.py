@@ -13,7 +13,7 @@ from mlprod_nb.abtest.metrics import Outcome
 from mlprod_nb.abtest.outcome import Metric, Statistic
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import NotFound, Refused, UsageError
-from mlprod_nb.results import Result
+from mlprod_nb.results import Result, duration
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,7 +94,7 @@ class PlanResult(Result):
 
     def headline(self) -> str:
         """Say what it takes."""
-        time = f", about {self.days:,.1f} days at today's traffic" if self.days is not None else ""
+        time = f", about {duration(86_400 * self.days)} at today's traffic" if self.days is not None else ""
         found = f"a difference of {self.effect:g} in {self.metric}"
         return f"To find {found} takes {self.units:,} units ({self.rows:,} predictions){time}."
 

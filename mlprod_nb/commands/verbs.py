@@ -40,6 +40,7 @@ BODY = {
     "alerts acknowledge": "reason",
     "alerts snooze": "reason",
     "retrain": "reason",
+    "abtest plan": "metrics",
     "abtest start": "design",
     "abtest allocate": "reason",
     "abtest stop": "reason",

@@ -39,6 +39,7 @@ class Question:
     metric: str
     power: float
     alpha: float
+    metrics: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ def plan(context: Context, question: Question) -> PlanResult:
     from mlprod_nb.abtest import metrics
 
     spec, manifest = serving(context, question.endpoint)
-    metric = question.metric or metrics.default_metric(manifest.task)
+    own = {metric.name: metric for metric in abtest.own_metrics(question.metrics)}
+    name = question.metric or next(iter(own), metrics.default_metric(manifest.task))
+    metric = own[name].metric() if name in own else metrics.find(name, own)
     pinned = context.log.pin(question.endpoint)
     table = failed_rows.beside(context, labelled(context, pinned), pinned)
     shares = sorted(spec.shares().values())

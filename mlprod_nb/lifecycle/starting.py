@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from mlprod_nb.errors import MlprodError, NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import experiment
+from mlprod_nb.lifecycle import experiment, failed_rows
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.registry.bundles import Manifest
@@ -187,10 +187,10 @@ def _baseline(context: Context, design: Design, manifest: Manifest) -> Baseline 
     from mlprod_nb import abtest
     from mlprod_nb.abtest import pairs
 
-    table = experiment.labelled(
-        context, context.log.pin(design.endpoint), experiment.Wanted(shadows=design.method == "paired")
-    )
+    pinned = context.log.pin(design.endpoint)
+    table = experiment.labelled(context, pinned, experiment.Wanted(shadows=design.method == "paired"))
     outcome = experiment.outcome(manifest)
     if design.method == "paired":
         return pairs.baseline(table, design, outcome)
+    table = failed_rows.beside(context, table, pinned)
     return abtest.baseline(table, design.metric(design.primary), outcome)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring.columns import Floats, ranks_of
 from mlprod_nb.monitoring.sections import day
 from mlprod_nb.monitoring.stretches import Seconds, divide
-from mlprod_nb.results import Section, counted, percent
+from mlprod_nb.results import Section, counted, duration, percent
 
 #: A chance of 0.55 that a labelled row scores higher than an unlabelled one of the same days is notable.
 SELECTIVE = 0.05
@@ -210,12 +210,3 @@ def _unlabelled_end(stretches: tuple[LabelStretch, ...]) -> list[LabelStretch]:
             break
         recent.insert(0, stretch)
     return recent
-
-
-def duration(seconds: float) -> str:
-    """Return a time span in the unit that suits it, as ``"3 h"`` or ``"2.1 days"``."""
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= (2 * size if unit == "days" else size):
-            number = f"{seconds / size:,.0f}" if seconds >= 100 * size else f"{seconds / size:.1f}".removesuffix(".0")
-            return f"{number} {unit}"
-    return f"{seconds:.2g} s"

@@ -18,6 +18,15 @@ def percent(share: float, places: int = 1) -> str:
     return f"{100 * share:.{places}f} %"
 
 
+def duration(seconds: float) -> str:
+    """Return a time span in the unit that suits it, as ``"3 h"`` or ``"2.1 days"``."""
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= (2 * size if unit == "days" else size):
+            number = f"{seconds / size:,.0f}" if seconds >= 100 * size else f"{seconds / size:.1f}".removesuffix(".0")
+            return f"{number} {unit}"
+    return f"{seconds:.2g} s"
+
+
 def format_value(value: Any) -> str:
     """Return one value as a reader wants it: numbers to four significant digits, lists (not sentences) with commas."""
     if value is None:

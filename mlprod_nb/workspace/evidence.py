@@ -78,23 +78,32 @@ class Evidence(Base):
         return alerts.watched(self.context, window, found)
 
     def abtest_plan(
-        self, endpoint: str, *, effect: float, metric: str = "", power: float = 0.8, alpha: float = 0.05
+        self,
+        endpoint: str,
+        *,
+        effect: float,
+        metric: str = "",
+        metrics: str = "",
+        power: float = 0.8,
+        alpha: float = 0.05,
     ) -> PlanResult:
         """Say how many units an A/B test needs, and how many days that is at the traffic in the log.
 
         Args:
             endpoint: The endpoint's name.
             effect: The smallest difference worth finding, in the metric's own units.
-            metric: The metric; the task's own where empty.
+            metric: The metric; where empty the first of ``metrics``, or the task's own.
+            metrics: Metrics of one's own, as a design has them under that key, in YAML; in a notebook the cell's body.
             power: The chance to find that difference if it is there.
             alpha: The chance to find one that is not there.
 
         Examples:
             mlprod abtest plan flights --effect 0.01
+            mlprod abtest plan flights --effect 0.02 --metric sure --metrics "sure: {value: score > 0.9}"
         """
         from mlprod_nb.lifecycle import experiment
 
-        return experiment.plan(self.context, experiment.Question(endpoint, effect, metric, power, alpha))
+        return experiment.plan(self.context, experiment.Question(endpoint, effect, metric, power, alpha, metrics))
 
     def abtest_start(
         self,

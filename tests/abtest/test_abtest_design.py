@@ -172,7 +172,7 @@ def test_days_come_from_the_traffic_in_the_log() -> None:
     found = plan(today, Aim(effect=0.05))
     assert found.rows == 2 * found.units
     assert found.days == pytest.approx(found.rows / 1440, rel=1e-3)
-    assert "days at today's traffic" in str(found)
+    assert "about 45 h at today's traffic" in str(found)
 
 
 def test_a_plan_without_traffic_gives_no_days() -> None:

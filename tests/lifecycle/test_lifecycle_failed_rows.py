@@ -10,7 +10,7 @@ import pytest
 from mlprod_nb import Workspace
 from mlprod_nb.abtest import ABTestResult
 from mlprod_nb.clock import utc_now
-from mlprod_nb.lifecycle import experiment
+from mlprod_nb.errors import NotFound
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.routing import Variant
 from mlprod_nb.serving.failures import Asked, Failures
@@ -79,5 +79,18 @@ def test_a_pinned_range_has_the_same_failures_whatever_fails_later(site: Site) -
 
 
 def test_a_plan_measures_the_error_rate_so_far(site: Site) -> None:
-    question = experiment.Question("flights", 0.01, "error_rate", 0.8, 0.05)
-    assert experiment.plan(site.workspace.context, question).baseline > 0
+    assert site.workspace.abtest_plan("flights", effect=0.01, metric="error_rate").baseline > 0
+
+
+def test_a_plan_takes_a_metric_of_ones_own_such_as_a_ratio(site: Site) -> None:
+    own = "slow: {value: latency_ms, denominator: score, better: lower, needs_labels: false}"
+    found = site.workspace.abtest_plan("flights", effect=0.01, metrics=own + "\nsure: {value: score > 0.9}")
+    log = site.workspace.context.log
+    rows = log.predictions(log.pin("flights")).to_pandas()
+    assert found.metric == "slow"
+    by_variant = [part["latency_ms"].sum() / part["score"].sum() * len(part) for _, part in rows.groupby("variant")]
+    assert found.baseline == pytest.approx(sum(by_variant) / len(rows))
+    with pytest.raises(NotFound, match=r"there is no metric 'slwo'\. Did you mean 'slow'"):
+        site.workspace.abtest_plan("flights", effect=0.01, metric="slwo", metrics=own)
+    with pytest.raises(NotFound, match=r"there is no column for metric 'sure' 'scoer'\. Did you mean 'score'"):
+        site.workspace.abtest_plan("flights", effect=0.01, metrics="sure: scoer > 0.9")

@@ -158,22 +158,6 @@ def test_the_delay_of_replayed_traffic_is_from_when_it_was_received() -> None:
     assert "half came within 1.5 h and 95 % within 2." in found.statement
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.03, "0.03 s"),
-        (59, "59 s"),
-        (90, "1.5 min"),
-        (3 * HOUR, "3 h"),
-        (47 * HOUR, "47 h"),
-        (2.1 * DAY, "2.1 days"),
-        (4_880 * DAY, "4,880 days"),
-    ],
-)
-def test_time_spans_are_told_in_the_unit_that_suits_them(seconds: float, words: str) -> None:
-    assert label_delay.duration(seconds) == words
-
-
 def test_where_every_prediction_has_a_label_the_table_is_one_line() -> None:
     given = arrivals(np.random.default_rng(17), 2000)
     every = describe(replace(given, known=np.ones(2000, dtype=bool)), 0.001)
