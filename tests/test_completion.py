@@ -113,7 +113,18 @@ FREE = {
     *("reason", "note", "since", "until", "pinned", "limit", "prediction_id", "effect", "power", "alpha", "design"),
     *("minimal_effect", "maximum_days", "runs", "cron", "command", "timezone", "timeout", "expires", "source"),
     *("access grant name", "init name", "feedback name", "report new name", "sentence", "action", "alibi_with"),
-    *("parameters", "kernel", "last", "junit", "reproduce tolerance", "summary", "retries", "retry_after", "catch_up"),
+    *(
+        "parameters",
+        "abtest plan metrics",
+        "kernel",
+        "last",
+        "junit",
+        "reproduce tolerance",
+        "summary",
+        "retries",
+        "retry_after",
+        "catch_up",
+    ),
 }
 
 

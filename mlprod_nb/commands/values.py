@@ -18,8 +18,8 @@ from mlprod_nb.lifecycle.names import Names
 _MOST_FILES = 200
 
 METRICS = (
-    *("absolute_error", "accuracy", "auc", "brier", "calibration_bias", "latency_ms", "latency_p95_ms", "log_loss"),
-    *("positive_rate", "rmse"),
+    *("absolute_error", "accuracy", "auc", "brier", "calibration_bias", "error_rate", "latency_ms", "latency_p95_ms"),
+    *("log_loss", "positive_rate", "rmse"),
 )
 #: Words that do not depend on the workspace; tests hold them to the modules that read them.
 CHOICES: dict[str, tuple[str, ...]] = {
