@@ -24,6 +24,7 @@ from mlprod_nb.settings import EXECUTION_FOLDER
 
 if TYPE_CHECKING:
     from mlprod_nb.notebooks.nursery import WaitingKernel
+    from mlprod_nb.notebooks.ready import ReadyKernel
 
 _REAP_SECONDS = 5.0
 #: As Python, numpy, Arrow, DuckDB and torch call it.
@@ -85,11 +86,15 @@ class _Output:
         return self._path.name
 
 
-def main(folder: Path, waiting: WaitingKernel | None = None) -> None:
+def main(folder: Path, waiting: WaitingKernel | ReadyKernel | None = None) -> None:
     """Execute the notebook in a folder, in a new kernel or in one that waits, and write how it went."""
     threading.Thread(target=_end_with_caller, daemon=True).start()
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
     os.environ |= {**spec["variables"], MARK: spec["mark"], EXECUTION_FOLDER: str(folder)}
+    if waiting is None and not spec["kernel"] and not spec["interpreter"] and sys.platform == "linux":
+        from mlprod_nb.notebooks.ready import ReadyKernel
+
+        waiting = ReadyKernel()
     _tell(folder, _execute(folder, spec, waiting))
 
 
@@ -103,7 +108,7 @@ def _tell(folder: Path, outcome: dict[str, Any]) -> None:
             return
 
 
-def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) -> dict[str, Any]:
+def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | ReadyKernel | None) -> dict[str, Any]:
     skip_slow_imports()
     # papermill asks for it to read from HDFS. Where a nursery has it already, nothing changes.
     sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
@@ -157,7 +162,7 @@ def _outcome(reason: str | None, cell: int | None, error: str, message: str) -> 
     return {"reason": reason, "cell": cell, "error": error, "message": message}
 
 
-def _kernel_manager(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | None) -> type[Any]:
+def _kernel_manager(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | ReadyKernel | None) -> type[Any]:
     """Return a kernel manager for this very interpreter, or for the kernel that is asked for.
 
     A kernel looked up by the name ``python3`` may be another environment's: the user's own kernel specifications come
@@ -180,7 +185,7 @@ def _kernel_manager(folder: Path, spec: dict[str, Any], waiting: WaitingKernel |
                 self._take(waiting, options)
             _limit(getattr(self.provisioner, "pid", 0), spec["memory_mib"])
 
-        def _take(self, waiting: WaitingKernel, options: dict[str, Any]) -> None:
+        def _take(self, waiting: WaitingKernel | ReadyKernel, options: dict[str, Any]) -> None:
             provisioner: Any = self.provisioner
             waiting.launch(self.connection_file, str(options.get("cwd") or Path.cwd()), options["env"])
             provisioner.process = waiting

@@ -169,15 +169,14 @@ class WaitingKernel:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._writing)
-            _become_kernel(reading)
+            os.setsid()
+            become_kernel(reading)
         os.close(reading)
 
     def launch(self, connection_file: str, cwd: str, environment: dict[str, str]) -> None:
         """Let it begin."""
-        environment = {**environment, "JPY_PARENT_PID": str(os.getpid())}
-        said = json.dumps({"file": connection_file, "cwd": cwd, "environment": environment}).encode()
-        with os.fdopen(self._writing, "wb") as pipe, suppress(BrokenPipeError):
-            pipe.write(said)
+        with suppress(BrokenPipeError), os.fdopen(self._writing, "wb") as pipe:
+            pipe.write(told(connection_file, cwd, environment))
 
     def poll(self) -> int | None:
         """Return how it ended, or ``None`` while it runs."""
@@ -265,13 +264,18 @@ def _carry(mark: str) -> None:
     os.environ[EXECUTION] = mark
 
 
-def _become_kernel(reading: int) -> NoReturn:
-    """Wait to hear where to connect, and be a kernel, in the forked process."""
+def told(connection_file: str, cwd: str, environment: dict[str, str]) -> bytes:
+    """Return what a waiting kernel is told: where to connect and to run, and its environment."""
+    environment = {**environment, "JPY_PARENT_PID": str(os.getpid())}
+    return json.dumps({"file": connection_file, "cwd": cwd, "environment": environment}).encode()
+
+
+def become_kernel(reading: int) -> NoReturn:
+    """Wait to hear where to connect, and be a kernel, to the end of this process."""
     import atexit
 
     code = 1
     try:
-        os.setsid()
         nowhere = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nowhere, 0)
         os.close(nowhere)
@@ -286,18 +290,19 @@ def _become_kernel(reading: int) -> NoReturn:
         os._exit(code)
 
 
-def _begin(told: dict[str, str | dict[str, str]]) -> None:
+def _begin(said: dict[str, str | dict[str, str]]) -> None:
     import numpy as np
     from ipykernel.kernelapp import IPKernelApp
 
-    environment = told["environment"]
+    environment = said["environment"]
     assert isinstance(environment, dict)
     os.environ.clear()
     os.environ.update(environment)
-    os.chdir(str(told["cwd"]))
+    os.chdir(str(said["cwd"]))
     # Python's own generator is seeded anew after a fork, numpy's is not.
     np.random.seed()  # noqa: NPY002
-    sys.argv = ["ipykernel_launcher.py", "-f", str(told["file"])]
+    # ipykernel reads who started it when it is imported, which was before.
+    sys.argv = ["ipykernel_launcher.py", "-f", str(said["file"]), f"--IPKernelApp.parent_handle={os.getppid()}"]
     IPKernelApp.launch_instance()
 
 
