@@ -136,18 +136,24 @@ def choose_edges(ordered: NDArray[np.float32]) -> NDArray[np.float32]:
     """Choose bin edges: the values themselves where they are few, else quantiles; repeated values get their own bin."""
     if not ordered.size:
         return ordered
-    lowest = np.float32(-np.inf)
     values = np.unique(ordered)
     if values.size <= _EXACT_VALUES:
-        exact: NDArray[np.float32] = np.unique(np.concatenate([values, np.nextafter(values, lowest)]))
-        return exact
+        return _finite(values, _below(values))
     at = np.ceil(np.arange(1, _LEVELS) * (ordered.size / _LEVELS)).astype(np.int64) - 1
     quantiles, repeats = np.unique(ordered[at], return_counts=True)
-    atoms = np.nextafter(quantiles[repeats > 1], lowest)
-    edges: NDArray[np.float32] = np.unique(
-        np.concatenate([quantiles, atoms, np.nextafter(ordered[:1], lowest), ordered[-1:]])
-    )
-    return edges
+    return _finite(quantiles, _below(quantiles[repeats > 1]), _below(ordered[:1]), ordered[-1:])
+
+
+def _below(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # below the lowest number of all there is only an infinity
+        found: NDArray[np.float32] = np.nextafter(values, np.float32(-np.inf))
+        return found
+
+
+def _finite(*some: NDArray[np.float32]) -> NDArray[np.float32]:
+    edges = np.unique(np.concatenate(some))
+    found: NDArray[np.float32] = edges[np.isfinite(edges)]
+    return found
 
 
 def bin_counts(ordered: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -174,7 +174,17 @@ def _row(column: ColumnProfile, windows: Sequence[Pool], tests: Sequence[Tested]
     psi = None if now.problem else BUILT_IN["psi"].compare(column.as_counts(), now).statistic
     if loudest is None:
         return ColumnDrift(
-            column.name, column.kind, "", None, None, None, None, psi, False, None, _untested(now, tests)
+            column.name,
+            column.kind,
+            "",
+            None,
+            None,
+            None,
+            None,
+            psi,
+            False,
+            None,
+            _untested(now, tests, windows[0].counts.rows),
         )
     comparison = loudest.comparison
     effect = comparison.effect or 0.0
@@ -198,7 +208,9 @@ def _row(column: ColumnProfile, windows: Sequence[Pool], tests: Sequence[Tested]
     )
 
 
-def _untested(window: ColumnCounts, tests: Sequence[Tested]) -> str:
+def _untested(window: ColumnCounts, tests: Sequence[Tested], rows: int) -> str:
+    if not rows:
+        return "not tested: the window is empty"
     if window.problem:
         return f"not tested: {window.problem}"
     if not window.rows:
@@ -230,6 +242,7 @@ def _shape(column: ColumnProfile, window: ColumnCounts) -> str:
         return "no finite values"
     mean = column.mean + window.total / finite
     spread = math.sqrt(max(window.squares - window.total**2 / finite, 0.0) / max(finite - 1, 1))
+    spread = 0.0 if window.minimum == window.maximum else spread  # the sums are of whole units
     return f"mean {column.mean:.4g} → {mean:.4g}, sd {column.sd or 0.0:.3g} → {spread:.3g}"
 
 

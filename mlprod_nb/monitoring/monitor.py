@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlprod_nb.columns import arrow_present, arrow_values
+from mlprod_nb.columns import arrow_values
 from mlprod_nb.monitoring import (
     arrivals,
     causes,
@@ -20,6 +20,7 @@ from mlprod_nb.monitoring import (
     drift,
     duplicates,
     error_rate,
+    labels,
     plots,
     pooling,
     power,
@@ -245,15 +246,10 @@ def _label_findings(given: MonitorInput, outcomes: scoring.Outcomes) -> list[Fin
     if given.window.num_rows and not own.any():
         text = f"{given.model_version} made none of these predictions: score and performance were not tested"
         found.append(Finding("", "version", "warn", 0.0, text))
-    elif own.any() and not outcomes.known[own].any():
+    strange = labels.unusable(given.profile, given.window, outcomes, own)
+    if own.any() and not outcomes.known[own].any() and not strange:
         found.append(Finding("", "labels", "info", 0.0, "no prediction has a label: performance was not tested"))
-    if given.profile.task == "classification" and "label" in given.window.column_names:
-        strange = own & (outcomes.labelled.labels < 0) & arrow_present(given.window.column("label").combine_chunks())
-        if strange.any():
-            share = float(strange.mean())
-            text = f"{int(strange.sum()):,} labels are none of the model's classes and were left out"
-            found.append(Finding("", "labels", "warn", share, text))
-    return found
+    return [*found, *strange]
 
 
 def _method(given: MonitorInput, detectors: tuple[str, ...], windows: Sequence[pooling.Pool]) -> dict[str, str]:

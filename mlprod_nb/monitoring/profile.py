@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
@@ -37,6 +38,7 @@ FORMAT = 1
 MAX_CATEGORIES = 1000
 OUTCOMES = (SCORE_COLUMN, PREDICTION_COLUMN, LABEL_COLUMN)
 Kind = Literal["number", "category"]
+_HUGE = 2.0**480
 
 
 @dataclass(frozen=True)
@@ -352,6 +354,8 @@ def _profile(name: str, values: Any, kind: Kind, rows: int) -> ColumnProfile:
 def _profile_numbers(name: str, values: Floats) -> ColumnProfile:
     present = values[~np.isnan(values)]
     finite = present[np.isfinite(present)]
+    # Squares of larger numbers overflow; a power of two changes no bit of the others.
+    scale = 2.0**600 if finite.size and float(np.abs(finite).max()) > _HUGE else 1.0
     ordered = np.sort(single(present))
     edges = choose_edges(ordered[np.isfinite(ordered)])
     return ColumnProfile(
@@ -361,10 +365,10 @@ def _profile_numbers(name: str, values: Floats) -> ColumnProfile:
         missing=len(values) - len(present),
         counts=tuple(bin_counts(ordered, edges).tolist()),
         edges=tuple(float(str(edge)) for edge in edges),
-        distinct=int((np.diff(ordered) != 0).sum()) + 1 if ordered.size else 0,
+        distinct=int((ordered[1:] != ordered[:-1]).sum()) + 1 if ordered.size else 0,
         infinite=len(present) - len(finite),
         minimum=float(finite.min()) if finite.size else None,
         maximum=float(finite.max()) if finite.size else None,
-        mean=math.fsum(finite) / finite.size if finite.size else None,
-        sd=float(finite.std(ddof=1)) if finite.size > 1 else None,
+        mean=math.fsum(finite / scale) / finite.size * scale if finite.size else None,
+        sd=min(float((finite / scale).std(ddof=1)) * scale, sys.float_info.max) if finite.size > 1 else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mlprod_nb.monitoring import labels
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER
 from mlprod_nb.monitoring.quality import TINY
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
@@ -20,7 +21,7 @@ _CAUSES = 3
 #: The metric that judges a model's predictions as a whole: the first of these that the task has.
 _WHOLE = ("log_loss", "mae", "accuracy")
 #: Findings that chance does not explain, and that no test speaks of.
-_FACTS = ("infinite", "constant", "version", "range", "unseen categories", "dates")
+_FACTS = (labels.CHECK, "infinite", "constant", "version", "range", "unseen categories", "dates")
 
 
 @dataclass(frozen=True)

@@ -275,7 +275,35 @@ def test_labels_that_are_no_class_are_left_out_and_counted(reference: Profile) -
     labels[100:300] = None
     result = look(reference, columns, labels=labels)
     assert result.labelled_share == pytest.approx(0.85)
-    assert "100 labels are none of the model's classes" in findings_of(result, "labels")[""]
+    assert (
+        "100 labels are none of the model's classes False, True, as 'maybe'"
+        in findings_of(result, "unusable labels")[""]
+    )
+    assert result.verdict.status == "warn"
+    assert "none of the model's classes" in result.verdict.sentence
+
+
+def test_a_label_among_a_thousand_that_is_no_class_is_told_and_no_warning(reference: Profile) -> None:
+    columns = traffic(19)
+    labels = samples.labels_of(np.random.default_rng(0), samples.score_of(columns)).astype(object)
+    labels[7] = "maybe"
+    result = look(reference, columns, labels=labels)
+    assert "1 label is none of the model's classes" in findings_of(result, "unusable labels")[""]
+    assert result.verdict.status == "ok"
+
+
+def test_where_every_label_is_of_a_wrong_type_that_is_what_the_verdict_says(reference: Profile) -> None:
+    columns = traffic(19)
+    result = look(reference, columns, labels=np.array(["maybe"] * 2000, dtype=object))
+    assert result.verdict.status == "warn"
+    assert result.verdict.sentence.startswith("2,000 labels are none of the model's classes False, True, as 'maybe'")
+    assert not findings_of(result, "labels")
+
+
+def test_an_empty_window_does_not_say_that_its_columns_are_gone(reference: Profile) -> None:
+    result = look(reference, {name: values[:0] for name, values in traffic(19).items()})
+    assert result.verdict.status == "warn"
+    assert {row.statement for row in result.columns} == {"not tested: the window is empty"}
 
 
 # -- versions, variants, regression ---------------------------------------------------------------------------------
@@ -317,6 +345,11 @@ def test_a_regression_is_judged_by_its_errors() -> None:
     after = random.normal(size=1000)
     calm = samples.window({"x": after}, 2 * after, 2 * after + random.normal(size=1000), regression=True)
     assert run(MonitorInput("cost", profile, calm)).verdict.status == "ok"
+    texts = calm.set_column(calm.column_names.index("label"), "label", pa.array(["dear"] * 1000))
+    texts = texts.set_column(texts.column_names.index("label_number"), "label_number", pa.nulls(1000, pa.float64()))
+    wrong = run(MonitorInput("cost", profile, texts))
+    assert wrong.verdict.status == "warn"
+    assert "1,000 labels are no number, as 'dear', and left out" in wrong.verdict.sentence
     noisy = samples.window({"x": after}, 2 * after, 2 * after + random.normal(scale=2, size=1000), regression=True)
     result = run(MonitorInput("cost", profile, noisy))
     assert result.verdict.status == "alarm"

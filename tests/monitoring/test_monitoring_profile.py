@@ -207,3 +207,25 @@ def test_the_bytes_of_a_profile_are_those_of_all_its_fields() -> None:
     assert profile.pairs
     assert profile.score_map is not None
     assert profile.to_json() == canonical_json(asdict(profile))
+
+
+@pytest.mark.parametrize("size", [1e150, 1e160, 1e300, 1e307])
+def test_numbers_whose_squares_overflow_are_profiled_and_counted(size: float) -> None:
+    values = np.random.default_rng(5).uniform(-1, 1, 2000)
+    profiles = [
+        build(
+            {"x": values * by},
+            samples.signature(x="double"),
+            scores=np.linspace(0, 1, 2000),
+            labels=None,
+            task="classification",
+            classes=(0, 1),
+        )
+        for by in (1.0, size)
+    ]
+    plain, large = (profile.columns[0] for profile in profiles)
+    assert large.mean == pytest.approx((plain.mean or 0.0) * size)
+    assert large.sd == pytest.approx((plain.sd or 0.0) * size)
+    assert Profile.from_json(profiles[1].to_json()) == profiles[1]
+    counted = count(profiles[1], {"x": values * size})
+    assert counted.columns["x"].rows == 2000
