@@ -10,8 +10,9 @@ from mlprod_nb.results import Result, Section, counted
 
 if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport
+    from mlprod_nb.gates.protocol import GateOutcome
 
-_WORDS = {"ok": "passed", "warn": "warning", "alarm": "no", "skipped": "skipped"}
+_WORDS = {"ok": "passed", "warn": "warning", "alarm": "failed", "skipped": "skipped"}
 _ORDER = ("alarm", "warn", "ok", "skipped")
 
 
@@ -33,18 +34,23 @@ class _Table(Result):
 
 def page(report: GateReport) -> str:
     """Return a gate report's HTML page: what is wrong first, then what passed, then what was skipped."""
+    from mlprod_nb.gates.report import SYMBOLS
     from mlprod_nb.reports import render
 
     ordered = sorted(report.gates, key=lambda gate: _ORDER.index(gate.status))
-    rows = tuple((gate.name, _WORDS[gate.status], gate.sentence, _notes(gate)) for gate in ordered)
-    gates = Section("", ("gate", "result", "finding", "notes"), rows)
+    noted = any(map(_notes, ordered))
+    rows = tuple(
+        (gate.name, f"{SYMBOLS[gate.status]} {_WORDS[gate.status]}", gate.sentence, *([_notes(gate)] if noted else []))
+        for gate in ordered
+    )
+    gates = Section("", ("gate", "result", "finding", *(["notes"] if noted else [])), rows)
     facts = Section("", (), tuple((name, text) for name, text in report.facts() if name not in ("page", "digest")))
     bound = Section("", (), (("digest", report.digest), ("bundle", report.bundle), ("made", report.made_at)))
     cells = [
         _text(f"# Gate report of {report.subject}"),
         _output(report.verdict._repr_mimebundle_()),
         _text("## Gates"),
-        _shown(_Table(f"{counted(len(rows), 'gate')}.", (gates,))),
+        _shown(_Table(f"{counted(len(rows), 'gate')}: {_tally(ordered)}.", (gates,))),
         _text("## What was checked"),
         _shown(_Table("The version and what it was held against.", (facts,))),
         _text("## What this report is bound to"),
@@ -52,6 +58,11 @@ def page(report: GateReport) -> str:
     ]
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     return render.to_html(notebook, title=f"Gate report of {report.subject}")
+
+
+def _tally(gates: Sequence[GateOutcome]) -> str:
+    found = [gate.status for gate in gates]
+    return ", ".join(f"{found.count(status)} {_WORDS[status]}" for status in _ORDER if status in found)
 
 
 def _notes(gate: Any) -> str:

@@ -144,7 +144,7 @@ def section(found: ErrorRate | None) -> Section:
         )
         for row in (found.rows if found is not None and any(row.refused for row in found.rows) else ())
     )
-    return Section("error rate", ("requests of", "", "answered", "refused", "error rate"), rows)
+    return Section("error rate", ("requests of", "part", "answered", "refused", "error rate"), rows)
 
 
 def _told(now: Side, before: Side | None) -> str:

@@ -180,7 +180,7 @@ def section(rows: Sequence[SegmentRow], title: str) -> Section:
         for row in rows
     )
     metric = rows[0].metric if rows else ""
-    head = ("segment", "", metric, "elsewhere", "in the reference", "labelled rows", "p, corrected")
+    head = ("segment", "judgement", metric, "elsewhere", "in the reference", "labelled rows", "p, corrected")
     return Section(title, head, table)
 
 

@@ -102,7 +102,7 @@ def section(found: Service | None) -> Section:
             for row in found.rows
         )
     )
-    return Section("response time", ("answers of", "", "rows", "median, ms", "95 %, ms"), rows)
+    return Section("response time", ("answers of", "part", "rows", "median, ms", "95 %, ms"), rows)
 
 
 def _series(traffic: Traffic, *, in_window: bool) -> list[ServiceRow]:

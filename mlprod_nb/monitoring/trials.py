@@ -178,7 +178,7 @@ def tables(found: Estimation | None) -> list[Section]:
         for t in found.trials
     )
     head = ("metric", "judgement", "reference", "estimate", "95 % band")
-    tried = ("labels of", "rows", f"{found.metric.replace('_', ' ')} estimated", "95 % band", "realised", "")
+    tried = ("labels of", "rows", f"{found.metric.replace('_', ' ')} estimated", "95 % band", "realised", "in the band")
     return [
         Section(f"estimated performance (of {found.of})", head, estimates),
         Section("is the estimate to be believed", (), (("answer", found.statement),)),

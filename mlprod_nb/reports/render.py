@@ -181,10 +181,12 @@ def _before(report: dict[str, Any]) -> str:
     if "since" not in report:
         return ""
     before = report["since"]["before"]
+    name = _TITLES.get(report["kind"], f"{report['kind']} report")
+    name = name[0].lower() + name[1:] if name[1].islower() else name
     if before is None:
-        return f"This is the first {report['kind']} report of {report['endpoint']}."
+        return f"This is the first {name} of {report['endpoint']}."
     said = str(before["sentence"]).rstrip(".")
-    return f"The {report['kind']} report before, of {since.moment(before['created_at'])}: {before['status']}, {said}."
+    return f"The {name} before, of {since.moment(before['created_at'])}: {before['status']}, {said}."
 
 
 def _comparison(report: dict[str, Any]) -> str:

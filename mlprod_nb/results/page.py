@@ -18,7 +18,10 @@ _LONG = 40
 #: What a browser would break at its hyphens: dates with their time of day, and options.
 _TOGETHER = re.compile(r"(?<![\w-])(?:\d{4}-\d\d-\d\d(?:T[\d:.]*\dZ?)?|--[a-z][a-z-]*)(?![\w-])")
 
-_PERCENT = re.compile(r"[+\-\u2212]?[\d.,]+ %")
+#: A share, or a number that shows its sign.
+_NUMBER = re.compile(r"[+\-\u2212]?[\d.,]+ %|[+\-\u2212][\d.,]+(?:e[+-]?\d+)?")
+#: From one number to another, and what the interval holds.
+_INTERVAL = re.compile(r"(?:[+\-\u2212]?[\d.,]+(?:e[+-]?\d+)?(?: %)?(?: (?:to|…|→) |$| (?=\())){2}(?:\([\d.]+ %\))?")
 
 # The doubled class outweighs JupyterLab's own rules for tables in outputs.
 CSS = """
@@ -63,11 +66,13 @@ def _cell_class(value: Any) -> str:
     """Return a cell's class: numbers stand at the right, a few letters stay together, a sentence has room."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return "n"
-    if not isinstance(value, str) or _UNBROKEN < len(value) < _LONG:
+    if not isinstance(value, str):
         return ""
-    if len(value) >= _LONG:
-        return "w"
-    return "n" if _PERCENT.fullmatch(value) else "s"
+    if _NUMBER.fullmatch(value):
+        return "n"
+    if len(value) <= _UNBROKEN or _INTERVAL.fullmatch(value):
+        return "s"
+    return "w" if len(value) >= _LONG else ""
 
 
 def _numeric_columns(section: Section) -> frozenset[int]:

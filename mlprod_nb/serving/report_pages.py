@@ -1,7 +1,8 @@
 """The gateway's own pages around reports: signing in, and the frame that a report is read and approved in.
 
 The report itself stands in a sandboxed frame of an origin of its own. It runs no script, reaches no form of the page
-around it and sends no cookie, whatever is written in it. A table is sorted in the file.
+around it and sends no cookie, whatever is written in it. A table is sorted in the file, which an unaltered report can
+be saved as.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ class Frame:
         key: The form's key for approving; empty where the reader may not approve, or not here.
         leave_key: The form's key for signing out; empty where a token was sent instead of a cookie.
         problem: Why it cannot be approved, or what was asked was not done.
-        alerts: The endpoint's alerts that are not over.
+        alerts: The endpoint's alerts that are not over, the newest first.
+        more_alerts: Whether there are older ones, too.
+        intact: Whether the report's files are what its digest covers.
     """
 
     page: str
@@ -107,6 +110,8 @@ class Frame:
     leave_key: str = ""
     problem: str = ""
     alerts: tuple[ShownAlert, ...] = field(default=())
+    more_alerts: bool = False
+    intact: bool = False
 
 
 def sign_in(*, to: str, problem: str = "") -> tuple[str, str]:
@@ -146,7 +151,8 @@ def frame(shown: Frame) -> tuple[str, str]:
     name = f"{record.kind} of {record.endpoint}" if record else "report that came to no verdict"
     digest = f' <code title="{record.digest}">{record.digest[:SHORT]}</code>' if record else ""
     body = f"""<body class="framed"><header class="bar"><a href="/reports/">All reports</a>
-<h1 class="grow"><bdi>{_text(name)}</bdi>{digest}</h1>{_given(shown)}{_form(shown)}{_leave(shown)}</header>
+<h1 class="grow"><bdi>{_text(name)}</bdi>{digest}</h1>{_given(shown)}{_save(shown)}
+{_form(shown)}{_leave(shown)}</header>
 {_alerts(shown)}
 <main><iframe sandbox title="The report: {_text(name)}" src="{_text(address(shown.page))}?page"></iframe></main>
 </body></html>"""
@@ -164,6 +170,15 @@ def _given(shown: Frame) -> str:
         for one in shown.approvals
     )
     return f'<ul aria-label="Approved by">{rows}</ul>'
+
+
+def _save(shown: Frame) -> str:
+    """Offer the report as a file, outside of its sandbox; none that was altered, or that nothing vouches for."""
+    if shown.record is None or not shown.intact:
+        return ""
+    name = f"{shown.record.kind}-{shown.record.digest[:SHORT]}.html"
+    href = f"{_text(address(shown.page))}?page"
+    return f'<a href="{href}" download="{_text(name)}" title="In the file, a click sorts a table">Save as a file</a>'
 
 
 def _form(shown: Frame) -> str:
@@ -186,8 +201,12 @@ def _alerts(shown: Frame) -> str:
     counts = [f"{states.count(state)} {state}" for state in ("open", "acknowledged", "snoozed") if state in states]
     rows = "".join(_alert(shown.page, one) for one in shown.alerts)
     unfolded = " open" if any(one.sent for one in shown.alerts) else ""
+    which, rest = "Alerts of this endpoint", ""
+    if shown.more_alerts:
+        which = f"The newest {len(shown.alerts)} alerts of this endpoint"
+        rest = '<p class="soft">There are older ones that are not over: <code>mlprod alerts list</code></p>'
     return f"""<aside aria-label="Alerts"><details class="alerts"{unfolded}>
-<summary>Alerts of this endpoint: {", ".join(counts)}</summary><ul>{rows}</ul></details></aside>"""
+<summary>{which}: {", ".join(counts)}</summary><ul>{rows}</ul>{rest}</details></aside>"""
 
 
 def _alert(page: str, shown: ShownAlert) -> str:

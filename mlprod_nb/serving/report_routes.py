@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -21,20 +21,18 @@ from mlprod_nb.access import audit, sessions, tokens
 from mlprod_nb.access.rights import Action, allowed
 from mlprod_nb.access.tokens import Principal
 from mlprod_nb.clock import Clock
-from mlprod_nb.errors import AccessDenied, MlprodError, NotFound, Refused
-from mlprod_nb.serving import report_files, report_pages
+from mlprod_nb.errors import AccessDenied, MlprodError, Refused
+from mlprod_nb.serving import report_files, report_forms, report_pages
 from mlprod_nb.serving.admission import authorization
 from mlprod_nb.serving.auth import Gatekeeper
-from mlprod_nb.serving.errors import MalformedRequest, TooLarge, Unauthenticated, status_of
+from mlprod_nb.serving.errors import Unauthenticated, status_of
 from mlprod_nb.serving.report_pages import Frame, ShownAlert
 from mlprod_nb.settings import Settings
 from mlprod_nb.store import Store, alerts, approvals, report_index
-from mlprod_nb.store.alerts import HoldKind
 
 COOKIE = "mlprod_reports"
 #: Under TLS: a browser takes a cookie of this name over TLS alone, so no page of plain HTTP can put in one of its own.
 SECURE_COOKIE = f"__Secure-{COOKIE}"
-_LARGEST_FORM = 16 * 1024
 _SHOWN_ALERTS = 20
 #: The token that a workspace makes for itself, which names nobody.
 _NOBODY = "local"
@@ -98,13 +96,13 @@ class ReportRoutes:
 
     async def sign_in_page(self, request: Request) -> Response:
         """Ask for a token."""
-        return _own(report_pages.sign_in(to=_inside(request.query_params.get("to", ""))))
+        return _own(report_pages.sign_in(to=report_forms.inside(request.query_params.get("to", ""))))
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session with a token."""
-        secure = _of_our_own(request)
-        form = await _form(request)
-        to = _inside(form.get("to", ""))
+        secure = report_forms.of_our_own(request)
+        form = await report_forms.read(request)
+        to = report_forms.inside(form.get("to", ""))
         try:
             secret = await asyncio.to_thread(self._begin, form.get("token", "").strip(), _cookie(request))
         except (Unauthenticated, AccessDenied) as error:
@@ -134,7 +132,7 @@ class ReportRoutes:
     async def approve_report(self, request: Request) -> Response:
         """Record an approval, as ``mlprod approve`` does."""
         reader, form = await self._form_of(request, "approve", "approve")
-        digest, reason = form.get("digest", ""), _reason(form)
+        digest, reason = form.get("digest", ""), report_forms.reason_in(form)
         record, problem, status = await asyncio.to_thread(self._approve, reader, digest, reason)
         page = f"{Path(record.path).relative_to('reports').as_posix()}/{report_files.PAGE}"
         if not problem:
@@ -144,7 +142,7 @@ class ReportRoutes:
     async def acknowledge_alert(self, request: Request) -> Response:
         """Record a word on an alert, as ``mlprod alerts acknowledge`` and ``snooze`` do."""
         reader, form = await self._form_of(request, "acknowledge", "alert", about="alert")
-        _reason(form)
+        report_forms.reason_in(form)
         problem, status = await asyncio.to_thread(self._hold, reader, form)
         page = form.get("page", "")
         if not problem:
@@ -191,9 +189,9 @@ class ReportRoutes:
         self, request: Request, action: Action, purpose: str, *, about: str = "digest"
     ) -> tuple[Reader, Mapping[str, str]]:
         """Return who sent a form of our own pages, and what is in it; its key is for one purpose and one thing."""
-        _of_our_own(request)
+        report_forms.of_our_own(request)
         reader = await self._reader(request, action)
-        form = await _form(request)
+        form = await report_forms.read(request)
         subject = f"{purpose} {form.get(about, '')}"
         if not (reader.session and sessions.fits(form.get("key", ""), reader.session, subject)):
             raise AccessDenied("the form is not one of this session.", hint="Open the report again, and send it again.")
@@ -250,7 +248,7 @@ class ReportRoutes:
                 _, given = alerts.hold(
                     connection,
                     int(form["alert"]),  # the form's key vouches for it
-                    _kind(form),
+                    report_forms.kind(form),
                     until=form.get("until", ""),
                     actor=actor,
                     reason=form.get("reason", ""),
@@ -279,17 +277,22 @@ class ReportRoutes:
             record = report_index.at_path(connection, place)
             given = tuple(approvals.approvals_of(connection, record.digest)) if record else ()
             endpoint = record.endpoint if record else unquote(path.partition("/")[0])
-            known = alerts.list_alerts(connection, endpoint=endpoint, only_open=True, limit=_SHOWN_ALERTS)
-        key = ""
+            known = alerts.list_alerts(connection, endpoint=endpoint, only_open=True, limit=_SHOWN_ALERTS + 1)
+        key, intact = "", record is not None
         if record is not None and reader.session and allowed(reader.principal.role, "approve"):
             key = sessions.form_key(reader.session, f"approve {record.digest}")
         if record is not None:
             try:
                 report_index.verify(self._root, record)
             except MlprodError as error:
-                key, problem = "", f"Do not rely on this report: {error.message}".replace(str(self._root), "")
-        shown = tuple(self._shown(one, reader, sent or {}) for one in known)
-        return Frame(path, record, given, reader.principal.name, key, leave, problem, shown)
+                key, intact, problem = (
+                    "",
+                    False,
+                    f"Do not rely on this report: {error.message}".replace(str(self._root), ""),
+                )
+        shown = tuple(self._shown(one, reader, sent or {}) for one in known[:_SHOWN_ALERTS])
+        more = len(known) > _SHOWN_ALERTS
+        return Frame(path, record, given, reader.principal.name, key, leave, problem, shown, more, intact)
 
     def _shown(self, alert: alerts.Alert, reader: Reader, sent: Mapping[str, str]) -> ShownAlert:
         may = reader.session and allowed(reader.principal.role, "acknowledge")
@@ -310,8 +313,8 @@ def _told(handler: Handler) -> Handler:
             if not isinstance(error, Unauthenticated):
                 return _own(report_pages.problem(str(error)), status_of(error))
             if request.method == "GET":
-                return _own(report_pages.sign_in(to=_inside(request.url.path)), 401)
-            to = _inside(urlsplit(request.headers.get("referer", "")).path)
+                return _own(report_pages.sign_in(to=report_forms.inside(request.url.path)), 401)
+            to = report_forms.inside(urlsplit(request.headers.get("referer", "")).path)
             return _own(report_pages.sign_in(to=to, problem="You are signed out, and nothing was done."), 401)
 
     return answer
@@ -328,62 +331,10 @@ def _named(actor: str, what: str) -> None:
         raise Refused(f"the workspace's own token names nobody who could {what}.", hint=hint)
 
 
-def _kind(form: Mapping[str, str]) -> HoldKind:
-    found = next((kind for kind in alerts.HOLDS if kind == form.get("kind")), None)
-    if found is None:
-        raise NotFound("word on an alert", form.get("kind", ""), alerts.HOLDS)
-    return found
-
-
-def _reason(form: Mapping[str, str]) -> str:
-    reason = form.get("reason", "")
-    if len(reason) > report_pages.LONGEST_REASON:
-        raise MalformedRequest(f"a reason has at most {report_pages.LONGEST_REASON} characters.")
-    return reason
-
-
-def _inside(address: str) -> str:
-    """Return an address of ours to go to; whatever else was asked for, the site."""
-    return address if address.startswith("/reports/") and "\\" not in address else "/reports/"
-
-
 def _cookie(request: Request) -> str:
     """Return the session's secret; over TLS a cookie that plain HTTP could have set is none."""
     plain = "" if request.url.scheme == "https" else request.cookies.get(COOKIE, "")
     return request.cookies.get(SECURE_COOKIE, plain)
-
-
-def _of_our_own(request: Request) -> bool:
-    """Refuse a form that another origin, or a sandboxed page, sends; return whether the browser uses TLS.
-
-    A page of plain HTTP is another origin than a gateway under TLS. The other way round, a proxy before the gateway may
-    end the TLS.
-
-    Raises:
-        AccessDenied: Another did.
-    """
-    origin = urlsplit(request.headers.get("origin", ""))
-    schemes = ("https",) if request.url.scheme == "https" else ("http", "https")
-    if origin.scheme not in schemes or origin.netloc != request.headers.get("host", ""):
-        raise AccessDenied("the form comes from another page than the gateway's own.")
-    return origin.scheme == "https"
-
-
-async def _form(request: Request) -> Mapping[str, str]:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-        raise MalformedRequest("the body is no form.")
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _LARGEST_FORM:
-            raise TooLarge(f"the form is larger than {_LARGEST_FORM} bytes.")
-    try:
-        form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=16, errors="strict"))
-    except ValueError:
-        raise MalformedRequest("the form is malformed.") from None
-    if any("\0" in value for value in form.values()):  # which no Postgres keeps
-        raise MalformedRequest("the form is malformed.")
-    return form
 
 
 def _own(made: tuple[str, str], status: int = 200) -> Response:

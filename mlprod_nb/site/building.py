@@ -23,6 +23,7 @@ from urllib.parse import quote, unquote
 
 from mlprod_nb.clock import iso
 from mlprod_nb.results import Result, counted, shown_path
+from mlprod_nb.results.page import unbroken
 from mlprod_nb.store import Store, report_index
 from mlprod_nb.store.report_index import ReportRecord
 
@@ -242,10 +243,9 @@ def _page(title: str, entries: Sequence[Entry], left_out: int) -> str:
 
     styles = [_FOLDER.parent / "reports" / "template" / "style.css", _TEMPLATE / "site.css"]
     series = _series(entries)
-    template = Environment(
-        loader=FileSystemLoader(_TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    ).get_template("site.html.j2")
-    return template.render(
+    environment = Environment(loader=FileSystemLoader(_TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["unbroken"] = unbroken
+    return environment.get_template("site.html.j2").render(
         title=title,
         entries=entries,
         series=series,

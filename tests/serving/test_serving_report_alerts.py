@@ -68,6 +68,27 @@ async def test_a_reviewer_acknowledges_with_who_why_and_until_when(alarmed: Work
         assert audit.verify(connection).ok
 
 
+async def test_of_many_alerts_the_newest_are_shown_and_that_there_are_more_is_said(reports: Workshop) -> None:
+    said = NewAlert("flights", "drift", "alarm", SENTENCE, "", "", "")
+    with reports.store() as store:
+        for number in range(21):
+            if number == 20:
+                async with visitor(reports) as client:
+                    await sign_in(client, token_of(reports, "ann"))
+                    page = (await client.get(PAGE)).text
+                assert "Alerts of this endpoint: 20 open" in page
+                assert "mlprod alerts list" not in page
+            with store.write() as connection:
+                assert alerts.add(connection, said, [f"drift: c{number}"], now=utc_now())
+    async with visitor(reports) as client:
+        await sign_in(client, token_of(reports, "bob"))
+        page = (await client.get(PAGE)).text
+    assert "The newest 20 alerts of this endpoint: 20 open" in page
+    assert "There are older ones that are not over: <code>mlprod alerts list</code>" in page
+    assert 'name="alert" value="21"' in page
+    assert 'name="alert" value="1"' not in page
+
+
 async def test_a_snooze_needs_an_end_and_what_was_written_stays_in_the_form(alarmed: Workshop) -> None:
     async with visitor(alarmed) as client:
         await sign_in(client, token_of(alarmed, "bob"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ import sqlalchemy as sa
 from mlprod_nb.clock import utc_now
 from mlprod_nb.store import alerts, evidence, report_index, tables
 from mlprod_nb.store.alerts import NewAlert
+from tests.notebook_files import code, html
 from tests.reports.hostile import HOSTILE as NAUGHTY
+from tests.reports.test_reports_browser import ROWS, SORTED, opened, violations
 from tests.reports.test_reports_browser import browser as browser
-from tests.reports.test_reports_browser import violations
+from tests.reports.test_reports_render import page, shown
 from tests.serving.test_serving_report_alerts import alert, raise_alert
 from tests.serving.test_serving_reports import PAGE, PLACE, given, given_digest, token_of
 from tests.serving.workshop import Workshop, on_a_socket
@@ -84,6 +87,33 @@ def test_a_reviewer_signs_in_reads_and_approves(browser: Any, reports: Workshop)
         tab.wait_for_url(f"{url}/reports/login")
     [approval] = given(reports)
     assert (approval.actor, approval.reason) == ("bob", "drift is seasonal")
+
+
+def test_tables_are_whole_in_the_frame_and_sorted_in_the_file_that_it_is_saved_as(
+    browser: Any, shop: Workshop, tmp_path: Path
+) -> None:
+    record = written(shop.layout.root, name=f"reports/{PLACE}")
+    folder = shop.layout.root / record.path
+    (folder / "index.html").write_text(page(code("x", outputs=[html(SORTED)]), shown()), encoding="utf-8")
+    sealed = report_index.ReportRecord(**{**record.__dict__, "files": evidence.seal(folder)})
+    with shop.store() as store, store.write() as connection:
+        report_index.add(connection, sealed)
+    with on_a_socket(shop) as (url, _), signed_in(browser, url, token_of(shop, "bob")) as (tab, _):
+        inside = tab.frame_locator("iframe")
+        assert inside.locator("tbody tr:visible").count() == len(ROWS)
+        assert inside.get_by_role("button").count() == 0
+        with tab.expect_download() as saving:
+            tab.get_by_role("link", name="Save as a file").click()
+        file = tmp_path / saving.value.suggested_filename
+        saving.value.save_as(file)
+        alone, asked = opened(browser, file)
+        alone.get_by_role("button", name="name").click()
+        assert "".join(alone.locator("tbody td:first-child").all_inner_texts()) == "abcd"
+        assert asked == []
+        (folder / "index.html").write_text("altered", encoding="utf-8")
+        tab.reload()
+        assert tab.get_by_text("Do not rely on this report").is_visible()
+        assert tab.get_by_role("link", name="Save as a file").count() == 0
 
 
 def test_a_hostile_report_runs_nothing_sends_nothing_and_reaches_no_form(browser: Any, reports: Workshop) -> None:

@@ -69,7 +69,7 @@ def test_every_report_is_listed_the_newest_first_with_what_it_says(store: Store,
     assert [re.findall(r"look (\d)", row)[0] for row in rows(content)] == ["3", "2", "1"]
     assert 'href="flights/drift/2/index.html"' in content
     assert "Alarm</span>" in rows(content)[1]
-    assert "<td>no approvals</td>" in rows(content)[1]
+    assert '<td class="given">no approvals</td>' in rows(content)[1]
     assert '<time datetime="2013-05-01T09:00:00Z">2013-05-01 09:00</time>' in rows(content)[0]
     assert f"{record(2).digest[:12]}</td>" in rows(content)[1]
     assert "The newest of 2 kinds of report: 1 alarm, 1 warning." in content
