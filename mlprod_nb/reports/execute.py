@@ -20,7 +20,7 @@ from mlprod_nb.clock import Clock, iso, utc_now
 from mlprod_nb.errors import ExecutionFailed, UsageError
 from mlprod_nb.notebooks.files import Notebook, write
 from mlprod_nb.progress import SILENCE, Progress
-from mlprod_nb.reports import folders, kinds, since, verdicts
+from mlprod_nb.reports import failures, folders, kinds, since, verdicts
 from mlprod_nb.reports.since import Compare
 from mlprod_nb.results import AlertChange, Result, Verdict, shown_path
 from mlprod_nb.store import DiskFull, Store, evidence, report_index
@@ -288,7 +288,7 @@ def _fail(run: _Run, building: Path, failure: _Failure) -> ReportFailed:
     _render(building, executed, run.facts())
     folder = folders.publish(building, f"{folders.stamp(run.created_at)}-failed")
     where = f" in cell {failure.cell + 1}" if failure.cell is not None else ""
-    what = ": ".join(part for part in (failure.error, *failure.message.splitlines()[:1]) if part) or failure.reason
+    what = failures.in_a_line(failure.reason, failure.error, failure.message)
     return ReportFailed(
         f"the {run.request.kind} report of {run.request.endpoint!r} failed{where}: {what.rstrip('.')}.",
         reason=failure.reason,

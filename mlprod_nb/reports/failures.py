@@ -36,9 +36,17 @@ def described(failure: dict[str, Any]) -> dict[str, Any]:
         "start": f"No kernel could be started: {what}",
         "scratch": f"The notebook could not be kept whole: {what}",
         "disk": f"The report could not be written: {what}",
-        "verdict": f"The notebook came to no verdict: {what}",
+        "verdict": f"The report came to no verdict: {what}",
     }[failure["reason"]]
     return failure | {"sentence": markup.without_colours(sentence)}
+
+
+def in_a_line(reason: str, error: str, message: str) -> str:
+    """Return what a shell is told of a failure."""
+    what = ": ".join(part for part in (error, *message.splitlines()[:1]) if part)
+    if reason == "verdict":
+        return f"no verdict: {what}"
+    return what or {"died": "its kernel died", "memory": "it ran out of memory"}.get(reason, reason)
 
 
 def next_step(failure: dict[str, Any] | None) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from mlprod_nb import notebooks
 from mlprod_nb.errors import ExecutionFailed
-from mlprod_nb.reports import compare, execute, kinds, verdicts
+from mlprod_nb.reports import compare, execute, failures, kinds, verdicts
 from mlprod_nb.reports.compare import Change, Evidence
 from mlprod_nb.reports.execute import ReportRequest
 from mlprod_nb.results import Result, Section, Verdict, counted
@@ -68,9 +68,9 @@ def execute_again(request: ReportRequest, root: Path) -> tuple[Evidence, float]:
             return Evidence.of(notebooks.read(output), bound), ran.seconds
         except notebooks.NotebookFailed as error:
             where = f" in cell {error.cell_index + 1}" if error.cell_index is not None else ""
-            what = ": ".join(part for part in (error.error_name, error.error_message) if part) or error.reason
+            what = failures.in_a_line(error.reason, error.error_name, error.error_message)
         except verdicts.VerdictProblem as problem:
-            where, what = "", str(problem)
+            where, what = "", failures.in_a_line("verdict", "", str(problem))
     hint = f"Run the report anew for a page that says more: mlprod report {request.endpoint} {request.kind}"
     raise ExecutionFailed(f"the replay failed{where}: {what.rstrip('.')}.", hint=hint)
 

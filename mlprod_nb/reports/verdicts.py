@@ -36,7 +36,7 @@ def read(notebook: Notebook) -> Verdict:
         if VERDICT_MIME in output.get("data", {})
     ]
     if not shown:
-        raise VerdictProblem("it shows no verdict; the last cell must be one, as `monitor.verdict`")
+        raise VerdictProblem("it shows none; end the notebook in one, as monitor.verdict")
     if len(shown) > 1:
         cells = ", ".join(str(index + 1) for index, _ in shown)
         raise VerdictProblem(f"it shows {len(shown)} verdicts (cells {cells}); it must show one", shown[1][0])

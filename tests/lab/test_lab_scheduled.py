@@ -74,7 +74,7 @@ def test_another_notebook_under_a_report_s_name_is_refused(site: Site, tmp_path:
 def test_a_report_without_a_verdict_fails_and_leaves_its_page(site: Site, tmp_path: Path) -> None:
     silent = write(site.workspace.root / "silent_report.ipynb", code(PARAMETERS, "parameters"), code("1 + 1"))
     asked = job(silent, site.workspace.root, tmp_path, endpoint="flights")
-    with pytest.raises(ExecutionFailed, match="it shows no verdict"):
+    with pytest.raises(ExecutionFailed, match="it shows none"):
         scheduled.run(asked)
     assert "came to no verdict" in asked.outputs["html"].read_text(encoding="utf-8")
 

@@ -39,7 +39,7 @@ def report(checked: Site) -> GateReport:
 def set_to(site: Site, text: str) -> Workspace:
     """Write settings and open the workspace anew."""
     (site.workspace.root / settings.FILE_NAME).write_text(text, encoding="utf-8")
-    site.workspace.__dict__.pop("context", None)
+    site.workspace.__dict__.pop("_context", None)
     return site.workspace
 
 

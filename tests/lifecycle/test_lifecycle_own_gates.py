@@ -39,7 +39,7 @@ def notebook(path: Path, *cells: str, parameters: str = "") -> None:
 
 def check(site: Site, text: str, **options: Any) -> GateReport:
     (site.workspace.root / settings.FILE_NAME).write_text(f"[models.flights.gates]\n{QUICK}{text}", encoding="utf-8")
-    site.workspace.__dict__.pop("context", None)
+    site.workspace.__dict__.pop("_context", None)
     return site.workspace.check("flights/2", **options)
 
 
@@ -73,7 +73,7 @@ def test_a_notebook_that_ends_in_a_verdict_is_a_gate_and_is_archived_executed(si
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        (("1 + 1",), "fairness.ipynb came to no verdict: it shows no verdict"),
+        (("1 + 1",), "fairness.ipynb came to no verdict: it shows none"),
         ((VERDICT + 'Verdict("ok", "a")', 'Verdict("ok", "b")'), "it shows 2 verdicts"),
         (("1 / 0",), "cell 1 of fairness.ipynb failed: ZeroDivisionError: division by zero"),
         (("import os\nos._exit(1)",), "its kernel died"),

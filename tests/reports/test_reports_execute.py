@@ -98,8 +98,8 @@ def test_a_failed_report_leaves_its_page_and_notebook_and_no_verdict(tmp_path: P
 def test_a_notebook_that_shows_no_verdict_is_a_failed_report(tmp_path: Path, store: Store) -> None:
     error = failed(tmp_path, store, code("'all is well'"))
     assert (error.reason, error.cell_index) == ("verdict", None)
-    assert "it shows no verdict" in str(error)
-    assert "The notebook came to no verdict" in error.page.read_text(encoding="utf-8")
+    assert "no verdict: it shows none" in str(error)
+    assert "The report came to no verdict" in error.page.read_text(encoding="utf-8")
     assert not list(error.page.parents[1].glob(".building-*"))
 
 
@@ -107,6 +107,11 @@ def test_a_report_for_which_there_is_no_place_at_all_is_one_line(tmp_path: Path,
     (tmp_path / "reports").write_text("a file where the folder should be")
     with pytest.raises(ExecutionFailed, match=r"the own report of 'flights' cannot be kept in .*own: .*Make room"):
         run(tmp_path, store, verdict())
+
+
+def test_a_kernel_that_died_is_named_so_in_the_shell(tmp_path: Path, store: Store) -> None:
+    with pytest.raises(reports.ReportFailed, match=r"failed in cell \d: its kernel died\. See "):
+        run(tmp_path, store, code("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"), verdict())
 
 
 def test_a_wrong_option_leaves_nothing(tmp_path: Path, store: Store) -> None:
@@ -165,7 +170,7 @@ def test_the_verdict_is_read_wherever_it_stands() -> None:
 @pytest.mark.parametrize(
     ("cells", "message", "cell"),
     [
-        ([code("x")], "shows no verdict", None),
+        ([code("x")], "shows none", None),
         ([shown({"status": "ok", "sentence": "s"}), shown({"status": "ok", "sentence": "s"})], "shows 2 verdicts", 1),
         ([shown({"status": "ok", "sentence": "s"}, {"status": "ok", "sentence": "s"})], "shows 2 verdicts", 0),
         ([shown({"status": "fine", "sentence": "s"})], "malformed", 0),

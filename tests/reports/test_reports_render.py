@@ -314,7 +314,7 @@ def test_python_alone_looks_the_same_as_a_cell_of_ipython(source: str) -> None:
 
 
 def test_a_notebook_without_a_verdict_is_shown_as_failed() -> None:
-    assert "The notebook came to no verdict" in page(text("# A"))
+    assert "The report came to no verdict" in page(text("# A"))
     assert "it shows 2 verdicts (cells 1, 2)" in page(shown(), shown())
 
 
