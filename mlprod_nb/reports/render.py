@@ -170,13 +170,13 @@ def _page(notebook: Notebook, title: str) -> Page:
         facts=_facts(report),
         bound=_bound(report),
         packages=tuple((name, str(version)) for name, version in bound.get("packages", {}).items()),
-        before=_before(report),
+        before=_before(report, verdict),
         compare=_comparison(report),
         changes=since.lines(report.get("since", {}).get("changes", ()), verdict.sentence if verdict else ""),
     )
 
 
-def _before(report: dict[str, Any]) -> str:
+def _before(report: dict[str, Any], verdict: Verdict | None) -> str:
     """Say what the report before said; nothing where a page is not of a report that was run."""
     if "since" not in report:
         return ""
@@ -185,8 +185,10 @@ def _before(report: dict[str, Any]) -> str:
     name = name[0].lower() + name[1:] if name[1].islower() else name
     if before is None:
         return f"This is the first {name} of {report['endpoint']}."
-    said = str(before["sentence"]).rstrip(".")
-    return f"The {name} before, of {since.moment(before['created_at'])}: {before['status']}, {said}."
+    report_before = f"The {name} before, of {since.moment(before['created_at'])}"
+    if verdict and (verdict.status, verdict.sentence) == (before["status"], before["sentence"]):
+        return f"{report_before}, said the same."
+    return f"{report_before}: {before['status']}, {str(before['sentence']).rstrip('.')}."
 
 
 def _comparison(report: dict[str, Any]) -> str:

@@ -229,6 +229,15 @@ def test_after_the_verdict_comes_what_changed_since_the_last_report_then_the_lin
     assert f"mlprod diff {'12' * 6} {'ef' * 6}" in opening
 
 
+def test_a_verdict_that_the_report_before_gave_too_is_not_said_twice() -> None:
+    before = {**BEFORE, "status": "alarm", "sentence": "it fell."}
+    content = page(shown("alarm", "it fell."), report={**REPORT, "since": {"before": before, "changes": []}})
+    assert "The drift report before, of 2013-04-01 06:00 UTC, said the same. What changed:" in content
+    assert "of 2013-04-01 06:00 UTC: alarm, it fell." in page(
+        shown("ok", "it fell."), report={**REPORT, "since": {"before": before, "changes": []}}
+    )
+
+
 def test_a_first_report_says_so_and_one_without_alerts_that_nothing_is_open() -> None:
     content = page(shown(), report={**REPORT, "since": {"before": None, "changes": []}})
     assert "This is the first drift report of flights." in content
