@@ -1,20 +1,30 @@
-"""TAB in bash, zsh and fish: click's scripts, our suggestions."""
+"""TAB in bash, zsh and fish: click's scripts, for bash one of ours, our suggestions."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import BashComplete, CompletionItem, get_completion_class
 
 from mlprod_nb import settings
+from mlprod_nb.commands import typed
 from mlprod_nb.commands.completion import complete
 from mlprod_nb.commands.values import said
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle import names
 from mlprod_nb.lifecycle.names import Names
-from mlprod_nb.lifecycle.shells import PROGRAM, VARIABLE
+from mlprod_nb.lifecycle.shells import PROGRAM, VARIABLE, script
+
+
+class _Bash(BashComplete):
+    """Reads the line as it was typed, since bash divides words at its breaks."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        _, *rest = os.environ["COMP_WORDS"].split(maxsplit=1)
+        return typed(rest[0] if rest else "")
 
 
 def answer(instruction: str, write: Callable[[str], None]) -> int:
@@ -23,16 +33,15 @@ def answer(instruction: str, write: Callable[[str], None]) -> int:
     The names are those of the last time they were written; where they are behind, they are written anew meanwhile.
     """
     shell, _, action = instruction.partition("_")
-    kind = get_completion_class(shell)
+    kind = _Bash if shell == "bash" else get_completion_class(shell)
     if kind is None or action not in ("complete", "source"):
         return 1
-    script = kind(click.Command(PROGRAM), {}, PROGRAM, VARIABLE)
     if action == "source":
-        write(script.source())
+        write(script(shell).script)
         return 0
-    words, fragment = script.get_completion_args()
-    items = _items(words, fragment)
-    write("\n".join(script.format_completion(item) for item in items))
+    asking = kind(click.Command(PROGRAM), {}, PROGRAM, VARIABLE)
+    items = _items(*asking.get_completion_args())
+    write("\n".join(asking.format_completion(item) for item in items))
     return 0
 
 

@@ -12,6 +12,26 @@ PROGRAM = "mlprod"
 VARIABLE = "_MLPROD_COMPLETE"
 SHELLS = ("bash", "zsh", "fish")
 
+#: bash begins a word anew at each of its breaks, "@" and "=" among them, and puts there what it is given: so the line
+#: is handed over as it was typed, and of each answer only what follows the last break is given, an "@" included.
+_BASH = """\
+_mlprod_completion() {
+    local IFS=$'\\n' line=${COMP_LINE:0:COMP_POINT} response word kept value
+    response=$(env COMP_WORDS="$line" _MLPROD_COMPLETE=bash_complete "$1")
+    word=${line##*[[:space:]]}
+    kept=${word%"${word##*[$COMP_WORDBREAKS]}"}
+    kept=${kept%@}
+    COMPREPLY=()
+    for value in $response; do
+        value=${value#plain,}
+        COMPREPLY+=("${value#"$kept"}")
+    done
+    [[ ${#COMPREPLY[@]} == 1 && $COMPREPLY == *[@=/] ]] && compopt -o nospace
+    return 0
+}
+complete -o nosort -F _mlprod_completion mlprod
+"""
+
 
 @dataclass(frozen=True)
 class CompletionScript(Result):
@@ -46,4 +66,6 @@ def script(shell: str) -> CompletionScript:
     kind = get_completion_class(shell) if shell in SHELLS else None
     if kind is None:
         raise NotFound("completion for the shell", shell, SHELLS)
+    if shell == "bash":
+        return CompletionScript(shell, _BASH)
     return CompletionScript(shell, kind(click.Command(PROGRAM), {}, PROGRAM, VARIABLE).source())
