@@ -78,6 +78,12 @@ def test_a_notebook_gets_its_parameters_exactly_in_this_interpreter_and_leaves_n
     assert str(tmp_path) not in json.dumps(metadata)
 
 
+def test_a_kernel_starts_without_a_debugger_and_a_notebook_can_still_import_one(tmp_path: Path) -> None:
+    source = "import sys\nprint('debugpy' in sys.modules)\nimport debugpy\nprint(debugpy.__name__)"
+    execution = run(write(tmp_path / "in.ipynb", code(source)))
+    assert printed(execution.notebook) == ["False\ndebugpy\n"]
+
+
 def test_who_listens_is_told_which_cell_is_reached(tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mlprod_nb.notebooks.ready import ReadyKernel
 
 _REAP_SECONDS = 5.0
+#: How often the runner looks whether its kernel has ended.
+_LOOK_SECONDS = 0.01
 #: As Python, numpy, Arrow, DuckDB and torch call it.
 _OUT_OF_MEMORY = re.compile(r"(MemoryError|OutOfMemory\w*)$")
 
@@ -184,6 +186,11 @@ def _kernel_manager(folder: Path, spec: dict[str, Any], waiting: WaitingKernel |
             else:
                 self._take(waiting, options)
             _limit(getattr(self.provisioner, "pid", 0), spec["memory_mib"])
+
+        async def _async_finish_shutdown(
+            self, waittime: float | None = None, pollinterval: float = 0.1, restart: bool = False
+        ) -> None:
+            await super()._async_finish_shutdown(waittime, min(pollinterval, _LOOK_SECONDS), restart)
 
         def _take(self, waiting: WaitingKernel | ReadyKernel, options: dict[str, Any]) -> None:
             provisioner: Any = self.provisioner

@@ -1,9 +1,10 @@
 """Execute one notebook in a process of its own, within a wall-clock limit.
 
-Three processes: the caller, a runner (``python -m mlprod_nb.notebooks``) that holds papermill, and the kernel, which
-on Linux imports beside the runner and waits to hear where to connect. The caller keeps the time. At the deadline it kills the kernel and whatever that started; the runner then saves what it has
-and ends, or is killed, too. The runner watches the caller through its standard input, so a caller that is killed leaves
-nothing. What a notebook starts carries a mark in its environment, by which a process that left its parent is found.
+Three processes: the caller, a runner (``python -m mlprod_nb.notebooks``) that holds papermill, and the kernel, which on
+Linux imports beside the runner and waits to hear where to connect. The caller keeps the time. At the deadline it kills
+the kernel and whatever that started; the runner then saves what it has and ends, or is killed, too. The runner watches
+the caller through its standard input, so a caller that is killed leaves nothing. What a notebook starts carries a mark
+in its environment, by which a process that left its parent is found.
 """
 
 from __future__ import annotations

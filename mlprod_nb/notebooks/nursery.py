@@ -35,6 +35,12 @@ _IMPORTS = (
     "nbclient",
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "tornado.platform.asyncio",
     "comm",
     "pandas",
     "pyarrow.parquet",
@@ -46,6 +52,7 @@ _IMPORTS = (
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
+    "xml.dom.expatbuilder",
     "mlprod_nb.commands",
     "mlprod_nb.workspace",
     "mlprod_nb.reports.show",
@@ -217,6 +224,7 @@ def main() -> None:
     for name in _IMPORTS:
         with suppress(ImportError):
             importlib.import_module(name)
+    skip_debugger()
     gc.freeze()  # a collection in a fork then leaves the shared pages as they are
     left = b""
     while data := os.read(0, 65536):
@@ -229,6 +237,20 @@ def main() -> None:
             os.write(1, b"%d\n" % pid)
             os.waitpid(pid, 0)
             os.write(1, b"ended\n")
+
+
+def skip_debugger() -> None:
+    """Let ipykernel find no debugger: it is half of a kernel's start, and nobody debugs here.
+
+    A notebook can still import it.
+    """
+    if "debugpy" in sys.modules:
+        return
+    sys.modules["debugpy"] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("ipykernel.debugger")
+    finally:
+        del sys.modules["debugpy"]
 
 
 def _become_runner(folder: Path, mark: str) -> NoReturn:

@@ -18,7 +18,7 @@ from mlprod_nb.notebooks import nursery
 
 #: What a kernel cannot begin without, and what the cells of most reports import first.
 _NEEDED = ("ipykernel.kernelapp", "ipykernel.ipkernel", "numpy")
-_LIKELY = ("mlprod_nb.workspace", "sqlalchemy.dialects.sqlite", "matplotlib.figure", "mlprod_nb.lifecycle.watch")
+_LIKELY = ("mlprod_nb.workspace", "pandas", "sqlalchemy.dialects.sqlite", "matplotlib.figure", "mlprod_nb.lifecycle.watch")
 
 
 class ReadyKernel(subprocess.Popen[bytes]):
@@ -45,6 +45,7 @@ def main() -> None:
             break
         with suppress(ImportError):
             importlib.import_module(name)
+    nursery.skip_debugger()
     nursery.become_kernel(os.dup(0))
 
 
