@@ -57,12 +57,30 @@ def decide(evidence: Evidence) -> tuple[Decision, Verdict]:
             f"({_interval(primary)}); {design.control} may stay."
         )
         return "stop", Verdict("ok", sentence, f"%mlprod abtest stop {design.endpoint}")
-    return "keep going", Verdict("ok", _keep_going(evidence))
+    doubt = _doubt(design, evidence.reading.lifts)
+    return "keep going", Verdict("warn" if doubt else "ok", _keep_going(evidence) + doubt)
 
 
 def _harmed(design: Design, lifts: tuple[MetricLift, ...]) -> MetricLift | None:
     allowed = {guardrail.metric: guardrail.tolerance for guardrail in design.guardrails}
     return next((lift for lift in lifts if _worse_than(lift, allowed.get(lift.metric, 0.0))), None)
+
+
+def _doubt(design: Design, lifts: tuple[MetricLift, ...]) -> str:
+    """Say which guardrail is certainly worse, where that it is worse by no more than is allowed is not certain."""
+    allowed = {guardrail.metric: guardrail.tolerance for guardrail in design.guardrails}
+    for lift in lifts[1:]:
+        if _worse_than(lift, 0.0) and not _within(lift, allowed[lift.metric]):
+            return f" Guardrail {_words(lift)}: worse, and maybe by more than the allowed {allowed[lift.metric]:g}."
+    return ""
+
+
+def _within(lift: MetricLift, tolerance: float) -> bool:
+    """Return whether the whole interval lies within the tolerance, on the worse side."""
+    if lift.difference_lower is None or lift.difference_upper is None:
+        return False
+    low = lift.difference_lower >= -tolerance or lift.better == "lower"
+    return low and (lift.difference_upper <= tolerance or lift.better == "higher")
 
 
 def _worse_than(lift: MetricLift, tolerance: float) -> bool:
@@ -82,6 +100,8 @@ def _ship(evidence: Evidence) -> Verdict:
     unread += [lift.metric for lift in evidence.reading.lifts[1:] if lift.difference is None]
     if unread:
         return Verdict("warn", f"{sentence}; but guardrail {unread[0]} cannot be computed yet.")
+    if doubt := _doubt(design, evidence.reading.lifts):
+        return Verdict("warn", f"{sentence}.{doubt}")
     sentence += ", and no guardrail is hurt" if design.guardrails else ""
     if evidence.worse_in:
         return Verdict("warn", f"{sentence}; but it is worse where {evidence.worse_in}.")

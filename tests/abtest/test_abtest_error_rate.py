@@ -20,13 +20,13 @@ SLOW = "metrics: {slow: {value: 'case when latency_ms > 10 then 1 else 0 end', b
 LOST = "metrics: {lost: {value: failed, better: lower, needs_labels: false}}\n"
 
 
-def failing(share: float, *, units: int = 0) -> pa.Table:
-    """Return answers that are right in seven of ten, but for a share of the challenger's rows, which failed."""
+def failing(share: float, *, units: int = 0, right: float = 0.7) -> pa.Table:
+    """Return answers, the champion's right in seven of ten, but for a share of the challenger's rows, which failed."""
     rng = np.random.default_rng(5)
     who = rng.integers(0, units, ROWS) if units else np.arange(ROWS)
     variant = [NAMES[number % 2] for number in who]
     failed = (rng.random(ROWS) < share) & (who % 2 == 1)
-    right = rng.random(ROWS) < 0.7
+    hits = rng.random(ROWS) < np.where(who % 2 == 1, right, 0.7)
 
     def answered(values: Any) -> list[Any]:
         return [None if lost else value for value, lost in zip(values, failed, strict=True)]
@@ -36,7 +36,7 @@ def failing(share: float, *, units: int = 0) -> pa.Table:
         unit=[f"N{number}" for number in who] if units else None,
         prediction=answered(["1"] * ROWS),
         score=answered([0.5] * ROWS),
-        label=answered(["1" if hit else "0" for hit in right]),
+        label=answered(["1" if hit else "0" for hit in hits]),
         latency_ms=pa.array(answered([20.0] * ROWS), pa.float32()),
         failed=failed,
     )
@@ -69,6 +69,20 @@ def test_its_units_count_in_the_sample_ratio_and_its_answers_alone_in_all_else()
     assert guard(found, "slow").treatment == 1.0
     assert guard(found, "accuracy").treatment == pytest.approx(0.7, abs=0.03)
     assert guard(found).rows_treatment == ROWS // 2
+
+
+def test_a_guardrail_that_is_worse_and_maybe_within_what_is_allowed_is_told_before_anybody_ships() -> None:
+    found = result(failing(0.06), "guardrails: {error_rate: 0.05}")
+    assert (found.decision, found.verdict.status, found.exit_code) == ("keep going", "warn", 0)
+    assert "Guardrail error_rate is 0.06167 against 0, lower is better" in found.verdict.sentence
+    assert found.verdict.sentence.endswith(": worse, and maybe by more than the allowed 0.05.")
+    better = failing(0.06, right=0.8)
+    shipped = result(better, "guardrails: {error_rate: 0.05}")
+    assert (shipped.decision, shipped.verdict.status) == ("ship", "warn")
+    assert shipped.verdict.sentence.endswith(": worse, and maybe by more than the allowed 0.05.")
+    allowed = result(better, "guardrails: {error_rate: 0.2}")
+    assert (allowed.decision, allowed.verdict.status) == ("ship", "ok")
+    assert allowed.verdict.sentence.endswith("and no guardrail is hurt.")
 
 
 def test_a_variant_that_fails_always_is_told() -> None:
