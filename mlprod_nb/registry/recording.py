@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from mlprod_nb.registry import models, python_runner, unfinished
+from mlprod_nb.registry import left_runs, models, python_runner, unfinished
 from mlprod_nb.registry.bundles import Bundle, canonical_json
 from mlprod_nb.registry.models import Candidate
 from mlprod_nb.scratch import temporary_folder
@@ -79,7 +79,7 @@ def make(client: MlflowClient, entry: Entry, artifacts: Path) -> int:
     begun = Begun()
     with taken_back(client, begun):
         home = experiment(client, entry.name, artifacts)
-        run = client.create_run(home, tags=dict(entry.run_tags), run_name=entry.run_name)
+        run = client.create_run(home, tags={**entry.run_tags, **left_runs.mark()}, run_name=entry.run_name)
         begun.run_id, begun.run_artifacts = run.info.run_id, run.info.artifact_uri
         entry.log(begun.run_id)
         entry.log_model(begun, home)
@@ -97,6 +97,7 @@ def make(client: MlflowClient, entry: Entry, artifacts: Path) -> int:
         )
     with contextlib.suppress(Exception):  # the version is there: what killed processes left can wait
         unfinished.finish(client, entry.name, version.creation_timestamp)
+        left_runs.end(client, home)
     return int(version.version)
 
 

@@ -8,7 +8,6 @@ Gray and Cheriton's, SOSP 1989.)
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import socket
@@ -16,29 +15,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psutil
+from mlprod_nb.processes import died_here, identity, this_process
 
 #: How often a holder counts its beat up, and how long the count may stand still.
 BEAT_SECONDS, LEASE_SECONDS = 2.0, 30.0
 _TERM_SECONDS = 5.0
 _STEP_SECONDS = 0.05
-
-
-@functools.cache
-def this_process() -> str:
-    """Return the name by which this process holds runs."""
-    return f"{socket.gethostname()}/{identity(os.getpid())}"
-
-
-def identity(pid: int) -> str:
-    """Return what tells a process from any other that ever had its number; empty where it has ended."""
-    try:
-        process = psutil.Process(pid)
-        # One that has ended and that nobody took note of has a number still.
-        ended = process.status() == psutil.STATUS_ZOMBIE
-        return "" if ended else f"{pid}/{process.create_time():.2f}"
-    except psutil.NoSuchProcess:
-        return ""
 
 
 class Leases:
@@ -67,7 +49,7 @@ class Leases:
         """Return whether an unfinished run's holder has died, or has been silent for too long."""
         if run.holder == self.holder:
             return self.executing is not None and run.id not in self.executing
-        if _died_here(run.holder):
+        if died_here(run.holder):
             return True
         now = self._steady()
         beat, since = self._seen.get(run.id, (-1, now))
@@ -108,9 +90,3 @@ def _group_lives(group: int, reap: Callable[[], object]) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _died_here(holder: str) -> bool:
-    host, _, process = holder.partition("/")
-    pid = process.partition("/")[0]
-    return host == socket.gethostname() and pid.isdigit() and identity(int(pid)) != process

@@ -16,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mlprod_nb import processes
 from mlprod_nb.clock import Clock, utc_now
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.scheduler import claims, failures, holders
@@ -146,7 +147,7 @@ def _run(runner: Runner, due: DueSlot, stop: threading.Event) -> int:
         )
         try:
             with runner.store.write() as connection:
-                claims.started(connection, due.id, holders.identity(process.pid))
+                claims.started(connection, due.id, processes.identity(process.pid))
             held = _Held(runner, due.id)
             while process.poll() is None:
                 if stop.wait(_STEP_SECONDS):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mlprod_nb import scheduler
+from mlprod_nb import processes, scheduler
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.scheduler import DueSlot, JobSpec, Leases, claims, holders
 from mlprod_nb.scheduler.failures import LOST, REPLACED, STOPPED, TIMED_OUT
@@ -217,7 +217,7 @@ def test_a_run_that_was_given_up_writes_nothing_any_more(store: Store) -> None:
 def dead() -> str:
     """A holder on this machine that has died."""
     process = subprocess.Popen([sys.executable, "-c", ""])
-    name = f"{socket.gethostname()}/{holders.identity(process.pid)}"
+    name = f"{socket.gethostname()}/{processes.identity(process.pid)}"
     process.wait(30)
     return name
 
@@ -241,7 +241,7 @@ def test_a_dead_holders_run_is_not_begun_again_before_what_it_left_has_ended(
 ) -> None:
     add(store, hourly())
     (due,) = claim(store, ONE, Leases(dead))
-    left(store, due, holders.identity(orphan.pid))
+    left(store, due, processes.identity(orphan.pid))
     assert claim(store, ONE + timedelta(hours=1)) == []
     assert endings(store) == [None]
     scheduler.end_orphans(store, Leases())
@@ -253,8 +253,8 @@ def test_a_dead_holders_run_is_not_begun_again_before_what_it_left_has_ended(
 def test_a_silent_holders_process_is_ended_on_its_own_machine(store: Store, orphan: subprocess.Popen[bytes]) -> None:
     add(store, hourly())
     # The holder lives, and says nothing: a scheduler that was stopped.
-    (due,) = claim(store, ONE, Leases(f"{socket.gethostname()}/{holders.identity(os.getpid())}"))
-    left(store, due, holders.identity(orphan.pid))
+    (due,) = claim(store, ONE, Leases(f"{socket.gethostname()}/{processes.identity(os.getpid())}"))
+    left(store, due, processes.identity(orphan.pid))
     steady = Steady()
     mine = Leases("here/8/1.00", steady)
     scheduler.end_orphans(store, mine)
@@ -285,7 +285,7 @@ def test_whoever_ends_an_orphan_keeps_nobody_from_writing(store: Store, dead: st
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        left(store, due, holders.identity(process.pid))
+        left(store, due, processes.identity(process.pid))
         other = threading.Thread(target=scheduler.end_orphans, args=(store, Leases()))
         other.start()
         written, deadline = 0, time.monotonic() + 60
