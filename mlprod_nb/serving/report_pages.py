@@ -44,8 +44,9 @@ body.framed { display: flex; flex-direction: column; height: 100vh }
 }
 .bar p, .bar ul { margin: 0 } .bar .grow { flex: 1 1 9rem } .soft { color: var(--soft) }
 .bar form { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: center }
-@media (min-width: 60rem) { .bar { flex-wrap: nowrap } .bar form { flex-wrap: nowrap } label { white-space: nowrap } }
-@media (min-width: 60rem) { .bar > a, .bar > .soft { white-space: nowrap } }
+.bar label, .bar > a, .bar > .soft { white-space: nowrap }
+@media (min-width: 60rem) { .bar form { flex-wrap: nowrap } }
+@media (min-width: 80rem) { .bar { flex-wrap: nowrap } }
 .alerts {
   border-bottom: 1px solid var(--line); background: var(--card); padding: .5rem 1.2rem;
   max-height: 50vh; overflow: auto;
