@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
 from mlprod_nb.results import Result, Section, counted, format_value
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ LINES = 400
 _SHOWN = 60
 _LONGEST = 160
 _DIGEST = re.compile(r"[0-9a-fA-F]{4,64}")
+#: What of a profile is no column of the data, as people call it.
+_OUTCOMES = {SCORE_COLUMN: "the score", PREDICTION_COLUMN: "the prediction", LABEL_COLUMN: "the label"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ class VersionsDiff(Result):
         rows = tuple((d.part, d.what, _short(d.before), _short(d.after)) for d in self.differences[:_SHOWN])
         table = Section(_first("what differs", self.differences), ("part", "what", "before", "after"), rows)
         names = ("column", "measure", "size", "missing_before", "missing_after")
-        moved = tuple(tuple(getattr(c, name) for name in names) for c in self.columns[:_SHOWN])
+        named = (replace(c, column=_OUTCOMES.get(c.column, c.column)) for c in self.columns[:_SHOWN])
+        moved = tuple(tuple(getattr(c, name) for name in names) for c in named)
         columns = Section(_first("columns of the reference data", self.columns), names, moved)
         code = Section(f"code ({len(self.code)} of {self.code_lines} lines)", (), tuple((line,) for line in self.code))
         return [section for section in (said, table, columns, code) if section.rows]
@@ -282,14 +286,19 @@ def _in_words(
         said.append("the code is not compared: of one of them no notebook is kept.")
     elif lines:
         changed = sum(1 for line in lines[2:] if line[:1] in "+-")
-        said.append(f"{counted(changed, 'line')} of code differ.")
+        said.append(_so_many_differ(changed, "line of code"))
     if parts["data"] or columns:
-        moved = f", {counted(len(columns), 'column')} in distribution" if columns else ""
+        own = sum(column.column not in _OUTCOMES for column in columns)
+        moved = f", {counted(own, 'column')} in distribution" if own else ""
         said.append(f"the data differ{moved}.")
-    said += [f"{counted(len(parts[p]), 'value')} of the {p} differ." for p in ("parameters", "metrics") if parts[p]]
-    if parts["packages"]:
-        said.append(f"{counted(len(parts['packages']), 'package')} differ.")
+    things = {"parameters": "value of the parameters", "metrics": "value of the metrics", "packages": "package"}
+    said += [_so_many_differ(len(parts[part]), thing) for part, thing in things.items() if parts[part]]
     return said or ["code, data, parameters, packages and metrics are equal."]
+
+
+def _so_many_differ(count: int, thing: str) -> str:
+    one, of, kind = thing.partition(" of ")
+    return f"{counted(count, one)}{of}{kind} {'differs' if count == 1 else 'differ'}."
 
 
 def _short(text: str) -> str:

@@ -95,6 +95,17 @@ def test_packages_and_python_that_differ_are_named(site: Site) -> None:
     found = comparing.versions(read, other)
     assert [(d.what, d.after) for d in found.differences] == [("Python", "3.99"), ("new", "1")]
     assert found.said == ("2 packages differ.",)
+    older = replace(read, lineage=replace(read.lineage, python="3.99"))
+    assert comparing.versions(read, older).said == ("1 package differs.",)
+
+
+def test_the_score_the_prediction_and_the_label_are_no_columns_of_the_data(site: Site) -> None:
+    found = compared(site, "flights/3", "flights/4")
+    assert {column.column for column in found.columns} > {"__score__"}
+    own = sum(not column.column.startswith("__") for column in found.columns)
+    assert f", {own} column{'' if own == 1 else 's'} in distribution." in str(found)
+    assert "__score__" not in str(found)
+    assert "the score" in str(found)
 
 
 def test_a_diff_is_bounded_and_says_how_long_it_is(site: Site) -> None:
