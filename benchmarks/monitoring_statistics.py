@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks import monitoring_parts as parts
 from benchmarks import monitoring_power as power
+from benchmarks import monitoring_standing as standing
 from benchmarks import monitoring_years as years
 from benchmarks.statistics_page import bounds, share, write_section
 from mlprod_nb.monitoring.budget import Budget
@@ -151,6 +152,36 @@ def write_parts(number: int, looks: int, seed: int = SEED) -> None:
     write_section("Monitoring: false alarms of performance and of tests of rows", lines)
 
 
+def standing_years(rows: int, number: int, seed: int = SEED) -> list[list[str]]:
+    """Simulate years of what is judged beyond drift, by looks of so many rows."""
+    random = np.random.default_rng([seed, rows, number, 4])
+    return [standing.standing_year(random, rows, Budget()) for _ in range(number)]
+
+
+def write_standing(found: dict[int, list[list[str]]], seconds: float) -> None:
+    """Write the section on segments and the service, of each number of rows the years."""
+    lines = [
+        *(line.strip() for line in (standing.__doc__ or "").strip().splitlines()[2:]),
+        "",
+        f"Reference of {standing.REFERENCE_ROWS:,} rows; {100 * standing.LABELLED:.0f} % of predictions have labels;"
+        f" {100 * standing.REFUSED:.0f} % of the requests are refused; two fifths of a year's 5 % are for all of this.",
+        "",
+        "| rows a look | years | years with a false alarm | goal |",
+        "|---:|---:|---|---|",
+        *(
+            f"| {rows:,} | {len(every)} | {share(sum(map(bool, every)), len(every))} | ≤ {100 * standing.GOAL:.0f} %:"
+            f" {'kept' if bounds(sum(map(bool, every)), len(every))[0] <= standing.GOAL else 'missed'} |"
+            for rows, every in found.items()
+        ),
+        "",
+        *(f"- {rows:,} rows: {year[0]}" for rows, every in found.items() for year in every if year),
+        "",
+        f"Seed {SEED}; {seconds:.0f} s of processor time.",
+    ]
+    print("\n".join(lines))
+    write_section("Monitoring: false alarms of segments and of the service", lines)
+
+
 def main() -> None:
     """Run all simulations."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -161,6 +192,7 @@ def main() -> None:
         "--part-years", type=int, default=250, help="years of performance; 0: none, and no tests of rows"
     )
     parser.add_argument("--row-looks", type=int, default=80, help="looks with tests of rows")
+    parser.add_argument("--standing-years", type=int, default=60, help="years of segments and the service")
     asked = parser.parse_args()
     if asked.years:
         began = process_time()
@@ -170,6 +202,10 @@ def main() -> None:
         write_power(asked.looks, asked.runs)
     if asked.part_years:
         write_parts(asked.part_years, asked.row_looks)
+    if asked.standing_years:
+        began = process_time()
+        standings = {rows: standing_years(rows, asked.standing_years) for rows in JUDGED}
+        write_standing(standings, process_time() - began)
 
 
 if __name__ == "__main__":
