@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb.errors import UsageError
+from mlprod_nb.errors import UsageError, nearest
 from mlprod_nb.monitoring import (
     calibration,
     error_rate,
@@ -126,6 +126,7 @@ def examine(subject: Subject) -> tuple[Standing, tuple[Finding, ...]]:
     found, notes["worst segments"] = _search(subject)
     chosen, strange = _named(subject)
     groups, notes["fairness"] = _fairness(subject)
+    strange = (*strange, *_unknown_groups(subject))
     served = service.compare(window, subject.earlier, subject.alpha * SERVICE / 2)
     errors = _errors(subject)
     shifts = _shifts(subject)
@@ -296,11 +297,20 @@ def _fairness(subject: Subject) -> tuple[tuple[fairness.FairnessRow, ...], str]:
         return (), ""
     if not subject.profile.classes:
         return (), "not compared: groups are compared for classifiers only"
-    absent = [name for name in subject.request.fairness if name not in subject.window.columns]
     found = fairness.compare(subject.window, subject.request.fairness, len(subject.profile.classes))
-    gone = f"; not compared: {', '.join(absent)}, which the window's inputs do not have" if absent else ""
     text = "each group against all others; shown, not judged" if found else "not compared: groups are too small"
-    return found, text + gone
+    return found, text
+
+
+def _unknown_groups(subject: Subject) -> Iterator[Finding]:
+    known = {column.name for column in subject.profile.columns}
+    for name in subject.request.fairness:
+        if name not in known:
+            near = nearest(name, known)
+            text = f"not compared: fairness is asked by {name!r}, which is no input column"
+            yield Finding("", "fairness", "warn", 0.0, f"{text}. Did you mean {near!r}?" if near else text)
+        elif subject.window.rows and name not in subject.window.columns:
+            yield Finding("", "fairness", "warn", 0.0, f"not compared: the window has no readable {name!r}")
 
 
 def _shifts(subject: Subject) -> score_shift.ScoreShifts:

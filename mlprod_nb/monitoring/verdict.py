@@ -20,8 +20,8 @@ IMPACT_ALARM = 0.02
 _CAUSES = 3
 #: The metric that judges a model's predictions as a whole: the first of these that the task has.
 _WHOLE = ("log_loss", "mae", "accuracy")
-#: Findings that chance does not explain, and that no test speaks of.
-_FACTS = (labels.CHECK, "infinite", "constant", "version", "range", "unseen categories", "dates")
+#: Findings that chance does not explain, and that no test speaks of; first what was asked for and cannot be done.
+_FACTS = ("segment", "fairness", labels.CHECK, "infinite", "constant", "version", "range", "unseen categories", "dates")
 
 
 @dataclass(frozen=True)

@@ -137,10 +137,16 @@ def test_a_profile_made_before_is_read_and_the_sample_serves_in_its_place(refere
 
 def test_a_misspelt_segment_and_an_absent_group_are_statements(reference: Any) -> None:
     table = samples.window(*window(7))
-    found = look(reference, table, segments=("grup = 'a'", "amount > 0"), fairness=("colour",))
+    found = look(reference, table, segments=("grup = 'a'", "amount > 0"), fairness=("colour", "grop"))
     assert any("'grup', which is no input column. Did you mean 'group'?" in row.statement for row in found.quality)
     assert any(row.segment == "amount > 0" for row in found.standing.segments)
-    assert "colour, which the window's inputs do not have" in found.standing.notes["fairness"]
+    told = {row.statement for row in found.quality if row.check == "fairness"}
+    assert told == {
+        "not compared: fairness is asked by 'colour', which is no input column",
+        "not compared: fairness is asked by 'grop', which is no input column. Did you mean 'group'?",
+    }
+    assert found.verdict.status == "warn"
+    assert "'grup', which is no input column" in found.verdict.sentence
 
 
 @pytest.mark.parametrize("rows", [0, 1, 30])
