@@ -138,6 +138,10 @@ def to_codes(column: Any) -> Coded:
         return Coded(np.broadcast_to(np.int32(0), len(values)), (only,))
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
+        if encoded.num_chunks > 1 and not encoded.null_count:
+            names = {name for chunk in encoded.chunks for name in chunk.dictionary.cast(pa.string()).to_pylist()}
+            if len(names) == 1 and None not in names:  # as the one variant of most windows
+                return Coded(np.broadcast_to(np.int32(0), len(encoded)), tuple(names))
         encoded = one_chunk(encoded if encoded.num_chunks == 1 else encoded.unify_dictionaries())
     indices = encoded.indices
     codes = arrow_values(indices).astype(np.int32, copy=False)  # a view mostly: a window has many columns of these

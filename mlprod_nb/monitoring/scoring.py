@@ -189,6 +189,11 @@ def _classes(window: pa.Table, name: str, profile: Profile) -> NDArray[np.int32]
 
 def _versions(window: pa.Table) -> Coded:
     models, versions = _encoded(window, "model"), _encoded(window, "version")
+    if len(models.names) == len(versions.names) == 1 and not any(
+        window.column(name).null_count for name in ("model", "version")
+    ):
+        only = f"{models.names[0]}/{versions.names[0]}"
+        return Coded(np.broadcast_to(np.int32(0), window.num_rows), (only,))
     known = (models.codes >= 0) & (versions.codes >= 0)
     names = tuple(f"{model}/{version}" for model in models.names for version in versions.names)
     return Coded(np.where(known, models.codes * len(versions.names) + versions.codes, -1), names)

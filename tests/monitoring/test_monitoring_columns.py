@@ -48,3 +48,13 @@ def test_the_ends_of_moments_are_told_to_the_microsecond_and_in_utc() -> None:
     moments = pa.chunked_array([[last, first], [first]], pa.timestamp("us", "UTC"))
     assert moment_bounds(moments) == (first, last)
     assert all(moment.tzinfo is UTC for moment in moment_bounds(moments))
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_one_text_in_every_chunk_is_coded_as_it_is_in_one(missing: bool) -> None:
+    first, second = pa.array(["a", "a"]), pa.array(["a", None if missing else "a", "a"])
+    found = to_codes(pa.chunked_array([first.dictionary_encode(), second.dictionary_encode()]))
+    assert found.names == ("a",)
+    assert found.codes.tolist() == [0, 0, 0, -1 if missing else 0, 0]
+    other = to_codes(pa.chunked_array([first.dictionary_encode(), pa.array(["b"]).dictionary_encode()]))
+    assert [other.names[code] for code in other.codes.tolist()] == ["a", "a", "b"]
