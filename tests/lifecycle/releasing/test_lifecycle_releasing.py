@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -21,10 +20,7 @@ from tests.lifecycle.releases import (
     BAD,
     Opener,
     ask,
-    fresh_endpoint,
-    opener,
     revisions,
-    running,
     serving,
     shown,
     state,
@@ -32,23 +28,6 @@ from tests.lifecycle.releases import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running(tmp_path_factory.mktemp("releases")) as site:
-        yield site
-
-
-@pytest.fixture
-def opened(site: Site) -> Iterator[Opener]:
-    yield from opener(site)
-
-
-@pytest.fixture
-def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
-    """An endpoint of this test's own that serves flights/1."""
-    return fresh_endpoint(site, request.node.name)
 
 
 def test_a_version_is_checked_shadowed_canaried_and_promoted(site: Site, opened: Opener, endpoint: str) -> None:

@@ -5,40 +5,22 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mlprod_nb import Workspace
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.releases import BAD, GOOD, Opener, ask, fresh_endpoint, opener, running, serving, state
+from tests.lifecycle.releases import BAD, GOOD, Opener, ask, serving, state
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running(tmp_path_factory.mktemp("kills")) as site:
-        yield site
-
-
-@pytest.fixture
-def opened(site: Site) -> Iterator[Opener]:
-    yield from opener(site)
-
-
-@pytest.fixture
-def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
-    """An endpoint of this test's own that serves flights/1."""
-    return fresh_endpoint(site, request.node.name)
 
 
 def killed(workspace: Workspace, endpoint: str, mark: str) -> None:
     """Let a look at the release be killed at a mark."""
     words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.releasing_process"]
     command = [*words, str(workspace.root), endpoint, mark]
-    here = Path(__file__).parents[2]
+    here = Path(__file__).parents[3]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
