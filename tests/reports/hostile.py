@@ -195,3 +195,36 @@ _TEXTS = [
     "&" * 3_000,
 ]
 HOSTILE = list(dict.fromkeys([*_TAGS, *_BREAKS, *_ADDRESSES, *_TEMPLATES, *_TEXTS]))
+
+#: The events that a handler in an attribute can wait for.
+_EVENTS = [
+    *("abort", "afterprint", "animationend", "animationstart", "auxclick", "beforecopy", "beforecut"),
+    *("beforeinput", "beforepaste", "beforetoggle", "beforeunload", "blur", "cancel", "canplay", "change"),
+    *("click", "close", "contextmenu", "copy", "cuechange", "cut", "dblclick", "drag", "dragend", "dragenter"),
+    *("drop", "durationchange", "ended", "error", "focus", "focusin", "formdata", "fullscreenchange"),
+    *("hashchange", "input", "invalid", "keydown", "keyup", "load", "loadeddata", "loadstart", "message"),
+    *("mousedown", "mouseenter", "mousemove", "mouseover", "mouseup", "offline", "online", "pagehide"),
+    *("pageshow", "paste", "pause", "play", "playing", "pointerdown", "pointerenter", "pointermove"),
+    *("pointerover", "popstate", "progress", "ratechange", "reset", "resize", "scroll", "scrollend", "search"),
+    *("securitypolicyviolation", "seeked", "select", "selectionchange", "selectstart", "slotchange", "stalled"),
+    *("storage", "submit", "suspend", "timeupdate", "toggle", "touchstart", "transitionend", "transitionrun"),
+    *("unload", "volumechange", "waiting", "wheel"),
+]
+_HANDLERS = [f"<b tabindex=0 on{event}={_RUN}>{event}</b>" for event in _EVENTS]
+
+
+def _between(text: str, inside: str) -> str:
+    """Put something after the third letter, where a reader that skips it sees the word whole."""
+    return text[:3] + inside + text[3:]
+
+
+_VARIED = [
+    *(f'">{tag}' for tag in _TAGS),
+    *(tag.replace("<", "&lt;").replace(">", "&gt;") for tag in _TAGS),
+    *(tag.replace("<", "%3C").replace(">", "%3E") for tag in _TAGS),
+    *(tag.replace("<", "<\x00", 1) for tag in _TAGS),
+    *(tag.replace(" ", "\x0c") for tag in _TAGS if " " in tag),
+    *(_between(address, inside) for address in _ADDRESSES for inside in ("\n", "\x00")),
+]
+#: The texts, and each way to hide them from a reader who looks for words; for what many are tried on at once.
+EVERY = list(dict.fromkeys([*HOSTILE, *_HANDLERS, *_VARIED]))
