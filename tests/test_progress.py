@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +21,14 @@ from tests.fake_workspace import FakeWorkspace
 
 def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture(autouse=True)
+def interrupts_raise() -> Iterator[None]:
+    """As in a terminal, also where a shell started the tests in the background and had them ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def held(events: list[str], *, second_breaks: bool = False) -> None:
