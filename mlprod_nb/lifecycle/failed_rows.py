@@ -47,21 +47,23 @@ def beside(context: Context, rows: pa.Table, where: LogRange) -> pa.Table:
 
 
 def _appended(rows: pa.Table, found: Sequence[FailedRows]) -> pa.Table:
+    import numpy as np
     import pyarrow as pa
 
     from mlprod_nb.abtest.rows import FAILED
 
-    each = [one for one in found for _ in range(one.rows)]
     known: dict[str, Sequence[Any]] = {
-        name: [getattr(one, name) for one in each]
+        name: [getattr(one, name) for one in found]
         for name in ("event_time", "received_at", "revision", "variant", "model", "version", "unit")
     }
-    known["prediction_id"] = [f"failed {number}" for number in range(len(each))]
-    known["shadow"] = [False] * len(each)
+    known["shadow"] = [False] * len(found)
     columns = [
-        pa.array(known[field.name], field.type) if field.name in known else pa.nulls(len(each), field.type)
+        pa.array(known[field.name], field.type) if field.name in known else pa.nulls(len(found), field.type)
         for field in rows.schema
     ]
+    failed = pa.table(columns, rows.schema).take(np.repeat(np.arange(len(found)), [one.rows for one in found]))
+    at = failed.column_names.index("prediction_id")
+    ids = pa.array([f"failed {number}" for number in range(failed.num_rows)], failed.schema.field(at).type)
+    failed = failed.set_column(at, failed.schema.field(at), ids).append_column(FAILED, pa.repeat(True, failed.num_rows))
     answered = rows.append_column(FAILED, pa.repeat(False, rows.num_rows))
-    failed = pa.table(columns, rows.schema).append_column(FAILED, pa.repeat(True, len(each)))
     return pa.concat_tables([answered, failed.cast(answered.schema)])
