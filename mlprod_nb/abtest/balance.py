@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.abtest.rows import PERIOD
+from mlprod_nb.results import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +71,7 @@ class Balance:
         most = f"{self.farthest} differs most, by {self.distance:.2g} standard deviations (p = {self.p_value:.2g})"
         if self.differ:
             return f"the variants got different inputs: {most}"
-        return f"{self.columns} columns of {self.units:,} units; {most}"
+        return f"{counted(self.columns, 'column')} of {counted(self.units, 'unit')}; {most}"
 
 
 def compare(rows: pa.Table, control: str, treatment: str) -> Balance:
