@@ -287,10 +287,19 @@ def asked(shell: str, root: Path, words: str, index: int | str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_shells_are_answered_in_their_own_forms(root: Path) -> None:
-    assert asked("bash", root, "mlprod deploy flights/", 2) == ["plain,flights/2", "plain,flights/1"]
-    assert asked("zsh", root, "mlprod schedule run ", 3)[:3] == ["plain", "1", "report flights drift"]
-    assert "plain,1\treport flights drift" in asked("fish", root, "mlprod schedule run ", "")
+@pytest.fixture
+def unshared(tmp_path: Path) -> Path:
+    """A workspace of the test's own: in ``root`` a renewal that an earlier test left may write over the names."""
+    folder = tmp_path / "named"
+    Workspace.init(str(folder))
+    names.write(Layout(folder), KNOWN)
+    return folder
+
+
+def test_the_shells_are_answered_in_their_own_forms(unshared: Path) -> None:
+    assert asked("bash", unshared, "mlprod deploy flights/", 2) == ["plain,flights/2", "plain,flights/1"]
+    assert asked("zsh", unshared, "mlprod schedule run ", 3)[:3] == ["plain", "1", "report flights drift"]
+    assert "plain,1\treport flights drift" in asked("fish", unshared, "mlprod schedule run ", "")
 
 
 SCRIPTS = {
@@ -309,15 +318,14 @@ mlprod completion fish | source; complete -C 'mlprod deploy flights/'
 
 
 @pytest.mark.parametrize("name", list(SCRIPTS))
-def test_a_real_shell_completes(root: Path, tmp_path: Path, name: str) -> None:
+def test_a_real_shell_completes(unshared: Path, tmp_path: Path, name: str) -> None:
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed")
-    names.write(Layout(root), KNOWN)
     program = tmp_path / "mlprod"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mlprod_nb.cli "$@"\n')
     program.chmod(0o755)
     environment: dict[str, Any] = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    environment |= {"MLPROD_WORKSPACE": str(root), "HOME": str(tmp_path)}
+    environment |= {"MLPROD_WORKSPACE": str(unshared), "HOME": str(tmp_path)}
     done = subprocess.run(
         [name, "-c", SCRIPTS[name]], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
