@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlprod_nb import settings
 from mlprod_nb.clock import utc_now
@@ -24,6 +24,10 @@ from mlprod_nb.commands.verbs import Verb as Verb
 from mlprod_nb.commands.verbs import verbs as verbs
 from mlprod_nb.errors import MlprodError, UsageError
 from mlprod_nb.results import Result
+from mlprod_nb.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlprod_nb.notebooks import EarlyRunner
 
 __all__ = [
     "BODY",
@@ -99,15 +103,25 @@ def _run(words: Sequence[str], door: Door) -> Result:
         return background.start(_opened(door, call.verb).context, sent, shlex.join(["mlprod", *sent]))
     if call.verb.method == "schedule_add":
         _check_job(call.arguments[1])
-    facade: Any = door.facade if not call.verb.opens else _opened(door, call.verb)
-    with _shown(door.progress):
-        result = getattr(facade, call.verb.method)(*call.arguments, **call.options)
+    with _runner(door, call.verb) as runner:
+        facade: Any = door.facade if not call.verb.opens else _opened(door, call.verb, runner)
+        with _shown(door.progress):
+            result = getattr(facade, call.verb.method)(*call.arguments, **call.options)
     assert isinstance(result, Result)
     return result
 
 
-def _opened(door: Door, verb: Verb) -> Any:
-    return door.facade.open(door.workspace or None, caller=_caller(door, verb))
+def _runner(door: Door, verb: Verb) -> AbstractContextManager[EarlyRunner | None]:
+    """Start what executes a report's notebook: it imports on another core while rows are pinned."""
+    if verb.method != "report" or door.facade is not Workspace:
+        return nullcontext()
+    from mlprod_nb.notebooks.early import EarlyRunner
+
+    return EarlyRunner()
+
+
+def _opened(door: Door, verb: Verb, runner: EarlyRunner | None = None) -> Any:
+    return door.facade.open(door.workspace or None, caller=_caller(door, verb, runner))
 
 
 def _note(error: Exception, door: Door) -> None:
@@ -122,7 +136,7 @@ def _note(error: Exception, door: Door) -> None:
         faults.note(settings.Layout(root), error, door.command, utc_now())
 
 
-def _caller(door: Door, verb: Verb) -> Any:
+def _caller(door: Door, verb: Verb, runner: EarlyRunner | None) -> Any:
     from dataclasses import replace
 
     from mlprod_nb.lifecycle.context import Caller
@@ -130,7 +144,12 @@ def _caller(door: Door, verb: Verb) -> Any:
     # Only a registration records its notebook.
     notebook = door.notebook() if verb.name == "register" else None
     return replace(
-        Caller.current(), command=door.command, notebook=notebook, confirm=door.confirm, progress=door.progress
+        Caller.current(),
+        command=door.command,
+        notebook=notebook,
+        confirm=door.confirm,
+        progress=door.progress,
+        runner=runner,
     )
 
 

@@ -19,6 +19,7 @@ from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.store import UNCHANGED, Fence, Store, closed
 
 if TYPE_CHECKING:
+    from mlprod_nb.notebooks import EarlyRunner
     from mlprod_nb.prediction_log.reader import PredictionLog
     from mlprod_nb.registry.bundles import BundleStore
     from mlprod_nb.registry.lineage import NotebookContext
@@ -39,6 +40,7 @@ class Caller:
         job: Whether the scheduler calls.
         execution: The mark of the notebook's execution that calls; empty where a person does.
         progress: Who listens to how far the verb is.
+        runner: Waits already for the notebook that the verb will execute; ``None``: one is started when it is needed.
     """
 
     actor: str
@@ -48,6 +50,7 @@ class Caller:
     job: bool = False
     execution: str = ""
     progress: Progress = SILENCE
+    runner: EarlyRunner | None = None
 
     @classmethod
     def current(cls) -> Caller:

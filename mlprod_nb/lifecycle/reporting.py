@@ -117,7 +117,7 @@ def _request(context: Context, asked: Asked, progress: Progress) -> ReportReques
         timeout_seconds=settings.timeout_seconds,
         memory_mib=settings.memory_mib,
         kernel=kernel,
-        nursery=asked.nursery,
+        nursery=asked.nursery or context.caller.runner,
         progress=progress,
     )
 

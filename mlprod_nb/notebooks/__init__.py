@@ -5,12 +5,14 @@ interpreter that called, whatever kernels the user has installed; a wall-clock l
 starts, and nothing of it is left when :func:`execute` returns; the notebook as far as it came is always kept.
 """
 
+from mlprod_nb.notebooks.early import EarlyRunner
 from mlprod_nb.notebooks.execution import Execution, NotebookFailed, Reason, Surroundings, execute
 from mlprod_nb.notebooks.files import Notebook, find, read, sha256, write
 from mlprod_nb.notebooks.nursery import Nursery
 from mlprod_nb.notebooks.parameters import Parameter, check, declared, default, parse
 
 __all__ = [
+    "EarlyRunner",
     "Execution",
     "Notebook",
     "NotebookFailed",

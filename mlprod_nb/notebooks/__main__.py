@@ -1,16 +1,19 @@
 """The runner: ``python -m mlprod_nb.notebooks FOLDER`` executes ``FOLDER/source.ipynb`` by papermill.
 
 It reads ``spec.json``, writes ``executed.ipynb`` as it goes and ``outcome.json`` at the end, and ends with all that it
-started as soon as its standard input closes.
+started as soon as its standard input closes. Without a folder it imports what it will need, and hears of the folder by
+a line of its standard input.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import re
 import resource
+import select
 import sys
 import threading
 from contextlib import suppress
@@ -93,11 +96,39 @@ def main(folder: Path, waiting: WaitingKernel | ReadyKernel | None = None) -> No
     threading.Thread(target=_end_with_caller, daemon=True).start()
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
     os.environ |= {**spec["variables"], MARK: spec["mark"], EXECUTION_FOLDER: str(folder)}
-    if waiting is None and not spec["kernel"] and not spec["interpreter"] and sys.platform == "linux":
-        from mlprod_nb.notebooks.ready import ReadyKernel
-
-        waiting = ReadyKernel()
+    if waiting is None and not spec["kernel"] and not spec["interpreter"]:
+        waiting = _ready_kernel()
     _tell(folder, _execute(folder, spec, waiting))
+
+
+def wait() -> None:
+    """Import, with a kernel that does so beside, until the line comes that names the folder; then execute."""
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    kernel = _ready_kernel()
+    gc.disable()
+    _import()
+    gc.enable()
+    with open(0, "rb", buffering=0, closefd=False) as told:
+        folder = Path(os.fsdecode(told.readline().rstrip(b"\n")))
+    if folder.name:
+        write_log(folder)
+        main(folder, kernel)
+
+
+def _ready_kernel() -> ReadyKernel | None:
+    if sys.platform != "linux":
+        return None
+    from mlprod_nb.notebooks.ready import ReadyKernel
+
+    return ReadyKernel()
+
+
+def write_log(folder: Path) -> None:
+    """Let all that this process says go to the execution's log."""
+    log = os.open(folder / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def _tell(folder: Path, outcome: dict[str, Any]) -> None:
@@ -111,9 +142,7 @@ def _tell(folder: Path, outcome: dict[str, Any]) -> None:
 
 
 def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | ReadyKernel | None) -> dict[str, Any]:
-    skip_slow_imports()
-    # papermill asks for it to read from HDFS. Where a nursery has it already, nothing changes.
-    sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
+    _import()
     from nbclient.exceptions import DeadKernelError
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
@@ -153,6 +182,17 @@ def _execute(folder: Path, spec: dict[str, Any], waiting: WaitingKernel | ReadyK
             "error" if progress.cell is not None else "start", progress.cell, type(error).__name__, str(error)
         )
     return _outcome("scratch", None, "", output.full) if output.full else _outcome(None, None, "", "")
+
+
+def _import() -> None:
+    """Import what any execution needs, and keep out what none does."""
+    skip_slow_imports()
+    # papermill asks for it to read from HDFS. Where a nursery has it already, nothing changes.
+    sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
+    import jupyter_client.manager
+    import papermill.iorw  # noqa: F401
+
+    import mlprod_nb.notebooks.bounded  # noqa: F401
 
 
 def skip_slow_imports() -> None:
@@ -222,9 +262,16 @@ def _limit(pid: int, memory_mib: int) -> None:
 
 
 def _end_with_caller() -> None:
-    # Not by sys.stdin: a thread that waits in it holds its lock, and Python's own end waits for that and aborts.
-    while os.read(0, 4096):
-        pass
+    if sys.platform == "linux":
+        # Without reading: lines that come this way are for others, a nursery's among them.
+        caller = select.poll()
+        caller.register(0, 0)
+        while not caller.poll():
+            pass
+    else:
+        # Not by sys.stdin: a thread that waits in it holds its lock, and Python's own end waits for that and aborts.
+        while os.read(0, 4096):
+            pass
     _kill_below()
     os._exit(1)
 
@@ -241,7 +288,10 @@ def _kill_below() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1:]:
+        main(Path(sys.argv[1]))
+    else:
+        wait()
     # All is written, and nobody needs what is left to be taken apart.
     logging.shutdown()
     sys.stdout.flush()

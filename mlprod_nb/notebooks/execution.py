@@ -1,7 +1,7 @@
 """Execute one notebook in a process of its own, within a wall-clock limit.
 
 Three processes: the caller, a runner (``python -m mlprod_nb.notebooks``) that holds papermill, and the kernel, which on
-Linux imports beside the runner and waits to hear where to connect. The caller keeps the time. At the deadline it kills
+Linux imports beside the runner and waits to hear where to connect. Both may have been started early. The caller keeps the time. At the deadline it kills
 the kernel and whatever that started; the runner then saves what it has and ends, or is killed, too. The runner watches
 the caller through its standard input, so a caller that is killed leaves nothing. What a notebook starts carries a mark
 in its environment, by which a process that left its parent is found.
@@ -25,6 +25,7 @@ from typing import Any, Literal
 from mlprod_nb import scratch
 from mlprod_nb.errors import ExecutionFailed, UsageError
 from mlprod_nb.notebooks import files, kernels
+from mlprod_nb.notebooks.early import EarlyRunner
 from mlprod_nb.notebooks.files import Notebook
 from mlprod_nb.notebooks.nursery import Forked, Nursery
 from mlprod_nb.notebooks.parameters import check, declared
@@ -66,7 +67,8 @@ class Surroundings:
         kernel: A Jupyter kernel's name; empty: this very interpreter, whatever kernels are installed.
         memory_mib: Memory that the kernel, and each process it starts, may take, MiB; 0: no limit. On Linux only.
         mark: What the execution is known by, in what it starts and registers; a new one where empty.
-        nursery: Forks the kernel, where it is this interpreter's; ``None``: one is started.
+        nursery: Forks runner and kernel, or has started them early, where they are this interpreter's; ``None``: they
+            are started.
         interpreter: Another environment's Python that runs the kernel; it has ipykernel.
         variables: Variables of the environment of all that the notebook starts.
         until: Index of the last cell to be run; ``None``: all are.
@@ -77,7 +79,7 @@ class Surroundings:
     kernel: str = ""
     memory_mib: int = 0
     mark: str = ""
-    nursery: Nursery | None = None
+    nursery: Nursery | EarlyRunner | None = None
     interpreter: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     until: int | None = None
@@ -211,6 +213,7 @@ def _run_through(
     try:
         with scratch.temporary_folder("execution") as work:
             (work / OUTCOME).write_bytes(b" " * OUTCOME_BYTES)
+            (work / "runner.log").touch()
             (work / "source.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
             (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
             timed_out = _run(work, spec["mark"], timeout_seconds, within, len(notebook["cells"]))
@@ -236,7 +239,7 @@ def _spec(source: Path, parameters: Mapping[str, Any], cwd: Path, within: Surrou
         "interpreter": within.interpreter,
         "variables": dict(within.variables),
         "memory_mib": within.memory_mib,
-        "mark": within.mark or uuid.uuid4().hex,
+        "mark": within.mark or (within.nursery.mark if within.nursery else uuid.uuid4().hex),
     }
 
 
@@ -252,7 +255,7 @@ class _Outcome:
 
 def _run(work: Path, mark: str, timeout_seconds: float, within: Surroundings, cells: int) -> bool:
     """Run the runner to its end; return whether the limit was reached. No process is left."""
-    nursery = None if within.kernel else within.nursery
+    nursery = None if within.kernel or within.interpreter else within.nursery
     runner = (nursery.start(work, mark) if nursery else None) or _started(work)
     try:
         if _ended(runner, timeout_seconds, partial(_tell, work, within.progress, cells)):

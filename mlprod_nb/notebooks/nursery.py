@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -94,6 +95,11 @@ class Nursery:
         if process is not None:
             process.kill()
             process.communicate()
+
+    @property
+    def mark(self) -> str:
+        """A new mark, which no execution has yet."""
+        return uuid.uuid4().hex
 
     def start(self, folder: Path, mark: str) -> Forked | None:
         """Fork a runner for the execution in a folder; return ``None`` where there is no nursery to do it."""
@@ -260,10 +266,7 @@ def _become_runner(folder: Path, mark: str) -> NoReturn:
     try:
         os.setsid()
         _carry(mark)
-        log = os.open(folder / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
+        runner.write_log(folder)
         # Before the runner has threads: a fork copies one of them only.
         runner.main(folder, WaitingKernel())
     finally:

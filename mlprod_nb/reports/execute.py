@@ -46,7 +46,7 @@ class ReportRequest:
         timeout_seconds: Wall-clock limit of the execution.
         memory_mib: Most memory that its kernel may take, MiB; 0: no limit.
         kernel: The Jupyter kernel that it runs in; empty: this environment.
-        nursery: Forks its kernel, in a batch.
+        nursery: Forks its kernel, in a batch, or has started it early.
         progress: Is told which of its cells is reached.
     """
 
@@ -60,7 +60,7 @@ class ReportRequest:
     timeout_seconds: float = 900.0
     memory_mib: int = 0
     kernel: str = ""
-    nursery: notebooks.Nursery | None = None
+    nursery: notebooks.Nursery | notebooks.EarlyRunner | None = None
     progress: Progress = SILENCE
 
     @property
