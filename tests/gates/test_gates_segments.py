@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 from scipy import stats
 
 from mlprod_nb.gates import GateOutcome, HeldOut, NotTested
@@ -22,7 +23,7 @@ from tests.gates.test_gates_paired import binary
 
 def judged(sides: list[Predicted], frame: pd.DataFrame, gate: SegmentGate | None = None) -> GateOutcome:
     columns: dict[str, Any] = {
-        str(name): to_codes(frame[name]) if frame[name].dtype == object else frame[name].to_numpy(np.float64)
+        str(name): frame[name].to_numpy(np.float64) if is_numeric_dtype(frame[name]) else to_codes(frame[name])
         for name in frame.columns
     }
     stand_in: Any = SimpleNamespace(

@@ -32,7 +32,7 @@ def all_flights() -> pd.DataFrame:
     assert spec.submodule_search_locations is not None
     file = Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
     flights = pd.read_csv(file).dropna(subset=["arr_delay", "tailnum"])
-    flights["weekday"] = pd.to_datetime(flights[["year", "month", "day"]]).dt.weekday
+    flights["weekday"] = pd.to_datetime(flights[["year", "month", "day"]]).dt.day_of_week
     flights["late"] = (flights["arr_delay"] > 15).astype(int)
     return flights
 
