@@ -77,6 +77,9 @@ def _follow(context: Context, subject: Subject, decision: Decision) -> bool:
         return _finish_revert(context, subject) if subject.standing.phase == "reverting" else _finish(context, subject)
     if decision.move == "revert":
         return _revert(context, subject, decision.why)
+    if decision.move == "end":
+        note(context, subject.release, "stopped", subject.standing.step, decision.why)
+        return True
     if decision.move == "pause":
         note(context, subject.release, "paused", subject.standing.step, decision.why)
     elif decision.move == "wait" and not subject.standing.paused:
@@ -253,7 +256,7 @@ def _finish_revert(context: Context, subject: Subject) -> bool:
     last = next(event for event in reversed(release.events) if event.kind == "reverting")
     ending: Kind = "stopped" if last.facts.get("stopped") else "rolled back"
     try:
-        detail = _back(context, subject)
+        detail = " ".join(filter(None, (_back(context, subject), _alias_beside(context, subject))))
     except MlprodError as error:
         note(context, release, "failed", now.step, str(error))
         return False
@@ -276,6 +279,22 @@ def _back(context: Context, subject: Subject) -> str:
         return f"Revision {present.number} of {present.actor} stays, which the release did not make."
     done = deploy.rollback(context, subject.endpoint, to=release.given.before, reason=now.reason, dry_run=False)
     return done.headline()
+
+
+def _alias_beside(context: Context, subject: Subject) -> str:
+    """Say what the alias names where what serves under its name is another version; nothing where they agree."""
+    model, alias = subject.release.given.version.rsplit("/", 1)[0], subject.plan.alias
+    spec = revise.existing(context, subject.endpoint).spec
+    serves = next((v for v in spec.variants if (v.model, v.name) == (model, alias)), None) if spec else None
+    if serves is None or not context.registry.reachable():
+        return ""
+    named = context.registry.aliases(model).get(alias)
+    if named is None or named == serves.version:
+        return ""
+    return (
+        f"But {model}@{alias} is {model}/{named}: mlprod deploy {model}@{alias} serves it,"
+        f" mlprod promote {serves.model_version} moves the alias back."
+    )
 
 
 def _newest(context: Context, endpoint: str) -> int:

@@ -48,6 +48,7 @@ class Evidence:
         fault: Why the comparison is invalid; empty where it is not.
         obstacle: What hinders the next action now, as a gateway that is down; empty where nothing does.
         approval: What the next action waits for of people; empty where it waits for nobody.
+        overtaken: Who gave the alias away at this endpoint meanwhile, in words; empty where nobody did.
     """
 
     predictions: int = 0
@@ -57,9 +58,10 @@ class Evidence:
     fault: str = ""
     obstacle: str = ""
     approval: str = ""
+    overtaken: str = ""
 
 
-Move = Literal["begin", "finish", "wait", "pause", "revert", "none"]
+Move = Literal["begin", "finish", "wait", "pause", "revert", "end", "none"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Decision:
 
     Attributes:
         move: ``begin`` the next step; ``finish`` what was begun; ``wait``; ``pause``; ``revert``: bring back what
-            served before; ``none``: it is over.
+            served before; ``end``: leave what serves, there is nothing left to release; ``none``: it is over.
         why: In words.
         step: The step to begin.
     """
@@ -86,6 +88,8 @@ def step(plan: Plan, now: Standing, evidence: Evidence, moment: datetime) -> Dec
     """
     if now.phase == "over":
         return Decision("none", f"it is over: {now.ending}.")
+    if evidence.overtaken and now.phase != "reverting":
+        return Decision("end", evidence.overtaken)
     if now.phase in ("begun", "reverting"):
         return _unfinished(now, evidence)
     if now.stop:

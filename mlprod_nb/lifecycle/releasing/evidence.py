@@ -17,7 +17,7 @@ from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.registry.bundles import Manifest
 from mlprod_nb.results import format_value, percent
 from mlprod_nb.routing import Variant
-from mlprod_nb.store import revisions
+from mlprod_nb.store import journal, revisions
 from mlprod_nb.store.releases import Release
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def look(context: Context, subject: Subject) -> Evidence:
 
     now, plan = subject.standing, subject.plan
     hindered = "" if local.running(context.root) else "the gateway, which is not running: mlprod up"
-    foreign = changed_by(context, subject)
+    foreign, taken = changed_by(context, subject), overtaken(context, subject)
     if now.phase != "stands" or now.paused or foreign or not subject.step.measured:
         approval = permission.missing(context, subject.release, plan) if _before_the_last(subject) else ""
-        return Evidence(foreign=foreign, obstacle=hindered, approval=approval)
+        return Evidence(foreign=foreign, obstacle=hindered, approval=approval, overtaken=taken)
     found = _measured(context, subject)
     approval = permission.missing(context, subject.release, plan) if _before_the_last(subject) else ""
     return Evidence(found.predictions, found.labels, found.findings, "", found.fault, hindered, approval)
@@ -101,6 +101,27 @@ def changed_by(context: Context, subject: Subject) -> str:
         return ""
     what = describe(present.spec) or "it was taken away"
     return f"{present.actor} made revision {present.number} of {subject.endpoint!r} meanwhile ({what})."
+
+
+def overtaken(context: Context, subject: Subject) -> str:
+    """Say who moved the alias with a revision of this endpoint that the release did not make, as a promotion does.
+
+    Empty where nobody did, or where the alias is back where it was.
+    """
+    release = subject.release
+    model, own = release.given.version.rsplit("/", 1)[0], {e.detail for e in release.events if e.kind == "begun"}
+    with context.store.read() as connection:
+        past = {r.id: r for r in revisions.history(connection, subject.endpoint) if r.number > release.given.before}
+        foreign = [number for number, revision in past.items() if revision.reason not in own]
+        moves = [e for e in journal.of_revisions(connection, foreign) if e.subject == f"{model}@{subject.plan.alias}"]
+    if not moves or moves[-1].after == moves[0].before:
+        return ""
+    last = moves[-1]
+    number = past[last.revision_id].number if last.revision_id else 0
+    return (
+        f"{last.actor} moved {last.subject} from {moves[0].before or 'nothing'} to {last.after or 'nothing'} meanwhile,"
+        f" with revision {number} of {subject.endpoint!r}, so there is nothing left to release."
+    )
 
 
 def _before_the_last(subject: Subject) -> bool:

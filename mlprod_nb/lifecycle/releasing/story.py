@@ -14,7 +14,7 @@ from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle import experiment, notifying, revise
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing import acting, carrying, planning, shown
-from mlprod_nb.lifecycle.releasing.evidence import Subject, changed_by, variant_name
+from mlprod_nb.lifecycle.releasing.evidence import Subject, changed_by, overtaken, variant_name
 from mlprod_nb.lifecycle.releasing.plan import Plan
 from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
 from mlprod_nb.lifecycle.releasing.shown import AdvanceResult, ReleaseResult
@@ -210,7 +210,10 @@ def resume(context: Context, endpoint: str, reason: str) -> ReleaseResult:
     standing = of(found)
     if not standing.paused:
         raise Refused(f"release {found.id} of {found.given.version} is not paused.")
-    foreign = changed_by(context, Subject(found, Plan.from_dict(found.given.plan), standing))
+    subject = Subject(found, Plan.from_dict(found.given.plan), standing)
+    if overtaken(context, subject):  # the look ends it and says why
+        return look(context, found.id)
+    foreign = changed_by(context, subject)
     present = revise.existing(context, endpoint)
     facts = {"again": True} if foreign else {}
     detail = f"by {context.caller.actor}: {reason.strip()}".rstrip(": ")

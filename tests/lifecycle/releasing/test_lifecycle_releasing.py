@@ -141,6 +141,46 @@ def test_a_stop_leaves_what_somebody_else_routed(site: Site, opened: Opener, end
     assert serving(workspace, endpoint) == "v3 flights/3 100 %"
 
 
+def test_a_promotion_by_hand_ends_a_paused_release_and_alias_and_endpoint_agree(
+    site: Site, opened: Opener, endpoint: str
+) -> None:
+    workspace = opened(shadow="false")
+    workspace.release("flights/2", endpoint=endpoint)
+    workspace.release_pause(endpoint)
+    workspace.promote("flights/2", endpoint=endpoint, reason="it cannot wait")
+    found = workspace.release_resume(endpoint)
+    assert found.state == "stopped"
+    assert "moved flights@champion from flights/1 to flights/2 meanwhile, with revision 3" in found.verdict.sentence
+    assert serving(workspace, endpoint) == "champion flights/2 100 %"
+    assert workspace.context.registry.aliases("flights")["champion"] == 2
+    with pytest.raises(Refused, match="is over: stopped"):
+        workspace.release_stop(endpoint)
+
+
+def test_a_promotion_by_hand_that_is_rolled_back_only_pauses_a_release(
+    site: Site, opened: Opener, endpoint: str
+) -> None:
+    workspace = opened(shadow="false")
+    workspace.release("flights/2", endpoint=endpoint)
+    workspace.promote("flights/2", endpoint=endpoint)
+    workspace.rollback(endpoint)
+    [row] = workspace.release_advance(endpoint).releases
+    assert row.state == "paused"
+    workspace.release_stop(endpoint)
+
+
+def test_a_stop_says_what_the_alias_names_where_something_else_serves(
+    site: Site, opened: Opener, endpoint: str
+) -> None:
+    workspace = opened(shadow="false")
+    workspace.release("flights/2", endpoint=endpoint)
+    workspace.context.registry.set_alias("flights", "champion", 3)
+    stopped = workspace.release_stop(endpoint)
+    assert serving(workspace, endpoint) == "champion flights/1 100 %"
+    assert "But flights@champion is flights/3" in stopped.verdict.sentence
+    assert "mlprod promote flights/1 moves the alias back" in stopped.verdict.sentence
+
+
 def test_a_paused_release_stays_where_it_is_whatever_comes_and_goes_on_when_it_is_resumed(
     site: Site, opened: Opener, endpoint: str
 ) -> None:
