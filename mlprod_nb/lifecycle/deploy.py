@@ -254,7 +254,10 @@ def _rollback_target(past: Sequence[Revision], current: Revision, to: int) -> Re
     base = current.restores or current.number
     earlier = [revision for revision in past if revision.number < base and revision.spec is not None]
     if not earlier:
-        raise Refused(f"endpoint {current.endpoint!r} has no earlier revision to go back to.")
+        others = [revision for revision in past if revision.spec is not None and revision.spec != current.spec]
+        hint = f"Revision {others[-1].number} served {describe(others[-1].spec)}: " if others else ""
+        hint += f"mlprod rollback {current.endpoint} --to {others[-1].number}" if others else ""
+        raise Refused(f"endpoint {current.endpoint!r} has no earlier revision to go back to.", hint=hint)
     return earlier[-1]
 
 

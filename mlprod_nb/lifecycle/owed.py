@@ -1,31 +1,29 @@
-"""Moves of aliases that a killed process left unmade: the journal tells of them, the registry has them not.
+"""What a killed process left between journal and registry: moves of aliases, and registrations.
 
-Journal and registry are two stores, and no transaction spans both. So a move is written into a file of its own before
-the journal's transaction ends, and the file goes once the registry has the move. Whoever moves aliases holds the file
-locked, which ends with the process: a file that nobody holds is a move that somebody died over, and the next verb, by
-any door, makes it. It is made only where it still stands: its revision serves, the journal knows no later move of the
-alias, and the registry has the alias where it was before.
+Journal and registry are two stores, and no transaction spans both. So either is promised in a file (:mod:`.promises`)
+before the first of the two knows of it, and the next verb, by any door, sees to a promise that somebody died over. A
+move, which the journal tells of first, is made in the registry only where it still stands: its revision serves, the
+journal knows no later move of the alias, and the registry has the alias where it was before. A version, which the
+registry has first, is written into the journal.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
-from mlprod_nb.errors import MlprodError
-from mlprod_nb.lifecycle import aliases
+from mlprod_nb.errors import Corrupt, MlprodError, NotFound
+from mlprod_nb.lifecycle import aliases, promises
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.store import journal, revisions
+from mlprod_nb.store.journal import JournalEntry
 
 Announce = Callable[[int | None], None]
-_FOLDER, _NAME = "moves", "*.json"
+_FOLDER = "moves"
 
 
 def tell_nobody(revision_id: int | None) -> None:
@@ -40,8 +38,14 @@ def announced(context: Context, moves: Sequence[AliasMove]) -> Iterator[Announce
     transaction ends that tells the journal of them.
     """
     held: list[tuple[Path, IO[str]]] = []
+
+    def announce(revision_id: int | None) -> None:
+        if moves:
+            said = {"revision": revision_id, "moves": [[m.alias, m.before, m.after] for m in moves]}
+            held.append(promises.write(_folder(context), said))
+
     try:
-        yield lambda revision_id: held.append(_write(context, moves, revision_id)) if moves else None
+        yield announce
         for path, _ in held:
             path.unlink()
     finally:
@@ -49,39 +53,121 @@ def announced(context: Context, moves: Sequence[AliasMove]) -> Iterator[Announce
             file.close()
 
 
+@contextmanager
+def registered(context: Context, model: str, bundle: str, reason: str) -> Iterator[None]:
+    """Let the version that the block makes be in registry and journal, even where this process dies in between.
+
+    Args:
+        context: The workspace.
+        model: The model's name.
+        bundle: The digest of the version's bundle.
+        reason: The version's note.
+    """
+    known: list[int] = []
+    with suppress(NotFound):
+        known = [version.version for version in context.registry.versions(model)]
+    caller = context.caller
+    said = {"model": model, "above": max(known, default=0), "bundle": bundle, "actor": caller.actor}
+    path, file = promises.write(_folder(context), {**said, "reason": reason, "command": caller.command})
+    with file:
+        yield
+        path.unlink()
+
+
 def make(context: Context) -> None:
-    """Make the moves that dead processes left unmade; where the registry does not answer, they wait on."""
-    if not context.reproducing and any(_folder(context).glob(_NAME)):
+    """See to what dead processes left; where the registry does not answer, it waits on."""
+    if not context.reproducing and promises.paths(_folder(context)):
         with suppress(MlprodError):  # a rollback must work without the registry
             if context.registry.reachable():
-                for path in sorted(_folder(context).glob(_NAME)):
-                    _make(context, path)
+                for path in promises.paths(_folder(context)):
+                    _see_to(context, path)
 
 
 def waiting(context: Context) -> tuple[AliasMove, ...]:
     """Return the moves that dead processes left and that could not be made yet."""
     found: list[AliasMove] = []
-    for path in sorted(_folder(context).glob(_NAME)):
-        with _left(path) as read:
-            moves, revision_id = read or ((), None)
-            found += [move for move in moves if _state(context, revision_id) != "gone"]
+    for path in promises.paths(_folder(context)):
+        with suppress(Corrupt), promises.left(path) as said:
+            left = _read(said) if said else None
+            if isinstance(left, _Moves) and _state(context, left.revision_id) != "gone":
+                found += left.moves
     return tuple(found)
 
 
-def _make(context: Context, path: Path) -> None:
-    with _left(path) as read:
-        if read is None:
-            return
-        moves, revision_id = read
-        state = _state(context, revision_id)
-        if state == "undecided":
-            return
-        for move in moves if state == "stands" else ():
-            if _unmade(context, move, revision_id):
-                aliases.apply(context, move)
-                with context.store.write() as connection:
-                    context.audit(connection, "make move", move.alias, f"to {move.after}: whoever began it died")
-        path.unlink(missing_ok=True)
+@dataclass(frozen=True)
+class _Moves:
+    moves: tuple[AliasMove, ...]
+    revision_id: int | None
+
+
+@dataclass(frozen=True)
+class _Registration:
+    model: str
+    above: int
+    bundle: str
+    actor: str
+    reason: str
+    command: str
+
+
+def _read(said: dict[str, Any]) -> _Moves | _Registration:
+    try:
+        if "model" in said:
+            return _Registration(**said)
+        return _Moves(tuple(AliasMove(*move) for move in said["moves"]), said["revision"])
+    except (TypeError, KeyError):
+        raise Corrupt("a promise says nothing that can be done.") from None
+
+
+def _see_to(context: Context, path: Path) -> None:
+    """Keep one promise; one that cannot be read is said once and set aside."""
+    try:
+        with promises.left(path) as said:
+            left = _read(said) if said is not None else None
+    except Corrupt:
+        _set_aside(context, path)
+        return
+    with promises.left(path) as said:
+        if said is not None and left is not None:
+            done = _move(context, left) if isinstance(left, _Moves) else _write_down(context, left)
+            if done:
+                path.unlink(missing_ok=True)
+
+
+def _set_aside(context: Context, path: Path) -> None:
+    where = context.shown(str(promises.set_aside(path)))
+    context.progress.step(f"setting aside {where}, which cannot be read: see mlprod history for a move it may be about")
+    with context.store.write() as connection:
+        context.audit(connection, "set aside", where, "what a process left to do when it died cannot be read")
+
+
+def _write_down(context: Context, left: _Registration) -> bool:
+    """Write the version that a killed registration made into the journal, if it came so far; return that it is done."""
+    try:
+        versions = context.registry.versions(left.model)
+    except NotFound:
+        return True
+    mine = [v for v in versions if v.version > left.above and (v.bundle, v.author) == (left.bundle, left.actor)]
+    with context.store.write() as connection:
+        for version in mine[-1:]:
+            if not journal.made(connection, version.ref):
+                entry = JournalEntry(
+                    context.clock(), left.actor, "register", version.ref, "", left.bundle, left.reason, left.command
+                )
+                journal.append(connection, entry)
+                context.audit(connection, "register", version.ref, f"{left.bundle}: whoever began it died")
+    return True
+
+
+def _move(context: Context, left: _Moves) -> bool:
+    """Make the moves that a killed process left, where they still stand; return whether that is decided."""
+    state = _state(context, left.revision_id)
+    for move in left.moves if state == "stands" else ():
+        if _unmade(context, move, left.revision_id):
+            aliases.apply(context, move)
+            with context.store.write() as connection:
+                context.audit(connection, "make move", move.alias, f"to {move.after}: whoever began it died")
+    return state != "undecided"
 
 
 def _unmade(context: Context, move: AliasMove, revision_id: int | None) -> bool:
@@ -108,35 +194,3 @@ def _state(context: Context, revision_id: int | None) -> Literal["stands", "unde
 
 def _folder(context: Context) -> Path:
     return context.layout.state / _FOLDER
-
-
-def _write(context: Context, moves: Sequence[AliasMove], revision_id: int | None) -> tuple[Path, IO[str]]:
-    """Write moves down and hold them; the file gets its name once it is locked, so nobody finds it free in between."""
-    folder = _folder(context)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{uuid.uuid4().hex}.json"
-    begun = path.with_suffix(".new")
-    file = begun.open("w", encoding="utf-8")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    json.dump({"revision": revision_id, "moves": [[m.alias, m.before, m.after] for m in moves]}, file)
-    file.flush()
-    os.fsync(file.fileno())
-    begun.rename(path)
-    return path, file
-
-
-@contextmanager
-def _left(path: Path) -> Iterator[tuple[tuple[AliasMove, ...], int | None] | None]:
-    """Yield what a file says while it is held here; ``None`` where its process lives, or it has gone."""
-    try:
-        file = path.open(encoding="utf-8")
-    except FileNotFoundError:
-        yield None
-        return
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            said = json.load(file) if path.exists() else None
-        except (BlockingIOError, ValueError):
-            said = None
-        yield said and (tuple(AliasMove(*move) for move in said["moves"]), said["revision"])

@@ -153,7 +153,8 @@ def register(context: Context, submission: Submission) -> RegisterResult:
     with temporary_folder("work") as scratch:
         candidate = candidates.build(context, submission, scratch)
         context.progress.step("recording the version")
-        with uninterrupted(second_breaks=True):
+        promise = owed.registered(context, submission.name, candidate.bundle.digest, submission.note.strip())
+        with uninterrupted(second_breaks=True), promise:
             version = context.registry.register(candidate)
             then = _name_it(context, version, submission)
     return replace(result(candidate, version=version.ref, alias=submission.alias), then=then)

@@ -75,6 +75,16 @@ def arrived(connection: Connection, version: str) -> bool:
     return bool(_select(connection, (tables.journal.c.subject == version) & (tables.journal.c.kind == "import")))
 
 
+def made(connection: Connection, version: str) -> bool:
+    """Return whether the registration or the import of a version was written down."""
+    return bool(_select(connection, (tables.journal.c.subject == version) & tables.journal.c.kind.in_(MAKING)))
+
+
+def registrations(connection: Connection) -> list[JournalEntry]:
+    """Return every registration, oldest first."""
+    return _select(connection, tables.journal.c.kind == "register")[::-1]
+
+
 def newest_of(connection: Connection, subject: str) -> JournalEntry | None:
     """Return the newest move of one alias that counts, or ``None``."""
     return next(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 
 from mlprod_nb import Workspace
-from mlprod_nb.errors import NotFound, Refused, UsageError
+from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError
 from tests.lifecycle.conftest import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -23,6 +26,19 @@ def endpoint(site: Site, request: pytest.FixtureRequest) -> str:
 
 def aliases(site: Site) -> dict[str, int]:
     return site.workspace.context.registry.aliases("flights")
+
+
+@contextmanager
+def refusing_aliases(site: Site) -> Iterator[None]:
+    """Let the registry answer, and refuse every move of an alias."""
+    refuse = "BEFORE {} ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    database = sqlite3.connect(site.workspace.context.layout.mlflow_database, isolation_level=None)
+    with closing(database):
+        for kind in ("INSERT", "UPDATE", "DELETE"):
+            database.execute(f"CREATE TRIGGER refuse_{kind} {refuse.format(kind)}")
+        yield
+        for kind in ("INSERT", "UPDATE", "DELETE"):
+            database.execute(f"DROP TRIGGER refuse_{kind}")
 
 
 def test_a_deployed_version_answers_every_request(site: Site, endpoint: str) -> None:
@@ -73,13 +89,30 @@ def test_promoting_moves_traffic_and_alias_and_rollback_takes_both_back(site: Si
     assert aliases(site)["champion"] == 1
 
 
+def test_a_promotion_whose_alias_the_registry_refuses_is_taken_back_in_route_and_journal(
+    site: Site, endpoint: str
+) -> None:
+    with refusing_aliases(site), pytest.raises(Unavailable, match="the MLflow registry fails"):
+        site.workspace.promote("flights@challenger", endpoint=endpoint, reason="better")
+    assert set(site.ask(endpoint)) == {"flights/1"}
+    assert aliases(site)["champion"] == 1
+    moves = [m for m in site.workspace.history(endpoint).moves if m.outcome == "active" or "@" in m.what]
+    told = [(move.what, move.after, move.reason) for move in moves]
+    assert ("flights@champion", "flights/1", "the registry did not take the move") in told
+    assert ("flights@champion", "flights/2", "better") in told
+    assert site.workspace.status().verdict.status == "ok"
+    assert site.workspace.promote("flights@challenger", endpoint=endpoint, dry_run=True).aliases[0].after == "flights/2"
+
+
 def test_rolling_back_twice_goes_further_back(site: Site, endpoint: str) -> None:
     site.workspace.route(endpoint, "champion=50", "challenger=50")
     site.workspace.route(endpoint, "challenger=100")
     assert site.workspace.rollback(endpoint).restores == 2
     assert site.workspace.rollback(endpoint).restores == 1
-    with pytest.raises(Refused, match="no earlier revision"):
+    with pytest.raises(Refused, match="no earlier revision") as told:
         site.workspace.rollback(endpoint)
+    served = "Revision 4 served champion flights/1 50 %, challenger flights/2 50 %"
+    assert told.value.hint == f"{served}: mlprod rollback {endpoint} --to 4"
 
 
 def test_rollback_to_a_number_equals_that_revision(site: Site, endpoint: str) -> None:

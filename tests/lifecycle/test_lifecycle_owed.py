@@ -1,17 +1,20 @@
-"""A promotion that is killed before its alias moved: the next verb moves it, where it still may."""
+"""What a process left when it died between journal and registry: the next verb ends it, where it still may."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlprod_nb import Workspace
-from mlprod_nb.lifecycle import revise
-from mlprod_nb.store import revisions
+from mlprod_nb.lifecycle import register, revise
+from mlprod_nb.lifecycle.context import Caller
+from mlprod_nb.registry.models import Registry
+from mlprod_nb.store import journal, revisions
 from tests.lifecycle.conftest import Site
 from tests.lifecycle.promoting_process import MARKS
 
@@ -80,3 +83,64 @@ def test_a_registry_that_does_not_answer_lets_the_move_wait_and_status_says_so(s
         away.rename(database)
     Workspace.open(workspace.root).status()
     assert champion(site) == 2
+
+
+def test_a_version_whose_registration_died_before_the_journal_is_written_into_it_by_the_next_verb(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(register, "_name_it", die)
+    with pytest.raises(SystemExit):
+        site.workspace.register("night", model=site.model, data=site.data, target=site.target, note="in the dark")
+    for _ in range(2):  # once, however often somebody looks
+        Workspace.open(site.workspace.root).models("night")
+    [version] = site.workspace.models("night").versions
+    with site.workspace.context.store.read() as connection:
+        told = [entry for entry in journal.registrations(connection) if entry.subject == version.version]
+    assert [(entry.reason, entry.actor) for entry in told] == [("in the dark", version.author)]
+    [audited] = [e for e in site.workspace.audit_show(limit=5).entries if e.subject == version.version]
+    assert audited.detail.endswith("whoever began it died")
+    assert not list((site.workspace.root / ".mlprod" / "moves").iterdir())
+
+
+def test_a_registration_that_made_no_version_leaves_nothing_to_do(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(Registry, "register", die)
+    with pytest.raises(SystemExit):
+        site.workspace.register("flights", model=site.model, data=site.data, target=site.target)
+    before = len(site.workspace.models("flights").versions)
+    assert before == 2
+    assert not list((site.workspace.root / ".mlprod" / "moves").iterdir())
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"moves": [["flights@champion"]], "revision": null}'])
+def test_a_file_that_cannot_be_read_is_said_once_and_set_aside(site: Site, text: str) -> None:
+    folder = site.workspace.root / ".mlprod" / "moves"
+    folder.mkdir(exist_ok=True)
+    (folder / "broken.json").write_text(text)
+    heard: list[str] = []
+    caller = replace(Caller.current(), progress=Listener(heard))
+    workspace = Workspace(site.workspace.root, caller=caller)
+    workspace.status()
+    workspace.status()
+    [said] = [step for step in heard if "setting aside" in step]
+    assert said.startswith("setting aside .mlprod/moves/broken.unreadable, which cannot be read")
+    assert [path.name for path in folder.iterdir()] == ["broken.unreadable"]
+    (folder / "broken.unreadable").unlink()
+
+
+class Listener:
+    """Keeps the steps that it hears."""
+
+    def __init__(self, heard: list[str]) -> None:
+        self.heard = heard
+
+    def step(self, name: str) -> None:
+        self.heard.append(name)
+
+    def at(self, done: int, total: int) -> None:
+        """Hear nothing of it."""
