@@ -154,6 +154,14 @@ def test_a_column_of_numbers_has_its_head_at_the_right_and_a_mixed_one_does_not(
     assert '<th scope="col">mixed</th>' in shown
 
 
+def test_a_column_in_which_no_row_says_anything_is_left_out_and_one_of_dashes_is_not() -> None:
+    shown = show.Part("", (Section("", ("name", "note", "p99"), (("a", "", None), ("b", "", None))),))
+    for form in (str(shown), shown._repr_markdown_(), shown._repr_html_()):
+        assert "note" not in form
+        assert "p99" in form
+    assert "note" in str(show.Part("", (Section("", ("name", "note"), ()),)))
+
+
 def test_shares_and_what_is_not_known_stand_where_the_numbers_do() -> None:
     section = Section("", ("name", "share", "n"), (("a", "5.4 %", 1), ("b", "-30.8 %", None), ("c", None, 2)))
     shown = show.Part("", (section,))._repr_html_()

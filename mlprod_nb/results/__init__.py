@@ -12,9 +12,9 @@ import json
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
-from itertools import zip_longest
+from itertools import compress, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -139,6 +139,14 @@ class Section:
     rows: tuple[tuple[Any, ...], ...]
     detail: bool = False
 
+    def without_empty_columns(self) -> Section:
+        """Leave out the columns in which no row says anything; what is not known, a dash, says something."""
+        said = [any(row[i] not in ("", (), []) for row in self.rows) for i in range(len(self.columns))]
+        if all(said) or not self.rows:
+            return self
+        rows = tuple(tuple(compress(row, said)) for row in self.rows)
+        return replace(self, columns=tuple(compress(self.columns, said)), rows=rows)
+
 
 class Result:
     """Mixin for a frozen dataclass that a verb returns.
@@ -206,8 +214,11 @@ class Result:
                 facts.append((title, shown_path(value) if isinstance(value, Path) else _shown(name, rows)))
         return [Section("", (), tuple(facts)), *tables] if facts else tables
 
+    def _shown_sections(self) -> list[Section]:
+        return [section.without_empty_columns() for section in self.sections()]
+
     def __str__(self) -> str:
-        sections = self.sections()
+        sections = self._shown_sections()
         shown = [_text(section) for section in sections if not section.detail]
         folded = ", ".join(section.title.split(" (")[0] for section in sections if section.detail)
         more = f"More in a notebook and in the report: {folded}." if folded else ""
@@ -220,7 +231,7 @@ class Result:
     def _repr_markdown_(self) -> str:
         parts = [
             f"**{_escape_markdown(self.headline())}**",
-            *(_markdown(s) for s in self.sections()),
+            *(_markdown(s) for s in self._shown_sections()),
             *_next_line(self, "`"),
         ]
         return "\n\n".join(part for part in parts if part)
@@ -228,7 +239,7 @@ class Result:
     def _repr_html_(self) -> str:
         verdict = getattr(self, "verdict", None)
         kind = f" mlprod-{verdict.status}" if isinstance(verdict, Verdict) else ""
-        body = "".join(page.table(section) for section in self.sections())
+        body = "".join(page.table(section) for section in self._shown_sections())
         action = verdict.action if isinstance(verdict, Verdict) else ""
         if action:
             body += f'<p class="mlprod-next">Next: <code>{html.escape(action)}</code></p>'

@@ -91,7 +91,9 @@ class ApprovalsView(Result):
         """Say how much waits."""
         waiting = sum(1 for row in self.aliases if row.missing)
         unseen = sum(1 for row in self.reports if not row.approved_by)
-        return f"{counted(waiting, 'version')} and {counted(unseen, 'report')} wait for an approval."
+        found = [counted(number, thing) for number, thing in ((waiting, "version"), (unseen, "report")) if number]
+        verb = "wait" if waiting + unseen > 1 else "waits"
+        return f"{' and '.join(found) or 'Nothing'} {verb} for an approval."
 
 
 def look(context: Context) -> ApprovalsView:
