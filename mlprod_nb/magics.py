@@ -18,7 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.core.completer import (
+    MATCHES_LIMIT,
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from traitlets import Bool, Enum, Unicode
@@ -162,7 +168,7 @@ class MLProd(Magics):
             return SimpleMatcherResult(completions=_Nothing(), suppress=True)
         words, fragment = commands.typed(match["rest"])
         variables = (name for name in self._names(None) if not name.startswith("_"))
-        found = commands.complete(words, fragment, variables, self._known(), Path.cwd())
+        found = commands.complete(words, fragment, variables, self._known(), Path.cwd())[:MATCHES_LIMIT]
         completions = [SimpleCompletion(suggestion.text, type=suggestion.kind) for suggestion in found]
         return SimpleMatcherResult(
             completions=completions or _Nothing(), matched_fragment=fragment, suppress=True, ordered=True

@@ -112,8 +112,9 @@ def _models(asked: Asked) -> list[Suggestion]:
 
 
 def _versions(asked: Asked) -> list[Suggestion]:
-    aliases = [alias for of in asked.known.aliases.values() for alias in of]
-    return _names([*aliases, *(version for of in asked.known.models.values() for version in of)])
+    known = (asked.known.aliases, asked.known.models)
+    # A registry holds thousands: what does not begin so is left out here, before anything is made of it.
+    return _names(word for names in known for of in names.values() for word in of if word.startswith(asked.fragment))
 
 
 def _aliases(asked: Asked) -> list[Suggestion]:
