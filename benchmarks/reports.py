@@ -2,13 +2,15 @@
 
 The same notebook for all: ten cells, five small charts, a verdict at the end; its statistics take milliseconds, so what
 is measured is everything else. Cold: one report in a process of its own, from its start to its page; beside it
-papermill's command line and then nbconvert's, of the same notebook. Batch: twenty reports in one process, whose kernels
-are forks of one that has imported what they need; beside it papermill's and nbconvert's functions, called twenty times
-in one process. The page of many rows is of the same notebook whose table has 100,000.
+papermill's command line and then nbconvert's, of the same notebook. Batch: twenty reports in one process, as many at a
+time as there are cores, whose kernels are forks of one that has imported what they need; beside it papermill's and
+nbconvert's functions, called twenty times in one process. The page of many rows is of the same notebook whose table has
+100,000.
 
 The statistics are what the cells take a second time in one process, when nothing is imported any more; beyond them is
-all the rest. All code is compiled before, on both sides, as it is for a user. With a workspace (as ``make demo`` makes
-one), its drift report of flights is measured too, without alibi-detect; its statistics are a second ``monitor``.
+all the rest. All code is compiled before, on both sides, as it is for a user. The drift report of flights is of a
+workspace as ``make demo`` makes one, from a shell, without alibi-detect; its statistics are a second ``monitor`` that
+tests the columns together, as the report does.
 """
 
 from __future__ import annotations
@@ -60,17 +62,17 @@ root, number, pinned = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 kind = sys.argv[4] if len(sys.argv) > 4 else "own"
 store = Store(Store.sqlite_url(root / "state.db"))
 store.migrate()
-def run(nursery):
+def run(**more):
     begin = time.perf_counter()
-    request = reports.ReportRequest("flights", kind, pinned, ("flights/1",), memory_mib=4096, nursery=nursery)
+    request = reports.ReportRequest("flights", kind, pinned, ("flights/1",), memory_mib=4096, **more)
     found = reports.run_report(request, root=root, store=store)
     print(f"{time.perf_counter() - begin:.3f} {found.page.stat().st_size}", flush=True)
 if number == 1:
-    run(None)
+    with notebooks.EarlyRunner() as early:  # as the shell does
+        run(nursery=early)
 else:
-    with notebooks.Nursery() as nursery:
-        for _ in range(number):
-            run(nursery)
+    from mlprod_nb.reports import together
+    list(together.run(["flights"] * number, lambda place: run(nursery=place.nursery, beside=place.beside)))
 store.close()
 """
 _THEIRS = """
@@ -105,7 +107,7 @@ from mlprod_nb import Workspace
 workspace = Workspace.open(sys.argv[1])
 for _ in range(2):
     begin = time.perf_counter()
-    workspace.monitor("flights", alibi=False)
+    workspace.monitor("flights", alibi=False, joint=True)
     taken = time.perf_counter() - begin
 print(taken)
 """
@@ -130,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="One run and a batch of two, and no file is written.")
     parser.add_argument("--runs", type=int, default=3, help="How often each is run.")
-    parser.add_argument("--workspace", type=Path, help="Measure its drift report of flights, too; it is kept there.")
+    parser.add_argument("--workspace", type=Path, help="Measure its drift report; by default a demo's.")
     given = parser.parse_args()
     runs, batch = (1, 2) if given.quick else (given.runs, BATCH)
     found: dict[str, list[Taken]] = {name: [] for name in ("ours", "theirs", "ours batch", "theirs batch")}
@@ -153,7 +155,7 @@ def main() -> None:
             print({name: str(values[-1]) for name, values in found.items()}, flush=True)
         timed([*ours(root, 1), "many"], root)
         pages["many rows"] = page(next(root.glob("reports/flights/many/*/index.html")))
-        drift = drift_report(given.workspace, root, runs) if given.workspace else []
+        drift = [] if given.quick else drift_report(given.workspace or demo(root), root, runs)
     load.append(os.getloadavg()[0])
     lines = render(found, pages, runs, batch)
     lines += ["", beyond("Cold, the notebook above", median(run.seconds for run in found["ours"]), statistics), *drift]
@@ -232,6 +234,12 @@ def environment(root: Path) -> dict[str, str]:
     """Return what all run in: one thread for arithmetic, and compiled code kept as it is on a user's machine."""
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "compiled")}
     return {**os.environ, **compiled, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def demo(root: Path) -> Path:
+    """Make a workspace as ``make demo`` does."""
+    subprocess.run([sys.executable, "tools/demo.py", str(root / "demo")], capture_output=True, check=True)
+    return root / "demo"
 
 
 def drift_report(workspace: Path, root: Path, runs: int) -> list[str]:

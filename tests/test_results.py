@@ -6,12 +6,13 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mlprod_nb.reports import show
-from mlprod_nb.results import VERDICT_MIME, Result, Section, Verdict, duration, format_value
+from mlprod_nb.results import VERDICT_MIME, Result, Section, Verdict, duration, format_interval, format_value
 from mlprod_nb.results.page import escaped, table
 
 
@@ -207,3 +208,25 @@ def test_a_date_and_an_option_are_not_broken_at_their_hyphens_on_a_page() -> Non
 )
 def test_time_spans_are_told_in_the_unit_that_suits_them(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("bounds", "options", "told"),
+    [
+        ((0.715, 0.73), {}, "0.715 to 0.730"),
+        ((0.7296, 0.8), {}, "0.73 to 0.80"),
+        ((-0.0005, 0.0123), {"signed": True}, "-0.0005 to +0.0123"),
+        ((0.0, 0.25), {}, "0.00 to 0.25"),
+        ((1.5, 123.0), {}, "1.5 to 123"),
+        ((0.0004, 12.34), {}, "0.0004 to 12.3"),
+        ((12.0, 12.5), {"to": "…"}, "12.0 … 12.5"),
+        ((1.0, 2.0), {"digits": 4}, "1 to 2"),
+        ((-0.01, 0.02341), {"digits": 4, "signed": True}, "-0.01000 to +0.02341"),
+        ((1e-09, 2.5e-05), {}, "1e-09 to 2.5e-05"),
+        ((float("-inf"), 0.5), {}, "-inf to 0.5"),
+    ],
+)
+def test_an_interval_has_as_many_decimals_at_both_ends(
+    bounds: tuple[float, float], options: dict[str, Any], told: str
+) -> None:
+    assert format_interval(*bounds, **options) == told

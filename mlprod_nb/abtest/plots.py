@@ -12,6 +12,7 @@ from datetime import datetime
 from html import escape
 
 from mlprod_nb.abtest.results import ABTestResult, LookPoint, MetricLift
+from mlprod_nb.results import format_interval
 
 _BETTER, _WORSE = "#2f81d6", "#d9731a"
 _WIDTH, _LEFT, _RIGHT = 680, 70, 16
@@ -45,7 +46,7 @@ def sequence_svg(result: ABTestResult) -> str:
     last = points[-1]
     description = (
         f"{len(points)} moments; at the last one the difference is {last.difference:+.4g}, "
-        f"interval {last.lower:+.4g} to {last.upper:+.4g}."
+        f"interval {format_interval(last.lower, last.upper, digits=4, signed=True)}."
     )
     return _svg(height, f"Difference in {lift.metric} over time", description, parts)
 
@@ -101,7 +102,9 @@ def _aim(lift: MetricLift) -> str:
 
 
 def _numbers(lift: MetricLift) -> str:
-    return f"{lift.difference:+.3g} ({lift.difference_lower:+.3g} to {lift.difference_upper:+.3g})"
+    assert lift.difference_lower is not None
+    assert lift.difference_upper is not None
+    return f"{lift.difference:+.3g} ({format_interval(lift.difference_lower, lift.difference_upper, signed=True)})"
 
 
 class _Scale:

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from mlprod_nb.abtest.health import HealthCheck
 from mlprod_nb.abtest.outcome import Better
 from mlprod_nb.abtest.srm import SampleRatioCheck
-from mlprod_nb.results import Result, Section, Verdict, format_value, percent
+from mlprod_nb.results import Result, Section, Verdict, format_interval, format_value, percent
 
 Decision = Literal["ship", "roll back", "keep going", "stop", "invalid"]
 
@@ -250,7 +250,8 @@ def _segment_row(lift: SegmentLift) -> tuple[object, ...]:
 def _interval(lift: MetricLift | SegmentLift) -> str:
     if lift.difference_lower is None or lift.difference_upper is None:
         return "–"
-    return f"{lift.difference_lower:+.4g} to {lift.difference_upper:+.4g} ({100 * lift.confidence:.4g} %)"
+    bounds = format_interval(lift.difference_lower, lift.difference_upper, digits=4, signed=True)
+    return f"{bounds} ({100 * lift.confidence:.4g} %)"
 
 
 def _row(lift: MetricLift) -> tuple[object, ...]:

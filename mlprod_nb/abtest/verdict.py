@@ -9,7 +9,7 @@ from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.futility import LEAST_CONDITIONAL_POWER
 from mlprod_nb.abtest.reading import Reading
 from mlprod_nb.abtest.results import Decision, MetricLift
-from mlprod_nb.results import Verdict, format_value, percent
+from mlprod_nb.results import Verdict, format_interval, format_value, percent
 
 
 @dataclass(frozen=True)
@@ -173,5 +173,5 @@ def _interval(lift: MetricLift) -> str:
     assert lift.difference is not None
     if lift.difference_lower is None or lift.difference_upper is None:
         return f"difference {lift.difference:+.4g}"
-    bounds = f"{lift.difference_lower:+.4g} to {lift.difference_upper:+.4g}"
+    bounds = format_interval(lift.difference_lower, lift.difference_upper, digits=4, signed=True)
     return f"difference {lift.difference:+.4g}, {100 * lift.confidence:.4g} % interval {bounds}"

@@ -14,7 +14,7 @@ from mlprod_nb.gates.protocol import GateOutcome, GateStatus, Inspection, NotTes
 from mlprod_nb.gates.rows import FEWEST
 from mlprod_nb.monitoring import calibration, performance, scoring
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate
-from mlprod_nb.results import percent
+from mlprod_nb.results import format_interval, percent
 
 _BEYOND_CHANCE = 0.001
 
@@ -125,7 +125,8 @@ class ChampionGate:
         words = f"{metric} {found.candidate:.4g} against {found.champion:.4g} of {champion.subject} on the same rows"
         side = "worse" if found.worse > 0 else "better"
         level = percent(1 - self.alpha, 0)
-        interval = f"{side} by {abs(found.worse):.2g} (how much worse, {level} interval: {low:.2g} to {high:.2g})"
+        bounds = format_interval(low, high, digits=2)
+        interval = f"{side} by {abs(found.worse):.2g} (how much worse, {level} interval: {bounds})"
         judged = {
             "ok": f"within the margin of {margin:.2g}",
             "alarm": f"the margin is {margin:.2g}",
@@ -185,7 +186,7 @@ def _held_to(estimate: Estimate, limit: float) -> tuple[str, str]:
 
 
 def _told(estimate: Estimate) -> str:
-    return f"{estimate.metric} {estimate.value:.3g} ({estimate.lower:.3g} to {estimate.upper:.3g})"
+    return f"{estimate.metric} {estimate.value:.3g} ({format_interval(estimate.lower, estimate.upper)})"
 
 
 def _needed(found: paired.Paired, margin: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -57,16 +58,21 @@ class ReportsResult(Result):
 
 
 def report(context: Context, asked: Sequence[Asked]) -> ReportsResult:
-    """Run reports one after the other; one that fails hinders no other."""
-    from mlprod_nb.notebooks import Nursery
+    """Run reports, some at a time; one that fails hinders no other."""
+    from mlprod_nb.reports import together
 
     context.change()
     rows: list[ReportRow] = []
     context.progress.step(f"running {counted(len(asked), 'report')}")
-    with Nursery() as nursery:
-        for one in asked:
+
+    def run(place: together.Place) -> ReportRow:
+        return _row(context, replace(asked[place.number], nursery=place.nursery, beside=place.beside))
+
+    context.progress.at(0, len(asked))
+    with closing(together.run([one.window.endpoint for one in asked], run)) as found:
+        for row in found:
+            rows.append(row)
             context.progress.at(len(rows), len(asked))
-            rows.append(_row(context, replace(one, nursery=nursery)))
     reporting.site(context)
     return ReportsResult(_gravest(rows), tuple(rows))
 

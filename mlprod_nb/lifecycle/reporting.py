@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -52,6 +53,7 @@ class Asked:
         parameters: Values for the notebook's parameters cell, as they were typed.
         kernel: The Jupyter kernel; empty: the workspace's setting.
         nursery: Forks the kernel; who runs a batch tells how far it is, and writes the site anew at its end.
+        beside: Surrounds the execution of the notebook alone.
     """
 
     window: Window
@@ -59,6 +61,7 @@ class Asked:
     parameters: str = ""
     kernel: str = ""
     nursery: Nursery | None = None
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def report(context: Context, asked: Asked) -> ReportResult:
@@ -118,6 +121,7 @@ def _request(context: Context, asked: Asked, progress: Progress) -> ReportReques
         memory_mib=settings.memory_mib,
         kernel=kernel,
         nursery=asked.nursery or context.caller.runner,
+        beside=asked.beside,
         progress=progress,
     )
 

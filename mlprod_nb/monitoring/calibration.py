@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.performance import Labelled
-from mlprod_nb.results import Section, percent
+from mlprod_nb.results import Section, format_interval, percent
 
 _Z = 1.959963984540054
 _BINS = 10
@@ -257,4 +257,6 @@ def _tell(scores: Floats, came: NDArray[np.bool_], error: float, p_value: float 
 
 
 def _interval(value: float | None, lower: float | None, upper: float | None) -> str:
-    return "not fitted" if value is None else f"{value:.3g} ({lower:.3g} … {upper:.3g})"
+    if value is None or lower is None or upper is None:
+        return "not fitted"
+    return f"{value:.3g} ({format_interval(lower, upper, to='…')})"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mlprod_nb.monitoring.budget import MISSING, SHARE, Spending
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
-from mlprod_nb.results import AlertChange, Section, percent
+from mlprod_nb.results import AlertChange, Section, format_interval, percent
 
 #: Tables for those who look closer.
 DETAIL = (
@@ -73,7 +73,7 @@ def performance(rows: Sequence[MetricRow]) -> Section:
             "✗ worse" if row.worse else ("✓ holds" if row.reference is not None else ""),
             short(row.reference, 4),
             short(row.value, 4),
-            f"{row.lower:.4g} … {row.upper:.4g}",
+            format_interval(row.lower, row.upper, digits=4, to="…"),
             row.rows,
         )
         for row in rows[:SHOWN]

@@ -16,7 +16,7 @@ from mlprod_nb.monitoring.performance import Estimate
 from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.stretches import Stretches, divide
 from mlprod_nb.monitoring.traffic import Traffic
-from mlprod_nb.results import Section, counted
+from mlprod_nb.results import Section, counted, format_interval
 
 _STRETCHES = 12
 _FEWEST_TRIALS = 3
@@ -162,7 +162,7 @@ def tables(found: Estimation | None) -> list[Section]:
             "✗ worse" if row.worse else ("✓ holds" if row.reference is not None else ""),
             sections.short(row.reference, 4),
             sections.short(row.value, 4),
-            f"{row.lower:.4g} … {row.upper:.4g}",
+            format_interval(row.lower, row.upper, digits=4, to="…"),
         )
         for row in found.rows
     )
@@ -171,7 +171,7 @@ def tables(found: Estimation | None) -> list[Section]:
             f"{sections.day(t.since)} to {sections.day(t.until)}",
             t.rows,
             sections.short(t.estimated, 4),
-            f"{t.lower:.4g} … {t.upper:.4g}",
+            format_interval(t.lower, t.upper, digits=4, to="…"),
             sections.short(t.realised, 4),
             "✓ inside" if t.inside else "✗ outside",
         )

@@ -189,7 +189,6 @@ def _import() -> None:
     skip_slow_imports()
     # papermill asks for it to read from HDFS. Where a nursery has it already, nothing changes.
     sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
-    import jupyter_client.manager
     import papermill.iorw  # noqa: F401
 
     import mlprod_nb.notebooks.bounded  # noqa: F401

@@ -1,7 +1,7 @@
 """A runner that is started before it is known what it will run: ``python -m mlprod_nb.notebooks``, without a folder.
 
-It imports, and its kernel beside it, while its caller still reads settings and pins rows. It hears of one execution by a
-line on its standard input, and ends when that closes, whether it was told of one or not.
+It imports, and its kernel beside it, while its caller still reads settings and pins rows. It hears of one execution by
+a line on its standard input, and ends when that closes, whether it was told of one or not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _END_SECONDS = 5.0
 
 
 class EarlyRunner:
-    """A runner that waits for its one execution; to :func:`execute` what a nursery is. On Linux only, elsewhere none waits.
+    """A runner that waits for its one execution; to :func:`execute` what a nursery is. On Linux only.
 
     Attributes:
         mark: What the execution is known by; all that the runner starts carries it.

@@ -1,10 +1,10 @@
 """Execute one notebook in a process of its own, within a wall-clock limit.
 
 Three processes: the caller, a runner (``python -m mlprod_nb.notebooks``) that holds papermill, and the kernel, which on
-Linux imports beside the runner and waits to hear where to connect. Both may have been started early. The caller keeps the time. At the deadline it kills
-the kernel and whatever that started; the runner then saves what it has and ends, or is killed, too. The runner watches
-the caller through its standard input, so a caller that is killed leaves nothing. What a notebook starts carries a mark
-in its environment, by which a process that left its parent is found.
+Linux imports beside the runner and waits to hear where to connect; both may have been started early. The caller keeps
+the time. At the deadline it kills the kernel and whatever that started; the runner then saves what it has and ends, or
+is killed, too. The runner watches the caller through its standard input, so a caller that is killed leaves nothing.
+What a notebook starts carries a mark in its environment, by which a process that left its parent is found.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ class NotebookFailed(ExecutionFailed):
 
     Args:
         reason: ``"error"``: a cell raised; ``"timeout"``: the limit was reached; ``"output"``: it printed too much;
-            ``"memory"``: it needed more memory than it may have; ``"died"``: the kernel ended by itself; ``"start"``: no kernel could be started;
-            ``"scratch"``: the disk of the temporary folder was full.
+            ``"memory"``: it needed more memory than it may have; ``"died"``: the kernel ended by itself; ``"start"``:
+            no kernel could be started; ``"scratch"``: the disk of the temporary folder was full.
         notebook: The notebook as far as it came.
         cell_index: Index of the failing cell in it, or ``None`` where no cell is at fault.
         error_name: The exception's class, or empty.
@@ -156,7 +156,7 @@ def execute(
     *,
     timeout_seconds: float,
     cwd: Path,
-    within: Surroundings = Surroundings(),  # noqa: B008 (frozen)
+    within: Surroundings = Surroundings(),
 ) -> Execution:
     """Execute a notebook in a fresh kernel.
 

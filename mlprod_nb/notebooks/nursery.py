@@ -4,8 +4,9 @@ Every kernel is a fork of its own that has run nothing yet and is ended after it
 So a batch pays for them once, and strictness stays what it is: the runner and the kernel are processes as any other,
 found by their parents and by the mark in their environment, which a fork writes over the nursery's own.
 
-``python -m mlprod_nb.notebooks.nursery`` reads ``{"folder": …, "mark": …}``, a line for each execution, answers with the
-runner's number and, when that has ended, with ``ended``. It ends with its standard input, and so do its forks.
+``python -m mlprod_nb.notebooks.nursery`` reads ``{"folder": …, "mark": …}``, a line for each execution, and answers
+with the runner's number, which stays that runner's until the next line, even when it has ended. It ends with its
+standard input, and so do its forks.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from contextlib import suppress
@@ -66,7 +68,7 @@ _IMPORTS = (
 
 
 class Nursery:
-    """A nursery as its caller sees it; executions take their turns.
+    """A nursery as its caller sees it; several threads may start executions, each of which has its own fork.
 
     On other systems than Linux, and where the process does not start, there is none: :meth:`start` returns ``None``,
     and the caller starts a runner as for a single execution.
@@ -75,10 +77,13 @@ class Nursery:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._read = b""
+        self._asking = threading.Lock()
+        #: Whether its block is over: what is still under way in a thread is interrupted then.
+        self.closed = False
 
     def __enter__(self) -> Self:
-        if sys.platform == "linux":
-            self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+        if _can_watch():
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "mlprod_nb.notebooks.nursery"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -91,6 +96,14 @@ class Nursery:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it, and with it all that it forked."""
+        self.closed = True
+        self._end()
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -102,32 +115,38 @@ class Nursery:
         return uuid.uuid4().hex
 
     def start(self, folder: Path, mark: str) -> Forked | None:
-        """Fork a runner for the execution in a folder; return ``None`` where there is no nursery to do it."""
-        process = self._process
-        if process is None or process.stdin is None or len(mark) != len(_PLACE):
-            return None
-        try:
-            os.write(process.stdin.fileno(), json.dumps({"folder": str(folder), "mark": mark}).encode() + b"\n")
-            return Forked(self, int(self.line(_START_SECONDS)))
-        except (OSError, EOFError, ValueError, subprocess.TimeoutExpired):
-            self.__exit__(None, None, None)
-            return None
+        """Fork a runner for the execution in a folder; return ``None`` where there is no nursery to do it.
 
-    def line(self, seconds: float | None) -> bytes:
+        Raises:
+            KeyboardInterrupt: It was closed.
+        """
+        with self._asking:
+            if self.closed:
+                raise KeyboardInterrupt
+            process = self._process
+            if process is None or process.stdin is None or len(mark) != len(_PLACE):
+                return None
+            try:
+                os.write(process.stdin.fileno(), json.dumps({"folder": str(folder), "mark": mark}).encode() + b"\n")
+                return Forked(self, int(self._line(_START_SECONDS)))
+            except (OSError, EOFError, ValueError, subprocess.TimeoutExpired):
+                self._end()
+                return None
+
+    def _line(self, seconds: float) -> bytes:
         """Return the next line that the process writes.
 
         Raises:
             EOFError: It has ended.
             TimeoutExpired: None came in time.
         """
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while b"\n" not in self._read:
             if self._process is None or self._process.stdout is None:
                 raise EOFError
             descriptor = self._process.stdout.fileno()
-            left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            if not select.select([descriptor], [], [], left)[0]:
-                raise subprocess.TimeoutExpired("nursery", seconds or 0)
+            if not _readable(descriptor, max(deadline - time.monotonic(), 0)):
+                raise subprocess.TimeoutExpired("nursery", seconds)
             data = os.read(descriptor, 4096)
             if not data:
                 raise EOFError
@@ -136,12 +155,33 @@ class Nursery:
         return line
 
 
+def _can_watch() -> bool:
+    """Return whether this system tells when a process ends that is not a child of this one."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+def _readable(descriptor: int, seconds: float | None) -> bool:
+    """Wait until there is something to read, or its other end is closed."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(None if seconds is None else seconds * 1000))
+
+
 class Forked:
     """A runner that the nursery forked, with as much of a process's manners as its caller needs.
 
     Args:
-        nursery: Tells when it has ended.
-        pid: Its number, which is nobody else's until the nursery has told.
+        nursery: What forked it.
+        pid: Its number.
+
+    Raises:
+        ProcessLookupError: There is no such process.
     """
 
     stdin = None
@@ -149,14 +189,23 @@ class Forked:
     def __init__(self, nursery: Nursery, pid: int) -> None:
         self.pid = pid
         self._nursery = nursery
+        self._descriptor = os.pidfd_open(pid)
         self._ended = False
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended."""
+        """Wait until it has ended.
+
+        Raises:
+            TimeoutExpired: It has not, in time.
+            KeyboardInterrupt: It was ended with its nursery.
+        """
         if not self._ended:
-            with suppress(EOFError):
-                self._nursery.line(timeout)
+            if not _readable(self._descriptor, timeout):
+                raise subprocess.TimeoutExpired("runner", timeout or 0)
             self._ended = True
+            os.close(self._descriptor)
+            if self._nursery.closed:
+                raise KeyboardInterrupt
         return 0
 
     def poll(self) -> int | None:
@@ -167,8 +216,9 @@ class Forked:
 
     def kill(self) -> None:
         """Kill it."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        if not self._ended:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
 
 
 class WaitingKernel:
@@ -227,22 +277,30 @@ def main() -> None:
     runner.skip_slow_imports()
     if sys.path and sys.path[0] == str(Path.cwd()):
         del sys.path[0]  # -m puts it there; a kernel's own is where its notebook runs
+    gc.disable()  # nothing is garbage yet
     for name in _IMPORTS:
         with suppress(ImportError):
             importlib.import_module(name)
     skip_debugger()
     gc.freeze()  # a collection in a fork then leaves the shared pages as they are
+    gc.enable()
     left = b""
     while data := os.read(0, 65536):
         *lines, left = (left + data).split(b"\n")
         for line in lines:
+            _reap()
             asked = json.loads(line)
             pid = os.fork()
             if pid == 0:
                 _become_runner(Path(asked["folder"]), asked["mark"])
             os.write(1, b"%d\n" % pid)
-            os.waitpid(pid, 0)
-            os.write(1, b"ended\n")
+
+
+def _reap() -> None:
+    """Take note of the forks that have ended."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def skip_debugger() -> None:
@@ -325,7 +383,7 @@ def _begin(said: dict[str, str | dict[str, str]]) -> None:
     os.environ.update(environment)
     os.chdir(str(said["cwd"]))
     # Python's own generator is seeded anew after a fork, numpy's is not.
-    np.random.seed()  # noqa: NPY002
+    np.random.seed()
     # ipykernel reads who started it when it is imported, which was before.
     sys.argv = ["ipykernel_launcher.py", "-f", str(said["file"]), f"--IPKernelApp.parent_handle={os.getppid()}"]
     IPKernelApp.launch_instance()

@@ -6,8 +6,8 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib import metadata
@@ -48,6 +48,7 @@ class ReportRequest:
         kernel: The Jupyter kernel that it runs in; empty: this environment.
         nursery: Forks its kernel, in a batch, or has started it early.
         progress: Is told which of its cells is reached.
+        beside: Surrounds its execution alone, which is all that reports may do at the same time.
     """
 
     endpoint: str
@@ -62,6 +63,7 @@ class ReportRequest:
     kernel: str = ""
     nursery: notebooks.Nursery | notebooks.EarlyRunner | None = None
     progress: Progress = SILENCE
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def within(self) -> notebooks.Surroundings:
@@ -220,7 +222,8 @@ class _Run:
 
 def _execute(run: _Run, output: Path) -> Notebook:
     given, limit = parameters(run.request, run.root, run.source), run.request.timeout_seconds
-    notebooks.execute(run.source, output, given, timeout_seconds=limit, cwd=run.root, within=run.request.within)
+    with run.request.beside():
+        notebooks.execute(run.source, output, given, timeout_seconds=limit, cwd=run.root, within=run.request.within)
     return notebooks.read(output)
 
 

@@ -47,6 +47,34 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
+def format_interval(lower: float, upper: float, *, digits: int = 3, signed: bool = False, to: str = "to") -> str:
+    """Return an interval in words, both bounds to the same decimals: ``0.715 to 0.730``.
+
+    Args:
+        lower: The lower bound.
+        upper: The upper one.
+        digits: Significant digits of a bound; the zeros that make its decimals those of the other are no more.
+        signed: Whether a bound that is positive gets a sign, as of a difference.
+        to: What stands between the bounds.
+    """
+    sign = "+" if signed else ""
+    bounds = [(bound, f"{bound:{sign}.{digits}g}") for bound in (lower, upper)]
+    places = max(len(text.partition(".")[2]) for _, text in bounds)
+    if all(text.lstrip("+-").replace(".", "").isdigit() for _, text in bounds):
+        low, high = (f"{bound:{sign}.{_decimals(text, places, digits)}f}" for bound, text in bounds)
+    else:  # powers of ten, infinities, missing ones
+        low, high = (text for _, text in bounds)
+    return f"{low} {to} {high}"
+
+
+def _decimals(text: str, places: int, digits: int) -> int:
+    """Return how many decimals a bound gets: as many as the other has, while its significant digits allow them."""
+    whole, _, decimals = text.lstrip("+-").partition(".")
+    if whole != "0":
+        return max(min(places, digits - len(whole)), len(decimals))
+    return places if not decimals else min(places, digits + len(decimals) - len(decimals.lstrip("0")))
+
+
 def shown_path(path: Path) -> str:
     """Return a file as the user would name it: from the current directory where it lies below."""
     with contextlib.suppress(OSError):  # the current directory may be gone

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import timedelta
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -185,3 +188,36 @@ def test_a_batch_runs_every_kind_of_every_endpoint_and_one_that_fails_hinders_no
     assert (found.exit_code, str(found.verdict)) == (3, "✗ ALARM: 4 reports: 3 failed, 1 warn.")
     whole = site.workspace.report_batch("flights", "fine")
     assert (whole.exit_code, str(whole.verdict)) == (0, "! WARNING: 1 report: 1 warn.")
+
+
+def test_reports_of_one_endpoint_conclude_in_their_order_however_long_each_takes(
+    site: Site, first: ReportResult
+) -> None:
+    ended = "open('ended', 'w').close()"
+    wait = "import os, time\nwhile not os.path.exists('ended'):\n    time.sleep(0.01)"
+    own(site, "slow", code(wait if (os.cpu_count() or 1) > 1 else ""), verdict("alarm", "it moved."))
+    own(site, "quick", code(ended), verdict("alarm", "it moved."))
+    found = site.workspace.report_batch("flights", "slow,quick")
+    assert [row.kind for row in found.reports] == ["slow", "quick"]
+    assert [entry.subject for entry in site.workspace.audit_show(limit=20).entries if entry.action == "report"][:2] == [
+        "flights quick",
+        "flights slow",
+    ]
+
+
+def test_a_batch_that_is_interrupted_leaves_no_process_and_no_half_of_a_report(site: Site, first: ReportResult) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    wait = f"import os, signal\nif endpoint:\n    os.kill({os.getpid()}, signal.SIGINT)\nsignal.pause()"
+    own(site, "endless", code(wait), verdict())
+    own(site, "fine", verdict())
+    given = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has none
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            site.workspace.report_batch("flights", "endless,look,fine")
+    finally:
+        signal.signal(signal.SIGINT, given)
+    left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    psutil.wait_procs(left, timeout=60)
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in left)
+    folder = site.workspace.root / "reports" / "flights" / "endless"
+    assert list(folder.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A runner that was started early executes one notebook as any other does, and leaves nothing where it is not needed."""
+"""A runner that was started early executes one notebook as any other does, and leaves nothing where none needs it."""
 
 from __future__ import annotations
 

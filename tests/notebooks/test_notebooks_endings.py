@@ -1,9 +1,8 @@
-"""However a report's kernel ends: the right reason, no process left, and a page that marks the cell and says what to do."""
+"""However a report's kernel ends: the right reason, no process left, a page that marks the cell and says what to do."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +13,7 @@ import pytest
 
 from mlprod_nb import notebooks, reports
 from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK
-from mlprod_nb.store import report_index
-from mlprod_nb.store import Store
+from mlprod_nb.store import Store, report_index
 from tests.notebook_files import PARAMETERS, code, text, verdict, write
 
 PINNED = '{"endpoint": "flights", "rows": 0, "segments": [], "since": null, "until": null}'
@@ -74,7 +72,9 @@ def run(root: Path, store: Store, *cells: dict[str, Any], limit: float) -> repor
 
 def kernel_of(notebook: Path) -> int:
     printed = "".join(
-        "".join(output.get("text", "")) for cell in notebooks.read(notebook)["cells"] for output in cell.get("outputs", ())
+        "".join(output.get("text", ""))
+        for cell in notebooks.read(notebook)["cells"]
+        for output in cell.get("outputs", ())
     )
     return int(re.findall(r"process (\d+)", printed)[0])
 

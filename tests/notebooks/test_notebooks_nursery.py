@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def test_each_execution_has_a_kernel_of_its_own_that_has_run_nothing(
     look = (
         "import json, os, random, sys\nimport numpy as np\n"
         "seen = getattr(sys, 'seen', False)\nsys.seen = True\n"
-        "print(json.dumps([os.getpid(), seen, random.random(), np.random.rand(), os.getcwd(), __name__, sys.executable]))"
+        "drawn = random.random(), np.random.rand()\n"
+        "print(json.dumps([os.getpid(), seen, *drawn, os.getcwd(), __name__, sys.executable]))"
     )
     first, second = (json.loads(run(nursery, tmp_path, look)[1]) for _ in range(2))
     assert first[0] != second[0]
@@ -59,6 +61,23 @@ def test_each_execution_has_a_kernel_of_its_own_that_has_run_nothing(
     assert first[3] != second[3]
     assert first[4:] == second[4:] == [str(tmp_path), "__main__", sys.executable]
     assert not alive(first[0])
+
+
+def test_two_at_a_time_are_forks_of_their_own_and_share_nothing(nursery: notebooks.Nursery, tmp_path: Path) -> None:
+    names = ("one", "other")
+    for name in names:
+        (tmp_path / name).mkdir()
+
+    def meet(name: str) -> str:
+        # Each waits in its first cell for the other: one after the other would reach the limit.
+        (wanted,) = set(names) - {name}
+        leave = f"import os, sys, time\nopen('../at-{name}', 'w').close()\nsys.seen = os.environ['SEEN'] = '{name}'"
+        wait = f"while not os.path.exists('../at-{wanted}'):\n    time.sleep(0.01)\nprint(sys.seen, os.environ['SEEN'])"
+        return run(nursery, tmp_path / name, leave, wait)[2]
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(meet, names)) == ["one one\n", "other other\n"]
+    assert "SEEN" not in run(nursery, tmp_path, "import os\nprint(sorted(os.environ))")[1]
 
 
 def test_what_a_fork_starts_carries_its_mark_and_is_ended_even_where_it_left_its_parents(
@@ -116,20 +135,20 @@ def test_a_nursery_that_was_killed_is_done_without(tmp_path: Path) -> None:
 
 
 def test_a_caller_that_is_killed_leaves_neither_nursery_nor_fork(tmp_path: Path) -> None:
-    path = write(tmp_path / "in.ipynb", code(f"{BEGIN}\nopen('pid', 'w').write(str(os.getpid()))\nsignal.pause()"))
+    path = write(tmp_path / "in.ipynb", code(f"{BEGIN}\nopen(f'{{os.getpid()}}.pid', 'w').close()\nsignal.pause()"))
     program = (
-        "import sys\nfrom pathlib import Path\nfrom mlprod_nb import notebooks\n"
-        "folder = Path(sys.argv[1])\n"
-        "with notebooks.Nursery() as nursery:\n"
+        "import sys\nfrom concurrent.futures import ThreadPoolExecutor\nfrom pathlib import Path\n"
+        "from mlprod_nb import notebooks\nfolder = Path(sys.argv[1])\n"
+        "with notebooks.Nursery() as nursery, ThreadPoolExecutor(2) as threads:\n"
         "    within = notebooks.Surroundings(nursery=nursery)\n"
-        f"    notebooks.execute(Path({str(path)!r}), folder / 'out.ipynb', {{}}, timeout_seconds=300, cwd=folder, "
-        "within=within)\n"
+        "    for number in range(2):\n"
+        f"        threads.submit(notebooks.execute, Path({str(path)!r}), folder / f'out-{{number}}.ipynb', {{}}, "
+        "timeout_seconds=300, cwd=folder, within=within)\n"
     )
     caller = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
-    file = tmp_path / "pid"
-    until(lambda: file.is_file() and file.read_text())
+    until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
     below = [process.pid for process in psutil.Process(caller.pid).children(recursive=True)]
-    assert int(file.read_text()) in below
+    assert {int(file.stem) for file in tmp_path.glob("*.pid")} <= set(below)
     caller.kill()
     caller.wait()
     until(lambda: not any(map(alive, below)))

@@ -27,7 +27,7 @@ def test_a_template_becomes_the_users_own_file_and_never_replaces_one(
         nbformat.validate(nbformat.read(tmp_path / made.notebook, as_version=4))
         assert f'href="{name}.ipynb"' in made._repr_html_()
     (tmp_path / "train.ipynb").write_text("mine")
-    with pytest.raises(Refused, match="train.ipynb is there already"):
+    with pytest.raises(Refused, match=r"train\.ipynb is there already"):
         Workspace.notebook("train")
     assert (tmp_path / "train.ipynb").read_text() == "mine"
     assert Workspace.notebook("train", path="other").notebook == "other.ipynb"
@@ -78,5 +78,3 @@ def test_triage_answers_its_questions_from_the_top(trained: Path) -> None:
 def test_nbval_passes_them(trained: Path, name: str) -> None:
     done = nbval(trained / f"{name}.ipynb", "--nbval-lax", trained)
     assert done.returncode == 0, done.stdout[-3000:]
-
-

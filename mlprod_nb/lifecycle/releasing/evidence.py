@@ -15,7 +15,7 @@ from mlprod_nb.lifecycle.releasing.standing import Standing
 from mlprod_nb.lifecycle.revise import as_of, describe
 from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.registry.bundles import Manifest
-from mlprod_nb.results import format_value, percent
+from mlprod_nb.results import format_interval, format_value, percent
 from mlprod_nb.routing import Variant
 from mlprod_nb.store import journal, revisions
 from mlprod_nb.store.releases import Release
@@ -240,7 +240,7 @@ def judge_metric(lift: MetricLift, tolerances: Mapping[str, float]) -> Finding:
     within = (low >= -worse or lift.better == "lower") and (high <= worse or lift.better == "higher")
     judged: Judged = "harm" if harmed else "within" if within else "open"
     values = f"{format_value(lift.treatment)} against {format_value(lift.control)}"
-    bounds = f"difference {lift.difference:+.4g}, interval {low:+.4g} to {high:+.4g}"
+    bounds = f"difference {lift.difference:+.4g}, interval {format_interval(low, high, digits=4, signed=True)}"
     return Finding(*facts, judged, f"{lift.metric} is {values} ({bounds}, {worse:g} is allowed)")
 
 
