@@ -12,6 +12,7 @@ Clock = Callable[[], datetime]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SPELT = re.compile(r"(\d)\s+([smhdw])(?:econd|inute|our|ay|eek)s?\b")
+_AGO = re.compile(r"(\d.*?)\s+ago")
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PAST = re.compile(
     rf"(?:last\s+)?(?P<day>today|yesterday|{'|'.join(_WEEKDAYS)})(?:\s+(?:at\s+)?(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}))?"
@@ -73,7 +74,7 @@ def parse_moment(text: str, *, now: datetime) -> datetime:
 
 
 def parse_past(text: str, *, now: datetime) -> datetime:
-    """Read a moment in the past, in words too: ``yesterday``, ``last tuesday``, ``tuesday 14:30``.
+    """Read a moment in the past, in words too: ``yesterday``, ``last tuesday``, ``tuesday 14:30``, ``2 hours ago``.
 
     A weekday is the nearest before today, a day alone is its beginning; all in UTC, as every moment without an offset.
 
@@ -82,7 +83,8 @@ def parse_past(text: str, *, now: datetime) -> datetime:
     """
     match = _PAST.fullmatch(text.strip().lower())
     if match is None:
-        return parse_moment(text, now=now)
+        age = _AGO.fullmatch(text.strip().lower())
+        return parse_moment(_SPELT.sub(r"\1\2", age[1]) if age else text, now=now)
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     name = match["day"]
     if name in _WEEKDAYS:

@@ -68,6 +68,8 @@ def test_a_moment_is_written_in_utc() -> None:
         ("yesterday at 9:05", datetime(2013, 6, 30, 9, 5, tzinfo=UTC)),
         ("today", datetime(2013, 7, 1, tzinfo=UTC)),
         ("7d", datetime(2013, 6, 24, 12, tzinfo=UTC)),
+        ("90 minutes ago", datetime(2013, 7, 1, 10, 30, tzinfo=UTC)),
+        ("1 day ago", datetime(2013, 6, 30, 12, tzinfo=UTC)),
         ("2013-04-01", datetime(2013, 4, 1, tzinfo=UTC)),
     ],
 )
@@ -75,7 +77,9 @@ def test_the_past_is_read_in_words_too(text: str, expected: datetime) -> None:
     assert parse_past(text, now=NOW) == expected
 
 
-@pytest.mark.parametrize("text", ["last tuesdey", "next tuesday", "tuesday 24:00", "tuesday 9", "last", "tomorrow"])
+@pytest.mark.parametrize(
+    "text", ["last tuesdey", "next tuesday", "tuesday 24:00", "tuesday 9", "last", "tomorrow", "long ago", "ago"]
+)
 def test_what_is_no_moment_of_the_past_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a moment"):
         parse_past(text, now=NOW)

@@ -132,8 +132,10 @@ class LatencyGate:
         for _ in range(self.rounds - 1):
             if p99 > self.limit_ms:
                 p50, p99, calls = min((p50, p99, calls), self._measure(inspection.runner, rows), key=lambda r: r[1])
-        sentence = f"One row takes {p50:.3g} ms (median) and {p99:.3g} ms (99th percentile of {calls} calls)."
-        return GateOutcome(self.name, "ok" if p99 <= self.limit_ms else "alarm", sentence, p99, self.limit_ms)
+        sentence = f"One row takes {p50:.3g} ms (median) and {p99:.3g} ms (99th percentile of {calls} calls)"
+        if p99 <= self.limit_ms:
+            return GateOutcome(self.name, "ok", f"{sentence}.", p99, self.limit_ms)
+        return GateOutcome(self.name, "alarm", f"{sentence}; {self.limit_ms:g} ms pass.", p99, self.limit_ms)
 
     def _measure(self, runner: Runner, rows: list[dict[str, NDArray[Any]]]) -> tuple[float, float, int]:
         """Return median and 99th percentile in milliseconds, and the number of calls."""

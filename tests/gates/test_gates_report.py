@@ -85,6 +85,7 @@ def test_a_slow_model_is_refused_by_the_latency_budget(onnx_bundle: Bundle) -> N
     outcome = slow.check(Inspection(onnx_bundle))
     assert (outcome.status, outcome.limit) == ("alarm", 50.0)
     assert outcome.value == pytest.approx(60.0)
+    assert outcome.sentence.endswith("(99th percentile of 30 calls); 50 ms pass.")
     generous = LatencyGate(limit_ms=61.0, calls=30, limit_seconds=1e9, timer=lambda: next(ticks) * 0.06)
     assert generous.check(Inspection(onnx_bundle)).status == "ok"
 

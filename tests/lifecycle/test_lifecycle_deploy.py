@@ -6,11 +6,15 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from mlprod_nb import Workspace
 from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError
+from mlprod_nb.lifecycle import revise
+from mlprod_nb.store import revisions
 from tests.lifecycle.conftest import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -204,6 +208,31 @@ def test_a_rollback_to_a_moment_restores_what_served_then(site: Site) -> None:
     assert shown.as_of.endswith("Z (UTC)")
     assert shown.as_of in str(shown)
     assert workspace.rollback("then", to=first.isoformat()).traffic[0].version == "flights/1"
+
+
+def test_what_served_last_tuesday_serves_again_though_the_registry_is_down_and_its_alias_follows(
+    site: Site, endpoint: str
+) -> None:
+    workspace, context = site.workspace, site.workspace.context
+    began = context.clock() - timedelta(days=14)
+    spec = revise.existing(context, endpoint).spec
+    assert spec is not None
+    with context.store.write() as connection:  # decided with its proposal, so that no gateway does it now
+        then = replace(spec, endpoint="week")
+        first = revisions.propose(connection, "week", then, actor="ann", command="", reason="", now=began)
+        revisions.decide(connection, first.id, "active", detail="", now=began)
+    workspace.promote("flights/2", endpoint="week")
+    database = context.layout.mlflow_database
+    away = database.rename(database.with_suffix(".away"))
+    try:
+        done = workspace.rollback("week", to="last tuesday", reason="as before the fair")
+    finally:
+        away.rename(database)
+    assert (done.restores, done.as_of.partition(" at ")[0]) == (1, "revision 1 served")
+    assert set(site.ask("week")) == {"flights/1"}
+    assert [(move.alias, move.after) for move in done.owed] == [("flights@champion", "flights/1")]
+    assert workspace.rollback("week", to=1).owed == ()
+    assert aliases(site)["champion"] == 1
 
 
 def test_a_limit_for_a_variant_that_is_none_is_told_with_the_nearest(site: Site, endpoint: str) -> None:
