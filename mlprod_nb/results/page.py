@@ -23,9 +23,12 @@ _NUMBER = re.compile(r"[+\-\u2212]?[\d.,]+ %|[+\-\u2212][\d.,]+(?:e[+-]?\d+)?")
 #: From one number to another, and what the interval holds.
 _INTERVAL = re.compile(r"(?:[+\-\u2212]?[\d.,]+(?:e[+-]?\d+)?(?: %)?(?: (?:to|…|→) |$| (?=\())){2}(?:\([\d.]+ %\))?")
 
-# The doubled class outweighs JupyterLab's own rules for tables in outputs.
+# The doubled class outweighs JupyterLab's own rules for tables in outputs. Where a front end has none of JupyterLab's
+# variables (VS Code, Colab, a bare page) the colours are made from the text's around it, which may be light or dark.
 CSS = """
-.mlprod-result{--ink:var(--jp-ui-font-color1,#1f2328);--soft:var(--jp-ui-font-color2,#59636e);--line:var(--jp-border-color2,#d1d9e0);
+.mlprod-result{--ink:var(--jp-ui-font-color1,currentcolor);
+--soft:var(--jp-ui-font-color2,color-mix(in srgb,currentcolor 72%,transparent));
+--line:var(--jp-border-color2,color-mix(in srgb,currentcolor 25%,transparent));
 --ok:var(--jp-success-color1,#1a7f37);--warn:var(--jp-warn-color1,#9a6700);--alarm:var(--jp-error-color1,#cf222e);
 color:var(--ink);font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);max-width:60rem;overflow-x:auto}
 .mlprod-result .mlprod-head{font-size:14px;font-weight:600;margin:0 0 .6em}
