@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlprod_nb.clock import iso
 from mlprod_nb.results import Result, Section, counted
 
 if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport
     from mlprod_nb.gates.protocol import GateOutcome
+    from mlprod_nb.store.report_index import ReportRecord
 
 _WORDS = {"ok": "passed", "warn": "warning", "alarm": "failed", "skipped": "skipped"}
 _ORDER = ("alarm", "warn", "ok", "skipped")
@@ -32,8 +34,13 @@ class _Table(Result):
         return self.content
 
 
-def page(report: GateReport) -> str:
-    """Return a gate report's HTML page: what is wrong first, then what passed, then what was skipped."""
+def page(report: GateReport, before: ReportRecord | None = None) -> str:
+    """Return a gate report's HTML page: what is wrong first, then what passed, then what was skipped.
+
+    Args:
+        report: The gate report.
+        before: The gate report of the model before it; ``None``: there is none.
+    """
     from mlprod_nb.gates.report import SYMBOLS
     from mlprod_nb.reports import render
 
@@ -56,8 +63,18 @@ def page(report: GateReport) -> str:
         _text("## What this report is bound to"),
         _shown(_Table("The digest covers all that is said here; an approval names it.", (bound,))),
     ]
-    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    about = {"mlprod": {"before": _before(report, before)}}
+    notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
     return render.to_html(notebook, title=f"Gate report of {report.subject}")
+
+
+def _before(report: GateReport, before: ReportRecord | None) -> str:
+    """Say what the gate report before said, of whichever version that was."""
+    if before is None:
+        return f"This is the first gate report of {report.subject.partition('/')[0]}."
+    versions = ", ".join(before.bound_to.get("model_versions", ()))
+    said = f"{before.status}, {before.sentence.rstrip('.')}"
+    return f"The gate report before, of {versions}, {iso(before.created_at)[:16].replace('T', ' ')} UTC: {said}."
 
 
 def _tally(gates: Sequence[GateOutcome]) -> str:

@@ -176,7 +176,10 @@ def archive(context: Context, version: ModelVersion, report: GateReport, execute
     folder = context.layout.reports / version.model / ARCHIVE / f"v{version.version}-{report.digest[:12]}"
     report = replace(report, page=(folder / PAGE).relative_to(context.root).as_posix())
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in ((REPORT, report.to_json()), (PAGE, gate_page.page(report)), (JUNIT, formats.junit(report))):
+    with context.store.read() as connection:
+        before = report_index.list_reports(connection, endpoint=version.model, kind=ARCHIVE, limit=1)
+    shown = gate_page.page(report, before[0] if before else None)
+    for name, text in ((REPORT, report.to_json()), (PAGE, shown), (JUNIT, formats.junit(report))):
         (folder / name).write_text(text, encoding="utf-8")
     for notebook in executed:
         shutil.copyfile(notebook, folder / notebook.name)

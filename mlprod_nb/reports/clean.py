@@ -47,6 +47,9 @@ _SHAPE_ATTRIBUTES = _words("""
 """)
 _ADDRESS = re.compile(r"url\s*\(|expression|javascript:|@import|\\", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+#: Units of a drawing that is too wide for a phone: its words would be less than 9 pixels high.
+_WIDE = 500
 _OWN_URL = re.compile(r"url\(#[\w.-]+\)")
 
 
@@ -77,7 +80,15 @@ def drawing(text: str) -> str:
         root = ElementTree.fromstring(text)  # noqa: S314 (no entities without a document type, refused above)
     except ElementTree.ParseError:
         return _left_out("a drawing that is not well-formed")
-    return _shape(root)
+    shape = _shape(root)
+    if _wide(root):  # on a phone it keeps a size at which its words can be read, and scrolls as a wide table does
+        return f'<div class="scroll wide" tabindex="0" role="group" aria-label="Figure">{shape}</div>'
+    return shape
+
+
+def _wide(root: ElementTree.Element) -> bool:
+    _, _, width, _ = (*root.get("viewBox", "").replace(",", " ").split(), *[""] * 4)[:4]
+    return bool(_NUMBER.fullmatch(width)) and float(width) > _WIDE
 
 
 def _left_out(what: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from mlprod_nb import notebooks, scratch
 from mlprod_nb.clock import Clock, iso, utc_now
-from mlprod_nb.errors import ExecutionFailed, UsageError
+from mlprod_nb.errors import ExecutionFailed, MlprodError, UsageError
 from mlprod_nb.notebooks.files import Notebook, write
 from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.reports import failures, folders, kinds, since, verdicts
@@ -165,7 +165,7 @@ def run_report(
             failure = _Failure("verdict", problem.cell_index, "", str(problem))
         except (OSError, DiskFull) as error:
             failure = _Failure("disk", None, "", _of_full_disk(error))
-        raise _fail(run, building, failure)
+        raise _fail(run, building, failure, store)
 
 
 @contextmanager
@@ -279,7 +279,7 @@ class _Failure:
     message: str
 
 
-def _fail(run: _Run, building: Path, failure: _Failure) -> ReportFailed:
+def _fail(run: _Run, building: Path, failure: _Failure, store: Store) -> ReportFailed:
     if failure.reason == "disk":
         # What the cells showed is lost, and what the notebook was saved with is of another day.
         executed = _without_outputs(notebooks.read(run.source))
@@ -288,7 +288,10 @@ def _fail(run: _Run, building: Path, failure: _Failure) -> ReportFailed:
     building.mkdir(exist_ok=True)  # a report that the index could not take has left it
     folders.clear(building)
     executed["metadata"].setdefault("mlprod", {})["failure"] = asdict(failure)
-    _render(building, executed, run.facts())
+    facts = run.facts()
+    with suppress(MlprodError):  # a page that says what failed, also where the store is what failed
+        facts["since"] = since.facts(store, run.request.endpoint, run.request.kind, ())
+    _render(building, executed, facts)
     folder = folders.publish(building, f"{folders.stamp(run.created_at)}-failed")
     where = f" in cell {failure.cell + 1}" if failure.cell is not None else ""
     what = failures.in_a_line(failure.reason, failure.error, failure.message)

@@ -80,6 +80,7 @@ class Page:
     bound: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str], ...]
     before: str
+    quiet: str
     compare: str
     changes: tuple[Line, ...]
 
@@ -170,7 +171,8 @@ def _page(notebook: Notebook, title: str) -> Page:
         facts=_facts(report),
         bound=_bound(report),
         packages=tuple((name, str(version)) for name, version in bound.get("packages", {}).items()),
-        before=_before(report, verdict),
+        before=_before(report, verdict) or about.get("before", ""),
+        quiet=_quiet(report, failure),
         compare=_comparison(report),
         changes=since.lines(report.get("since", {}).get("changes", ()), verdict.sentence if verdict else ""),
     )
@@ -191,11 +193,20 @@ def _before(report: dict[str, Any], verdict: Verdict | None) -> str:
     return f"{report_before}: {before['status']}, {str(before['sentence']).rstrip('.')}."
 
 
+def _quiet(report: dict[str, Any], failure: dict[str, Any] | None) -> str:
+    """Say what it means that no change is told."""
+    if "since" not in report:
+        return ""
+    return (
+        "This report could not look: what was open stays open." if failure else "Nothing is open, and nothing is new."
+    )
+
+
 def _comparison(report: dict[str, Any]) -> str:
     """Return the line that says what changed since the report before, or nothing."""
     before = report.get("since", {}).get("before")
     same = before is None or before["digest"] == report["digest"]
-    return "" if same else f"mlprod diff {before['digest'][:12]} {report['digest'][:12]}"
+    return "" if same or not report["digest"] else f"mlprod diff {before['digest'][:12]} {report['digest'][:12]}"
 
 
 def _facts(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:

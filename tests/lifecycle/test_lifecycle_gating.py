@@ -62,6 +62,10 @@ def test_a_checked_version_stands_on_its_newest_report(checked: Site, report: Ga
     assert again.digest != report.digest
     assert standing(checked.workspace, "flights/1").digest == again.digest
     assert checked.workspace.check("flights/1", last=True) == again
+    page = (checked.workspace.root / again.page).read_text(encoding="utf-8")
+    assert "Since the last report" in page
+    assert "The gate report before, of flights/1, " in page
+    assert "Nothing is open" not in page
 
 
 def test_a_report_is_archived_with_page_and_junit_and_in_the_audit_trail(checked: Site, report: GateReport) -> None:

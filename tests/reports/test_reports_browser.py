@@ -154,6 +154,22 @@ def violations(tab: Any) -> list[str]:
     return [f"{found['id']}: {found['nodes'][0]['html']}" for found in Axe().run(tab).response["violations"]]
 
 
+def test_the_words_of_a_wide_drawing_can_be_read_on_a_phone_and_it_scrolls_by_itself(
+    browser: Any, tmp_path: Path
+) -> None:
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 90" role="img" style="max-width:680px;width:100%" '
+        'font-size="12"><title>Intervals</title><text x="9" y="20">accuracy</text></svg>'
+    )
+    file = tmp_path / "index.html"
+    wide = code("x", outputs=[html(show.drawing(drawing, otherwise="")._repr_html_())])
+    file.write_text(page(text("# A"), wide, shown("ok", "nothing moved.")), encoding="utf-8")
+    tab, _ = opened(browser, file, viewport={"width": 360, "height": 800})
+    assert tab.evaluate("document.querySelector('text').getBoundingClientRect().height") >= 11
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    assert violations(tab) == []
+
+
 @pytest.mark.parametrize("width", [360, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_report_s_page_breaks_no_rule_for_screen_readers(

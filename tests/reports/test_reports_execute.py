@@ -45,6 +45,18 @@ def failed(root: Path, store: Store, *cells: dict[str, Any]) -> reports.ReportFa
     return caught.value
 
 
+def test_a_page_of_a_failure_says_what_the_report_before_said_and_that_nothing_was_compared(
+    tmp_path: Path, store: Store
+) -> None:
+    run(tmp_path, store, verdict("alarm", "three columns drifted."))
+    with pytest.raises(reports.ReportFailed) as caught:
+        run(tmp_path, store, code("1 / 0"), verdict())
+    page = caught.value.page.read_text(encoding="utf-8")
+    assert "The own report before, of 2013-05-01 06:00 UTC: alarm, three columns drifted." in page
+    assert "This report could not look: what was open stays open." in page
+    assert "mlprod diff" not in page
+
+
 def test_a_report_is_kept_whole_bound_and_indexed_and_the_same_inputs_give_the_same_digest(
     tmp_path: Path, store: Store
 ) -> None:
