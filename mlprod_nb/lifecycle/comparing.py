@@ -287,12 +287,17 @@ def _in_words(
     elif lines:
         changed = sum(1 for line in lines[2:] if line[:1] in "+-")
         said.append(_so_many_differ(changed, "line of code"))
-    if parts["data"] or columns:
-        own = sum(column.column not in _OUTCOMES for column in columns)
+    own = sum(column.column not in _OUTCOMES for column in columns)
+    answers = [_OUTCOMES[column.column] for column in columns if column.column in (SCORE_COLUMN, PREDICTION_COLUMN)]
+    same_data = not parts["data"] and len(columns) == len(answers)
+    if not same_data:
         moved = f", {counted(own, 'column')} in distribution" if own else ""
         said.append(f"the data differ{moved}.")
-    things = {"parameters": "value of the parameters", "metrics": "value of the metrics", "packages": "package"}
-    said += [_so_many_differ(len(parts[part]), thing) for part, thing in things.items() if parts[part]]
+    said += [
+        _so_many_differ(len(parts[f"{one}s"]), one) for one in ("parameter", "package", "metric") if parts[f"{one}s"]
+    ]
+    if same_data and answers:
+        said.append(f"{' and '.join(answers)} {'differs' if len(answers) == 1 else 'differ'} on the same data.")
     return said or ["code, data, parameters, packages and metrics are equal."]
 
 

@@ -108,6 +108,13 @@ def test_the_score_the_prediction_and_the_label_are_no_columns_of_the_data(site:
     assert "the score" in str(found)
 
 
+def test_two_models_of_the_same_data_differ_in_their_scores_and_not_in_the_data(site: Site) -> None:
+    found = compared(site, "flights/1", "flights/2")
+    assert {column.column for column in found.columns} & {"__score__", "__prediction__"}
+    assert not [sentence for sentence in found.said if sentence.startswith("the data differ")]
+    assert "on the same data." in " ".join(found.said)
+
+
 def test_a_diff_is_bounded_and_says_how_long_it_is(site: Site) -> None:
     read = comparing._read(site.workspace.context, "flights/3")
     found = comparing.versions(read, replace(read, cells=("x = 1\n" * 5000,)))
