@@ -5,10 +5,12 @@ They lie beside the version's own artifacts in its MLflow run, below a name of t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from mlprod_nb.errors import Corrupt, NotFound
-from mlprod_nb.registry.models import ModelVersion, Registry
+from mlprod_nb.registry import recording
+from mlprod_nb.registry.models import RUN_TAG, ModelVersion, Registry
 from mlprod_nb.registry.quiet import answering, one_line
 from mlprod_nb.scratch import temporary_folder
 
@@ -28,6 +30,23 @@ def attach(registry: Registry, version: ModelVersion, folder: Path, name: str) -
     registry.change()
     with answering():
         registry.client.log_artifacts(version.run_id, str(folder), name)
+
+
+def housed(registry: Registry, version: ModelVersion) -> ModelVersion:
+    """Return a version with a run to attach to; one that MLflow logged outside of any run gets one.
+
+    Raises:
+        Unavailable: The registry does not answer.
+    """
+    if version.run_id:
+        return version
+    registry.change()
+    with answering():
+        home = recording.experiment(registry.client, version.model, registry.artifacts)
+        run = registry.client.create_run(home, run_name=version.ref)
+        registry.client.set_terminated(run.info.run_id)
+    tag(registry, version, RUN_TAG, run.info.run_id)
+    return replace(version, run_id=run.info.run_id)
 
 
 def attached(registry: Registry, version: ModelVersion, name: str, folder: Path) -> Path:

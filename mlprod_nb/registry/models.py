@@ -37,6 +37,8 @@ METRICS_TAG = "mlprod.metrics"
 EXECUTION_TAG = "mlprod.execution"
 GATES_TAG = "mlprod.gates"
 ORIGIN_TAG = "mlprod.origin"
+#: The run of a version that was logged without one, where attachments lie.
+RUN_TAG = "mlprod.run"
 BUNDLE_ARTIFACT = "bundle"
 LINEAGE_ARTIFACT = "lineage.json"
 NOTEBOOK_ARTIFACT = "notebook.ipynb"
@@ -389,7 +391,7 @@ def _version(entity: Any, aliases: dict[str, int]) -> ModelVersion:
         note=entity.description or "",
         author=tags.get(AUTHOR_TAG, entity.user_id or ""),
         created_at=datetime.fromtimestamp(entity.creation_timestamp / 1000, tz=UTC),
-        run_id=entity.run_id or "",
+        run_id=entity.run_id or tags.get(RUN_TAG, ""),
         bundle=tags.get(BUNDLE_TAG, ""),
         metrics=json.loads(tags.get(METRICS_TAG, "{}")),
         runtime=tags.get(RUNTIME_TAG, ""),

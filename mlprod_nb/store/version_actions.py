@@ -58,7 +58,7 @@ def notice(connection: Connection, model: str, versions: Collection[int], wants:
     alone.
     """
     first = _add(connection, model, _WATCHED, now, wants="", state="done")
-    left = {"state": "left alone", "detail": "it was there before the first look: release it by hand."}
+    left = {"state": "left alone", "detail": f"it was there before the first look: {wants} it by hand."}
     more = left if first else {"state": "planned"}
     return [number for number in sorted(versions) if _add(connection, model, number, now, wants=wants, **more)]
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def register(site: Site, workspace: Workspace, model: str) -> Any:
     return workspace.register(model, model=site.model, data=site.data, target=site.target)
 
 
-def with_plain_mlflow(site: Site, model: str, **options: Any) -> None:
+def with_plain_mlflow(site: Site, model: str, *, in_a_run: bool = True, **options: Any) -> None:
     """Register a version as somebody does who never heard of this package."""
     with quiet():
         import mlflow
@@ -78,7 +79,9 @@ def with_plain_mlflow(site: Site, model: str, **options: Any) -> None:
             mlflow.set_registry_uri(uri)
             experiment = mlflow.get_experiment_by_name(model)
             assert experiment is not None
-            with mlflow.start_run(experiment_id=experiment.experiment_id):
+            run = mlflow.start_run(experiment_id=experiment.experiment_id) if in_a_run else nullcontext()
+            with pytest.MonkeyPatch.context() as patched, run:
+                patched.setenv("MLFLOW_EXPERIMENT_ID", experiment.experiment_id)
                 mlflow.sklearn.log_model(
                     fitted,
                     name="model",
@@ -154,14 +157,16 @@ def test_a_version_of_plain_mlflow_gets_its_bundle_from_the_endpoints_own_rows(
     workspace.release_stop(model)
 
 
+@pytest.mark.parametrize("in_a_run", [True, False])
 def test_a_version_of_plain_mlflow_gets_its_bundle_from_its_input_example(
-    site: Site, watching: Watching, model: str
+    site: Site, watching: Watching, model: str, in_a_run: bool
 ) -> None:
     workspace = watching(model, "check")
-    with_plain_mlflow(site, model, input_example=site.data[:200])
+    with_plain_mlflow(site, model, in_a_run=in_a_run, input_example=site.data[:200])
     [row] = workspace.release_watch().versions
     assert row.detail.startswith("its bundle (onnx) was made with 200 rows of its input example.")
     assert row.state == "done"
+    assert workspace.check(f"{model}/2", last=True).exit_code == 0
 
 
 def test_a_version_without_rows_to_make_a_bundle_of_says_why_and_people_are_told(

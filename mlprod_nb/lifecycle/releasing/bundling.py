@@ -43,6 +43,7 @@ def _make(context: Context, version: ModelVersion, rows: pd.DataFrame, target: A
     profile = candidates.profile_of(prepared)
     with temporary_folder("work") as scratch:
         bundle = conversion.build_bundle(prepared, folder=scratch, profile=profile.to_json())
+        version = attachments.housed(context.registry, version)
         attachments.attach(context.registry, version, bundle.path, models.BUNDLE_ARTIFACT)
         context.bundles.add(bundle.path)
     metrics = {estimate.metric: estimate.value for estimate in profile.performance}
