@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -112,12 +113,13 @@ class GatewayClient:
             ``predictions``, ``scores``, ``prediction_ids``, ``variant`` and ``model_version``, one value a row.
 
         Raises:
-            InvalidInput: A column is missing or unknown, or a value does not fit.
+            InvalidInput: A column is missing or unknown, or a value does not fit or is infinite.
             NotFound: There is no such endpoint.
             AccessDenied: The token is not valid, or its role may not.
             Unavailable: The gateway does not answer, or cannot now.
         """
         rows = _row_count(columns)
+        _require_finite(columns)
         each_has_own = event_time is not None and not isinstance(event_time, (str, datetime))
         reply: dict[str, list[Any]] = {key: [] for key in _REPLY_KEYS}
         for start in range(0, rows, batch_rows):
@@ -199,6 +201,16 @@ def _row_count(columns: Mapping[str, Sequence[Any]]) -> int:
     if len(set(lengths.values())) > 1:
         raise UsageError(f"the columns differ in length: {lengths}.")
     return next(iter(lengths.values()), 0)
+
+
+def _require_finite(columns: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse infinite numbers: JSON has none, so one would arrive as a missing value."""
+    for name, values in columns.items():
+        plain = values.tolist() if hasattr(values, "tolist") else values
+        row = next((i for i, value in enumerate(plain) if isinstance(value, float) and math.isinf(value)), None)
+        if row is not None:
+            said = f"column {name!r} is infinite in row {row}; send a finite number, or None where it is missing."
+            raise InvalidInput(said, column=name, row=row)
 
 
 def _plain(value: Any) -> Any:

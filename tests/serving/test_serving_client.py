@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import ssl
 import threading
 from collections.abc import Iterator
@@ -109,6 +110,15 @@ def test_values_of_numpy_and_pandas_are_sent_as_json_has_them(server: Server, cl
     }
     assert server.sent[0]["event_time"] == "2013-04-01T06:00:00+00:00"
     assert server.sent[1]["event_time"] == ["2013-04-01T00:00:00+00:00"]
+
+
+@pytest.mark.parametrize("values", [[1.0, -math.inf], np.array([1, np.inf], dtype=np.float32)], ids=["list", "array"])
+def test_an_infinite_number_is_refused_by_name_and_not_sent_as_a_missing_one(
+    server: Server, client: GatewayClient, values: Any
+) -> None:
+    with pytest.raises(InvalidInput, match="column 'distance' is infinite in row 1; send a finite number, or None"):
+        client.predict("flights", {"distance": values})
+    assert server.sent == []
 
 
 def test_data_that_cannot_be_sent_and_columns_of_different_lengths_are_refused(client: GatewayClient) -> None:
