@@ -52,39 +52,34 @@ def spell_duration(seconds: float) -> str:
 
 
 def parse_moment(text: str, *, now: datetime) -> datetime:
-    """Read a moment: an ISO 8601 date or time (UTC where no offset is given), or a duration before ``now``.
+    """Read a moment: an ISO 8601 date or time, an age, or a day in words.
+
+    An age is a duration before ``now``, as ``7d`` or ``2 hours ago``. A weekday, as in ``last tuesday`` or
+    ``tuesday 14:30``, is the nearest before today; a day alone is its beginning. All in UTC, where no offset is given.
 
     Raises:
-        UsageError: The text is neither.
+        UsageError: The text is none of these.
     """
+    words = text.strip().lower()
+    if match := _PAST.fullmatch(words):
+        return _in_words(match, now)
+    age = _AGO.fullmatch(words)
+    plain = _SPELT.sub(r"\1\2", age[1]) if age else text.strip()
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(plain)
     except ValueError:
         try:
-            return now - parse_duration(text)
+            return now - parse_duration(plain)
         except UsageError:
-            raise UsageError(
-                f"{text!r} is not a moment.",
-                hint="Write a date (2013-04-01), a time (2013-04-01T06:00) or an age (7d).",
-            ) from None
+            hint = "Write a date (2013-04-01), a time (2013-04-01T06:00), an age (7d) or a day (last tuesday)."
+            raise UsageError(f"{text!r} is not a moment.", hint=hint) from None
     try:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:
         raise UsageError(f"{text!r} is beyond the years 1 to 9999, in UTC.") from None
 
 
-def parse_past(text: str, *, now: datetime) -> datetime:
-    """Read a moment in the past, in words too: ``yesterday``, ``last tuesday``, ``tuesday 14:30``, ``2 hours ago``.
-
-    A weekday is the nearest before today, a day alone is its beginning; all in UTC, as every moment without an offset.
-
-    Raises:
-        UsageError: The text is not a moment.
-    """
-    match = _PAST.fullmatch(text.strip().lower())
-    if match is None:
-        age = _AGO.fullmatch(text.strip().lower())
-        return parse_moment(_SPELT.sub(r"\1\2", age[1]) if age else text, now=now)
+def _in_words(match: re.Match[str], now: datetime) -> datetime:
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     name = match["day"]
     if name in _WEEKDAYS:
@@ -93,7 +88,7 @@ def parse_past(text: str, *, now: datetime) -> datetime:
         back = ("today", "yesterday").index(name)
     hour, minute = int(match["hour"] or 0), int(match["minute"] or 0)
     if hour > 23 or minute > 59:
-        raise UsageError(f"{text!r} is not a moment: {hour}:{minute:02d} is no time.", hint="Write it like 14:30.")
+        raise UsageError(f"{match[0]!r} is not a moment: {hour}:{minute:02d} is no time.", hint="Write it like 14:30.")
     return today - timedelta(days=back) + timedelta(hours=hour, minutes=minute)
 
 

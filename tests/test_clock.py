@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from mlprod_nb.clock import iso, parse_deadline, parse_duration, parse_moment, parse_past
+from mlprod_nb.clock import iso, parse_deadline, parse_duration, parse_moment
 from mlprod_nb.errors import UsageError
 
 NOW = datetime(2013, 7, 1, 12, tzinfo=UTC)
@@ -74,7 +74,7 @@ def test_a_moment_is_written_in_utc() -> None:
     ],
 )
 def test_the_past_is_read_in_words_too(text: str, expected: datetime) -> None:
-    assert parse_past(text, now=NOW) == expected
+    assert parse_moment(text, now=NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -82,28 +82,28 @@ def test_the_past_is_read_in_words_too(text: str, expected: datetime) -> None:
 )
 def test_what_is_no_moment_of_the_past_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a moment"):
-        parse_past(text, now=NOW)
+        parse_moment(text, now=NOW)
 
 
 @pytest.mark.parametrize("day", range(7))
 def test_a_weekday_is_the_nearest_before_today_whichever_day_today_is(day: int) -> None:
     now = NOW + timedelta(days=day)
-    found = parse_past("wednesday", now=now)
+    found = parse_moment("wednesday", now=now)
     assert found.weekday() == 2
     assert timedelta(0) < now.replace(hour=0) - found <= timedelta(days=7)
 
 
 def test_the_words_mean_utc_whatever_the_offset_of_now() -> None:
     late = datetime(2013, 7, 1, 23, tzinfo=timezone(timedelta(hours=-5)))  # Tuesday 4:00 in UTC
-    assert parse_past("monday", now=late) == datetime(2013, 7, 1, tzinfo=UTC)
+    assert parse_moment("monday", now=late) == datetime(2013, 7, 1, tzinfo=UTC)
 
 
 # In New York the clocks went forward on 10 March 2013 and back on 3 November.
 @pytest.mark.parametrize("now", [datetime(2013, 3, 11, 12, tzinfo=UTC), datetime(2013, 11, 4, 12, tzinfo=UTC)])
 def test_a_day_has_24_hours_where_clocks_change(now: datetime) -> None:
     local = now.astimezone(ZoneInfo("America/New_York"))
-    assert parse_past("monday", now=local) == now.replace(hour=0) - timedelta(days=7)
-    assert parse_past("today", now=local) - parse_past("yesterday", now=local) == timedelta(hours=24)
+    assert parse_moment("monday", now=local) == now.replace(hour=0) - timedelta(days=7)
+    assert parse_moment("today", now=local) - parse_moment("yesterday", now=local) == timedelta(hours=24)
 
 
 @pytest.mark.parametrize("text", ["9999999999d", "9" * 400 + "d", "1001w" * 60])

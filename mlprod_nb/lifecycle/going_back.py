@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlprod_nb.clock import iso, parse_past
+from mlprod_nb.clock import iso, parse_moment
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle import deploy
 from mlprod_nb.lifecycle.context import Context
@@ -33,7 +33,7 @@ def rollback(context: Context, endpoint: str, to: str, *, reason: str, dry_run: 
         return deploy.rollback(context, endpoint, to=int(to or 0), reason=reason, dry_run=dry_run)
     current = existing(context, endpoint)
     try:
-        moment = parse_past(to, now=context.clock())
+        moment = parse_moment(to, now=context.clock())
     except UsageError as error:
         raise UsageError(f"--to: {error.message}", hint=f"{error.hint} Or a revision's number.") from None
     with context.store.read() as connection:

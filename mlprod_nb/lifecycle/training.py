@@ -96,7 +96,7 @@ class TrainingReader:
 
         Args:
             endpoint: The endpoint's name.
-            since: Where the recent window begins: a date, a time, or an age such as 7d.
+            since: Where the recent window begins: a date, a time, an age such as 7d, or yesterday.
             until: Before this event time.
             mode: recent: the window alone; full: everything before ``until``; weighted: that too, each row from
                 before the window weighted by how much it looks like the window.

@@ -48,7 +48,7 @@ class Evidence(Base):
 
         Args:
             endpoint: The endpoint's name.
-            since: From this event time on: a date, a time, or an age such as 7d.
+            since: From this event time on: a date, a time, an age such as 7d, or yesterday.
             until: Before this event time.
             pinned: A pinned log range, as a report passes it; excludes since and until.
             alibi: Run alibi-detect's detectors too; production use needs a licence from Seldon.
@@ -222,7 +222,7 @@ class Evidence(Base):
         Args:
             endpoint: The endpoint's name.
             kind: drift, performance, abtest, or one of your own, which report new makes.
-            since: From this event time on: a date, a time, or an age such as 7d.
+            since: From this event time on: a date, a time, an age such as 7d, or yesterday.
             until: Before this event time.
             parameters: Values for the notebook's parameters cell, as "alibi=false joint=false".
             kernel: A Jupyter kernel to run it in, as the one that kernel alibi makes; the workspace's setting where
@@ -245,7 +245,7 @@ class Evidence(Base):
         Args:
             endpoints: The endpoints' names, with commas between them.
             kinds: Kinds of report, with commas between them.
-            since: From this event time on: a date, a time, or an age such as 7d.
+            since: From this event time on: a date, a time, an age such as 7d, or yesterday.
             until: Before this event time.
 
         Examples:

@@ -159,7 +159,8 @@ class Models(Base):
         Args:
             endpoint: The endpoint's name.
             mode: recent: the window; full: all history; weighted: all history, weighted by how it resembles the window.
-            since: Where the window begins: a date, a time, or an age such as 7d; 28 days before its end where empty.
+            since: Where the window begins: a date, a time, an age such as 7d, or yesterday; 28 days before its end
+                where empty.
             until: Where it ends; with the newest prediction where empty.
             reason: Why, for note and journal; in a notebook the cell's body.
             dry_run: Show what would be trained and change nothing.

@@ -42,7 +42,7 @@ class Operations(Base):
         Args:
             name: status, registry, traffic, live, drift, abtest, jobs or approvals.
             endpoint: The endpoint's name; the only one where empty.
-            since: From this event time on, for drift: a date, a time, or an age such as 7d.
+            since: From this event time on, for drift: a date, a time, an age such as 7d, or yesterday.
             until: Before this event time.
 
         Examples:

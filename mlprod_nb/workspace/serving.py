@@ -221,7 +221,7 @@ class Serving(Base):
 
         Args:
             endpoint: The endpoint's name.
-            since: From this event time on: a date, a time, or an age such as 7d.
+            since: From this event time on: a date, a time, an age such as 7d, or yesterday.
             until: Before this event time.
             where: A SQL condition over the log's columns and the model's inputs.
             limit: How many rows at most.
