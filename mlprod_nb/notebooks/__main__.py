@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _REAP_SECONDS = 5.0
 #: How often the runner looks whether its kernel has ended.
 _LOOK_SECONDS = 0.01
+#: Bytes above its limit that a kernel may take to say that it is out of memory.
+_LAST_WORDS = 64 * 2**20
 #: As Python, numpy, Arrow, DuckDB and torch call it.
 _OUT_OF_MEMORY = re.compile(r"(MemoryError|OutOfMemory\w*)$")
 
@@ -257,7 +259,7 @@ def _limit(pid: int, memory_mib: int) -> None:
     """
     if pid and memory_mib and sys.platform == "linux":
         size = memory_mib * 2**20
-        resource.prlimit(pid, resource.RLIMIT_DATA, (size, size))
+        resource.prlimit(pid, resource.RLIMIT_DATA, (size, size + _LAST_WORDS))
 
 
 def _end_with_caller() -> None:

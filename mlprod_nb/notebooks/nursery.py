@@ -16,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -26,7 +27,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from mlprod_nb.settings import EXECUTION
 
@@ -386,7 +387,17 @@ def _begin(said: dict[str, str | dict[str, str]]) -> None:
     np.random.seed()
     # ipykernel reads who started it when it is imported, which was before.
     sys.argv = ["ipykernel_launcher.py", "-f", str(said["file"]), f"--IPKernelApp.parent_handle={os.getppid()}"]
-    IPKernelApp.launch_instance()
+    app = IPKernelApp.instance(outstream_class="mlprod_nb.notebooks.outstream.BoundedOutStream")
+    app.initialize()
+    app.shell.set_custom_exc((MemoryError,), _say_out_of_memory)
+    app.start()
+
+
+def _say_out_of_memory(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: int | None = None) -> None:
+    """Show the error; to do so, take what the runner left above the kernel's limit of memory."""
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,10 @@ ENDINGS = {
     "hung with the interpreter locked": Ending(
         "import ctypes\nctypes.PyDLL(None).sleep(600)", "timeout", "it reached the limit of 20 s", limit=20
     ),
-    # Of lines this short a kernel writes no more before it is read than its memory holds.
-    "printing without end": Ending("while True:\n    print('x' * 500)", "output", "it made more than 32 MiB of output"),
+    # A kernel that wrote such lines faster than they are read would die of what it keeps.
+    "printing long lines without end": Ending(
+        "while True:\n    print('x' * 50_000)", "output", "it made more than 32 MiB of output"
+    ),
     "silent after it printed too much": Ending(
         "import time\nfor _ in range(40):\n    print('x' * 2**20)\ntime.sleep(600)",
         "output",
