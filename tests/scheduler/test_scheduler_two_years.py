@@ -99,7 +99,7 @@ class Read:
 
     @classmethod
     def of(cls, at: pd.DatetimeIndex) -> Read:
-        return cls(*(np.asarray(part, np.int8) for part in (at.minute, at.hour, at.day, (at.dayofweek + 1) % 7)))
+        return cls(*(np.asarray(part, np.int8) for part in (at.minute, at.hour, at.day, (at.day_of_week + 1) % 7)))
 
     def match(self, fields: Fields) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         found: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.ones(len(self.minute), np.bool_)
