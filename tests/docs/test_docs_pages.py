@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from mlprod_nb.settings import EndpointSettings, Settings
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 SHOWN_ONLY = {"text"}
+#: The longest that one block may take, and what is said when a block of Python is done.
+SECONDS, DONE = 120, "-- the block is done --"
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_of_a_page_runs(page: Path, workspace: Path) -> None:
-    known: list[str] = []  # a later block of Python goes on where the one before ended
+    with interpreter(workspace) as execute:  # a later block of Python goes on where the one before ended
+        run_blocks(page, workspace, execute)
+
+
+def run_blocks(page: Path, workspace: Path, execute: Callable[[Block], None]) -> None:
     for block in blocks(page):
         if block.language == "bash":
             run(["bash", "-euo", "pipefail", "-c", block.text], workspace, block)
         elif block.language == "python":
-            known.append(block.text)
-            run([sys.executable, "-W", "ignore", "-c", "\n".join(known)], workspace, block)
+            execute(block)
         elif block.language == "toml":
             Settings.model_validate(tomllib.loads(block.text))
         elif block.language == "json":
@@ -92,10 +99,69 @@ def test_every_block_of_a_page_runs(page: Path, workspace: Path) -> None:
             assert block.language in SHOWN_ONLY, f"{block.name}: a block of a kind that no test runs"
 
 
-def run(command: list[str], folder: Path, block: Block) -> None:
+#: Executes each line that comes, a text of Python in JSON, and says when it is done.
+LOOP = f"""
+import json, sys
+names = {{"__name__": "__main__"}}
+for line in sys.stdin:
+    exec(compile(json.loads(line), "<block>", "exec"), names)
+    print({DONE!r}, flush=True)
+"""
+
+
+@contextmanager
+def interpreter(folder: Path) -> Iterator[Callable[[Block], None]]:
+    """Yield what executes blocks of Python one after the other in a process of their own, which the first starts."""
+    started: list[subprocess.Popen[str]] = []
+
+    def execute(block: Block) -> None:
+        if not started:
+            command = [sys.executable, "-W", "ignore", "-c", LOOP]
+            started.append(
+                subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    env=environment(folder),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+        process = started[0]
+        assert process.stdin is not None
+        assert process.stdout is not None
+        limit = threading.Timer(SECONDS, process.kill)
+        limit.start()
+        try:
+            with suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(block.text) + "\n")
+                process.stdin.flush()
+            said: list[str] = []
+            for line in process.stdout:
+                if line.rstrip("\n") == DONE:
+                    return
+                said.append(line)
+        finally:
+            limit.cancel()
+        raise AssertionError(f"{block.name}\n{''.join(said)}")
+
+    try:
+        yield execute
+    finally:
+        for process in started:
+            process.communicate(timeout=SECONDS)
+
+
+def environment(folder: Path) -> dict[str, str]:
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": tools, "MLPROD_WORKSPACE": str(folder)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    return {**os.environ, "PATH": tools, "MLPROD_WORKSPACE": str(folder)}
+
+
+def run(command: list[str], folder: Path, block: Block) -> None:
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=SECONDS, check=False
+    )
     assert done.returncode == 0, f"{block.name}\n{done.stdout}\n{done.stderr}"
 
 
