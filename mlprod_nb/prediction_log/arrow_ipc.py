@@ -53,17 +53,31 @@ class Encoded(NamedTuple):
     content: bytes
 
 
+class Together(NamedTuple):
+    """Columns that follow each other, as the format lays them out.
+
+    Attributes:
+        nulls: How many values of each are missing.
+        lengths: Bytes of each buffer of each.
+        content: The buffers, each padded.
+    """
+
+    nulls: tuple[int, ...]
+    lengths: tuple[int, ...]
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedBlock:
     """Columns of double without missing values that lie in one array.
 
     Attributes:
         count: How many columns.
-        data: Their values, one column after the other.
+        data: The bytes of their values, one column after the other, read-only, shape ``(bytes,)``.
     """
 
     count: int
-    data: Buffer
+    data: NDArray[np.uint8]
 
 
 def encode(kind: Kind, nulls: int, *buffers: Buffer) -> Encoded:
@@ -76,6 +90,15 @@ def encode(kind: Kind, nulls: int, *buffers: Buffer) -> Encoded:
         if length % _ALIGNMENT:
             parts.append(_PADDING[length % _ALIGNMENT])
     return Encoded(kind, nulls, tuple(lengths), b"".join(parts))
+
+
+def together(columns: Sequence[Encoded]) -> Together:
+    """Return columns that follow each other as one."""
+    return Together(
+        tuple(column.nulls for column in columns),
+        tuple(length for column in columns for length in column.lengths),
+        b"".join(column.content for column in columns),
+    )
 
 
 @lru_cache(maxsize=256)
@@ -96,17 +119,26 @@ def schema_message(fields: tuple[Field, ...], inputs: tuple[Field, ...] | None) 
     return _message(builder, _SCHEMA, builder.EndObject(), 0)
 
 
-def batch_message(rows: int, fields: Sequence[Encoded], inputs: Sequence[Encoded] | EncodedBlock | None) -> bytes:
-    """Return the message of one record batch; the arguments are in the schema's order.
+def batch_message(
+    rows: int, fields: Sequence[Encoded | Together], inputs: Sequence[Encoded] | EncodedBlock | None
+) -> tuple[bytes | NDArray[np.uint8], ...]:
+    """Return the message of one record batch, in parts that follow each other; the arguments are in the schema's order.
 
     Args:
         rows: How many rows.
         fields: The columns before the struct.
         inputs: The columns of the struct; ``None``: there is no struct.
     """
-    nulls = [column.nulls for column in fields]
-    lengths = [length for column in fields for length in column.lengths]
-    content: list[Buffer] = [column.content for column in fields]
+    nulls: list[int] = []
+    lengths: list[int] = []
+    content = [b""]
+    for column in fields:
+        if type(column) is Together:
+            nulls += column.nulls
+        else:
+            nulls.append(column.nulls)  # type: ignore[arg-type]
+        lengths += column.lengths
+        content.append(column.content)
     block = 0
     if inputs is not None:
         nulls.append(0)
@@ -114,12 +146,12 @@ def batch_message(rows: int, fields: Sequence[Encoded], inputs: Sequence[Encoded
     if isinstance(inputs, EncodedBlock):
         block = inputs.count
         nulls += [0] * block
-        content.append(inputs.data)
     elif inputs is not None:
         nulls += [column.nulls for column in inputs]
         lengths += [length for column in inputs for length in column.lengths]
         content += [column.content for column in inputs]
-    return b"".join((_head(rows, tuple(nulls), tuple(lengths), block), *content))
+    content[0] = _head(rows, tuple(nulls), tuple(lengths), block)
+    return (b"".join(content), inputs.data) if isinstance(inputs, EncodedBlock) else (b"".join(content),)
 
 
 # Groups of equal size mostly have texts of equal lengths, since identifiers do.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlprod_nb.errors import InvalidInput
 from mlprod_nb.prediction_log.arrow_ipc import Buffer, Encoded, Kind, encode
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FEW = 64
 _MOST_TEXT = 1 << 31
 _TOO_MUCH_TEXT = "a column of text is larger than 2 GiB in one batch."
 _DAY_US = 86_400_000_000
@@ -58,8 +60,7 @@ def strings(values: Sequence[Any] | NDArray[Any]) -> Encoded:
     if isinstance(values, Repeated):
         return _repeated_text(values.value, len(values))
     if isinstance(values, Texts) and values.text.isascii() and len(values.text) < _MOST_TEXT:
-        offsets = np.arange(len(values) + 1, dtype="<i4") * np.int32(values.width)
-        return _encoded("string", None, offsets, values.text.encode())
+        return encode("string", 0, b"", _even_offsets(len(values), values.width), values.text.encode())
     texts = values.tolist() if isinstance(values, np.ndarray) else values
     missing = _nones(texts)
     if missing is not None:
@@ -76,7 +77,8 @@ def strings(values: Sequence[Any] | NDArray[Any]) -> Encoded:
 def moments(values: Sequence[datetime]) -> Encoded:
     """Return aware moments as microseconds of UTC."""
     if isinstance(values, Repeated):
-        return encode("moment", 0, b"", _microseconds(values.value).to_bytes(8, "little", signed=True) * len(values))
+        data = _microseconds(values.value).to_bytes(8, "little", signed=True) * len(values)
+        return Encoded("moment", 0, (0, len(data)), data)
     known, us = _EPOCH, 0
     since_epoch = array("q")
     for value in values:
@@ -85,6 +87,13 @@ def moments(values: Sequence[datetime]) -> Encoded:
             known, us = value, _microseconds(value)
         since_epoch.append(us)
     return _encoded("moment", None, since_epoch)
+
+
+def has_nan(numbers: NDArray[np.float64]) -> bool:
+    """Return whether one of some contiguous numbers is NaN."""
+    flat = numbers.reshape(-1)
+    # A square is not NaN, and neither is a sum of squares, which may be infinite: so one pass tells, and it is short.
+    return math.isnan(np.dot(flat, flat))
 
 
 def inferred(values: Sequence[Any] | NDArray[Any]) -> Encoded:
@@ -128,7 +137,7 @@ def _numeric(values: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], NDArra
     else:
         missing = _nones(values)
         found = np.array([0 if value is None else value for value in values])
-    if found.dtype.kind == "f" and np.isnan(found).any():
+    if found.dtype.kind == "f" and has_nan(found):
         missing = np.isnan(found) if missing is None else missing | np.isnan(found)
         found = np.where(missing, 0, found)
     return found, missing
@@ -150,6 +159,16 @@ def _fits(value: Any, kind: Kind) -> bool:
     return type(value) is float and kind in ("double", "float") and math.isfinite(value)
 
 
+@lru_cache(maxsize=128)
+def _offsets_of_few(count: int, width: int) -> bytes:
+    return (np.arange(count + 1, dtype="<i4") * np.int32(width)).tobytes()
+
+
+def _even_offsets(count: int, width: int) -> Buffer:
+    """Return where texts of one width begin, and where the last one ends."""
+    return _offsets_of_few(count, width) if count <= _FEW else np.arange(count + 1, dtype="<i4") * np.int32(width)
+
+
 def _repeated_number(number: float, rows: int, kind: Kind) -> Encoded:
     try:
         return encode(kind, 0, b"", struct.pack(_FORMATS[kind], number) * rows)
@@ -161,10 +180,19 @@ def _repeated_text(text: str | None, rows: int) -> Encoded:
     content = (text or "").encode()
     if len(content) * rows >= _MOST_TEXT:
         raise InvalidInput(_TOO_MUCH_TEXT)
-    offsets = np.arange(rows + 1, dtype="<i4") * np.int32(len(content))
-    return _encoded("string", np.ones(rows, np.bool_) if text is None else None, offsets, content * rows)
+    missing = np.ones(rows, np.bool_) if text is None else None
+    return _encoded("string", missing, _even_offsets(rows, len(content)), content * rows)
 
 
 def _microseconds(moment: datetime) -> int:
     passed = moment - _EPOCH
     return passed.days * _DAY_US + passed.seconds * _SECOND_US + passed.microseconds
+
+
+WRITERS: dict[Kind, Callable[[Any], Encoded]] = {
+    "string": strings,
+    "boolean": booleans,
+    "moment": moments,
+    **{kind: partial(numbers, kind=kind) for kind in _DTYPES},
+}
+"""What writes values of a kind, and raises where they are of another."""

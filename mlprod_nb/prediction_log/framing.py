@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
 
-from mlprod_nb.prediction_log.arrow_ipc import END_OF_STREAM
+from mlprod_nb.prediction_log.arrow_ipc import END_OF_STREAM, Buffer
 
 MAGIC = b"MLPLOG1\n"
 _HEAD = struct.Struct("<II")
@@ -59,11 +61,20 @@ class Damage:
     problem: str
 
 
-def frame(kind: RecordKind, endpoint: str, payload: bytes) -> bytes:
-    """Return a record's bytes."""
+def frame(kind: RecordKind, endpoint: str, *payload: bytes | NDArray[np.uint8]) -> bytes:
+    """Return a record's bytes.
+
+    Args:
+        kind: What the record holds.
+        endpoint: The endpoint that it belongs to.
+        payload: An Arrow IPC stream in parts that follow each other; arrays are read-only, of shape ``(bytes,)``.
+    """
     name = endpoint.encode()
-    body = b"".join((_BODY.pack(_CODES[kind], len(name)), name, payload))
-    return _HEAD.pack(len(body), google_crc32c.value(body)) + body
+    parts: list[Buffer] = [_BODY.pack(_CODES[kind], len(name)), name, *payload]
+    crc = 0
+    for part in parts:  # so that what is large is copied once, into the record
+        crc = google_crc32c.extend(crc, part)
+    return b"".join((_HEAD.pack(sum(map(len, parts)), crc), *parts))
 
 
 def scan(data: memoryview) -> Iterator[Record | Damage]:

@@ -19,9 +19,10 @@ from mlprod_nb.prediction_log.arrow_ipc import (
     Encoded,
     EncodedBlock,
     Field,
-    Kind,
+    Together,
     batch_message,
     schema_message,
+    together,
 )
 from mlprod_nb.prediction_log.framing import frame
 
@@ -54,8 +55,14 @@ FEEDBACK_FIELDS: tuple[Field, ...] = (
     ("received_at", "moment"),
 )
 _NULLABLE = frozenset({"unit", "latency_ms", "prediction", "score", "text", "number"})
-_STEADY = frozenset({"endpoint", "revision", "variant", "model", "version", "shadow", "unit", "prediction"})
-"""Columns whose repeated values are few."""
+_PARTS = (
+    (slice(0, 2), False),  # the ids
+    (slice(2, 9), True),  # from the endpoint to the unit
+    (slice(9, 12), False),  # the moments and the latency
+    (slice(12, 13), True),  # the prediction
+    (slice(13, 14), False),  # the score
+)
+"""The columns of predictions in parts, and whether a part's values, where they repeat, are few."""
 _HASHED = frozenset({str, int, bool, type(None)})
 _MOST_KEPT_ROWS = 64
 
@@ -133,14 +140,14 @@ def encode_predictions(batch: PredictionBatch) -> bytes:
         InvalidInput: The columns are not of one length or of another kind, there are no rows, or several endpoints.
     """
     endpoint, rows = _one_endpoint(batch), len(batch.prediction_id)
-    fields = [_column(batch, field, rows) for field in PREDICTION_FIELDS]
+    fields = _prediction_fields(batch, rows)
     inputs = _inputs(batch.inputs, rows)
     if isinstance(inputs, EncodedBlock):
         head = _head_of_numbers(tuple(batch.inputs))
     else:
         kinds = tuple((name, column.kind) for name, column in zip(batch.inputs, inputs, strict=True))
         head = schema_message(PREDICTION_FIELDS, kinds)
-    return frame("predictions", endpoint, b"".join((head, batch_message(rows, fields, inputs), END_OF_STREAM)))
+    return frame("predictions", endpoint, head, *batch_message(rows, fields, inputs), END_OF_STREAM)
 
 
 def encode_feedback(batch: FeedbackBatch) -> bytes:
@@ -150,9 +157,10 @@ def encode_feedback(batch: FeedbackBatch) -> bytes:
         InvalidInput: The columns are not of one length or of another kind, there are no rows, or several endpoints.
     """
     endpoint, rows = _one_endpoint(batch), len(batch.prediction_id)
-    fields = [_column(batch, field, rows) for field in FEEDBACK_FIELDS]
-    head, body = schema_message(FEEDBACK_FIELDS, None), batch_message(rows, fields, None)
-    return frame("feedback", endpoint, b"".join((head, body, END_OF_STREAM)))
+    fields = [_column(field, getattr(batch, field[0]), rows) for field in FEEDBACK_FIELDS]
+    return frame(
+        "feedback", endpoint, schema_message(FEEDBACK_FIELDS, None), *batch_message(rows, fields, None), END_OF_STREAM
+    )
 
 
 @lru_cache(maxsize=256)
@@ -160,29 +168,33 @@ def _head_of_numbers(names: tuple[str, ...]) -> bytes:
     return schema_message(PREDICTION_FIELDS, tuple((name, "double") for name in names))
 
 
-def _column(batch: PredictionBatch | FeedbackBatch, field: Field, rows: int) -> Encoded:
-    values = getattr(batch, field[0])
-    if (
-        type(values) is Repeated
-        and field[0] in _STEADY
-        and len(values) == rows <= _MOST_KEPT_ROWS
-        and type(values.value) in _HASHED
-    ):
-        return _kept(field, values.value, rows)
-    return _encoded(field, values, rows)
+def _prediction_fields(batch: PredictionBatch, rows: int) -> list[Encoded | Together]:
+    values = [getattr(batch, name) for name, _ in PREDICTION_FIELDS]
+    found: list[Encoded | Together] = []
+    for part, few in _PARTS:
+        fields, given = PREDICTION_FIELDS[part], values[part]
+        if few and rows <= _MOST_KEPT_ROWS and all(_repeats(each, rows) for each in given):
+            found.append(_kept(fields, tuple([each.value for each in given]), rows))
+        else:
+            found += [_column(field, each, rows) for field, each in zip(fields, given, strict=True)]
+    return found
+
+
+def _repeats(values: Any, rows: int) -> bool:
+    return type(values) is Repeated and len(values) == rows and type(values.value) in _HASHED
 
 
 # The gateway repeats the same few values for groups of the same few sizes.
 @lru_cache(maxsize=1024)
-def _kept(field: Field, value: Any, rows: int) -> Encoded:
-    return _encoded(field, Repeated(value, rows), rows)
+def _kept(fields: tuple[Field, ...], values: tuple[Any, ...], rows: int) -> Together:
+    return together([_column(field, Repeated(value, rows), rows) for field, value in zip(fields, values, strict=True)])
 
 
-def _encoded(field: Field, values: Any, rows: int) -> Encoded:
+def _column(field: Field, values: Any, rows: int) -> Encoded:
     name, kind = field
     _check_length(name, values, rows)
     try:
-        column = _typed(values, kind)
+        column = columns.WRITERS[kind](values)
     except (TypeError, ValueError, AttributeError, OverflowError):
         raise InvalidInput(f"column {name!r} has a value that is not {kind}.", column=name) from None
     if column.nulls and name not in _NULLABLE:
@@ -190,21 +202,11 @@ def _encoded(field: Field, values: Any, rows: int) -> Encoded:
     return column
 
 
-def _typed(values: Any, kind: Kind) -> Encoded:
-    match kind:
-        case "string":
-            return columns.strings(values)
-        case "boolean":
-            return columns.booleans(values)
-        case "moment":
-            return columns.moments(values)
-        case _:
-            return columns.numbers(values, kind)
-
-
 def _inputs(inputs: Mapping[str, Any], rows: int) -> list[Encoded] | EncodedBlock:
-    if isinstance(inputs, Block) and inputs.matrix.shape[1] == rows and not np.isnan(inputs.matrix).any():
-        return EncodedBlock(len(inputs), inputs.matrix)
+    if isinstance(inputs, Block) and inputs.matrix.shape[1] == rows and not columns.has_nan(inputs.matrix):
+        data = inputs.matrix.reshape(-1).view(np.uint8)
+        data.flags.writeable = False
+        return EncodedBlock(len(inputs), data)
     return [_input(name, values, rows) for name, values in inputs.items()]
 
 

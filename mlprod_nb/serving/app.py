@@ -258,7 +258,7 @@ def _observer(gateway: Gateway) -> Callable[[Scope, int], None]:
         name = scope.get("path_params", {}).get("name", "")
         endpoint = name if name in gateway.book.table.endpoints else ""
         route = getattr(handler, "__name__", "none")
-        gateway.telemetry.requests.labels(route, endpoint, str(status)).inc()
+        gateway.telemetry.replied(route, endpoint, str(status))
         if status >= 400 and status != CLIENT_CLOSED and route in _PREDICTING:
             deployed = [endpoint] if endpoint or route != "invoke_only" else list(gateway.book.table.endpoints)
             if len(deployed) == 1 and deployed[0]:

@@ -126,7 +126,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if isinstance(cycle, RequestResponseCycle) and not cycle.response_complete:
             cycle.scope[REFUSED] = document["status"]  # type: ignore[literal-required]  # counted where it ends
         else:
-            self.telemetry.requests.labels("none", "", str(document["status"])).inc()
+            self.telemetry.replied("none", "", str(document["status"]))
         body = errors.encode(document)
         parts = [STATUS_LINE[document["status"]]]
         for name, value in self.server_state.default_headers:

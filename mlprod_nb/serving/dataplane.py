@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable, TooManyRequests
 from mlprod_nb.serving.failures import Asked
 from mlprod_nb.serving.identifiers import Identifiers
-from mlprod_nb.serving.models import LoadedModel
+from mlprod_nb.serving.models import Lease, LoadedModel
 from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
 from mlprod_nb.serving.routes import LiveEndpoint
 from mlprod_nb.serving.rows import Call, Rows, choose, read_rows
@@ -198,7 +198,7 @@ class DataPlane:
                 self._tracing.span("score", **{"mlprod.variant": variant.name, "mlprod.model_version": version}),
             ):
                 scores = await model.score(columns, rows)
-            if not np.isfinite(scores.scores).all():
+            if not _finite(scores.scores):
                 raise ModelFailed("a score is not a finite number.")
             return scores
         except TooManyRequests:
@@ -261,18 +261,15 @@ class DataPlane:
     def _observe(self, live: LiveEndpoint, rows: Rows, chosen: NDArray[np.intp], met: list[int]) -> None:
         seconds = self.monotonic() - rows.began
         for index in met:
-            variant = live.spec.variants[index]
             count = rows.count if len(met) == 1 else int(np.count_nonzero(chosen == index))
-            self._telemetry.latency.labels(live.name, variant.name).observe(seconds)
-            self._telemetry.rows.labels(live.name, variant.name, "false").inc(count)
+            self._telemetry.answered(live.name, live.spec.variants[index].name, seconds, count)
 
     def _begin_shadows(self, live: LiveEndpoint, rows: Rows) -> None:
         """Score the same rows by every shadow, after the reply; never so many that requests suffer."""
         if self._shadow_rows + rows.count > _MOST_SHADOW_ROWS:
             self._telemetry.shadows_dropped.labels(live.name).inc(rows.count)
             return
-        lease = ExitStack()  # taken now, while the request's own lease still keeps the models open
-        lease.enter_context(live.lease())
+        lease = live.lease()  # taken now, while the request's own lease still keeps the models open
         self._shadow_rows += rows.count
         task = asyncio.get_running_loop().create_task(self._score_shadows(live, rows))
         self._shadows.add(task)
@@ -282,8 +279,8 @@ class DataPlane:
         for variant, model in zip(live.spec.shadows, live.shadows, strict=True):
             await self._score_shadow(live, rows, variant, model)
 
-    def _end_shadows(self, lease: ExitStack, rows: int, task: asyncio.Task[None]) -> None:
-        lease.close()
+    def _end_shadows(self, lease: Lease, rows: int, task: asyncio.Task[None]) -> None:
+        lease.end()
         self._shadow_rows -= rows
         self._shadows.discard(task)
 
@@ -304,11 +301,18 @@ class DataPlane:
             self._telemetry.rows.labels(live.name, variant.name, "true").inc(rows.count)
 
 
-def _texts(labels: Sequence[Any]) -> list[str]:
+def _finite(scores: NDArray[np.float64]) -> bool:
+    # A sum of squares is finite, or some of them are so large that the scores must be looked at one by one.
+    return math.isfinite(np.dot(scores, scores)) or bool(np.isfinite(scores).all())
+
+
+def _texts(labels: Sequence[Any]) -> Sequence[str]:
     """Return labels as text."""
     if len(set(map(type, labels))) > 1:  # equal ones may be written differently
         return [str(label) for label in labels]
     known = {label: str(label) for label in set(labels)}
+    if len(known) == 1:
+        return Repeated(known[labels[0]], len(labels))
     return [known[label] for label in labels]
 
 
@@ -325,6 +329,6 @@ def _variants(live: LiveEndpoint, chosen: NDArray[np.intp], met: list[int]) -> S
 
 def _each(variants: Sequence[Variant], name: str) -> Sequence[Any]:
     """Return one attribute of each row's variant."""
-    if isinstance(variants, Repeated):
+    if type(variants) is Repeated:
         return Repeated(getattr(variants.value, name), len(variants))
     return [getattr(variant, name) for variant in variants]

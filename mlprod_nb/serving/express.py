@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +24,7 @@ from mlprod_nb.serving import errors
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.dataplane import Answer, DataPlane
 from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable
+from mlprod_nb.serving.models import Lease
 from mlprod_nb.serving.ordinary import NOT_ORDINARY, Reader, Table
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Rows, read_units
@@ -111,9 +111,7 @@ class ExpressLane:
                     exchange.hand_back()
                 continue
             visit = self._let_in(live, exchanges)
-            lease = ExitStack()  # taken in this turn, so that a swap in the next one cannot close the models
-            lease.enter_context(live.lease())
-            lease.callback(visit.end)
+            lease = live.lease()  # taken in this turn, so that a swap in the next one cannot close the models
             task = asyncio.get_running_loop().create_task(self._answer(live, exchanges[: visit.requests], lease, visit))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
@@ -126,9 +124,9 @@ class ExpressLane:
             self._refuse(live, kept_out, self._plane.identifiers.take(len(kept_out)), full(live.name))
         return visit
 
-    async def _answer(self, live: LiveEndpoint, exchanges: list[Exchange], lease: ExitStack, visit: Visit) -> None:
+    async def _answer(self, live: LiveEndpoint, exchanges: list[Exchange], lease: Lease, visit: Visit) -> None:
         began = self._plane.monotonic()
-        with lease:
+        with lease, visit:
             most = self._plane.variant_limits.least(live.name, _MOST_ROWS)
             for part in _parts(self._read_all(live, exchanges, visit), most):
                 await self._answer_part(live, part, began, visit)
@@ -170,7 +168,7 @@ class ExpressLane:
         self._count(live, "200", len(requests))
 
     def _count(self, live: LiveEndpoint, status: str, requests: int) -> None:
-        self._telemetry.requests.labels("invoke", live.name, status).inc(requests)
+        self._telemetry.replied("invoke", live.name, status, requests)
 
     def _refuse(
         self, live: LiveEndpoint, exchanges: Sequence[Exchange], ids: Sequence[str], error: MlprodError

@@ -16,6 +16,7 @@ _HEX = "0123456789abcdef"
 _LENGTH = 36
 _DIGITS = [at for at in range(_LENGTH) if at not in {8, 13, 18, 23}]
 _MANY = 64
+_POOL_BYTES = 4096
 _U64 = np.uint64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VARIANT = dict(zip(_HEX, 4 * "89ab", strict=True))
@@ -39,6 +40,8 @@ class Identifiers:
         self._clock_ns = clock_ns
         self._random_bytes = random_bytes
         self._last = 0
+        self._pool = b""
+        self._drawn = 0
         self._lock = threading.Lock()
 
     def new(self) -> str:
@@ -47,17 +50,22 @@ class Identifiers:
 
     def take(self, count: int) -> Sequence[str]:
         """Return ``count`` identifiers, each greater than every one before it."""
-        first = self._reserve(count)
-        random = self._random_bytes(8 * count)
+        first, random = self._reserve(count)
         return (_few if count < _MANY else _many)(first, count, random)
 
-    def _reserve(self, count: int) -> int:
+    def _reserve(self, count: int) -> tuple[int, bytes]:
+        """Return the first of so many moments, and random bytes for each, of which many are drawn at once."""
         milliseconds, rest = divmod(self._clock_ns(), 1_000_000)
         now = (milliseconds << 12) | ((rest << 12) // 1_000_000)
         with self._lock:
             first = max(now, self._last + 1)
             self._last = first + count - 1
-        return first
+            begin = self._drawn
+            self._drawn = begin + 8 * count
+            if self._drawn > len(self._pool):
+                self._pool = self._random_bytes(max(8 * count, _POOL_BYTES))
+                begin, self._drawn = 0, 8 * count
+            return first, self._pool[begin : self._drawn]
 
 
 def is_identifier(text: str) -> bool:
@@ -77,7 +85,7 @@ def moment_of(identifier: str) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
-def _few(first: int, count: int, random: bytes) -> list[str]:
+def _few(first: int, count: int, random: bytes) -> Texts:
     """Write identifiers of moments that follow each other.
 
     Args:
@@ -92,7 +100,7 @@ def _few(first: int, count: int, random: bytes) -> list[str]:
             prefix = f"{known >> 16:08x}-{known & 0xFFFF:04x}-7"
         variant = _VARIANT[digits[at]]
         made.append(f"{prefix}{moment & 0xFFF:03x}-{variant}{digits[at + 1 : at + 4]}-{digits[at + 4 : at + 16]}")
-    return made
+    return Texts("".join(made), count)
 
 
 def _many(first: int, count: int, random: bytes) -> Texts:

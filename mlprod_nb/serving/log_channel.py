@@ -225,7 +225,7 @@ class LogChannel:
         self._bytes += len(record)
         self._writer.append(record, lambda error: self._tell(loop, synced, len(record), error))
         await synced
-        self._telemetry.log_appends.labels(kind).inc()
+        self._telemetry.appended(kind)
 
     def _tell(
         self, loop: asyncio.AbstractEventLoop, synced: asyncio.Future[None], size: int, error: Unavailable | None

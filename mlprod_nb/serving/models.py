@@ -90,22 +90,50 @@ class LoadedModel:
         stations[-1].runtime.admit()
         return stations[-1]
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
-        """Keep the model open for a request."""
+    def take_lease(self) -> None:
+        """Keep the model open until the lease is returned."""
         self._leases += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._leases -= 1
-            if self._leases == 0:
-                self._idle.set()
+
+    def return_lease(self) -> None:
+        """Let the model be closed, unless another lease is out."""
+        self._leases -= 1
+        if self._leases == 0:
+            self._idle.set()
 
     async def close_when_idle(self) -> None:
         """Wait for the last request, then free what the model holds."""
         await self._idle.wait()
         await asyncio.gather(*(station.runtime.close() for station in self.stations))
+
+
+class Lease:
+    """Keeps models open from now to its end.
+
+    Args:
+        models: The models.
+    """
+
+    __slots__ = ("_models",)
+
+    def __init__(self, models: Sequence[LoadedModel]) -> None:
+        self._models = models
+        for model in models:
+            model.take_lease()
+
+    def end(self) -> None:
+        """Let the models be closed; the second time, do nothing."""
+        models, self._models = self._models, ()
+        for model in models:
+            model.return_lease()
+
+    def __enter__(self) -> Lease:
+        """Return the lease."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the lease."""
+        self.end()
 
 
 @dataclass(frozen=True)

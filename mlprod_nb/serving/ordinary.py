@@ -7,14 +7,17 @@ texts in their places has no other texts, no ``true`` and no ``null``, and no na
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from mlprod_nb.columns import Block, Columns
 from mlprod_nb.errors import MlprodError
@@ -28,6 +31,7 @@ NOT_ORDINARY = (MlprodError, ValueError, KeyError, TypeError, AttributeError, Ov
 
 _NUMBERS = frozenset((float, int))
 _NESTED = frozenset((dict, list))
+_LIST = frozenset((list,))
 _FEWEST_ROWS = 8
 _VARIES = b"0123456789.,-+eE[] \t\r\n"
 _MOST_SKELETONS = 64
@@ -109,17 +113,18 @@ class Reader:
         rows = tables[0].rows if len(tables) == 1 else [row for table in tables for row in table.rows]
         names = self.signature.names
         if all(table.only_numbers for table in tables):
-            matrix = np.array(rows, dtype=np.float64)
+            matrix = _matrix(rows, len(names))
             # A number of so many digits that it was rounded is as large, too, and so is none that is not finite.
-            if matrix.ndim == 2 and (np.abs(matrix) < INEXACT).all():
+            if (np.abs(matrix) < INEXACT).all():
                 return Block(names, np.ascontiguousarray(matrix.T))
             if not all(strict.plain(table.body, table.names) for table in tables):
                 raise ValueError
         if self.signature.only_numbers:
             kinds = _kinds(rows)
             if kinds <= _NUMBERS:
-                matrix = np.array(rows, dtype=np.float64)
-                if np.isfinite(matrix).all() and (int not in kinds or (np.abs(matrix) < INEXACT).all()):
+                matrix = _matrix(rows, len(names))
+                # JSON has no number that is not finite, and orjson refuses those beyond a double.
+                if int not in kinds or (np.abs(matrix) < INEXACT).all():
                     return Block(names, np.ascontiguousarray(matrix.T))
         return typed(dict(zip(names, zip(*rows, strict=True), strict=True)), len(rows), self.signature)
 
@@ -132,6 +137,24 @@ class Reader:
         if names == 3 and type(content) is dict and content.get("columns") == self._columns:
             return 3 + len(self._columns)
         return 0
+
+
+def _matrix(rows: Sequence[Sequence[float]], width: int) -> NDArray[np.float64]:
+    """Return rows of numbers as an array of shape ``(rows, width)``, in half the time that numpy takes for lists.
+
+    Raises:
+        ValueError: A value is no number.
+    """
+    try:
+        packed = _doubles(len(rows) * width).pack(*(rows[0] if len(rows) == 1 else chain.from_iterable(rows)))
+    except struct.error:
+        raise ValueError from None
+    return np.frombuffer(packed).reshape(len(rows), width)
+
+
+@lru_cache(maxsize=64)
+def _doubles(count: int) -> struct.Struct:
+    return struct.Struct(f"={count}d")
 
 
 def _kinds(rows: Sequence[Sequence[Any]]) -> set[type]:
@@ -156,11 +179,8 @@ def _positional(rows: Any, signature: Signature) -> Sequence[Sequence[Any]]:
 
 
 def _of_width(rows: Any, width: int) -> Sequence[Sequence[Any]]:
-    if type(rows) is not list:
+    if type(rows) is not list or not _LIST.issuperset(map(type, rows)) or set(map(len, rows)) != {width}:
         raise ValueError
-    for row in rows:
-        if type(row) is not list or len(row) != width:
-            raise ValueError
     return rows
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -12,7 +11,7 @@ from mlprod_nb.errors import NotFound, Refused
 from mlprod_nb.registry.bundles import Column, ColumnType, Signature, Task
 from mlprod_nb.routing import EndpointSpec, Variant
 from mlprod_nb.serving.errors import EndpointUnavailable
-from mlprod_nb.serving.models import LoadedModel
+from mlprod_nb.serving.models import Lease, LoadedModel
 
 T = TypeVar("T")
 
@@ -42,13 +41,9 @@ class LiveEndpoint:
         """The endpoint's name."""
         return self.spec.endpoint
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
-        """Keep every model of this state open for a request."""
-        with ExitStack() as stack:
-            for model in (*self.models, *self.shadows):
-                stack.enter_context(model.lease())
-            yield
+    def lease(self) -> Lease:
+        """Keep every model of this state open for a request, from now to the lease's end."""
+        return Lease((*self.models, *self.shadows))
 
 
 def live_endpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -42,6 +43,7 @@ class Telemetry:
         self._shared = shared
         self._refusals = refusals
         self._failures = failures
+        self._children: dict[tuple[Any, ...], Any] = {}
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.requests = Counter(
@@ -118,6 +120,19 @@ class Telemetry:
             "mlprod_revision", "The revision that an endpoint serves.", ("endpoint",), registry=self._registry
         )
 
+    def answered(self, endpoint: str, variant: str, seconds: float, rows: int) -> None:
+        """Count rows that a variant answered together, and time them."""
+        self._child(self.latency, endpoint, variant).observe(seconds)
+        self._child(self.rows, endpoint, variant, "false").inc(rows)
+
+    def replied(self, route: str, endpoint: str, status: str, requests: int = 1) -> None:
+        """Count requests that were replied to."""
+        self._child(self.requests, route, endpoint, status).inc(requests)
+
+    def appended(self, kind: str) -> None:
+        """Count a record that is in the prediction log."""
+        self._child(self.log_appends, kind).inc()
+
     def observe_batches(self, digest: str) -> Callable[[int], None]:
         """Return what is told the number of rows of each micro-batch of a bundle."""
         observe: Callable[[int], None] = self.batch_rows.labels(digest[:BUNDLE_CHARACTERS]).observe
@@ -166,6 +181,16 @@ class Telemetry:
             return generate_latest(self._registry)
         self.share()
         return generate_latest(self._shared)
+
+    def _child(self, metric: Counter | Histogram, *labels: str) -> Any:
+        """Return a metric of some labels; to ask the metric for it takes longer than to count.
+
+        Never of a metric that is cleared.
+        """
+        child = self._children.get((metric, *labels))
+        if child is None:
+            child = self._children[metric, *labels] = metric.labels(*labels)
+        return child
 
 
 class _Queues(Collector):

@@ -32,6 +32,14 @@ class Visit:
         """Let out who is still there."""
         self.leave(self.requests)
 
+    def __enter__(self) -> Visit:
+        """Return the visit."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the visit."""
+        self.end()
+
 
 class Turnstile:
     """Counts the requests that are under way in one gateway worker, and keeps out who is too many.
@@ -66,13 +74,10 @@ class Turnstile:
         Raises:
             TooManyRequests: There is no room for it.
         """
-        visit = self.let_in(endpoint, 1)
-        if not visit.requests:
-            raise full(endpoint)
-        try:
+        with self.let_in(endpoint, 1) as visit:
+            if not visit.requests:
+                raise full(endpoint)
             yield
-        finally:
-            visit.end()
 
 
 class VariantLimits:

@@ -16,7 +16,7 @@ def test_the_example_of_the_standard_is_written_bit_for_bit() -> None:
     fraction_ns = (0xCC3 * 1_000_000 + 0xFFF) >> 12  # the nanoseconds whose 12-bit fraction is 0xCC3
     made = Identifiers(
         clock_ns=lambda: 0x017F22E279B0 * 1_000_000 + fraction_ns,
-        random_bytes=lambda count: (0x18C4DC0C0C07398F).to_bytes(count, "big"),
+        random_bytes=lambda count: (0x18C4DC0C0C07398F).to_bytes(8, "big") * (count // 8),
     ).new()
     assert made == RFC_EXAMPLE
 
