@@ -12,7 +12,7 @@ from benchmarks import monitoring_parts as parts
 from benchmarks import monitoring_power as power
 from benchmarks import monitoring_standing as standing
 from benchmarks import monitoring_years as years
-from benchmarks.statistics_page import bounds, share, write_section
+from benchmarks.statistics_page import at_most, bounds, share, write_section
 from mlprod_nb.monitoring.budget import Budget
 
 #: Rows of a look; those that stand together share each year's reference.
@@ -128,7 +128,7 @@ def write_parts(number: int, looks: int, seed: int = SEED) -> None:
         "|---:|---:|---|---|",
         *(
             f"| {rows:,} | {number} | {share(sum(map(bool, found)), number)} | ≤ 2 %:"
-            f" {'kept' if bounds(sum(map(bool, found)), number)[0] <= 0.02 else 'missed'} |"
+            f" {at_most(sum(map(bool, found)), number, 0.02)} |"
             for rows, found in judged
         ),
         "",
@@ -140,8 +140,7 @@ def write_parts(number: int, looks: int, seed: int = SEED) -> None:
         "| least corrected p-value at most | looks | goal |",
         "|---:|---|---|",
         *(
-            f"| {level} | {share(below, looks)} | ≤ {100 * level:.0f} %:"
-            f" {'kept' if bounds(below, looks)[0] <= level else 'missed'} |"
+            f"| {level} | {share(below, looks)} | ≤ {100 * level:.0f} %: {at_most(below, looks, level)} |"
             for level, below in zip(parts.LEVELS, tested.below, strict=True)
         ),
         f"| {budget.joint:.2g}, a look's own | {share(tested.alarmed, looks)} | none expected |",
@@ -170,7 +169,7 @@ def write_standing(found: dict[int, list[list[str]]], seconds: float) -> None:
         "|---:|---:|---|---|",
         *(
             f"| {rows:,} | {len(every)} | {share(sum(map(bool, every)), len(every))} | ≤ {100 * standing.GOAL:.0f} %:"
-            f" {'kept' if bounds(sum(map(bool, every)), len(every))[0] <= standing.GOAL else 'missed'} |"
+            f" {at_most(sum(map(bool, every)), len(every), standing.GOAL)} |"
             for rows, every in found.items()
         ),
         "",

@@ -41,3 +41,11 @@ def share(found: int, of: int) -> str:
     """Return a share with its bounds, in words."""
     lower, upper = bounds(found, of)
     return f"{100 * found / of:.1f} % ({100 * lower:.1f} to {100 * upper:.1f}, {found} of {of})"
+
+
+def at_most(found: int, of: int, most: float) -> str:
+    """Return what so many of so many say of a share that should be at most so large."""
+    lower, upper = bounds(found, of)
+    if lower > most:
+        return "missed"
+    return "kept" if upper <= most else "not contradicted"
