@@ -255,10 +255,14 @@ def _rollback_target(past: Sequence[Revision], current: Revision, to: int) -> Re
     earlier = [revision for revision in past if revision.number < base and revision.spec is not None]
     if not earlier:
         others = [revision for revision in past if revision.spec is not None and revision.spec != current.spec]
-        hint = f"Revision {others[-1].number} served {describe(others[-1].spec)}: " if others else ""
-        hint += f"mlprod rollback {current.endpoint} --to {others[-1].number}" if others else ""
+        hint = _back_to(others[-1]) if others else ""
         raise Refused(f"endpoint {current.endpoint!r} has no earlier revision to go back to.", hint=hint)
     return earlier[-1]
+
+
+def _back_to(revision: Revision) -> str:
+    to = f"mlprod rollback {revision.endpoint} --to {revision.number}"
+    return f"Revision {revision.number} served {describe(revision.spec)}: {to}"
 
 
 def _moves_back(connection: Connection, undone: list[int]) -> tuple[AliasMove, ...]:

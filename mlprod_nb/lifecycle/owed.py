@@ -10,7 +10,7 @@ registry has first, is written into the journal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -121,17 +121,19 @@ def _read(said: dict[str, Any]) -> _Moves | _Registration:
 
 def _see_to(context: Context, path: Path) -> None:
     """Keep one promise; one that cannot be read is said once and set aside."""
-    try:
-        with promises.left(path) as said:
+    with ExitStack() as held:
+        try:
+            said = held.enter_context(promises.left(path))
             left = _read(said) if said is not None else None
-    except Corrupt:
-        _set_aside(context, path)
-        return
-    with promises.left(path) as said:
-        if said is not None and left is not None:
-            done = _move(context, left) if isinstance(left, _Moves) else _write_down(context, left)
-            if done:
-                path.unlink(missing_ok=True)
+        except Corrupt:
+            _set_aside(context, path)
+            return
+        if left is not None and _keep(context, left):
+            path.unlink(missing_ok=True)
+
+
+def _keep(context: Context, left: _Moves | _Registration) -> bool:
+    return _move(context, left) if isinstance(left, _Moves) else _write_down(context, left)
 
 
 def _set_aside(context: Context, path: Path) -> None:
