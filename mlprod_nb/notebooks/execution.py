@@ -239,8 +239,13 @@ def _spec(source: Path, parameters: Mapping[str, Any], cwd: Path, within: Surrou
         "interpreter": within.interpreter,
         "variables": dict(within.variables),
         "memory_mib": within.memory_mib,
-        "mark": within.mark or (within.nursery.mark if within.nursery else uuid.uuid4().hex),
+        "mark": within.mark or _mark_of(within.nursery),
     }
+
+
+def _mark_of(nursery: Nursery | EarlyRunner | None) -> str:
+    """Return a new mark, or the one that a runner was started with."""
+    return nursery.mark if isinstance(nursery, EarlyRunner) else uuid.uuid4().hex
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -109,11 +108,6 @@ class Nursery:
         if process is not None:
             process.kill()
             process.communicate()
-
-    @property
-    def mark(self) -> str:
-        """A new mark, which no execution has yet."""
-        return uuid.uuid4().hex
 
     def start(self, folder: Path, mark: str) -> Forked | None:
         """Fork a runner for the execution in a folder; return ``None`` where there is no nursery to do it.
