@@ -26,7 +26,7 @@ class BoundedOutStream(OutStream):
         """Write a text."""
         self._written += len(string)
         beyond = self._written - LARGEST_NOTEBOOK - _AHEAD
-        written: int | None = super().write(string[: len(string) - beyond] if beyond > 0 else string)
+        written: int | None = super().write(string[: max(len(string) - beyond, 0)] if beyond > 0 else string)
         self._waiting += len(string)
         if self._waiting > _AHEAD:
             self.flush()
