@@ -133,10 +133,10 @@ def batch_message(
     lengths: list[int] = []
     content = [b""]
     for column in fields:
-        if type(column) is Together:
+        if isinstance(column, Together):
             nulls += column.nulls
         else:
-            nulls.append(column.nulls)  # type: ignore[arg-type]
+            nulls.append(column.nulls)
         lengths += column.lengths
         content.append(column.content)
     block = 0
