@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _PAST = re.compile(
     rf"(?:last\s+)?(?P<day>today|yesterday|{'|'.join(_WEEKDAYS)})(?:\s+(?:at\s+)?(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}))?"
 )
+_WORDS = ("today", "yesterday", "last", "ago", "seconds", "minutes", "hours", "days", "weeks", *_WEEKDAYS)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 #: 1,000 years in seconds: what is added to a moment of now must still be one that a calendar has.
 _LONGEST = 1000 * 365 * 86400
@@ -72,11 +74,32 @@ def parse_moment(text: str, *, now: datetime) -> datetime:
             return now - parse_duration(plain)
         except UsageError:
             hint = "Write a date (2013-04-01), a time (2013-04-01T06:00), an age (7d) or a day (last tuesday)."
-            raise UsageError(f"{text!r} is not a moment.", hint=hint) from None
+            raise UsageError(f"{text!r} is not a moment.", hint=_meant(words, parse_moment, now) or hint) from None
     try:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:
         raise UsageError(f"{text!r} is beyond the years 1 to 9999, in UTC.") from None
+
+
+def _meant(words: str, read: Callable[..., datetime], now: datetime) -> str:
+    """Ask whether the moment was meant that the nearest known words make; empty where ``read`` takes none of them."""
+    spelt = re.sub(r"[a-z]{3,}", _nearest_word, words)
+    if spelt == words:
+        return ""
+    try:
+        read(spelt, now=now)
+    except UsageError:
+        return ""
+    return f"Did you mean {spelt!r}?"
+
+
+def _nearest_word(match: re.Match[str]) -> str:
+    word = match[0]
+    if word in _WORDS or f"{word}s" in _WORDS:
+        return word
+    # Nearer than a name must be: 'months' is not 'minutes'.
+    found = difflib.get_close_matches(word, _WORDS, n=1, cutoff=0.7)
+    return found[0] if found else next((known for known in _WORDS if known.startswith(word)), word)
 
 
 def _in_words(match: re.Match[str], now: datetime) -> datetime:
@@ -106,7 +129,8 @@ def parse_deadline(text: str, *, now: datetime) -> datetime:
         return parse_moment(text, now=now)
     except UsageError:
         hint = "Write a date (2013-07-01), a time (2013-07-01T06:00) or a duration (3d)."
-        raise UsageError(f"{text!r} is not a moment to come.", hint=hint) from None
+        meant = _meant(text.strip().lower(), parse_deadline, now)
+        raise UsageError(f"{text!r} is not a moment to come.", hint=meant or hint) from None
 
 
 def iso(moment: datetime) -> str:

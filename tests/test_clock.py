@@ -38,14 +38,39 @@ def test_a_moment_is_a_date_a_time_or_an_age() -> None:
     assert parse_moment("7d", now=NOW) == datetime(2013, 6, 24, 12, tzinfo=UTC)
 
 
-def test_what_is_no_moment_is_refused_with_examples() -> None:
+@pytest.mark.parametrize(
+    "text", ["next tuesday", "2 months ago", "gestern", "lasttuesdya", "tuesdya 25:00", "x" * 9999]
+)
+def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
     with pytest.raises(UsageError, match="2013-04-01"):
-        parse_moment("last tuesdey", now=NOW)
+        parse_moment(text, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("last tuesdya", "last tuesday"),
+        ("lst tuesday 14:30", "last tuesday 14:30"),
+        ("Yestreday", "yesterday"),
+        ("wed at 9:00", "wednesday at 9:00"),
+        ("2 huors ago", "2 hours ago"),
+        ("3 days agoo", "3 days ago"),
+    ],
+)
+def test_a_moment_with_a_slip_of_the_pen_is_answered_with_the_one_that_was_meant(text: str, meant: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_moment(text, now=NOW)
+    assert str(refused.value) == f"{text!r} is not a moment. Did you mean {meant!r}?"
 
 
 @pytest.mark.parametrize("text", ["3d", "3 days", "72 hours", "2d24h", "2013-07-04T12:00"])
 def test_a_deadline_is_a_moment_or_a_duration_from_now_on(text: str) -> None:
     assert parse_deadline(text, now=NOW) == NOW + timedelta(days=3)
+
+
+def test_a_deadline_with_a_slip_of_the_pen_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match=r"Did you mean '3 days'\?"):
+        parse_deadline("3 dyas", now=NOW)
 
 
 def test_what_is_no_deadline_is_refused() -> None:

@@ -35,7 +35,8 @@ def rollback(context: Context, endpoint: str, to: str, *, reason: str, dry_run: 
     try:
         moment = parse_moment(to, now=context.clock())
     except UsageError as error:
-        raise UsageError(f"--to: {error.message}", hint=f"{error.hint} Or a revision's number.") from None
+        hint = error.hint if "Did you mean" in error.hint else f"{error.hint} Or a revision's number."
+        raise UsageError(f"--to: {error.message}", hint=hint) from None
     with context.store.read() as connection:
         served = [r for r in revisions.history(connection, endpoint) if r.outcome and r.outcome.outcome == "active"]
     before = [revision for revision in served if revision.outcome and revision.outcome.decided_at <= moment]
