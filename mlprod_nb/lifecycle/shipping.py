@@ -8,10 +8,10 @@ from typing import ClassVar
 import sqlalchemy as sa
 
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.lifecycle import deploy, experiment
+from mlprod_nb.lifecycle import abtests, deploy
+from mlprod_nb.lifecycle.abtests import Started
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.experiment import Started
 from mlprod_nb.lifecycle.revise import TrafficRow, existing, traffic
 from mlprod_nb.lifecycle.watch import Window
 from mlprod_nb.results import Result, Verdict
@@ -65,7 +65,7 @@ def stop(context: Context, wanted: Stop) -> ABTestStopped:
         UsageError: It is to ship whatever the verdict, and no reason is given.
     """
     with context.store.read() as connection:
-        test = experiment.latest(connection, wanted.endpoint)
+        test = abtests.latest(connection, wanted.endpoint)
     if test is None or test.stopped:
         raise Refused(f"no A/B test runs on {wanted.endpoint!r}.")
     if wanted.ship:
@@ -91,11 +91,11 @@ def _ship(context: Context, wanted: Stop, test: Started) -> ABTestStopped:
     """Promote the version that was tested, then end the test, so that a failure leaves it running."""
     if wanted.yes and not wanted.reason:
         raise UsageError("shipping whatever the verdict takes a reason.", hint="Say it: --reason WHY")
-    found = experiment.result(context, Window(wanted.endpoint))
+    found = abtests.result(context, Window(wanted.endpoint))
     allowed = found.decision == "ship" and found.verdict.status == "ok"
     if not allowed and not wanted.yes:
         return _not_shipped(context, wanted, test, found.verdict.sentence)
-    version = experiment.tested(context, test, found.metrics[0].arm)
+    version = abtests.tested(context, test, found.metrics[0].arm)
     reason = wanted.reason or f"A/B test: {found.verdict.sentence}"
     promotion = deploy.Promotion(version, "champion", wanted.endpoint, reason, wanted.dry_run)
     done = deploy.promote(context, promotion)

@@ -101,9 +101,9 @@ class Evidence(Base):
             mlprod abtest plan flights --effect 0.01
             mlprod abtest plan flights --effect 0.02 --metric sure --metrics "sure: {value: score > 0.9}"
         """
-        from mlprod_nb.lifecycle import experiment
+        from mlprod_nb.lifecycle import abtests
 
-        return experiment.plan(self.context, experiment.Question(endpoint, effect, metric, power, alpha, metrics))
+        return abtests.plan(self.context, abtests.Question(endpoint, effect, metric, power, alpha, metrics))
 
     def abtest_start(
         self,
@@ -156,9 +156,9 @@ class Evidence(Base):
         Examples:
             mlprod abtest result flights
         """
-        from mlprod_nb.lifecycle import experiment, watch
+        from mlprod_nb.lifecycle import abtests, watch
 
-        return experiment.result(self.context, watch.Window(endpoint, since, until, pinned))
+        return abtests.result(self.context, watch.Window(endpoint, since, until, pinned))
 
     def abtest_calibrate(
         self, endpoint: str, *, runs: int = 1000, since: str = "", until: str = "", pinned: str = ""
@@ -175,9 +175,9 @@ class Evidence(Base):
         Examples:
             mlprod abtest calibrate flights --runs 1000
         """
-        from mlprod_nb.lifecycle import experiment, watch
+        from mlprod_nb.lifecycle import abtests, watch
 
-        return experiment.calibrate(self.context, watch.Window(endpoint, since, until, pinned), runs)
+        return abtests.calibrate(self.context, watch.Window(endpoint, since, until, pinned), runs)
 
     def abtest_allocate(self, endpoint: str, *, reason: str = "", dry_run: bool = False) -> AllocationResult:
         """Move the shares of a running bandit (allocation: thompson) to what has earned more, by a revision.

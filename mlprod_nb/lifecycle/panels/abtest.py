@@ -45,13 +45,13 @@ class ABTestView(Result):
 
 def look(context: Context, endpoint: str) -> ABTestView:
     """Return an endpoint's newest test; that there is none, or that it cannot be read yet, is said, never an error."""
-    from mlprod_nb.lifecycle import experiment, watch
+    from mlprod_nb.lifecycle import abtests, watch
 
     with context.store.read() as connection:
-        newest = experiment.latest(connection, endpoint)
+        newest = abtests.latest(connection, endpoint)
     stopped = newest.stopped if newest else False
     try:
-        result = experiment.result(context, watch.Window(endpoint))
+        result = abtests.result(context, watch.Window(endpoint))
     except Refused as error:
         action = "" if newest else f"%mlprod abtest start {endpoint}"
         return ABTestView(Verdict("ok", error.message, action), endpoint, stopped, None)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.lifecycle import experiment
+from mlprod_nb.lifecycle import abtests
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing.deciding import span
 from mlprod_nb.lifecycle.releasing.plan import Plan, Step
@@ -149,12 +149,12 @@ def _proof(context: Context, given: NewRelease, wanted: Plan, at: int) -> float 
 
     if not wanted.proves(at):
         return None
-    _, manifest = experiment.serving(context, given.endpoint)
-    rows = experiment.labelled(context, context.log.pin(given.endpoint))
+    _, manifest = abtests.serving(context, given.endpoint)
+    rows = abtests.labelled(context, context.log.pin(given.endpoint))
     share, days = wanted.steps[at].share / 100 or 0.5, []
     for name, worse in wanted.metrics.items():
         try:
-            today = abtest.baseline(rows, name, experiment.outcome(manifest))
+            today = abtest.baseline(rows, name, abtests.outcome(manifest))
             found = abtest.plan(today, abtest.Aim(worse, alpha=wanted.step_alpha / 4, treatment_share=share))
         except MlprodError:
             return None
