@@ -152,9 +152,9 @@ def write_parts(number: int, looks: int, seed: int = SEED) -> None:
 
 
 def standing_years(rows: int, number: int, seed: int = SEED) -> list[list[str]]:
-    """Simulate years of what is judged beyond drift, by looks of so many rows."""
-    random = np.random.default_rng([seed, rows, number, 4])
-    return [standing.standing_year(random, rows, Budget()) for _ in range(number)]
+    """Simulate years of what is judged beyond drift, by looks of so many rows; each year has a seed of its own."""
+    seeds = ([seed, rows, year, 4] for year in range(number))
+    return [standing.standing_year(np.random.default_rng(each), rows, Budget()) for each in seeds]
 
 
 def write_standing(found: dict[int, list[list[str]]], seconds: float) -> None:
@@ -191,7 +191,7 @@ def main() -> None:
         "--part-years", type=int, default=250, help="years of performance; 0: none, and no tests of rows"
     )
     parser.add_argument("--row-looks", type=int, default=80, help="looks with tests of rows")
-    parser.add_argument("--standing-years", type=int, default=60, help="years of segments and the service")
+    parser.add_argument("--standing-years", type=int, default=280, help="years of segments and the service")
     asked = parser.parse_args()
     if asked.years:
         began = process_time()

@@ -33,6 +33,9 @@ def evaluate(columns: Mapping[str, Any], expression: str) -> pa.ChunkedArray:
         raise UsageError("a segment's expression is empty.", hint=_HINT)
     if not columns:
         raise UsageError(f"the segment {expression!r} needs input columns, and there are none.")
+    if expression.strip() in columns:  # a column's own name, be it a word of SQL too
+        values = columns[expression.strip()]
+        return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
     table = pa.table(dict(columns))
     rows = table.append_column(_NUMBER, pa.array(range(table.num_rows), pa.int64()))
     connection = duckdb.connect(config=ALONE)
@@ -44,14 +47,14 @@ def evaluate(columns: Mapping[str, Any], expression: str) -> pa.ChunkedArray:
         found = connection.table("inputs").project(f'({expression}) AS "{_VALUE}", "{_NUMBER}"')
         if found.columns != [_VALUE, _NUMBER]:
             raise UsageError(f"the segment {expression!r} is more than one expression.", hint=_HINT)
-        values = found.order(_NUMBER).to_arrow_table()
+        ordered = found.order(_NUMBER).to_arrow_table()
     except duckdb.Error as error:
         raise _explained(expression, error, list(columns)) from None
     finally:
         connection.close()
-    if values.num_rows != table.num_rows:
+    if ordered.num_rows != table.num_rows:
         raise UsageError(f"the segment {expression!r} is not one value a row.", hint=_HINT)
-    return values.column(_VALUE)
+    return ordered.column(_VALUE)
 
 
 _HINT = "Write it like: carrier, or: hour >= 18 and origin = 'JFK'"

@@ -122,6 +122,13 @@ def test_an_expression_has_one_value_a_row_in_the_rows_order() -> None:
     assert expressions.evaluate(ARRAYS, "hour >= 18 or carrier = 'EV'").to_pylist() == [False, True, True]
 
 
+def test_a_columns_own_name_is_that_column_even_where_it_is_a_word_of_sql() -> None:
+    columns = {"order": pa.array([3, None]), "two words": pa.array(["a", "b"]), "1": pa.array([5, 6])}
+    for name, values in columns.items():
+        assert expressions.evaluate(columns, name).to_pylist() == values.to_pylist()
+    assert expressions.evaluate(columns, ' "order" * 2 ').to_pylist() == [6, None]
+
+
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
