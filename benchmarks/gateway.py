@@ -1,5 +1,7 @@
 """The gateway beside ``mlflow models serve`` and a bare echo: ``python -m benchmarks.gateway [--quick]``.
 
+One load on one model, in a minute: ``python -m benchmarks.gateway --model boosting --load 1x64``; see ``--help``.
+
 The gateway authenticates every request and syncs every prediction to its log before it replies; the others do neither.
 For each model all three are started, and each load is put on one after the other, three times in turn, by the same load
 generator (wrk, one thread, Debian's package), which shares the machine's cores with them. Shown are medians. Figures of
@@ -20,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from benchmarks import servers, strain, wrk
+from benchmarks import one_load, servers, strain, wrk
 from benchmarks.models import MODELS, prepare
 from benchmarks.servers import Running
 from benchmarks.statistics_page import write_head
@@ -67,8 +69,13 @@ def main() -> None:
     """Run everything, print as it goes, and write RESULTS.md."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="One model and 2 s a load, and no file is written.")
-    quick = parser.parse_args().quick
+    one_load.add_options(parser)
+    options = parser.parse_args()
     wrk.require()
+    if options.load is not None:
+        one_load.run(options)
+        return
+    quick = options.quick
     loads: list[Load] = []
     footprints: list[Footprint] = []
     strains: list[Strain] = []

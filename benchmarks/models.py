@@ -42,14 +42,20 @@ def training_data() -> tuple[pd.DataFrame, pd.Series]:
     return frame, (score > 0).astype(int)
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, only: str = "") -> None:
     """Train; save each model for ``mlflow models serve`` and register it in a workspace of its own; write bodies.
 
     One workspace a model, so that the memory of a gateway with one endpoint is measured.
+
+    Args:
+        folder: Where to.
+        only: The only model that is wanted; empty: all of them.
     """
     frame, labels = training_data()
     further = {"worker": WorkerForest(100, random_state=SEED), "two-workers": LogisticRegression(max_iter=500)}
     for name, model in {**MODELS, **further}.items():
+        if only not in ("", name):
+            continue
         model.fit(frame, labels)
         if name in MODELS:
             signature = infer_signature(frame, model.predict(frame))
@@ -65,7 +71,7 @@ def prepare(folder: Path) -> None:
     random = np.random.default_rng(SEED + 1)
     for rows in (1, 100):
         bodies = folder / f"bodies-{rows}"
-        bodies.mkdir()
+        bodies.mkdir(exist_ok=True)
         for number in range(BODIES):
             values = random.normal(size=(rows, len(COLUMNS))).round(4).tolist()
             body = orjson.dumps({"dataframe_split": {"columns": COLUMNS, "data": values}})

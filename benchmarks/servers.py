@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -55,15 +56,26 @@ class Running:
 
 
 @contextmanager
-def ours(folder: Path, name: str, workers: int = 1) -> Iterator[Running]:
-    """Run the gateway of a workspace, as ``mlprod up`` does."""
+def ours(folder: Path, name: str, workers: int = 1, tree: Path | None = None) -> Iterator[Running]:
+    """Run the gateway of a workspace, as ``mlprod up`` does.
+
+    Args:
+        folder: Holds the workspaces.
+        name: The workspace's name, and its endpoint's.
+        workers: How many.
+        tree: The source tree to run, on a copy of the workspace; ``None``: this one, on the workspace itself.
+    """
     root = folder / name
+    if tree is not None:
+        root = folder / "beside" / name
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(folder / name, root, ignore=shutil.ignore_patterns("*.sock"))
     layout = Layout(root)
     port = free_port()
     (root / "mlprod.toml").write_text(f"[gateway]\nport = {port}\nworkers = {workers}\n", encoding="utf-8")
     token = (layout.secrets / "local.token").read_text(encoding="utf-8").strip()
     command = [sys.executable, "-m", "mlprod_nb.serving", "--root", str(root)]
-    with _started(command, port, f"/endpoints/{name}/invocations", f"Bearer {token}", folder) as running:
+    with _started(command, port, f"/endpoints/{name}/invocations", f"Bearer {token}", folder, tree) as running:
         yield running
 
 
@@ -105,12 +117,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def _started(command: list[str], port: int, path: str, authorization: str, folder: Path) -> Iterator[Running]:
+def _started(
+    command: list[str], port: int, path: str, authorization: str, folder: Path, tree: Path | None = None
+) -> Iterator[Running]:
+    environment = quiet_environment() | ({"PYTHONPATH": str(tree.resolve())} if tree else {})
     url = f"http://127.0.0.1:{port}"
     body = (folder / "bodies-1" / "1.json").read_bytes()
     began = time.monotonic()
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, env=quiet_environment(), stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, cwd=tree, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         _await_answer(process, f"{url}{path}", authorization, body, began + _START_SECONDS)
         yield Running(url, path, authorization, time.monotonic() - began, psutil.Process(process.pid))
