@@ -74,6 +74,40 @@ def test_a_missing_part_is_told_in_words() -> None:
     assert str(shown) == "There is <none>."
 
 
+def test_drawings_stand_above_the_tables_of_a_part_and_either_alone() -> None:
+    drawn = [Figure("a < b", "<svg><path/></svg>")]
+    both = show.part(Numbers(3), "columns", figures=drawn, otherwise="nothing.")
+    made = both._repr_html_()
+    assert made.index("<figcaption>a &lt; b</figcaption>") < made.index("<table")
+    assert made.count("a &lt; b") == 1
+    assert str(both).startswith("a < b\n\n")
+    only = show.part(Numbers(3), "absent", figures=drawn, otherwise="nothing.")
+    assert "<path/>" in only._repr_html_()
+    assert str(only) == "a < b"
+    assert str(show.part(Numbers(3), "absent", otherwise="nothing.")) == "nothing."
+
+
+#: What both reports of a monitor tell, each in a cell of its own, by the words of its call.
+PARTS = (
+    '"columns"',
+    '"data quality"',
+    '"performance"',
+    '"effect on the score"',
+    '"budget for false alarms"',
+    '"method"',
+)
+
+
+@pytest.mark.parametrize("kind", ["drift", "performance"])
+def test_a_monitors_report_has_a_cell_for_each_of_its_parts(kind: str) -> None:
+    cells = notebooks.read(next(path for path in SHIPPED if path.stem == f"{kind}_report"))["cells"]
+    sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    told = [next(number for number, source in enumerate(sources) if part in source) for part in PARTS]
+    assert len(set(told)) == len(PARTS)
+    assert "figures=monitor.figures" in sources[told[PARTS.index('"effect on the score"')]]
+    assert sum('"pairs of columns"' in source for source in sources) == 1
+
+
 def test_figures_stand_side_by_side_with_their_words() -> None:
     svg = '<svg xmlns="http://www.w3.org/2000/svg" fill="currentColor"><path d="M0 0"/></svg>'
     gallery = show.figures([Figure("a < b", svg), Figure("c", svg)], otherwise="none")
