@@ -47,7 +47,8 @@ def test_cramer_von_mises_agrees_with_scipy_where_there_are_no_ties() -> None:
     found = BUILT_IN["cramer_von_mises"].compare(*ranked(before, after))
     expected = stats.cramervonmises_2samp(before, after, method="asymptotic")
     assert found.statistic == pytest.approx(expected.statistic, abs=1e-9)
-    assert found.p_value == pytest.approx(expected.pvalue, rel=0.2)  # scipy's moments are of finite samples
+    # Another law: ours is the saddlepoint of these very bins, scipy's the limit with the moments of finite samples.
+    assert found.p_value == pytest.approx(expected.pvalue, rel=0.14)
 
 
 def standard_deviation(n: int, m: int) -> float:
@@ -77,7 +78,7 @@ def test_anderson_darling_agrees_with_scipy_ties_or_not(ties: bool) -> None:
         expected = stats.anderson_ksamp([before, after], midrank=False)
     assert found.statistic is not None
     assert (found.statistic - 1) / standard_deviation(90, 60) == pytest.approx(expected.statistic, abs=1e-9)
-    if not ties:
+    if not ties:  # scipy's p-value is read off a table of five levels, so no two agree to more digits
         assert found.p_value == pytest.approx(expected.pvalue, rel=0.15)
 
 
@@ -96,13 +97,21 @@ def test_wasserstein_of_many_values_is_near_and_counts_what_is_beyond_the_range(
     assert of_values("wasserstein", before, after + 1e6).statistic == pytest.approx(1e6, rel=1e-5)
 
 
+def williams_factor(table: Numbers) -> float:
+    """Sokal and Rohlf (1981), box 17.6, for a table of rows and columns."""
+    total = table.sum()
+    rows, cells = (float((total / table.sum(axis=axis)).sum()) - 1 for axis in (1, 0))
+    return 1 + rows * cells / (6 * total * (table.shape[0] - 1) * (table.shape[1] - 1))
+
+
 def test_the_g_test_agrees_with_scipy_and_its_p_value_has_williams_factor() -> None:
     found = of_table("g_test")
     expected = stats.chi2_contingency(TABLE, correction=False, lambda_="log-likelihood")
     by_power = stats.power_divergence(TABLE.ravel(), expected.expected_freq.ravel(), lambda_="log-likelihood")
     assert found.statistic == pytest.approx(expected.statistic, abs=1e-9)
     assert found.statistic == pytest.approx(by_power.statistic, abs=1e-9)
-    assert found.p_value == pytest.approx(expected.pvalue, rel=0.05)
+    corrected = stats.chi2(expected.dof).sf(expected.statistic / williams_factor(TABLE))
+    assert found.p_value == pytest.approx(corrected, rel=1e-9)
     assert found.p_value is not None
     assert found.p_value > expected.pvalue
 
@@ -118,7 +127,8 @@ def test_fisher_of_two_categories_sums_the_tables_that_are_no_likelier() -> None
     table = np.array([[990, 10], [92, 8]])
     chances = stats.hypergeom(1100, 18, 100).pmf(np.arange(19))
     found = of_table("fisher", table)
-    assert found.p_value == pytest.approx(float(chances[chances <= chances[8] * (1 + 1e-7)].sum()), abs=1e-9)
+    assert found.p_value == pytest.approx(float(chances[chances <= chances[8] * (1 + 1e-7)].sum()), rel=1e-9)
+    assert found.p_value == pytest.approx(stats.fisher_exact(table).pvalue, rel=1e-9)
     assert found.statistic == pytest.approx(92 * 10 / (8 * 990), abs=1e-9)
 
 

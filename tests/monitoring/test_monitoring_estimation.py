@@ -44,14 +44,14 @@ def test_with_known_chances_the_expectations_are_exact() -> None:
     # Two steps, 0.25 below a half and 0.75 above, and two scores: everything can be worked out by hand.
     known = Confidence(calibration.ScoreMap((0.5,), (0.25, 0.75), (1000, 1000)), 2)
     found = by_name(known.expect(unlabelled(np.array([0.1] * 30 + [0.9] * 30))))
-    assert found["accuracy"].value == pytest.approx(0.75)
-    assert found["balanced_accuracy"].value == pytest.approx(0.75)
-    assert found["brier"].value == pytest.approx(0.25 * 0.81 + 0.75 * 0.01)
-    assert found["log_loss"].value == pytest.approx(-(0.25 * np.log(0.1) + 0.75 * np.log(0.9)))
+    assert found["accuracy"].value == pytest.approx(0.75, rel=1e-9)
+    assert found["balanced_accuracy"].value == pytest.approx(0.75, rel=1e-9)
+    assert found["brier"].value == pytest.approx(0.25 * 0.81 + 0.75 * 0.01, rel=1e-9)
+    assert found["log_loss"].value == pytest.approx(-(0.25 * np.log(0.1) + 0.75 * np.log(0.9)), rel=1e-9)
     # P(positive above negative) = 0.75 * 0.75, plus half of the ties: 2 * 0.75 * 0.25 / 2.
-    assert found["roc_auc"].value == pytest.approx(0.75 * 0.75 + 0.75 * 0.25)
+    assert found["roc_auc"].value == pytest.approx(0.75 * 0.75 + 0.75 * 0.25, rel=1e-9)
     variance = 0.25 * 0.75 / 60 + 2 * 0.25 * known.map.variances()[0]
-    assert found["accuracy"].standard_error == pytest.approx(variance**0.5)
+    assert found["accuracy"].standard_error == pytest.approx(variance**0.5, rel=1e-9)
 
 
 def test_expectations_are_the_mean_of_metrics_over_outcomes_drawn_from_the_map() -> None:
