@@ -438,7 +438,8 @@ import sys
 import mlprod_nb, mlprod_nb.magics
 magics = {HEAVY!r} & set(sys.modules)
 light = not {{"click", "pydantic", "mlprod_nb.workspace"}} & set(sys.modules)
-import mlprod_nb.commands, mlprod_nb.cli, mlprod_nb.workspace
+import mlprod_nb.commands, mlprod_nb.cli, mlprod_nb.workspace, mlprod_nb.notebooks
+light = light and "pydantic" not in sys.modules
 print(sorted(magics | ({HEAVY!r} & set(sys.modules))), light)
 """
     assert _fresh(code, tmp_path) == "[] True"

@@ -152,7 +152,7 @@ def run_report(
     """
     source = kinds.source(request.kind, root)
     run = _Run(request, root, source, binding(request, notebooks.sha256(source)), clock(), time.monotonic())
-    # While the kernel starts: what renders the page takes a quarter of a second to import.
+    # While the notebook runs: what renders the page takes half a second to import.
     threading.Thread(target=_prepare, daemon=True).start()
     with _keeping(run), folders.building(run.parent) as building:
         try:
@@ -187,7 +187,11 @@ def _of_full_disk(error: OSError | DiskFull) -> str:
 
 
 def _prepare() -> None:
-    from mlprod_nb.reports import render  # noqa: F401
+    import psutil  # noqa: F401
+
+    from mlprod_nb.reports import render
+
+    render.prepare()
 
 
 @dataclass(frozen=True)

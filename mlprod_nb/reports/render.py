@@ -134,6 +134,13 @@ def to_html(notebook: Notebook, *, title: str = "") -> str:
     )
 
 
+def prepare() -> None:
+    """Import what pages are made by, and compile the template, while there is nothing yet to render."""
+    shown = {"output_type": "display_data", "metadata": {}, "data": {"text/html": "<p>1</p>"}}
+    code = {"cell_type": "code", "metadata": {}, "source": "1", "execution_count": 1, "outputs": [shown]}
+    to_html({"cells": [{"cell_type": "markdown", "metadata": {}, "source": "# 1"}, code], "metadata": {}})
+
+
 @functools.cache
 def _template() -> Template:
     from jinja2 import Environment, FileSystemLoader

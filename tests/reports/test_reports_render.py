@@ -433,3 +433,20 @@ def test_a_plain_notebook_can_be_rendered_too() -> None:
     content = render.to_html(made)
     assert "<title>OK: My analysis</title>" in content
     assert VERDICT_MIME not in content
+
+
+def test_preparing_leaves_nothing_to_be_imported_for_a_page(tmp_path: Path) -> None:
+    page = notebook(
+        text("# Drift\n\n- one\n\n`two`"),
+        code("1 + 1", outputs=[html('<table style="color:red"><tr><td>2</td></tr></table>')]),
+    )
+    script = f"""
+import json, sys
+from mlprod_nb.reports import render
+render.prepare()
+before = set(sys.modules)
+render.to_html(json.loads({json.dumps(json.dumps(page))}))
+print(sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[]\n", done.stderr
