@@ -77,7 +77,10 @@ def test_our_own_detectors_agree_with_it_where_both_compute_the_same() -> None:
     window = count(profile, sides[1])
     kinds = {"x": "number", "g": "category", "b": "category"}
     pairs = {"KSDrift": ("x", "ks"), "ChiSquareDrift": ("g", "chi_square"), "FETDrift": ("b", "fisher")}
-    found = {(row.detector, row.column): row for row in alibi.compare(kinds, *sides, 0.05, alibi.Options(tuple(pairs)))}
+    found = {
+        (row.detector, row.column): row
+        for row in alibi.compare(kinds, sides[0], sides[1], 0.05, alibi.Options(tuple(pairs)))
+    }
     for name, (column, own) in pairs.items():
         before = next(each for each in profile.columns if each.name == column).as_counts()
         ours = BUILT_IN[own].compare(before, window.columns[column]).p_value

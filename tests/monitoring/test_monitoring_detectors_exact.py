@@ -99,9 +99,9 @@ def test_wasserstein_of_many_values_is_near_and_counts_what_is_beyond_the_range(
 
 def williams_factor(table: Numbers) -> float:
     """Sokal and Rohlf (1981), box 17.6, for a table of rows and columns."""
-    total = table.sum()
+    total = float(table.sum())
     rows, cells = (float((total / table.sum(axis=axis)).sum()) - 1 for axis in (1, 0))
-    return 1 + rows * cells / (6 * total * (table.shape[0] - 1) * (table.shape[1] - 1))
+    return 1 + rows * cells / (6 * total * int((table.shape[0] - 1) * (table.shape[1] - 1)))
 
 
 def test_the_g_test_agrees_with_scipy_and_its_p_value_has_williams_factor() -> None:
