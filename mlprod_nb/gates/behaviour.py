@@ -10,6 +10,7 @@ import numpy as np
 
 from mlprod_nb.errors import ExecutionFailed
 from mlprod_nb.gates.bundle import problem_of, reference_arrays
+from mlprod_nb.gates.options import NotNegative, Positive
 from mlprod_nb.gates.protocol import GateOutcome, Inspection
 from mlprod_nb.registry.bundles import Column
 from mlprod_nb.registry.onnx_runner import TOLERANCE, Array, largest_difference
@@ -30,8 +31,8 @@ class RobustnessGate:
         factor: By how much a value in a wrong unit is too large, as metres for kilometres.
     """
 
-    ranges: float = 10.0
-    factor: float = 1000.0
+    ranges: NotNegative = 10.0
+    factor: Positive = 1000.0
     name: str = "robustness"
 
     def check(self, inspection: Inspection) -> GateOutcome:
@@ -89,7 +90,7 @@ class ReproducibilityGate:
         tolerance: The largest difference of a score between a row by itself and in a batch.
     """
 
-    tolerance: float = TOLERANCE
+    tolerance: NotNegative = TOLERANCE
     name: str = "reproducibility"
 
     def check(self, inspection: Inspection) -> GateOutcome:

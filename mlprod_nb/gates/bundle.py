@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.errors import InvalidInput
+from mlprod_nb.gates.options import Count, NotNegative, Positive
 from mlprod_nb.gates.protocol import GateOutcome, Inspection
 from mlprod_nb.registry.bundles import PREDICTION_COLUMN, SCORE_COLUMN, Signature, read_bundle
 from mlprod_nb.registry.onnx_runner import TOLERANCE, Output, largest_difference, scores, to_arrays
@@ -64,7 +65,7 @@ class AgreementGate:
         tolerance: The largest difference of a score; relative for a regression.
     """
 
-    tolerance: float = TOLERANCE
+    tolerance: NotNegative = TOLERANCE
     name: str = "agreement"
 
     def check(self, inspection: Inspection) -> GateOutcome:
@@ -115,10 +116,10 @@ class LatencyGate:
         timer: Gives seconds from a fixed moment.
     """
 
-    limit_ms: float = 50.0
-    calls: int = 300
-    limit_seconds: float = 2.0
-    rounds: int = 3
+    limit_ms: Positive = 50.0
+    calls: Count = 300
+    limit_seconds: Positive = 2.0
+    rounds: Count = 3
     timer: Callable[[], float] = time.perf_counter
     name: str = "latency"
 

@@ -16,6 +16,7 @@ import numpy as np
 
 import mlprod_nb
 from mlprod_nb.errors import ExecutionFailed
+from mlprod_nb.gates.options import Count, NotNegative, Positive
 from mlprod_nb.gates.protocol import GateOutcome, Inspection, NotTested
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.registry.onnx_runner import TOLERANCE, to_arrays
@@ -92,9 +93,9 @@ class MemoryGate:
         slack_mib: What it may take beyond the champion's whatever the ratio, MiB.
     """
 
-    limit_mib: float = 1024.0
-    times: float = 2.0
-    slack_mib: float = 64.0
+    limit_mib: Positive = 1024.0
+    times: Positive = 2.0
+    slack_mib: NotNegative = 64.0
     name: str = "memory"
 
     def check(self, inspection: Inspection) -> GateOutcome:
@@ -120,9 +121,9 @@ class SpeedGate:
         timer: Gives seconds from a fixed moment.
     """
 
-    times: float = 3.0
-    slack_ms: float = 5.0
-    calls: int = 100
+    times: Positive = 3.0
+    slack_ms: NotNegative = 5.0
+    calls: Count = 100
     timer: Callable[[], float] = time.perf_counter
     name: str = "speed"
 

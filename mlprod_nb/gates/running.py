@@ -120,7 +120,7 @@ def _set(gate: Gate, options: Mapping[str, Any]) -> Gate:
     if not options:
         return gate
     known: list[str] = [field.name for field in fields(gate) if field.name != "name"] if is_dataclass(gate) else []
-    kinds = get_type_hints(type(gate))
+    kinds = get_type_hints(type(gate), include_extras=True)
     values = {}
     for option, value in options.items():
         if option not in known:
@@ -128,6 +128,10 @@ def _set(gate: Gate, options: Mapping[str, Any]) -> Gate:
         try:
             values[option] = TypeAdapter(kinds[option]).validate_python(value)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise UsageError(f"option {option!r} of the gate {gate.name!r}: {reason}.") from None
+            found = error.errors()[0]
+            reason = found["msg"].replace("Input", "it", 1)
+            raise UsageError(
+                f"option {option!r} of the gate {gate.name!r} is {found['input']!r}: {reason}.",
+                hint="See [models.NAME.gates] in mlprod.toml.",
+            ) from None
     return replace(gate, **values)  # type: ignore[type-var]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import FiniteFloat
 
 from mlprod_nb.gates import paired
+from mlprod_nb.gates.options import Chance, NotNegative, Share, one_of
 from mlprod_nb.gates.protocol import GateOutcome, GateStatus, Inspection, NotTested
 from mlprod_nb.gates.rows import FEWEST
 from mlprod_nb.monitoring import calibration, performance, scoring
@@ -17,6 +19,8 @@ from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate
 from mlprod_nb.results import format_interval, percent
 
 _BEYOND_CHANCE = 0.001
+Compared = Annotated[str, one_of("metric", paired.METRICS)]
+Scored = Annotated[str, one_of("metric", {*paired.METRICS, *HIGHER_IS_BETTER})]
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class HeldOutGate:
         most: The largest share by which the first may exceed the second.
     """
 
-    most: float = 0.05
+    most: Share = 0.05
     name: str = "held-out"
 
     def check(self, inspection: Inspection) -> GateOutcome:
@@ -63,7 +67,7 @@ class ScoreGate:
         limits: By metric the worst value that passes: a floor for accuracy, a ceiling for an error.
     """
 
-    limits: dict[str, float] = field(default_factory=dict)
+    limits: dict[Scored, FiniteFloat] = field(default_factory=dict)
     name: str = "score"
 
     def check(self, inspection: Inspection) -> GateOutcome:
@@ -104,9 +108,9 @@ class ChampionGate:
         unit: A column of the held-out rows that names what belongs together, such as a customer; empty: nothing does.
     """
 
-    metric: str = ""
-    margin: float = 0.0
-    alpha: float = 0.05
+    metric: Compared = ""
+    margin: NotNegative = 0.0
+    alpha: Chance = 0.05
     unit: str = ""
     name: str = "champion"
 
@@ -153,7 +157,7 @@ class CalibrationGate:
         most: The largest expected calibration error that passes, beyond what chance alone would show.
     """
 
-    most: float = 0.03
+    most: Share = 0.03
     name: str = "calibration"
 
     def check(self, inspection: Inspection) -> GateOutcome:

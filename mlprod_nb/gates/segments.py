@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlprod_nb.gates.options import Chance, NotNegative
 from mlprod_nb.gates.protocol import GateOutcome, Inspection, NotTested
 from mlprod_nb.gates.rows import Predicted
 from mlprod_nb.monitoring import conditions, expressions
@@ -32,8 +33,8 @@ class SegmentGate:
         named: SQL expressions over columns, as ``carrier`` or ``hour >= 18``, whose segments are tried too.
     """
 
-    margin: float = 0.0
-    alpha: float = 0.05
+    margin: NotNegative = 0.0
+    alpha: Chance = 0.05
     named: tuple[str, ...] = ()
     name: str = "segments"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from itertools import count
@@ -170,7 +171,38 @@ def test_settings_turn_gates_off_and_set_their_options() -> None:
         ([], {"latncy": {}}, "no gate 'latncy'"),
         (["integrity"], {}, "cannot be turned off"),
         ([], {"latency": {"limt_ms": 7}}, "no option of the gate 'latency' 'limt_ms'. Did you mean 'limit_ms'"),
-        ([], {"latency": {"limit_ms": "fast"}}, "option 'limit_ms' of the gate 'latency': Input should be a valid"),
+        (
+            [],
+            {"latency": {"limit_ms": "fast"}},
+            "option 'limit_ms' of the gate 'latency' is 'fast': it should be a valid",
+        ),
+        ([], {"latency": {"limit_ms": 0}}, "option 'limit_ms' of the gate 'latency' is 0: it should be greater than 0"),
+        ([], {"latency": {"rounds": 0}}, "option 'rounds' of the gate 'latency' is 0: it should be greater than"),
+        ([], {"calibration": {"most": -1}}, "option 'most' of the gate 'calibration' is -1: it should be greater than"),
+        (
+            [],
+            {"held-out": {"most": 1.5}},
+            "option 'most' of the gate 'held-out' is 1.5: it should be less than or equal",
+        ),
+        ([], {"champion": {"margin": -0.1}}, "option 'margin' of the gate 'champion' is -0.1: it should be greater"),
+        ([], {"champion": {"alpha": 1.0}}, "option 'alpha' of the gate 'champion' is 1.0: it should be less than 0.5"),
+        ([], {"champion": {"metric": "briar"}}, "there is no metric 'briar'. Did you mean 'brier'"),
+        ([], {"score": {"limits": {"acuracy": 0.7}}}, "there is no metric 'acuracy'. Did you mean 'accuracy'"),
+        (
+            [],
+            {"score": {"limits": {"brier": math.nan}}},
+            "option 'limits' of the gate 'score' is nan: it should be a finite",
+        ),
+        (
+            [],
+            {"memory": {"times": math.inf}},
+            "option 'times' of the gate 'memory' is inf: it should be a finite number",
+        ),
+        (
+            [],
+            {"segments": {"named": "carrier"}},
+            "option 'named' of the gate 'segments' is 'carrier': it should be a valid",
+        ),
         ([], {"latency": {"name": "x"}}, "no option of the gate 'latency' 'name'"),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_gate_that_is_required_later_must_have_been_passed(checked: Site, repo
 
 def test_a_failed_check_exits_with_1_and_does_not_stand(checked: Site) -> None:
     try:
-        impatient = set_to(checked, "[models.flights.gates.latency]\nlimit_ms = 0.0\n")
+        impatient = set_to(checked, "[models.flights.gates.latency]\nlimit_ms = 0.000001\n")
         found = impatient.check("flights/2")
         assert found.exit_code == 1
         assert not standing(impatient, "flights/2").passes
