@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mlprod_nb.monitoring import Profile
     from mlprod_nb.registry.conversion import Prepared
     from mlprod_nb.registry.lineage import DataFingerprint
-    from mlprod_nb.registry.models import Candidate
+    from mlprod_nb.registry.versions import Candidate
 
 
 def build(context: Context, submission: Submission, folder: Path) -> Candidate:
     """Return the candidate that a submission makes; its bundle is written into an empty folder."""
-    from mlprod_nb.registry import conversion, lineage, models
+    from mlprod_nb.registry import conversion, lineage, versions
 
     frame, target = _data_and_target(submission)
     context.progress.step("predicting the reference rows")
@@ -38,10 +38,10 @@ def build(context: Context, submission: Submission, folder: Path) -> Candidate:
     origin = lineage.capture(
         frame, target, model=submission.model, notebook=kept.context if kept else None, cwd=context.root
     )
-    artifacts = {models.NOTEBOOK_ARTIFACT: kept.notebook} if kept and kept.notebook else {}
+    artifacts = {versions.NOTEBOOK_ARTIFACT: kept.notebook} if kept and kept.notebook else {}
     if submission.snapshot:
-        artifacts[models.DATA_ARTIFACT] = _snapshot(frame, target)
-    return models.Candidate(
+        artifacts[versions.DATA_ARTIFACT] = _snapshot(frame, target)
+    return versions.Candidate(
         name=submission.name,
         model=submission.model,
         bundle=bundle,

@@ -18,7 +18,7 @@ from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.register import RegisterResult, Submission
-    from mlprod_nb.registry.models import ModelVersion
+    from mlprod_nb.registry.versions import ModelVersion
 
 FOLDER = "clean-runs"
 _FLAG = "--from-clean-run"

@@ -18,7 +18,7 @@ from mlprod_nb.results import Result, Section, counted, format_value
 if TYPE_CHECKING:
     from mlprod_nb.monitoring.profile import ColumnProfile, Profile
     from mlprod_nb.registry.lineage import Lineage
-    from mlprod_nb.registry.models import ModelVersion
+    from mlprod_nb.registry.versions import ModelVersion
     from mlprod_nb.reports.compare import DiffResult
 
 #: Lines of the code's diff that are kept.
@@ -172,7 +172,7 @@ def _read(context: Context, reference: str) -> _Version:
 def _cells(context: Context, version: ModelVersion, lineage: Lineage) -> tuple[str, ...]:
     """Return the code cells of the notebook that registered a version; none where nothing is kept of it."""
     from mlprod_nb.registry import attachments
-    from mlprod_nb.registry.models import NOTEBOOK_ARTIFACT
+    from mlprod_nb.registry.versions import NOTEBOOK_ARTIFACT
 
     if lineage.notebook is None or not lineage.notebook.kept:
         return tuple(cell.source for cell in lineage.notebook.cells) if lineage.notebook else ()

@@ -23,7 +23,7 @@ from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport, Surroundings
-    from mlprod_nb.registry.models import ModelVersion
+    from mlprod_nb.registry.versions import ModelVersion
 
 ARCHIVE = "gates"
 REPORT, PAGE, JUNIT = "report.json", "index.html", "junit.xml"
@@ -168,7 +168,7 @@ def archive(context: Context, version: ModelVersion, report: GateReport, execute
     from mlprod_nb.gates import formats
     from mlprod_nb.lifecycle import gate_page, reporting
     from mlprod_nb.registry import attachments
-    from mlprod_nb.registry.models import GATES_TAG
+    from mlprod_nb.registry.versions import GATES_TAG
     from mlprod_nb.store import evidence, report_index
 
     context.change()

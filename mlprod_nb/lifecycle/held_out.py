@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlprod_nb.gates import HeldOut, Inspection
-    from mlprod_nb.registry.models import ModelVersion
+    from mlprod_nb.registry.versions import ModelVersion
 
 ARTIFACT, FILE = "held_out", "rows.parquet"
 

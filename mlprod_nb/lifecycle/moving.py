@@ -31,8 +31,8 @@ from mlprod_nb.store import approvals, journal, report_index
 
 if TYPE_CHECKING:
     from mlprod_nb.registry.archives import Archive, Origin
-    from mlprod_nb.registry.models import ModelVersion
     from mlprod_nb.registry.moving import Arrival
+    from mlprod_nb.registry.versions import ModelVersion
 
 _MOST_REPORTS = 1000
 

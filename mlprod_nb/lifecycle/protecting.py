@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from mlprod_nb.lifecycle.gating import Standing
-    from mlprod_nb.registry.models import ModelVersion
+    from mlprod_nb.registry.versions import ModelVersion
     from mlprod_nb.settings import ProtectedAlias
     from mlprod_nb.store.report_index import ReportRecord
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport
     from mlprod_nb.registry.bundles import Manifest
     from mlprod_nb.registry.lineage import Lineage
-    from mlprod_nb.registry.models import Candidate, ModelVersion
+    from mlprod_nb.registry.versions import Candidate, ModelVersion
 
 _CLEAN = "ran from top to bottom in a fresh kernel"
 

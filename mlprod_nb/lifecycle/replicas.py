@@ -17,7 +17,7 @@ from mlprod_nb.results import Result
 if TYPE_CHECKING:
     from mlprod_nb.registry.bundles import Bundle
     from mlprod_nb.registry.lineage import Lineage
-    from mlprod_nb.registry.models import Candidate
+    from mlprod_nb.registry.versions import Candidate
 
 _BUNDLE, _LINEAGE, _FACTS = "bundle", "lineage.json", "facts.json"
 

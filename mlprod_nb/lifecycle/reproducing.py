@@ -23,7 +23,7 @@ from mlprod_nb.lifecycle.context import Context
 
 if TYPE_CHECKING:
     from mlprod_nb.registry.lineage import Lineage, NotebookContext
-    from mlprod_nb.registry.models import ModelVersion
+    from mlprod_nb.registry.versions import ModelVersion
 
 FOLDER = "reproducing"
 _NOT_THERE = frozenset({"FileNotFoundError", "NotFound", "NotADirectoryError"})
@@ -171,7 +171,7 @@ def _plan(context: Context, version: ModelVersion) -> _Plan:
 
 def _notebook(context: Context, version: ModelVersion, told: NotebookContext) -> tuple[bytes, int | None]:
     from mlprod_nb.registry import attachments
-    from mlprod_nb.registry.models import NOTEBOOK_ARTIFACT
+    from mlprod_nb.registry.versions import NOTEBOOK_ARTIFACT
 
     try:
         return attachments.read(context.registry, version, NOTEBOOK_ARTIFACT), told.registers
@@ -207,7 +207,7 @@ def _of_source(context: Context, version: ModelVersion, lineage: Lineage) -> lis
 
 def _snapshot(context: Context, version: ModelVersion) -> str:
     """Say that the reference data are kept with the version, where they are."""
-    from mlprod_nb.registry.models import DATA_ARTIFACT
+    from mlprod_nb.registry.versions import DATA_ARTIFACT
 
     kept = {found.path for found in context.registry.client.list_artifacts(version.run_id)}
     return f"; the rows are kept with the version, as {DATA_ARTIFACT}" if DATA_ARTIFACT in kept else ""

@@ -24,7 +24,7 @@ from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.results import Result, shown_path
 
 if TYPE_CHECKING:
-    from mlprod_nb.registry.models import ModelVersion
+    from mlprod_nb.registry.versions import ModelVersion
     from mlprod_nb.routing import Variant
 
 SHIPPED = "retrain"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mlprod_nb.errors import Corrupt, NotFound
 from mlprod_nb.registry import recording
-from mlprod_nb.registry.models import RUN_TAG, ModelVersion, Registry
+from mlprod_nb.registry.models import Registry
 from mlprod_nb.registry.quiet import answering, one_line
+from mlprod_nb.registry.versions import RUN_TAG, ModelVersion
 from mlprod_nb.scratch import temporary_folder
 
 

@@ -7,12 +7,8 @@ global state (active run, tracking and registry addresses) is neither used nor c
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,103 +16,17 @@ from urllib.parse import urlsplit
 
 from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
 from mlprod_nb.registry import unfinished
-from mlprod_nb.registry.archives import Origin
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.lineage import Lineage
 from mlprod_nb.registry.quiet import answering, one_line, quiet
+from mlprod_nb.registry.versions import BUNDLE_ARTIFACT, LINEAGE_ARTIFACT, Candidate, ModelVersion, read_version
 from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-BUNDLE_TAG = "mlprod.bundle"
-AUTHOR_TAG = "mlprod.author"
-RUNTIME_TAG = "mlprod.runtime"
-REASON_TAG = "mlprod.runtime_reason"
-METRICS_TAG = "mlprod.metrics"
-EXECUTION_TAG = "mlprod.execution"
-GATES_TAG = "mlprod.gates"
-ORIGIN_TAG = "mlprod.origin"
-#: The run of a version that was logged without one, where attachments lie.
-RUN_TAG = "mlprod.run"
-BUNDLE_ARTIFACT = "bundle"
-LINEAGE_ARTIFACT = "lineage.json"
-NOTEBOOK_ARTIFACT = "notebook.ipynb"
-DATA_ARTIFACT = "data.parquet"
-
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _REFERENCE = re.compile(r"(?P<model>[^/@]+)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))?")
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """One version of a registered model.
-
-    Attributes:
-        model: The model's name.
-        version: Counts the model's versions from 1.
-        aliases: The aliases that point to it.
-        note: What changed and why, as the author said.
-        author: Who registered it.
-        created_at: When.
-        run_id: The MLflow run that holds its artifacts.
-        bundle: The digest of its bundle; empty for a version that was not registered here.
-        metrics: Its performance on the reference data.
-        runtime: ``"onnx"``, ``"python"``, or empty for a version that was not registered here.
-        runtime_reason: Why it is not ONNX; empty where it is.
-        execution: The mark of the notebook's execution that registered it; empty where a person did.
-        gate_report: The digest of its newest gate report; empty where it was not checked yet.
-        origin: Which version of which workspace it was before it was imported; ``None`` where it was made here.
-    """
-
-    model: str
-    version: int
-    aliases: tuple[str, ...]
-    note: str
-    author: str
-    created_at: datetime
-    run_id: str
-    bundle: str
-    metrics: dict[str, float]
-    runtime: str
-    runtime_reason: str
-    execution: str = ""
-    gate_report: str = ""
-    origin: Origin | None = None
-
-    @property
-    def ref(self) -> str:
-        """The version as users write it, as ``flights/3``."""
-        return f"{self.model}/{self.version}"
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A model on its way to a version.
-
-    Attributes:
-        name: The model's name; a new one makes a new model.
-        model: The fitted model.
-        bundle: Its bundle.
-        note: What changed and why.
-        author: Who registers it.
-        metrics: Its performance on the reference data.
-        lineage: Where it comes from.
-        execution: The mark of the notebook's execution that registers it.
-        attachments: Folders that are kept beside its bundle, by name.
-        artifacts: What is kept beside bundle and lineage, by file name.
-    """
-
-    name: str
-    model: Any
-    bundle: Bundle
-    note: str
-    author: str
-    metrics: dict[str, float]
-    lineage: Lineage
-    execution: str = ""
-    attachments: Mapping[str, Path] = field(default_factory=dict)
-    artifacts: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def check_name(name: str, kind: str = "model") -> None:
@@ -269,7 +179,7 @@ class Registry:
                 token = page.token
                 if not token:
                     break
-        made = [_version(entity, aliases) for entity in found]
+        made = [read_version(entity, aliases) for entity in found]
         return tuple(sorted(made, key=lambda version: version.version, reverse=True))
 
     def aliases(self, model: str) -> dict[str, int]:
@@ -379,24 +289,3 @@ class Registry:
             raise
 
     _mlflow = staticmethod(answering)
-
-
-def _version(entity: Any, aliases: dict[str, int]) -> ModelVersion:
-    number = int(entity.version)
-    tags = entity.tags
-    return ModelVersion(
-        model=entity.name,
-        version=number,
-        aliases=tuple(alias for alias, target in aliases.items() if target == number),
-        note=entity.description or "",
-        author=tags.get(AUTHOR_TAG, entity.user_id or ""),
-        created_at=datetime.fromtimestamp(entity.creation_timestamp / 1000, tz=UTC),
-        run_id=entity.run_id or tags.get(RUN_TAG, ""),
-        bundle=tags.get(BUNDLE_TAG, ""),
-        metrics=json.loads(tags.get(METRICS_TAG, "{}")),
-        runtime=tags.get(RUNTIME_TAG, ""),
-        runtime_reason=tags.get(REASON_TAG, ""),
-        execution=tags.get(EXECUTION_TAG, ""),
-        gate_report=tags.get(GATES_TAG, ""),
-        origin=Origin.read(tags.get(ORIGIN_TAG, "")),
-    )

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlprod_nb.registry import archives, models, originals, recording
+from mlprod_nb.registry import archives, models, originals, recording, versions
 from mlprod_nb.registry.archives import Archive, Facts, Origin
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.registry.models import ModelVersion, Registry
+from mlprod_nb.registry.models import Registry
 from mlprod_nb.registry.quiet import answering
+from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
@@ -153,8 +154,8 @@ def _run_tags(arrival: Arrival) -> dict[str, str]:
     tags = {
         "mlflow.user": arrival.author,
         "mlflow.note.content": facts.note,
-        models.BUNDLE_TAG: arrival.bundle.digest,
-        models.ORIGIN_TAG: facts.origin.to_text(),
+        versions.BUNDLE_TAG: arrival.bundle.digest,
+        versions.ORIGIN_TAG: facts.origin.to_text(),
         _ARRIVAL_TAG: arrival.mark,
     }
     return {name: value[: recording.TAG_LENGTH] for name, value in tags.items()}
@@ -164,6 +165,6 @@ def _version_tags(arrival: Arrival) -> dict[str, str]:
     facts = arrival.archive.facts
     return {
         **recording.bundle_tags(arrival.bundle, facts.metrics),
-        models.AUTHOR_TAG: arrival.author,
-        models.ORIGIN_TAG: facts.origin.to_text(),
+        versions.AUTHOR_TAG: arrival.author,
+        versions.ORIGIN_TAG: facts.origin.to_text(),
     }

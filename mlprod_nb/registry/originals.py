@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import Corrupt
-from mlprod_nb.registry.models import ModelVersion, Registry
+from mlprod_nb.registry.models import Registry
 from mlprod_nb.registry.quiet import answering, one_line
+from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from mlprod_nb.registry import left_runs, models, python_runner, unfinished
+from mlprod_nb.registry import left_runs, python_runner, unfinished, versions
 from mlprod_nb.registry.bundles import Bundle, canonical_json
-from mlprod_nb.registry.models import Candidate
+from mlprod_nb.registry.versions import Candidate
 from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
@@ -151,10 +151,10 @@ def _log(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
     for name, number in candidate.metrics.items():
         client.log_metric(run_id, name, number)
     with temporary_folder("work") as scratch:
-        for name, content in {models.LINEAGE_ARTIFACT: candidate.lineage.to_json(), **candidate.artifacts}.items():
+        for name, content in {versions.LINEAGE_ARTIFACT: candidate.lineage.to_json(), **candidate.artifacts}.items():
             (scratch / name).write_bytes(content)
             client.log_artifact(run_id, str(scratch / name))
-    client.log_artifacts(run_id, str(candidate.bundle.path), models.BUNDLE_ARTIFACT)
+    client.log_artifacts(run_id, str(candidate.bundle.path), versions.BUNDLE_ARTIFACT)
     for name, folder in candidate.attachments.items():
         client.log_artifacts(run_id, str(folder), name)
 
@@ -193,7 +193,7 @@ def _run_tags(candidate: Candidate) -> dict[str, str]:
     tags = {
         "mlflow.user": candidate.author,
         "mlflow.note.content": candidate.note,
-        models.BUNDLE_TAG: candidate.bundle.digest,
+        versions.BUNDLE_TAG: candidate.bundle.digest,
         "mlprod.data": lineage.data.digest,
     }
     if lineage.git.commit:
@@ -207,8 +207,8 @@ def _run_tags(candidate: Candidate) -> dict[str, str]:
 def _version_tags(candidate: Candidate) -> dict[str, str]:
     return {
         **bundle_tags(candidate.bundle, candidate.metrics),
-        models.AUTHOR_TAG: candidate.author,
-        **({models.EXECUTION_TAG: candidate.execution} if candidate.execution else {}),
+        versions.AUTHOR_TAG: candidate.author,
+        **({versions.EXECUTION_TAG: candidate.execution} if candidate.execution else {}),
     }
 
 
@@ -216,10 +216,10 @@ def bundle_tags(bundle: Bundle, metrics: Mapping[str, float]) -> dict[str, str]:
     """Return a version's tags that tell of its bundle and of its performance on the reference data."""
     finite = {name: float(number) for name, number in metrics.items() if math.isfinite(number)}
     return {
-        models.BUNDLE_TAG: bundle.digest,
-        models.RUNTIME_TAG: bundle.manifest.runtime,
-        models.REASON_TAG: bundle.manifest.runtime_reason[:TAG_LENGTH],
-        models.METRICS_TAG: canonical_json(finite).decode(),
+        versions.BUNDLE_TAG: bundle.digest,
+        versions.RUNTIME_TAG: bundle.manifest.runtime,
+        versions.REASON_TAG: bundle.manifest.runtime_reason[:TAG_LENGTH],
+        versions.METRICS_TAG: canonical_json(finite).decode(),
     }
 
 

@@ -17,7 +17,7 @@ from mlprod_nb.errors import Corrupt, InvalidInput, NotFound, Refused, UsageErro
 from mlprod_nb.gates import GateReport
 from mlprod_nb.lifecycle import gating
 from mlprod_nb.registry import attachments
-from mlprod_nb.registry.models import GATES_TAG
+from mlprod_nb.registry.versions import GATES_TAG
 from tests.lifecycle.conftest import Site, make_site
 
 PATIENT = "[models.flights.gates.latency]\nlimit_ms = 5000.0\n"  # a budget that a busy machine keeps

@@ -30,7 +30,7 @@ from mlprod_nb.registry.bundles import (
     seal,
 )
 from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext, capture
-from mlprod_nb.registry.models import Candidate
+from mlprod_nb.registry.versions import Candidate
 
 
 def flights(rows: int = 800, *, seed: int = 0, missing: bool = False) -> tuple[pd.DataFrame, NDArray[np.bool_]]:

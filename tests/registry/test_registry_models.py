@@ -257,7 +257,8 @@ before = mlflow.get_tracking_uri(), mlflow.active_run()
 mine = logging.getLogger("mine")
 from mlprod_nb.registry.bundles import read_bundle
 from mlprod_nb.registry.lineage import capture
-from mlprod_nb.registry.models import Candidate, Registry
+from mlprod_nb.registry.models import Registry
+from mlprod_nb.registry.versions import Candidate
 from tests.registry.samples import candidate, classifier, flights
 frame, late = flights(50)
 registry = Registry("sqlite:///{state}/mlflow.db", Path({state!r}) / "artifacts")

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.lifecycle import aliases, protecting
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.registry.models import ModelVersion
+from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.results import Result, counted
 from mlprod_nb.store import approvals, report_index
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import active
-from mlprod_nb.registry.models import ModelVersion
+from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.results import Result, counted
 
 #: Of so many of a model's newest versions, and of those with an alias, the lineage is read.

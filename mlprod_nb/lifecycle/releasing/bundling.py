@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mlprod_nb.errors import MlprodError, Refused
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.training import FEWEST, TrainingReader
-from mlprod_nb.registry.models import ModelVersion
+from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def ensure(context: Context, version: ModelVersion, endpoint: str) -> str:
 
 def _make(context: Context, version: ModelVersion, rows: pd.DataFrame, target: Any) -> str:
     from mlprod_nb.lifecycle import candidates
-    from mlprod_nb.registry import attachments, conversion, models
+    from mlprod_nb.registry import attachments, conversion, versions
     from mlprod_nb.registry.bundles import canonical_json
 
     prepared = conversion.prepare(context.registry.load(version), rows, target)
@@ -44,15 +44,15 @@ def _make(context: Context, version: ModelVersion, rows: pd.DataFrame, target: A
     with temporary_folder("work") as scratch:
         bundle = conversion.build_bundle(prepared, folder=scratch, profile=profile.to_json())
         version = attachments.housed(context.registry, version)
-        attachments.attach(context.registry, version, bundle.path, models.BUNDLE_ARTIFACT)
+        attachments.attach(context.registry, version, bundle.path, versions.BUNDLE_ARTIFACT)
         context.bundles.add(bundle.path)
     metrics = {estimate.metric: estimate.value for estimate in profile.performance}
     tags = {
-        models.RUNTIME_TAG: bundle.manifest.runtime,
-        models.REASON_TAG: bundle.manifest.runtime_reason,
-        models.METRICS_TAG: canonical_json(metrics).decode(),
+        versions.RUNTIME_TAG: bundle.manifest.runtime,
+        versions.REASON_TAG: bundle.manifest.runtime_reason,
+        versions.METRICS_TAG: canonical_json(metrics).decode(),
         # The last: a version has its bundle once this is there.
-        models.BUNDLE_TAG: bundle.digest,
+        versions.BUNDLE_TAG: bundle.digest,
     }
     for name, value in tags.items():
         attachments.tag(context.registry, version, name, value)

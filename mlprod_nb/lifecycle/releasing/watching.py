@@ -15,7 +15,7 @@ from mlprod_nb.lifecycle import notifying, revise
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing import bundling, carrying, checking, story, telling
 from mlprod_nb.lifecycle.watch import main_variant
-from mlprod_nb.registry.models import ModelVersion
+from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.results import Result, counted
 from mlprod_nb.store import releases, version_actions
 from mlprod_nb.store.version_actions import State, VersionAction
