@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mlprod_nb.columns import arrow_present, arrow_values, one_chunk
 
 Floats = NDArray[np.float64]
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_LARGEST_SINGLE = np.finfo(np.float32).max
 _MISSING_TYPES = ("NAType", "NaTType")
 
 
@@ -173,9 +173,13 @@ def ranks_of(values: Floats) -> Floats:
 
 def single(values: Floats) -> NDArray[np.float32]:
     """Return numbers in float32, finite ones kept finite."""
-    finite = np.isfinite(values)
-    clipped = np.clip(values, -_FLOAT32_MAX, _FLOAT32_MAX) if not finite.all() or values.size else values
-    return np.where(finite, clipped, values).astype(np.float32)
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
+    endless = np.isinf(found)
+    if endless.any():
+        endless &= np.isfinite(values)
+        found[endless] = np.copysign(_LARGEST_SINGLE, values[endless])
+    return found
 
 
 def is_arrow(column: Any) -> bool:

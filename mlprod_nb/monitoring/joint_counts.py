@@ -284,7 +284,7 @@ def _places(columns: Sequence[ColumnProfile], names: Sequence[tuple[str, str]]) 
 
 def _read(
     columns: Sequence[ColumnProfile], values: Mapping[str, Any], taken: NDArray[np.int64]
-) -> tuple[Floats, Floats]:
+) -> tuple[NDArray[np.bool_], Floats]:
     """Return what :func:`multiply` takes, of some rows: whole numbers from -256 to 256, none where unreadable."""
     number = np.full((len(columns), taken.size), np.nan)
     numbers = []
@@ -298,32 +298,58 @@ def _read(
         with suppress(ValueError):  # what is no number has no rank
             number[place] = to_numbers(some)
             numbers.append(place)
-    known = ~np.isnan(number)
+    missing = np.isnan(number)
+    partly = bool(missing.any())
+    if partly:
+        number[missing] = 0
     singles = single(number[numbers])  # one call for all: they are short
     for place, values_ in zip(numbers, singles, strict=True):
-        column = columns[place]
-        number[place] = column.middles[np.searchsorted(column.single_edges, values_)]
-    number[~known] = 0
-    return known.astype(np.float64), number
+        number[place] = columns[place].middles[_bins(columns[place], values_)]
+    if partly:
+        number[missing] = 0
+    return ~missing, number
 
 
-def multiply(known: Floats, number: Floats) -> Moments:
+def _bins(column: ColumnProfile, values: NDArray[np.float32]) -> NDArray[np.intp]:
+    if column.cells is not None:
+        return column.cells.bins_of(values)
+    found: NDArray[np.intp] = np.searchsorted(column.single_edges, values)
+    return found
+
+
+def multiply(known: NDArray[np.bool_], number: Floats) -> Moments:
     """Return the sums of the products of powers of every two columns, shape ``(columns, columns, powers)``.
 
     Args:
-        known: One where a column has a value in a row, else zero; shape ``(columns, rows)``.
+        known: Whether a column has a value in a row; shape ``(columns, rows)``.
         number: The whole number of the value, zero where there is none.
     """
     columns, rows = number.shape
-    powers = np.empty((5, columns, rows))
-    powers[0], powers[1] = known, number
-    for power in range(2, 5):
+    powers = np.empty((4, columns, rows))
+    powers[0] = number
+    for power in range(1, 4):
         np.multiply(powers[power - 1], number, out=powers[power])
-    every = powers.reshape(5 * columns, rows)
-    products = (every @ every.T).reshape(5, columns, 5, columns)  # one call: BLAS knows that it is symmetric
-    sums = np.stack([products[i, :, j] for i, j in POWERS], axis=-1)
+    products = {(0, power): found for power, found in enumerate(_where_known(known, powers))}
+    # One call for all that are multiplied by the same; BLAS knows that the last one is symmetric.
+    first = (number @ powers[:3].reshape(3 * columns, rows).T).reshape(columns, 3, columns)
+    products |= {(1, power + 1): first[:, power] for power in range(3)}
+    products[2, 2] = powers[1] @ powers[1].T
+    sums = np.stack([products[i, j] if i <= j else products[j, i].T for i, j in POWERS], axis=-1)
     rounded: Moments = np.rint(sums).astype(np.int64)
     return rounded
+
+
+def _where_known(known: NDArray[np.bool_], powers: Floats) -> Floats:
+    """Return the sums of each column's powers, the last axis, over the rows in which another one has a value."""
+    columns, rows = known.shape
+    found = np.empty((5, columns, columns))
+    found[0], found[1:] = known.sum(axis=1), powers.sum(axis=2)[:, np.newaxis]
+    partly = np.flatnonzero(~known.all(axis=1))
+    if partly.size:  # a column without missing values has one in every row
+        every = np.concatenate([known[np.newaxis], powers]).reshape(5 * columns, rows)
+        some = every[partly] @ every.T
+        found[:, partly] = some.reshape(-1, 5, columns).swapaxes(0, 1)
+    return found
 
 
 def middles(column: ColumnProfile) -> Floats:

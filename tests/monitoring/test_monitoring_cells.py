@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mlprod_nb.monitoring import build, counting
 from mlprod_nb.monitoring.bins import bin_counts, choose_edges
@@ -28,17 +29,22 @@ def cells_of(reference: Any) -> Cells | None:
     return divide(edges, bin_counts(ordered, edges), ordered[0], ordered[-1])
 
 
+def hard_values(random: np.random.Generator, law: str, cells: Cells) -> NDArray[np.float32]:
+    """Draw values of a law, a quarter of them on an edge or next to one, and some beyond everything."""
+    values = LAWS[law](random, 30_000).astype(np.float32)
+    edges = random.choice(cells.edges, 3000)
+    near = np.concatenate([edges, np.nextafter(edges, np.float32(np.inf)), np.nextafter(edges, np.float32(-np.inf))])
+    strange = np.array([np.inf, -np.inf, 3e38, -3e38, 0.0, -0.0], dtype=np.float32)
+    return np.concatenate([values, near, strange])
+
+
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_counted_in_cells_are_those_counted_in_order(law: str, seed: int) -> None:
     random = np.random.default_rng(seed)
     cells = cells_of(LAWS[law](random, 20_000))
     assert cells is not None
-    values = LAWS[law](random, 30_000).astype(np.float32)
-    edges = random.choice(cells.edges, 3000)
-    near = np.concatenate([edges, np.nextafter(edges, np.float32(np.inf)), np.nextafter(edges, np.float32(-np.inf))])
-    strange = np.array([np.inf, -np.inf, 3e38, -3e38, 0.0, -0.0], dtype=np.float32)
-    values = np.concatenate([values, near, strange])
+    values = hard_values(random, law, cells)
     counts, rest = cells.count(values)
     assert np.array_equal(counts, bin_counts(np.sort(values), cells.edges))
     assert counts.dtype == np.int64
@@ -46,6 +52,15 @@ def test_numbers_counted_in_cells_are_those_counted_in_order(law: str, seed: int
     assert np.searchsorted(rest, low) == (values < low).sum()
     assert rest.size - np.searchsorted(rest, high, side="right") == (values > high).sum()
     assert rest.size < 0.6 * values.size  # a fifth of these are edges
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_bin_of_a_number_is_the_one_that_a_search_among_the_edges_finds(law: str) -> None:
+    random = np.random.default_rng(5)
+    cells = cells_of(LAWS[law](random, 20_000))
+    assert cells is not None
+    values = hard_values(random, law, cells)
+    assert np.array_equal(cells.bins_of(values), np.searchsorted(cells.edges, values))
 
 
 @pytest.mark.parametrize(

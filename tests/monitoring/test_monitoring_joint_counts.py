@@ -202,3 +202,15 @@ def test_a_reference_without_pairs_tests_none(reference: Profile) -> None:
     assert count(old, draw(np.random.default_rng(13), 500)).pairs is None
     assert look(old, draw(np.random.default_rng(13), 500)).pairs == ()
     assert Pool(1, count(old, {})).counts.pairs is None
+
+
+@pytest.mark.parametrize("missing", [(0.0, 0.0, 0.0), (0.0, 0.2, 0.0), (0.1, 0.9, 1.0)])
+def test_sums_of_products_are_those_of_the_rows_in_which_both_columns_have_a_value(missing: tuple[float, ...]) -> None:
+    random = np.random.default_rng(11)
+    known = random.random((3, 500)) >= np.array(missing)[:, np.newaxis]
+    number = np.where(known, random.integers(-256, 257, (3, 500)), 0)
+    found = joint_counts.multiply(known, number.astype(np.float64))
+    for one, other in np.ndindex(3, 3):
+        both = known[one] & known[other]
+        expected = [int((number[one][both] ** i * number[other][both] ** j).sum()) for i, j in joint_counts.POWERS]
+        assert found[one, other].tolist() == expected
