@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlprod_nb.reports import show
-from mlprod_nb.results import VERDICT_MIME, Result, Section, Verdict, duration, format_interval, format_value
+from mlprod_nb.results import VERDICT_MIME, Result, Section, Verdict, duration, format_interval, format_value, percent
 from mlprod_nb.results.page import escaped, table
 
 
@@ -50,6 +50,10 @@ def test_text_markdown_and_html_say_the_same() -> None:
 
 def test_html_escapes_what_data_can_contain() -> None:
     assert "<script>" not in EXAMPLE._repr_html_()
+
+
+def test_a_share_that_rounds_to_nothing_has_no_sign() -> None:
+    assert [percent(share) for share in (-1e-5, 0.0, -0.014)] == ["0.0 %", "0.0 %", "-1.4 %"]
 
 
 def test_html_needs_nothing_from_elsewhere() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _UNKNOWN = re.compile(r'Referenced column "([^"]+)"')
+_OURS = {")": 'syntax error at or near ")"', " as ": 'syntax error at or near "AS"'}
 _NUMBER, _VALUE = "__row", "__value"
 
 
@@ -69,4 +70,8 @@ def _explained(expression: str, error: Exception, known: list[str]) -> UsageErro
             f"the segment {expression!r} names {unknown.group(1)!r}, which is no input column.", hint=hint
         )
     first = re.sub(r"^[A-Z][A-Za-z ]* Error: |[.!]$", "", str(error).splitlines()[0])
+    if _NUMBER in first or "clause cannot contain aggregates" in first:  # our own row numbers are grouped away
+        return UsageError(f"the segment {expression!r} is not one value a row.", hint=_HINT)
+    if any(told in first and word not in expression.lower() for word, told in _OURS.items()):  # what we add behind it
+        return UsageError(f"the segment {expression!r} ends too early.", hint=_HINT)
     return UsageError(f"the segment {expression!r} cannot be evaluated: {first}.", hint=_HINT)

@@ -169,8 +169,12 @@ def _moment(moment: np.datetime64) -> datetime:
 def _tell(fired: list[Firing], first: datetime | None, rows: int, expected: float) -> str:
     from mlprod_nb.monitoring.sections import day
 
-    law = f"expected at most once in {expected:.2g} rows without change"
+    law = f"expected at most once in {float(f'{expected:.2g}'):,.0f} rows without change"
     if not fired:
-        return f"did not fire in {rows:,} rows; {law}"
+        return f"did not fire in {_counted(rows)}; {law}"
     times = f", {len(fired)} times in all" if len(fired) > 1 else ""
-    return f"fired after {fired[0].row:,} rows, at {day(first)}{times}; {law}"
+    return f"fired after {_counted(fired[0].row)}, at {day(first)}{times}; {law}"
+
+
+def _counted(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"

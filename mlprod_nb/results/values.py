@@ -15,7 +15,7 @@ def counted(number: int, thing: str) -> str:
 
 def percent(share: float, places: int = 1) -> str:
     """Return a share in percent, as SI writes it: with a space."""
-    return f"{100 * share:.{places}f} %"
+    return f"{100 * share:z.{places}f} %"
 
 
 def duration(seconds: float) -> str:

@@ -169,6 +169,16 @@ def test_awkward_data_give_a_reason_or_a_probability(
     assert found.p_value is None or 0 <= found.p_value <= 1
 
 
+def test_too_few_are_told_in_the_right_number() -> None:
+    reasons = {found: KolmogorovSmirnov().compare(counts(100, 50), counts(found, 0)).reason for found in (0, 1, 19)}
+    assert reasons == {
+        0: "0 values are too few; it takes 20",
+        1: "1 value is too few; it takes 20",
+        19: "19 values are too few; it takes 20",
+    }
+    assert MissingRate().compare(counts(100), counts(1)).reason == "1 row is too few; it takes 20"
+
+
 # -- each against known values and other implementations ------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from mlprod_nb.monitoring import MonitorInput, MonitorResult, run
 from mlprod_nb.monitoring.detectors.online import BUILT_IN, Basis, OnlineDetector, adwin, choose, cvm, fisher
 from mlprod_nb.monitoring.detectors.online.protocol import WINDOWS
 from mlprod_nb.monitoring.online import Firing, StreamReference, Watch
+from mlprod_nb.monitoring.streams import _tell
 
 from . import samples
 
@@ -270,6 +271,12 @@ def test_a_calm_window_is_silent_row_by_row() -> None:
     streams = {row.stream for row in calm.online}
     assert {"score", "errors", "amount", "gaps", "gaps missing", "group is 'a'"} <= streams
     assert not any(row.statement.startswith("not tested") for row in calm.online)
+    assert not any("e+" in row.statement for row in calm.online)  # rows are counted in whole numbers
+
+
+def test_one_row_is_one_row_and_not_rows() -> None:
+    found = _tell([], None, 1, 1_080.0)
+    assert found == "did not fire in 1 row; expected at most once in 1,100 rows without change"
 
 
 def test_what_has_no_stream_says_why() -> None:

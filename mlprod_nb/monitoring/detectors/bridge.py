@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.columns import Floats
-from mlprod_nb.monitoring.detectors.protocol import Comparison
+from mlprod_nb.monitoring.detectors.protocol import Comparison, too_few
 
 MIN_ROWS = 20
 
@@ -47,7 +47,7 @@ def untested(reference: ColumnCounts, window: ColumnCounts) -> str:
     """Return why two columns of numbers cannot be compared; empty where they can."""
     fewest = int(min(reference.counts.sum(), window.counts.sum()))
     if fewest < MIN_ROWS:
-        return f"{fewest} values are too few; it takes {MIN_ROWS}"
+        return too_few(fewest, MIN_ROWS)
     constant = np.count_nonzero(reference.counts + window.counts) < 2
     return "the column is constant in both" if constant else ""
 

@@ -9,7 +9,7 @@ import numpy as np
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
 from mlprod_nb.monitoring.detectors import kolmogorov
-from mlprod_nb.monitoring.detectors.protocol import Comparison
+from mlprod_nb.monitoring.detectors.protocol import Comparison, too_few
 
 MIN_ROWS = 20
 _EXACT_CELLS = 250_000
@@ -39,7 +39,7 @@ class KolmogorovSmirnov:
         """Compare two columns of numbers; fewer than 20 values on either side are not tested."""
         n, m = int(reference.counts.sum()), int(window.counts.sum())
         if min(n, m) < MIN_ROWS:
-            return Comparison(reason=f"{min(n, m)} values are too few; it takes {MIN_ROWS}")
+            return Comparison(reason=too_few(min(n, m), MIN_ROWS))
         if np.count_nonzero(reference.counts + window.counts) < 2:
             return Comparison(reason="the column is constant in both")
         gaps = np.abs(np.cumsum(reference.counts) / n - np.cumsum(window.counts) / m)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.budget import MISSING_FLOOR
 from mlprod_nb.monitoring.detectors.hypergeometric import doubled
-from mlprod_nb.monitoring.detectors.protocol import Comparison
+from mlprod_nb.monitoring.detectors.protocol import Comparison, too_few
 
 MIN_ROWS = 20
 
@@ -36,7 +36,7 @@ class MissingRate:
         """Compare two columns of either kind; fewer than 20 rows, or no or only missing values, are not tested."""
         n, m, lacking = reference.rows, window.rows, reference.missing + window.missing
         if min(n, m) < MIN_ROWS:
-            return Comparison(reason=f"{min(n, m)} rows are too few; it takes {MIN_ROWS}")
+            return Comparison(reason=too_few(min(n, m), MIN_ROWS, "row"))
         if lacking in (0, n + m):
             return Comparison(reason="no value is missing in either" if not lacking else "every value is missing")
         gap = window.missing / m - reference.missing / n

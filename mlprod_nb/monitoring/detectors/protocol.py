@@ -26,6 +26,15 @@ class Comparison:
     reason: str = ""
 
 
+def too_few(found: int, least: int, what: str = "value") -> str:
+    """Return why so few are not tested."""
+    return (
+        f"{found} {what} is too few; it takes {least}"
+        if found == 1
+        else f"{found} {what}s are too few; it takes {least}"
+    )
+
+
 class Detector(Protocol):
     """Compares two samples of one column, both given as counts in the same bins or categories.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.detectors.hypergeometric import doubled
-from mlprod_nb.monitoring.detectors.protocol import Comparison
+from mlprod_nb.monitoring.detectors.protocol import Comparison, too_few
 
 MIN_ROWS = 20
 
@@ -81,7 +81,7 @@ def compare(reference: ColumnCounts, window: ColumnCounts, power: int) -> Compar
     """
     n, m = int(reference.counts.sum()), int(window.counts.sum())
     if min(n, m) < MIN_ROWS:
-        return Comparison(reason=f"{min(n, m)} values are too few; it takes {MIN_ROWS}")
+        return Comparison(reason=too_few(min(n, m), MIN_ROWS))
     pooled = reference.counts + window.counts
     found = moments(pooled, window.counts, midranks(pooled) ** power)
     if found is None:

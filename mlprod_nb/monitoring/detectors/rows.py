@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.columns import Floats, is_arrow, to_numbers, to_texts
+from mlprod_nb.monitoring.detectors.protocol import too_few
 
 MAX_ROWS = 2000
 #: Categories that fewer rows share are one, and no more than this many stand alone.
@@ -77,7 +78,7 @@ class Samples:
         if not self.kinds:
             return next(iter(self.problems.values()), "there is no column")
         few = min(self.rows)
-        return f"{few} rows are too few; it takes {least}" if few < least else ""
+        return too_few(few, least, "row") if few < least else ""
 
 
 class RowDetector(Protocol):

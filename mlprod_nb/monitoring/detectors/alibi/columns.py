@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.detectors.alibi.door import Shelf
+from mlprod_nb.monitoring.detectors.protocol import too_few
 from mlprod_nb.monitoring.detectors.rows import MIN_CATEGORY, Samples, commonest, present
 from mlprod_nb.monitoring.rows import AlibiRow
 
@@ -51,7 +52,7 @@ def _column(name: str, column: str, samples: Samples, shelf: Shelf) -> AlibiRow:
     before, after = (values[present(values)] for values in both)
     few = min(len(before), len(after))
     if few < MIN_ROWS:
-        return untested(name, column, f"{few} values are too few; it takes {MIN_ROWS}")
+        return untested(name, column, too_few(few, MIN_ROWS))
     options: dict[str, Any] = {}
     if samples.kinds[column] == "category":
         before, after = _codes(before, after)
@@ -114,7 +115,7 @@ def _truths(samples: Samples, shelf: Shelf) -> Iterator[AlibiRow]:
 def _truth(column: str, truths: list[NDArray[np.bool_]], left_out: int, shelf: Shelf) -> AlibiRow:
     name, few = "FETDrift", min(len(side) for side in truths)
     if few < MIN_ROWS:
-        return untested(name, column, f"{few} values are too few; it takes {MIN_ROWS}")
+        return untested(name, column, too_few(few, MIN_ROWS))
     before, after = (side.astype(np.int64).reshape(-1, 1) for side in truths)
     if len(np.unique(np.concatenate([before, after]))) < 2:
         return untested(name, column, "the column is constant in both")

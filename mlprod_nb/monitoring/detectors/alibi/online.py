@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.detectors.alibi.columns import untested
 from mlprod_nb.monitoring.detectors.alibi.door import Shelf
+from mlprod_nb.monitoring.detectors.protocol import too_few
 from mlprod_nb.monitoring.detectors.rows import Samples, present
 from mlprod_nb.monitoring.rows import AlibiRow
 
@@ -52,7 +53,7 @@ def _stream(
 ) -> AlibiRow:
     few = min(len(before), len(after))
     if few < 2 * WINDOW:
-        return untested(name, column, f"{few} values are too few; it takes {2 * WINDOW}")
+        return untested(name, column, too_few(few, 2 * WINDOW))
     if len(np.unique(before)) < 2:
         return untested(name, column, "the reference never varies")
     detector = shelf.fitted(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.detectors.alibi import door
 from mlprod_nb.monitoring.detectors.alibi.columns import MIN_ROWS, untested
+from mlprod_nb.monitoring.detectors.protocol import too_few
 from mlprod_nb.monitoring.detectors.rows import Encoding, Samples, plain
 from mlprod_nb.monitoring.rows import AlibiRow
 
@@ -87,7 +88,7 @@ def _uncertainty(name: str, doubt: Doubt) -> AlibiRow:
     before, after = (side[np.isfinite(side).all(axis=1)] for side in pair)
     few = min(len(before), len(after))
     if few < MIN_ROWS:
-        return untested(name, "", f"{few} rows are too few; it takes {MIN_ROWS}")
+        return untested(name, "", too_few(few, MIN_ROWS, "row"))
     detector = door.make(name, before, model=_as_it_is, **_UNCERTAINTY[name])
     p_value = float(np.ravel(detector.predict(after)["data"]["p_val"])[0])
     left_out = sum(len(side) for side in pair) - len(before) - len(after)
