@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 from urllib.parse import quote
 
 from sqlalchemy.engine import Connection
@@ -30,6 +30,7 @@ from mlprod_nb.store.actions import Action
 from mlprod_nb.store.alerts import Alert
 
 TRIES = 3
+_ALREADY = "done already"
 _OURS = re.compile(r"alert \d+: ")
 
 
@@ -54,7 +55,8 @@ class ActResult(Result):
 
     def headline(self) -> str:
         """Say what."""
-        state = " would be done (dry run, nothing changed)" if self.dry_run else ""
+        planned = self.dry_run and not self.detail.startswith(_ALREADY)
+        state = " would be done (dry run, nothing changed)" if planned else ""
         return f"Alert {self.alert} of {self.endpoint!r}: {self.action}{state}: {self.detail}"
 
 
@@ -100,7 +102,7 @@ def act(context: Context, alert: int, *, dry_run: bool) -> ActResult:
         hint = f"Set on_drift in [endpoints.{endpoint}.monitor]; it holds for alerts to come. Or: {found.said.action}"
         raise Refused(f"nothing was to be done about alert {alert}: on_drift was alert.", hint=hint)
     if action.state == "done":
-        return ActResult(alert, endpoint, action.kind, f"done already: {action.detail}", dry_run)
+        return ActResult(alert, endpoint, action.kind, f"{_ALREADY}: {action.detail}", dry_run)
     if dry_run:
         return ActResult(alert, endpoint, action.kind, _do(context, found, action, dry_run=True), dry_run)
     with _alone(context, endpoint) as mine:
@@ -139,15 +141,14 @@ def _attempt(context: Context, action: Action) -> MlprodError | None:
     return None
 
 
-def _end(context: Context, action: Action, state: actions.State, detail: str) -> None:
+def _end(context: Context, action: Action, state: Literal["done", "failed", "left alone"], detail: str) -> None:
     """Write down how an action ended, and tell it; the same failure is told once."""
     with context.store.write() as connection:
         actions.end(connection, action, state, detail, now=context.clock())
         context.audit(connection, "adapt", f"alert {action.alert}", f"{action.kind} {state}: {detail}")
         if state == "done" or detail != action.detail:
             told = f"{action.kind.capitalize()} {state}: {detail}"
-            event: notices.Event = "done" if state == "done" else "failed"
-            notices.add(connection, action.alert, event, now=context.clock(), detail=told)
+            notices.add(connection, action.alert, state, now=context.clock(), detail=told)
 
 
 def _check(context: Context, alert: Alert, action: Action) -> None:

@@ -18,6 +18,7 @@ from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.watch import Window
 from mlprod_nb.results import AlertChange, Cause, Result, Verdict, counted
 from mlprod_nb.store import actions, alerts, notices
+from mlprod_nb.store.actions import Action
 from mlprod_nb.store.alerts import Alert, HoldKind, NewAlert
 
 if TYPE_CHECKING:
@@ -207,8 +208,8 @@ def list_alerts(context: Context, endpoint: str, *, every: bool = False) -> Aler
         found = alerts.list_alerts(connection, endpoint=endpoint, only_open=not every)
         done = actions.of(connection, [alert.id for alert in found])
     lost = {alert: f"not sent: {problem}" for alert, problem in notifying.unsent(context).items()}
-    more = {alert.id: (str(done.get(alert.id, "")), lost.get(alert.id, "")) for alert in found}
-    return AlertsResult(tuple(_row(alert, context.clock(), more[alert.id]) for alert in found))
+    rows = (_row(alert, context.clock(), done.get(alert.id), lost.get(alert.id, "")) for alert in found)
+    return AlertsResult(tuple(rows))
 
 
 def acknowledge(context: Context, alert: int, *, until: str, reason: str) -> HoldResult:
@@ -246,11 +247,11 @@ def _next(look: Look) -> str:
     return look.verdict.action or f"%mlprod monitor {look.endpoint}"
 
 
-def _row(alert: Alert, now: datetime, more: tuple[str, ...]) -> AlertRow:
+def _row(alert: Alert, now: datetime, action: Action | None, lost: str) -> AlertRow:
     said, state, over = alert.said, alert.state(now), alert.recovered_at
     causes = ", ".join(alert.open_causes or (cause for cause, _ in alert.causes))
     note = f"recovered at {over:%Y-%m-%d %H:%M}" if over else str(alert.hold) if state != "open" else ""
-    note = "; ".join(filter(None, (note, *more)))
+    note = "; ".join(filter(None, (note, str(action) if action else "", lost)))
     return AlertRow(
         alert.id,
         said.endpoint,
@@ -260,6 +261,6 @@ def _row(alert: Alert, now: datetime, more: tuple[str, ...]) -> AlertRow:
         said.sentence,
         alert.raised_at,
         note,
-        said.action,
+        notifying.next_line(alert, action),
         said.report[:12],
     )

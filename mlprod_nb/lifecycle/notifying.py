@@ -22,12 +22,15 @@ from pydantic import SecretStr
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import Result, Verdict, counted
-from mlprod_nb.store import alerts, notices
+from mlprod_nb.store import actions, alerts, notices
+from mlprod_nb.store.actions import Action
 from mlprod_nb.store.alerts import Alert
 from mlprod_nb.store.notices import Notice
 
 SECRETS_FILE = "alerts.urls"
 _KIND = re.compile(r"([a-z][a-z0-9]{0,19})://", re.IGNORECASE)
+#: What a retraining that is done names first.
+_VERSION = re.compile(r"[^\s/]+/[0-9]+")
 _STATUS = re.compile(r"error=(\d{3})\b")
 _MUTED = ("apprise", "urllib3")
 _TYPES = {"alarm": "failure", "warn": "warning"}
@@ -37,6 +40,7 @@ _TITLES = {
     "recovered": "recovered: {endpoint}",
     "done": "done on {endpoint}",
     "failed": "failed on {endpoint}",
+    "left alone": "left alone: {endpoint}",
 }
 
 
@@ -192,10 +196,22 @@ def message(context: Context, alert: Alert, notice: Notice) -> Message:
     lines.append(f"Cause: {', '.join(cause for cause, _ in alert.causes)}")
     lines.append(f"Report: {_link(context, said.page)}" if said.page else "")
     if notice.event != "recovered":
-        lines.append(f"Next: {said.action}")
+        lines.append(f"Next: {next_line(alert, _action(context, alert))}")
         lines.append(f'Or: %mlprod alerts acknowledge {alert.id} --reason "…"')
     kind = "success" if notice.event in ("recovered", "done") else _TYPES.get(said.status, "info")
     return Message(f"{name}: {title}", "\n".join(line for line in lines if line), kind)
+
+
+def next_line(alert: Alert, action: Action | None) -> str:
+    """Return the exact line to run next: a challenger that was trained is looked at rather than trained again."""
+    done = action is not None and (action.kind, action.state) == ("retrain", "done")
+    trained = _VERSION.search(action.detail) if action is not None and done else None
+    return f"%mlprod check {trained[0]}" if trained else alert.said.action
+
+
+def _action(context: Context, alert: Alert) -> Action | None:
+    with context.store.read() as connection:
+        return actions.of(connection, [alert.id]).get(alert.id)
 
 
 def send(known: Sequence[Address], text: Message, seconds: float) -> tuple[Arrival, ...]:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.store import tables
 
-Event = Literal["raised", "recovered", "still open", "done", "failed"]
+Event = Literal["raised", "recovered", "still open", "done", "failed", "left alone"]
 #: A claim older than this is of a process that died.
 STALE = timedelta(minutes=2)
 

@@ -141,14 +141,21 @@ def test_a_look_that_finds_the_same_does_nothing_twice(opened: Opener, endpoint:
     assert "flights/1 100 %" in serving(workspace, endpoint)
 
 
-def test_a_second_alert_does_not_roll_back_further(site: Site, opened: Opener, endpoint: str) -> None:
-    workspace = opened("rollback")
-    alarm(workspace, endpoint)
-    alarm(workspace, endpoint, "drift=ok")
-    alarm(workspace, endpoint)
+def test_a_second_alert_does_not_roll_back_further_and_says_so(
+    opened: Opener, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with webhook() as hook:
+        monkeypatch.setenv("MLPROD_ALERTS__URLS", hook.url())
+        workspace = opened("rollback")
+        alarm(workspace, endpoint)
+        alarm(workspace, endpoint, "drift=ok")
+        alarm(workspace, endpoint)
     assert len(revisions_of(workspace, endpoint)) == 3
     done = action(workspace, endpoint)
     assert (done.state, done.detail) == ("left alone", "revision 3, which serves, is what an alert brought before.")
+    titles = [taken["title"].split(": ", 1)[1] for taken in hook.taken if endpoint in taken["title"]]
+    told = [f"ALARM on {endpoint}", f"done on {endpoint}", f"recovered: {endpoint}"]
+    assert titles == [*told, f"ALARM on {endpoint}", f"left alone: {endpoint}"]
 
 
 def test_an_endpoint_that_somebody_changed_since_is_left_alone(site: Site, opened: Opener, endpoint: str) -> None:
@@ -242,6 +249,7 @@ def test_a_dry_run_shows_what_would_be_done(site: Site, opened: Opener, endpoint
     assert len(revisions_of(workspace, endpoint)) == 2
     assert workspace.alerts_act(number).detail == f"Endpoint {endpoint!r}: revision 3 is live."
     assert "done already" in workspace.alerts_act(number).detail
+    assert "would be done" not in str(workspace.alerts_act(number, dry_run=True))
     assert len(revisions_of(workspace, endpoint)) == 3
 
 
@@ -313,6 +321,7 @@ def test_one_challenger_is_trained_though_the_job_is_killed(
     assert "challenger" in versions[0].aliases
     assert action(workspace, endpoint).state == "done"
     assert versions[0].version in action(workspace, endpoint).detail
+    assert workspace.alerts_list(endpoint).alerts[0].next == f"%mlprod check {versions[0].version}"
     assert serving(workspace, endpoint) == serves
 
 
