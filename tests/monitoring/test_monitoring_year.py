@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,18 @@ MONTHS = ("April", "May", "June", "July", "August", "September", "October", "Nov
 STATUS = {"✓ ok": "ok", "! warning": "warn", "✗ alarm": "alarm"}
 
 
-def told() -> dict[str, str]:
-    """Each month's verdict as the page has it."""
-    rows = re.findall(r"^\| (\w+) \| [^|]+ \| ([^|]+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    return {month: STATUS[status.strip()] for month, status in rows if month in MONTHS}
+@dataclass(frozen=True)
+class Told:
+    """A month as the page has it."""
+
+    late: str
+    status: str
+    why: str
+
+
+def told() -> dict[str, Told]:
+    rows = re.findall(r"^\| (\w+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {row[0]: Told(row[1], STATUS[row[2]], row[3]) for row in rows if row[0] in MONTHS}
 
 
 def all_flights() -> pd.DataFrame:
@@ -38,7 +47,12 @@ def all_flights() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def year() -> dict[str, MonitorResult]:
+def flights() -> pd.DataFrame:
+    return all_flights()
+
+
+@pytest.fixture(scope="module")
+def year(flights: pd.DataFrame) -> dict[str, MonitorResult]:
     """What each month's look says of the quickstart's model, with the months before pooled as a job pools them."""
     from sklearn.compose import make_column_transformer
     from sklearn.linear_model import LogisticRegression
@@ -46,7 +60,6 @@ def year() -> dict[str, MonitorResult]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    flights = all_flights()
     winter = flights[flights["month"] <= 3]
     fitted, held, late, held_late = train_test_split(
         winter[CATEGORIES + NUMBERS], winter["late"], test_size=0.3, random_state=0
@@ -82,7 +95,23 @@ def year() -> dict[str, MonitorResult]:
 
 @pytest.mark.parametrize("month", MONTHS)
 def test_each_month_of_2013_has_the_verdict_that_the_page_tells(year: dict[str, MonitorResult], month: str) -> None:
-    assert year[month].verdict.status == told()[month]
+    assert year[month].verdict.status == told()[month].status
+
+
+@pytest.mark.parametrize("month", MONTHS)
+def test_every_number_of_the_page_is_that_of_the_month(
+    flights: pd.DataFrame, year: dict[str, MonitorResult], month: str
+) -> None:
+    late = flights.loc[flights["month"] == 4 + MONTHS.index(month), "late"].mean()
+    assert told()[month].late == f"{100 * late:.1f} %"
+    known = [value for row in year[month].performance for value in (row.reference, row.value) if value is not None]
+    numbers = re.findall(r"0\.\d+", told()[month].why)
+    assert {text for text in numbers if not any(f"{value:.{len(text) - 2}f}" == text for value in known)} == set()
+
+
+def test_the_page_counts_the_flights_that_followed(flights: pd.DataFrame) -> None:
+    thousands = len(flights[flights["month"] > 3]) // 1000
+    assert f"from all {thousands},000 flights" in PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("month", ["April", "June", "July"])
