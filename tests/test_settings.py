@@ -108,6 +108,22 @@ def test_what_outlives_a_jobs_run_is_in_a_job_still_and_of_no_run(
     assert settings.job_run(tmp_path) is None
 
 
+def test_a_word_that_is_none_of_the_known_ones_gets_the_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "mlprod.toml"
+    file.write_text('[endpoints.flights.monitor]\non_drift = "retrian"\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"on_drift: 'retrian' is not 'alert', .* Did you mean 'retrain'\?"):
+        settings.load(tmp_path)
+    file.write_text('[endpoints.flights.monitor]\non_drift = "fallback"\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r'monitor: on_drift = "fallback" needs fallback = "MODEL/VERSION"\.'):
+        settings.load(tmp_path)
+
+
+def test_a_key_that_is_like_no_other_gets_all_that_there_are(tmp_path: Path) -> None:
+    (tmp_path / "mlprod.toml").write_text('[endpoints.flights.monitor]\ndetectors = ["ks"]\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"detectors: there is no such key. There is: yearly_alpha, .*on_drift"):
+        settings.load(tmp_path)
+
+
 def test_a_key_outside_its_table_is_told_where_it_stands(tmp_path: Path) -> None:
     (tmp_path / "mlprod.toml").write_text("tls = true\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"tls: there is no such key. Did you mean '\[gateway\] tls'\?"):

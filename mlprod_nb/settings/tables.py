@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 
@@ -17,6 +18,11 @@ from mlprod_nb.settings.models import GateSettings as GateSettings
 from mlprod_nb.settings.models import ModelSettings as ModelSettings
 from mlprod_nb.settings.models import ProtectedAlias as ProtectedAlias
 from mlprod_nb.settings.models import ReleaseSettings as ReleaseSettings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_QUOTED = re.compile("'([^']+)'")
 
 
 class GatewaySettings(Table):
@@ -240,12 +246,27 @@ def load(root: Path) -> Settings:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         source = variables.get(tuple(str(part) for part in first["loc"]), f"{file.name}: {key}")
-        if first["type"] != "extra_forbidden":
-            raise UsageError(f"{source}: {first['msg']}.") from None
-        name = str(first["loc"][-1])
-        suggestion = nearest(name, _keys(first["loc"][:-1])) or _elsewhere(name)
-        hint = f"Did you mean {suggestion!r}?" if suggestion else ""
-        raise UsageError(f"{source}: there is no such key.", hint=hint) from None
+        raise UsageError(f"{source}: {_fault(first)}", hint=_hint(first)) from None
+
+
+def _fault(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "there is no such key."
+    if error["type"] == "literal_error":
+        return f"{error['input']!r} is not {error['ctx']['expected']}."
+    return f"{error['msg'].removeprefix('Value error, ')}."
+
+
+def _hint(error: ErrorDetails) -> str:
+    """Return the nearest right key or word; the keys that there are, where none is near."""
+    if error["type"] == "literal_error":
+        near = nearest(str(error["input"]), _QUOTED.findall(error["ctx"]["expected"]))
+        return f"Did you mean {near!r}?" if near else ""
+    if error["type"] != "extra_forbidden":
+        return ""
+    name, keys = str(error["loc"][-1]), _keys(error["loc"][:-1])
+    suggestion = nearest(name, keys) or _elsewhere(name)
+    return f"Did you mean {suggestion!r}?" if suggestion else f"There is: {', '.join(keys)}."
 
 
 def _set(data: dict[str, Any], path: list[str], value: str) -> None:
