@@ -3,6 +3,9 @@
 The panel and the page are two outputs of the cell. JupyterLab keeps both in the file; where the panel cannot come back
 to life (a reopened notebook, nbconvert, GitHub), it shows nothing useful, and the page is there. Rules of CSS inside
 the page hide the one that is not wanted, so no script looks after it.
+
+The panel's output holds nothing but the panel, and the page is the same wherever the cell runs: so nbval, which has no
+front end and compares no widgets, finds in its own run what JupyterLab kept.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ if TYPE_CHECKING:
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _CHILD = ".jp-OutputArea-child"
-#: A live panel hides the page after it; without one, the page hides what stands in the panel's place.
+#: A live panel hides the page after it; without one, the page hides what stands in the panel's place. What is no widget
+#: (a line that was printed before, say) names its MIME type, and stays.
 _RULES = (
     f"{_CHILD}:has(.mlprod-panel)+{_CHILD}:has(.mlprod-snapshot),"
-    f"{_CHILD}:not(:has(.mlprod-panel)):has(+{_CHILD} .mlprod-snapshot){{display:none}}"
+    f"{_CHILD}:not(:has(.mlprod-panel,[data-mime-type])):has(+{_CHILD} .mlprod-snapshot){{display:none}}"
 )
 
 
@@ -33,15 +37,14 @@ def show(result: Result, shell: InteractiveShell, panel: Callable[[], Any]) -> N
         shell: The kernel's shell.
         panel: Makes the widget; only called where a front end can show it.
     """
+    if can_show_widgets(shell):
+        widget = panel()
+        publish(shell, {_VIEW: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}})
     page = {
         "text/plain": str(result),
         "text/markdown": result._repr_markdown_(),
-        "text/html": result._repr_html_(),
+        "text/html": f'<div class="mlprod-snapshot"><style>{_RULES}</style>{result._repr_html_()}</div>',
     }
-    if can_show_widgets(shell):
-        widget = panel()
-        publish(shell, {_VIEW: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}, "text/html": ""})
-        page["text/html"] = f'<div class="mlprod-snapshot"><style>{_RULES}</style>{page["text/html"]}</div>'
     publish(shell, page)
 
 

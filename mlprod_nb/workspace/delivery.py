@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
     from mlprod_nb.lifecycle.releasing.shown import AdvanceResult, ReleaseResult
     from mlprod_nb.lifecycle.releasing.watching import WatchResult
+    from mlprod_nb.lifecycle.unsteady import UnsteadyResult
 
 
 class Delivery(Base):
@@ -142,3 +143,20 @@ class Delivery(Base):
         from mlprod_nb.lifecycle import pipelines
 
         return pipelines.write(self.context, pipelines.Pipeline(provider, model, notebooks, force, dry_run))
+
+    def ci_nbval(self, *, force: bool = False, dry_run: bool = False) -> UnsteadyResult:
+        """Write nbval.cfg: what nbval shall take for equal in two runs of a notebook, moments and ids.
+
+        It is for pytest --nbval --nbval-sanitize-with=nbval.cfg; a file that is there is kept.
+
+        Args:
+            force: Write the file anew where it is there.
+            dry_run: Show what would be written and change nothing.
+
+        Examples:
+            mlprod ci nbval
+            mlprod ci nbval --dry-run
+        """
+        from mlprod_nb.lifecycle import unsteady
+
+        return unsteady.write(self.context, force=force, dry_run=dry_run)

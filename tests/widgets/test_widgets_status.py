@@ -9,7 +9,6 @@ import pytest
 from mlprod_nb.errors import Refused
 from mlprod_nb.lifecycle.status import AlertStatus, EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
 from mlprod_nb.results import Result, Verdict
-from mlprod_nb.widgets import snapshot
 from mlprod_nb.widgets.panel import offers
 from mlprod_nb.widgets.status import StatusPanel, show, view
 
@@ -166,7 +165,6 @@ def test_in_jupyterlab_a_panel_comes_before_its_page() -> None:
     show(a_status(), shell)
     panel, page = shell.published
     assert panel["application/vnd.jupyter.widget-view+json"]["model_id"]
-    assert panel["text/html"] == ""
     assert '<div class="mlprod-snapshot">' in page["text/html"]
     assert page["text/plain"].startswith("✓ OK: flights answers")
 
@@ -177,7 +175,16 @@ def test_where_no_panel_can_live_only_the_page_is_shown(cell: str) -> None:
     show(a_status(), shell)
     [page] = shell.published
     assert set(page) == {"text/plain", "text/markdown", "text/html"}
-    assert snapshot._RULES not in page["text/html"]
+
+
+def test_without_a_front_end_a_cell_shows_all_that_jupyterlab_keeps_save_the_widget() -> None:
+    in_lab: Any = FakeShell("2b0b3d1c")
+    by_nbval: Any = FakeShell()
+    for shell in (in_lab, by_nbval):
+        show(a_status(), shell)
+    widget, *kept = in_lab.published
+    assert set(widget) == {"application/vnd.jupyter.widget-view+json"}, "nbval counts the outputs of each other kind"
+    assert kept == by_nbval.published
 
 
 def test_the_page_holds_what_the_panel_holds_and_executes_nothing() -> None:
