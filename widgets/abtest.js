@@ -1,12 +1,13 @@
 /** The A/B panel: the verdict, the confidence sequence over time, every metric's interval, the segments, and whether the test is in order. */
-import { actionButtons, chosenLine, h, moment, number, outcome, panel, percent, top, verdictLine } from "./base.js";
+import { actionButtons, aligned, chosenLine, h, moment, number, outcome, panel, percent, top, verdictLine } from "./base.js";
 import { lineChart } from "./charts.js";
 
 /** A difference with its sign and interval. */
 export function interval(lift) {
-  const signed = (value) => (typeof value === "number" ? `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value))}` : "–");
-  if (lift.difference_lower === null) return signed(lift.difference);
-  return `${signed(lift.difference)} (${signed(lift.difference_lower)} to ${signed(lift.difference_upper)})`;
+  const values = [lift.difference, ...(lift.difference_lower === null ? [] : [lift.difference_lower, lift.difference_upper])];
+  const sizes = aligned(values.map((value) => (typeof value === "number" ? Math.abs(value) : value)));
+  const [difference, lower, upper] = values.map((value, index) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${sizes[index]}`);
+  return lower === undefined ? difference : `${difference} (${lower} to ${upper})`;
 }
 
 /** What a metric's interval says, in a word. */
@@ -61,7 +62,8 @@ function sequence(result) {
 
 /** The cells of a difference; each keeps its column's name for where the heads are not shown. */
 function figures(lift) {
-  const named = { control: number(lift.control), treatment: number(lift.treatment), difference: interval(lift) };
+  const [control, treatment] = aligned([lift.control, lift.treatment]);
+  const named = { control, treatment, difference: interval(lift) };
   return Object.entries(named).map(([name, text]) => h("td", { "data-name": name }, text));
 }
 

@@ -36,6 +36,25 @@ export function number(value) {
   return String(Number(value.toPrecision(3)));
 }
 
+/** Numbers that are read beside each other, with as many decimals each: 0.140 beside 0.151, as far as three digits reach. */
+export function aligned(values) {
+  const texts = values.map(number);
+  if (!texts.every((text) => /^-?\d+(\.\d+)?$/.test(text))) return texts;
+  const decimals = texts.map((text) => text.split(".")[1] ?? "");
+  const most = Math.max(...decimals.map((part) => part.length));
+  return values.map((value, index) => {
+    const whole = String(Math.trunc(Math.abs(value)));
+    const room = whole === "0" ? 3 + decimals[index].match(/^0*/)[0].length : 3 - whole.length;
+    return value.toFixed(Math.max(Math.min(most, value === 0 ? most : room), decimals[index].length));
+  });
+}
+
+/** Shares in percent, read beside each other: all with a decimal where one has any. */
+export function percents(shares) {
+  const whole = shares.every((share) => Number.isInteger(Math.round(10 * share) / 10));
+  return shares.map((share) => `${share.toFixed(whole ? 0 : 1)} %`);
+}
+
 /** A number with what it counts, in the plural where it is not one. */
 export function counted(count, thing) {
   return `${number(count)} ${thing}${count === 1 ? "" : "s"}`;
@@ -224,8 +243,12 @@ export function top(title, state, ui, seen, ...more) {
     h("h3", {}, title),
     h("span", { class: "mlprod-space" }),
     ...more,
-    h("span", { class: "mlprod-soft" }, `as of ${new Date(seen).toLocaleTimeString()}`),
-    button("Refresh", { "data-key": "refresh", title: state.refresh, disabled: ui.busy, onclick: ui.refresh }),
+    h(
+      "span",
+      { class: "mlprod-seen" },
+      h("span", { class: "mlprod-soft" }, `as of ${new Date(seen).toLocaleTimeString()}`),
+      button("Refresh", { "data-key": "refresh", title: state.refresh, disabled: ui.busy, onclick: ui.refresh }),
+    ),
   );
 }
 

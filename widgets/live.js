@@ -1,5 +1,5 @@
 /** The live panel: requests, errors, times, scores and truth by variant, as they come. */
-import { counted, h, number, outcome, panel, percent, swatch, top } from "./base.js";
+import { aligned, counted, h, number, outcome, panel, percents, swatch, top } from "./base.js";
 import { bothSides, legend, lineChart, sidesLegend } from "./charts.js";
 
 const SAY_EVERY_MS = 20_000;
@@ -20,9 +20,9 @@ export function duration(ms) {
 
 /** How many came true, in words. */
 export function truthWord(truth) {
-  const share = truth.metric === "accuracy";
-  const shown = share ? (value) => percent(100 * value) : number;
-  return `${shown(truth.value)} (${shown(truth.lower)} to ${shown(truth.upper)})`;
+  const values = [truth.value, truth.lower, truth.upper];
+  const [value, lower, upper] = truth.metric === "accuracy" ? percents(values.map((each) => 100 * each)) : aligned(values);
+  return `${value} (${lower} to ${upper})`;
 }
 
 /** The rows of the table: the last seconds where the panel has watched, else all since the gateway started. */

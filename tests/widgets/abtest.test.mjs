@@ -9,6 +9,7 @@ const lift = { difference: -0.008, difference_lower: -0.014, difference_upper: 0
 
 test("a difference has its sign and its interval", () => {
   assert.equal(panel.interval(lift), "−0.008 (−0.014 to +0.002)");
+  assert.equal(panel.interval({ ...lift, difference_lower: -0.02, difference_upper: 0.1 }), "−0.008 (−0.020 to +0.100)");
   assert.equal(panel.interval({ ...lift, difference_lower: null }), "−0.008");
   assert.equal(panel.interval({ difference: null, difference_lower: null }), "–");
 });

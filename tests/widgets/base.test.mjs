@@ -57,6 +57,17 @@ test("numbers are read at a glance", () => {
   assert.equal(panel.number(NaN), "–");
 });
 
+test("numbers beside each other have as many decimals, and no more digits than three", () => {
+  assert.deepEqual(panel.aligned([0.14, 0.1512]), ["0.140", "0.151"]);
+  assert.deepEqual(panel.aligned([0.0002, 12.34]), ["0.0002", "12.3"]);
+  assert.deepEqual(panel.aligned([-0.02, 0, 0.0031]), ["-0.0200", "0.0000", "0.0031"]);
+  assert.deepEqual(panel.aligned([9, 10.5]), ["9.0", "10.5"]);
+  assert.deepEqual(panel.aligned([12345, 0.5]), ["12,345", "0.5"]);
+  assert.deepEqual(panel.aligned([null, 0.5]), ["–", "0.5"]);
+  assert.deepEqual(panel.percents([74.1, 72]), ["74.1 %", "72.0 %"]);
+  assert.deepEqual(panel.percents([78, 77]), ["78 %", "77 %"]);
+});
+
 test("a reason becomes one word of the line, and only where it is written", () => {
   const action = { line: "%mlprod rollback flights", reason: "optional" };
   assert.equal(panel.lineOf(action, " "), "%mlprod rollback flights");

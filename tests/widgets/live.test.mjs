@@ -20,8 +20,8 @@ test("a watch tells how long it lasts", () => {
 });
 
 test("what came true has its interval, a share in percent", () => {
-  assert.equal(panel.truthWord({ metric: "accuracy", value: 0.741, lower: 0.72, upper: 0.76 }), "74.1 % (72 % to 76 %)");
-  assert.equal(panel.truthWord({ metric: "mae", value: 12.34, lower: 11, upper: 13.5 }), "12.3 (11 to 13.5)");
+  assert.equal(panel.truthWord({ metric: "accuracy", value: 0.741, lower: 0.72, upper: 0.76 }), "74.1 % (72.0 % to 76.0 %)");
+  assert.equal(panel.truthWord({ metric: "mae", value: 12.34, lower: 11, upper: 13.5 }), "12.3 (11.0 to 13.5)");
 });
 
 test("before two looks the table shows all since the gateway started", () => {
