@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from mlprod_nb import notebooks as notebook_files
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import Result, Section
@@ -66,18 +67,19 @@ def write(context: Context, wanted: Pipeline) -> PipelineResult:
     """Write a workflow into the repository that the workspace is in.
 
     Raises:
-        NotFound: There is no such provider.
+        NotFound: There is no such provider, model or notebook.
         UsageError: It is not said which model, or a name cannot stand in a shell's line.
     """
     if wanted.provider not in FILES:
         raise NotFound("provider", wanted.provider, FILES)
     model = wanted.model or _only_model(context)
-    notebooks = wanted.notebooks or context.settings.retraining.notebook or "notebooks/*.ipynb"
+    notebooks = wanted.notebooks or _training_notebooks(context)
     for what, text in (("model", model), ("notebooks", notebooks)):
         if not _PLAIN.fullmatch(text):
             raise UsageError(
                 f"--{what} {text!r} cannot stand in a workflow.", hint="Letters, digits and _ . / * - can."
             )
+    _refuse_unknown(context, model, notebooks, said=bool(wanted.notebooks))
     repository = _repository(context.root)
     path, folder = repository / FILES[wanted.provider], context.root.resolve().relative_to(repository).as_posix()
     commands = _commands(context.root, model, notebooks)
@@ -206,13 +208,53 @@ release:
 
 def _only_model(context: Context) -> str:
     """Return the one model that there is."""
-    known = sorted({*context.settings.models, *context.registry.models()})
+    known = sorted(_models(context))
     if len(known) == 1:
         return known[0]
     raise UsageError(
         "it is not said which model the workflow checks.",
         hint=f"Say --model, one of: {', '.join(known)}." if known else "Say --model NAME.",
     )
+
+
+def _models(context: Context) -> set[str]:
+    return {*context.settings.models, *context.registry.models()}
+
+
+def _training_notebooks(context: Context) -> str:
+    """Return the notebook that the settings name, by its path, or the usual place."""
+    name = context.settings.retraining.notebook
+    path = notebook_files.find(name, root=context.root) if name else None
+    inside = path is not None and path.is_relative_to(context.root)
+    return path.relative_to(context.root).as_posix() if path and inside else "notebooks/*.ipynb"
+
+
+def _refuse_unknown(context: Context, model: str, notebooks: str, *, said: bool) -> None:
+    """Refuse a model or notebooks that are not there: their workflow would fail at its first run.
+
+    Raises:
+        NotFound: There is a model, but not this one; or no notebook of that name.
+    """
+    if (models := _models(context)) and model not in models:  # the first model of all may be the workflow's to make
+        hint = f"{NotFound('model', model, models).hint} A new one: write [models.{model}] into mlprod.toml.".strip()
+        raise NotFound("model", model, models, hint=hint)
+    if Path(notebooks).is_absolute() or not any(map(_holds_notebooks, context.root.glob(notebooks))):
+        unknown = NotFound("notebook", notebooks, _notebooks(context.root))
+        raise (
+            unknown
+            if said
+            else NotFound("notebook", notebooks, unknown.known, hint=f"{unknown.hint} Say --notebooks.".strip())
+        )
+
+
+def _holds_notebooks(path: Path) -> bool:
+    return any(path.rglob("*.ipynb")) if path.is_dir() else path.suffix == ".ipynb"
+
+
+def _notebooks(root: Path) -> list[str]:
+    """Return the notebooks of a workspace that people wrote, as paths within it; at most two folders down."""
+    found = (path.relative_to(root) for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}*.ipynb"))
+    return [path.as_posix() for path in found if path.parts[0] != "reports" and path.as_posix()[0] != "."]
 
 
 def _repository(root: Path) -> Path:

@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mlprod_nb import Workspace
 from mlprod_nb.settings import EndpointSettings, Settings
+from tests.notebook_files import code, write
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -72,6 +73,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     candidate = make_pipeline(StandardScaler(), LogisticRegression(C=0.1)).fit(data, target)
     joblib.dump(candidate, root / "candidate.joblib")
     data.assign(late=target).to_csv(root / "candidate.csv", index=False)
+    (root / "notebooks").mkdir(exist_ok=True)
+    write(root / "notebooks" / "train.ipynb", code("1"))
     yield root
     open_workspace.down(yes=True)
     open_workspace.context.store.close()

@@ -128,8 +128,9 @@ def test_a_workspace_within_a_repository_has_its_workflow_at_the_top(tmp_path: P
     (tmp_path / ".git").mkdir()
     Workspace.init(str(tmp_path / "models"))
     (tmp_path / "models" / "requirements.txt").write_text("mlprod_nb\n", encoding="utf-8")
+    (tmp_path / "models" / "train.ipynb").write_text("{}", encoding="utf-8")
     workspace = Workspace.open(tmp_path / "models")
-    workspace.ci_init("github", model="flights")
+    workspace.ci_init("github", model="flights", notebooks="train.ipynb")
     workflow = yaml.safe_load((tmp_path / ".github" / "workflows" / "mlprod.yml").read_text(encoding="utf-8"))
     assert workflow["defaults"]["run"]["working-directory"] == "models"
     assert steps(workflow)[0] == "python -m pip install -r requirements.txt"
@@ -152,3 +153,49 @@ def test_what_cannot_be_written_is_refused(
         Workspace.open(tmp_path).ci_init(**options)
     assert words in str(caught.value)
     assert not (tmp_path / ".github").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model": "fligths"}, "there is no model 'fligths'. Did you mean 'flights'?"),
+        (
+            {"model": "cabs"},
+            "there is no model 'cabs'. There is: flights. A new one: write [models.cabs] into mlprod.toml",
+        ),
+        ({"notebooks": "trian.ipynb"}, "there is no notebook 'trian.ipynb'. Did you mean 'lab/train.ipynb'?"),
+        ({"notebooks": "nowhere/*.ipynb"}, "there is no notebook 'nowhere/*.ipynb'. There is: lab/train.ipynb."),
+        ({"notebooks": "mlprod.toml"}, "there is no notebook 'mlprod.toml'."),
+        ({"notebooks": "/lab/train.ipynb"}, "there is no notebook '/lab/train.ipynb'. Did you mean 'lab/train.ipynb'?"),
+        ({}, "there is no notebook 'notebooks/*.ipynb'. There is: lab/train.ipynb. Say --notebooks."),
+    ],
+)
+def test_a_workflow_of_a_model_or_a_notebook_that_does_not_exist_is_not_written(
+    options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    Workspace.init(str(tmp_path))
+    (tmp_path / "mlprod.toml").write_text('name = "ci"\n[models.flights.gates]\n', encoding="utf-8")
+    for folder in ("lab", "reports", ".ipynb_checkpoints"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "train.ipynb").write_text("{}", encoding="utf-8")
+    with pytest.raises(NotFound) as caught:
+        Workspace.open(tmp_path).ci_init("gitlab", **options)
+    assert words in str(caught.value)
+    assert not (tmp_path / ".gitlab-ci.yml").exists()
+
+
+@pytest.mark.parametrize("notebooks", ["lab", "lab/*.ipynb", "lab/train.ipynb", "la*/train.ipynb"])
+def test_notebooks_are_files_patterns_or_folders(notebooks: str, tmp_path: Path) -> None:
+    Workspace.init(str(tmp_path))
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "train.ipynb").write_text("{}", encoding="utf-8")
+    assert Workspace.open(tmp_path).ci_init("gitlab", model="flights", notebooks=notebooks).notebooks == notebooks
+
+
+def test_the_notebook_that_the_settings_name_by_its_stem_is_run_by_its_path(tmp_path: Path) -> None:
+    Workspace.init(str(tmp_path))
+    (tmp_path / "mlprod.toml").write_text('name = "ci"\n[retraining]\nnotebook = "monthly"\n', encoding="utf-8")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "monthly.ipynb").write_text("{}", encoding="utf-8")
+    written = Workspace.open(tmp_path).ci_init("gitlab", model="flights")
+    assert written.notebooks == "notebooks/monthly.ipynb"
