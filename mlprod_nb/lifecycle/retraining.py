@@ -114,9 +114,8 @@ def retrain(context: Context, wanted: Retraining) -> RetrainResult:
     wanted = _dated(context, replace(wanted, mark=wanted.mark or uuid.uuid4().hex))
     source = _notebook(context, variant)
     context.progress.step("counting the labelled rows")
-    # Counted before anything is run, so that too few rows are refused at once; weights change no number.
-    counted = "recent" if wanted.mode == "recent" else "full"
-    rows = TrainingReader(context)(wanted.endpoint, since=wanted.since, until=wanted.until, mode=counted).rows
+    # Counted before anything is run, so that too few rows are refused at once.
+    rows = TrainingReader(context).count(wanted.endpoint, since=wanted.since, until=wanted.until, mode=wanted.mode)
     output = _output(context, wanted)
     planned = RetrainResult(
         endpoint=wanted.endpoint,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlprod_nb.prediction_log.ranges import LogRange
+    from mlprod_nb.routing import Variant
 
 Mode = Literal["recent", "full", "weighted"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -107,21 +108,33 @@ class TrainingReader:
         """
         from mlprod_nb.monitoring.weights import effective_rows
 
+        found = self._found(endpoint, since, until, mode)
+        variant, parts, window = found.variant, found.parts, found.window
+        data, target = _joined([part[0] for part in parts]), _joined([part[1] for part in parts])
+        data.attrs[SOURCE] = f"the log of {endpoint}, {mode}: {since or 'its beginning'} to {until or 'its end'}"
+        weights = _weights(parts, window) if mode == "weighted" else None
+        worth = float(len(data)) if weights is None else round(effective_rows(weights), 1)
+        facts = (endpoint, variant.model, variant.model_version, mode, len(data), worth)
+        return TrainingData(*facts, data, target, weights, self._context)
+
+    def count(self, endpoint: str, *, since: str = "", until: str = "", mode: str = "recent") -> int:
+        """Return how many rows a call would, refusing what it would refuse; nothing is weighted, which takes long."""
+        return self._found(endpoint, since, until, mode).count
+
+    def _found(self, endpoint: str, since: str, until: str, mode: str) -> _Found:
         check_mode(mode)
         variant = main_variant(existing(self._context, endpoint).spec, endpoint)
         window = self._rows(pin(self._context, Window(endpoint, since, until)), variant.bundle)
         parts = [window.known()]
         if mode != "recent" and since:
             parts.insert(0, self._rows(pin(self._context, Window(endpoint, "", since)), variant.bundle).known())
-        data, target = _joined([part[0] for part in parts]), _joined([part[1] for part in parts])
-        if len(data) < FEWEST:
+        found = _Found(variant, parts, window)
+        if found.count < FEWEST:
             hint = f"Send more of what happened: mlprod feedback {endpoint}; or widen the window."
-            raise Refused(f"{endpoint!r} has {len(data)} labelled rows there, too few to train on.", hint=hint)
-        data.attrs[SOURCE] = f"the log of {endpoint}, {mode}: {since or 'its beginning'} to {until or 'its end'}"
-        weights = _weights(parts, window) if mode == "weighted" else None
-        worth = float(len(data)) if weights is None else round(effective_rows(weights), 1)
-        facts = (endpoint, variant.model, variant.model_version, mode, len(data), worth)
-        return TrainingData(*facts, data, target, weights, self._context)
+            raise Refused(f"{endpoint!r} has {found.count} labelled rows there, too few to train on.", hint=hint)
+        if mode == "weighted":
+            _refuse_unweighable(found)
+        return found
 
     def _rows(self, where: LogRange, digest: str) -> _Rows:
         """Return a range's rows: the inputs, and what happened where it is known."""
@@ -160,17 +173,38 @@ class _Rows:
         return self.frame[self.labelled], self.labels[self.labelled]
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a window holds: the labelled rows, those before the window first, and all rows of the window."""
+
+    variant: Variant
+    parts: list[tuple[pd.DataFrame, pd.Series[Any]]]
+    window: _Rows
+
+    @property
+    def count(self) -> int:
+        return sum(len(part[0]) for part in self.parts)
+
+
+def _refuse_unweighable(found: _Found) -> None:
+    """Refuse weights where there are too few rows on either side of the window's beginning to tell them apart."""
+    from mlprod_nb.monitoring.weights import check_enough
+
+    before = len(found.parts[0][0]) if len(found.parts) > 1 else 0
+    try:
+        check_enough(before, len(found.window.frame))
+    except ValueError as error:
+        hint = "Move --since so that there are rows on both sides of it."
+        raise Refused(f"rows cannot be weighted: {error}.", hint=hint) from None
+
+
 def _weights(parts: Sequence[tuple[pd.DataFrame, Any]], window: _Rows) -> NDArray[np.float64]:
     """Weigh all rows by how they resemble the window, of which those without a label tell too."""
     from mlprod_nb.monitoring.weights import relative
 
     now = parts[-1][0]
     then = parts[0][0] if len(parts) > 1 else now[:0]
-    try:
-        return relative(then, _joined([now, window.frame[~window.labelled]]), len(now))
-    except ValueError as error:
-        hint = "Move --since so that there are rows on both sides of it."
-        raise Refused(f"rows cannot be weighted: {error}.", hint=hint) from None
+    return relative(then, _joined([now, window.frame[~window.labelled]]), len(now))
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -39,8 +39,7 @@ def relative(then: pd.DataFrame, now: pd.DataFrame, trained: int) -> NDArray[np.
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    if min(len(then), len(now)) < _FEWEST:
-        raise ValueError(f"there are {len(then)} rows before the window and {len(now)} in it; each needs {_FEWEST}")
+    check_enough(len(then), len(now))
     is_now = np.repeat([0, 1], [len(then), len(now)])
     model = HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, max_leaf_nodes=8, random_state=_SEED)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=_SEED)
@@ -51,6 +50,16 @@ def relative(then: pd.DataFrame, now: pd.DataFrame, trained: int) -> NDArray[np.
     weights = np.clip(found, 0.0, LARGEST)
     scaled: NDArray[np.float64] = weights / max(float(weights.mean()), 1e-12)
     return scaled
+
+
+def check_enough(then: int, now: int) -> None:
+    """Refuse numbers of past and of present rows that are too few.
+
+    Raises:
+        ValueError: Either is below 50.
+    """
+    if min(then, now) < _FEWEST:
+        raise ValueError(f"there are {then} rows before the window and {now} in it; each needs {_FEWEST}")
 
 
 def effective_rows(weights: NDArray[np.float64]) -> float:

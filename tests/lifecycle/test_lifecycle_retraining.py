@@ -135,11 +135,27 @@ def test_a_dry_run_says_what_would_be_trained_and_changes_nothing(workspace: Wor
     assert (aliases(workspace), len(workspace.models("flights").versions)) == before
 
 
-@pytest.mark.parametrize("mode", ["full", "weighted"])
-def test_history_is_enough_where_the_window_has_few_labels_yet(workspace: Workspace, mode: str) -> None:
-    assert workspace.retrain("flights", mode=mode, since="2013-04-17T12:00", dry_run=True).rows == 400
+def test_history_is_enough_where_the_window_has_few_labels_yet(workspace: Workspace) -> None:
+    assert workspace.retrain("flights", mode="full", since="2013-04-17T12:00", dry_run=True).rows == 400
     with pytest.raises(Refused, match="4 labelled rows there, too few"):
         workspace.retrain("flights", since="2013-04-17T12:00", dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [
+        ("2013-04-01", "there are 0 rows before the window and 400 in it; each needs 50"),
+        ("2013-04-17T12:00", "there are 396 rows before the window and 4 in it"),
+    ],
+)
+def test_rows_that_cannot_be_weighted_are_refused_before_the_notebook_runs(
+    workspace: Workspace, since: str, words: str
+) -> None:
+    executed = workspace.context.layout.reports / "flights" / "retraining"
+    before = set(executed.glob("*.ipynb"))
+    with pytest.raises(Refused, match=f"rows cannot be weighted: {words}.*Move --since"):
+        workspace.retrain("flights", mode="weighted", since=since)
+    assert set(executed.glob("*.ipynb")) == before
 
 
 def test_by_default_the_window_is_the_last_four_weeks_of_the_log(workspace: Workspace) -> None:
