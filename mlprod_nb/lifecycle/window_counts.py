@@ -49,10 +49,16 @@ class WindowCounter:
             earlier: How many windows before it.
             until: Where the range ends, if it does not say so.
         """
+        import pyarrow as pa
+
         from mlprod_nb.monitoring import counting, stored_counts
 
         times = _times(where, earlier, until or where.until)
-        said = self.log.tally(where, self.key, self._count, only=_READ, times=times)
+        aged = any(column.how == "age" for column in self.profile.derived or ())
+        read = (*_READ, "event_time") if aged else _READ
+        said = self.log.tally(where, self.key, self._count, only=read, times=times)
+        # What threads needed for a while would count beside the rows that are read next.
+        pa.default_memory_pool().release_unused()
         found = [counting.add(self.profile, map(stored_counts.decode, parts)) for parts in said]
         while len(found) > 1 and not found[-1].rows:
             found.pop()

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 
 import numpy as np
 
 from mlprod_nb.monitoring.sections import day
-from mlprod_nb.monitoring.stretches import Stretches, divide
+from mlprod_nb.monitoring.stretches import divide_alike
 from mlprod_nb.monitoring.traffic import Traffic
 from mlprod_nb.results import Section, counted, percent
 
@@ -160,24 +161,14 @@ def _series(side: Side, *, in_window: bool) -> list[ErrorRow]:
         return []
     moments = np.array([moment for moment, _, _ in side.refused], dtype=np.float64).astype(np.int64)
     requests = np.array([number for _, _, number in side.refused], dtype=np.int64)
-    every = np.concatenate([seconds, moments])
-    if not len(every):
+    if not len(seconds) and not len(moments):
         return []
-    stretches = divide(every, _STRETCHES)
-    answered = _per_stretch(stretches, slice(0, len(seconds)), None)
-    refused = _per_stretch(stretches, slice(len(seconds), None), requests)
+    answers, refusals = divide_alike([seconds, moments], _STRETCHES)
+    answered = answers.sizes.tolist()
+    refused = np.bincount(refusals.places, weights=requests).astype(np.int64).tolist()
     rows = []
-    for place in stretches.present:
-        here, gone = int(answered[place]), int(refused[place])
+    for place, (here, gone) in enumerate(zip_longest(answered, refused, fillvalue=0)):
         if here + gone >= _FEWEST:
             share = gone / (here + gone)
-            rows.append(ErrorRow(stretches.starts(place), stretches.ends(place), here, gone, share, in_window))
+            rows.append(ErrorRow(answers.starts(place), answers.ends(place), here, gone, share, in_window))
     return rows
-
-
-def _per_stretch(
-    stretches: Stretches, of: slice, weights: np.ndarray[tuple[int], np.dtype[np.int64]] | None
-) -> list[int]:
-    places = stretches.places[of]
-    found = np.bincount(places, weights=weights, minlength=int(stretches.places.max()) + 1)
-    return [round(number) for number in found.tolist()]

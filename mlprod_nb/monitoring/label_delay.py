@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def describe(arrivals: Arrivals, alpha: float) -> LabelDelay | None:
 
 
 def stratified(
-    scores: Floats, chosen: NDArray[np.bool_], strata: NDArray[np.int64]
+    scores: Floats, chosen: NDArray[np.bool_], strata: NDArray[np.signedinteger[Any]]
 ) -> tuple[float | None, float | None]:
     """Return the chance that a chosen row scores above another of its stratum, and the p-value that it is one half.
 

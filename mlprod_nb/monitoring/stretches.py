@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DAY = 86_400
+# Whole-window arrays of a million rows take 8 MB each, so nothing is made of more rows than these at once.
+_BLOCK_ROWS = 65_536
 Seconds = NDArray[np.int64]
 
 
@@ -30,12 +33,21 @@ class Stretches:
 
     begin: int
     length: int
-    places: NDArray[np.int64]
+    places: NDArray[np.int16]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The rows of each stretch, until the last one that has some."""
+        length = int(self.places.max()) + 1 if len(self.places) else 0
+        found = np.zeros(length, dtype=np.int64)
+        for first in range(0, len(self.places), _BLOCK_ROWS):
+            found += np.bincount(self.places[first : first + _BLOCK_ROWS], minlength=length)
+        return found
 
     @property
     def present(self) -> list[int]:
         """The stretches that have rows, in order of time."""
-        return [int(place) for place in np.unique(self.places)]
+        return [int(place) for place in np.flatnonzero(self.sizes)]
 
     def starts(self, place: int) -> datetime:
         """Return when a stretch begins."""
@@ -52,8 +64,11 @@ def seconds_of(table: pa.Table, name: str = "event_time") -> Seconds | None:
         return None
     import pyarrow as pa
 
-    moments = table.column(name).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).combine_chunks()
-    seconds: Seconds = arrow_values(moments) // 1_000_000
+    moments = table.column(name).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    seconds, first = np.empty(len(moments), dtype=np.int64), 0
+    for chunk in moments.chunks:
+        np.floor_divide(arrow_values(chunk), 1_000_000, out=seconds[first : first + len(chunk)])
+        first += len(chunk)
     return seconds
 
 
@@ -76,11 +91,28 @@ def divide(seconds: Seconds, most: int) -> Stretches:
         seconds: Each row's moment; at least one row.
         most: How many stretches at most.
     """
-    begin, span = int(seconds.min()), int(np.ptp(seconds)) + 1
+    return divide_alike([seconds], most)[0]
+
+
+def divide_alike(some: Sequence[Seconds], most: int) -> list[Stretches]:
+    """Divide rows of several sorts into the same stretches, as :func:`divide` does those of one.
+
+    Args:
+        some: The moments of each sort's rows; at least one row in all.
+        most: How many stretches at most.
+    """
+    known = [seconds for seconds in some if len(seconds)]
+    begin = min(int(seconds.min()) for seconds in known)
+    span = max(int(seconds.max()) for seconds in known) - begin + 1
     unit = 1
     if span > 2 * _DAY:
         unit, span, begin = _DAY, span + begin % _DAY, begin - begin % _DAY
     length = max(-(-span // (unit * most)) * unit, 1)
-    places = seconds - begin
-    places //= length
-    return Stretches(begin, length, places)
+    return [Stretches(begin, length, _places(seconds, begin, length)) for seconds in some]
+
+
+def _places(seconds: Seconds, begin: int, length: int) -> NDArray[np.int16]:
+    found = np.empty(len(seconds), dtype=np.int16)
+    for first in range(0, len(seconds), _BLOCK_ROWS):
+        found[first : first + _BLOCK_ROWS] = (seconds[first : first + _BLOCK_ROWS] - begin) // length
+    return found

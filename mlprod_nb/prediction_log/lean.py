@@ -69,7 +69,11 @@ def read(places: Places, where: LogRange, only: Sequence[str]) -> pa.Table:
     found = [
         _with_labels(rows, labels).select([*only, *(name for name, _ in LABEL)])
         for together in _clusters(pieces)
-        for rows in _in_order(places, where, wanted, together)
+        for rows in (
+            _rows_alone(places, where, only, together[0], labelled=labels.num_rows > 0)
+            if len(together) == 1
+            else _in_order(places, where, wanted, together)
+        )
         if rows.num_rows
     ]
     if found:
@@ -104,22 +108,38 @@ def _clusters(pieces: Iterable[_Piece]) -> list[list[_Piece]]:
 
 def _in_order(places: Places, where: LogRange, wanted: Sequence[str], together: Sequence[_Piece]) -> Iterator[pa.Table]:
     """Yield the rows of some pieces, in the order of event times and ids."""
-    if len(together) == 1:
-        yield from _rows(places, where, wanted, together[0])
-        return
     some = (rows for piece in together for rows in _rows(places, where, wanted, piece))
     known = [rows.select([*wanted, *PLACE.names]) for rows in some if rows.num_rows]
     if known:
         yield tables.ordered(tables.unify(known), ("event_time", "ascending"), (ID, "ascending"))
 
 
-def _rows(places: Places, where: LogRange, wanted: Sequence[str], piece: _Piece) -> Iterator[pa.Table]:
+def _rows_alone(
+    places: Places, where: LogRange, only: Sequence[str], piece: _Piece, *, labelled: bool
+) -> Iterator[pa.Table]:
+    """Yield the rows of a piece that shares its time with no other, in their order.
+
+    Nothing is read of a file that its rows are not chosen by: ids, of which no label is sought, take a fifth of the
+    time, and places another.
+    """
+    part = piece.part
+    chosen_by = (
+        *((ID,) if labelled else ()),
+        *(("event_time",) if part is not None and not part.whole else ()),
+        *(("shadow",) if part is not None and part.file.shadows else ()),
+    )
+    yield from _rows(places, where, list(dict.fromkeys([*only, *chosen_by])), piece, placed=False)
+
+
+def _rows(
+    places: Places, where: LogRange, wanted: Sequence[str], piece: _Piece, *, placed: bool = True
+) -> Iterator[pa.Table]:
     """Yield a piece's rows, in their order."""
     if piece.part is None:
         yield from [] if piece.rows is None else [_coded(piece.rows)]
         return
     times = replace(where, since=None, until=None) if piece.part.whole else where
-    for table in _blocks(places, wanted, piece.part):
+    for table in _blocks(places, wanted, piece.part, placed=placed):
         yield _coded(inside(table, times, shadows=not piece.part.file.shadows))
 
 
@@ -131,10 +151,9 @@ def _coded(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _blocks(places: Places, wanted: Sequence[str], part: Part) -> Iterator[pa.Table]:
-    return lake.blocks(
-        places.folder / part.file.path, only=wanted, where=None if part.whole else part.condition(), coded=True
-    )
+def _blocks(places: Places, wanted: Sequence[str], part: Part, *, placed: bool = True) -> Iterator[pa.Table]:
+    condition = None if part.whole else part.condition()
+    return lake.blocks(places.folder / part.file.path, only=wanted, where=condition, coded=True, placed=placed)
 
 
 def _labels(places: Places, where: LogRange, pieces: Sequence[_Piece]) -> pa.Table:

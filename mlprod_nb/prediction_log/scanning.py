@@ -172,7 +172,7 @@ class Places:
             said = [tally([inside(table, window)], 0) for table in tail]
             for part in self._parts(window, "predictions", contents, None):
                 kept = self.catalogue.kept(part.file.digest, key) if part.whole and self.catalogue else None
-                said.append(self._tally_file(part, window, key, tally, read) if kept is None else kept)
+                said.append(self._tally_file(part, window, key, tally, only) if kept is None else kept)
             found.append(said)
         return found
 
@@ -204,9 +204,11 @@ class Places:
             condition = None if part.whole else part.condition()
             yield from lake.blocks(self.folder / part.file.path, only=read, where=condition)
 
-    def _tally_file(self, part: Part, where: LogRange, key: str, tally: Tally, read: Sequence[str]) -> bytes:
+    def _tally_file(self, part: Part, where: LogRange, key: str, tally: Tally, only: Sequence[str]) -> bytes:
         condition = None if part.whole else part.condition()
-        tables = lake.blocks(self.folder / part.file.path, only=read, where=condition, coded=True)
+        chosen_by = [*(() if part.whole else ("event_time",)), *(("shadow",) if part.file.shadows else ())]
+        read = list(dict.fromkeys([*only, *chosen_by]))
+        tables = lake.blocks(self.folder / part.file.path, only=read, where=condition, coded=True, placed=False)
         times = replace(where, since=None, until=None) if part.whole else where
         least = part.file.rows - part.file.shadows if part.whole else 0
         said = tally((inside(table, times, shadows=not part.file.shadows) for table in tables), least)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from mlprod_nb.monitoring.stretches import divide, ends_of, seconds_of
+from mlprod_nb.monitoring.stretches import divide, divide_alike, ends_of, seconds_of
 
 
 def test_the_ends_of_a_window_are_the_first_and_the_last_of_its_seconds() -> None:
@@ -25,3 +25,22 @@ def test_dividing_rows_leaves_their_seconds_alone() -> None:
     before = seconds.copy()
     assert divide(seconds, 5).places.max() == 4
     assert np.array_equal(seconds, before)
+
+
+def test_the_sizes_of_stretches_are_the_rows_that_lie_in_each() -> None:
+    random = np.random.default_rng(6)
+    seconds = random.integers(0, 3600, 200_000)
+    found = divide(seconds, 12)
+    expected = [int(((found.begin + place * found.length) <= seconds).sum()) for place in range(12)]
+    assert found.sizes.tolist() == [one - next_one for one, next_one in zip(expected, [*expected[1:], 0], strict=True)]
+    assert found.present == list(range(12))
+
+
+def test_rows_of_two_sorts_are_divided_as_if_they_were_of_one() -> None:
+    early, late = np.arange(86_400, 10 * 86_400, 7200), np.array([5, 40 * 86_400])
+    whole = divide(np.concatenate([early, late]), 5)
+    parts = divide_alike([early, late], 5)
+    assert {(part.begin, part.length) for part in parts} == {(whole.begin, whole.length)}
+    assert np.concatenate([part.places for part in parts]).tolist() == whole.places.tolist()
+    nobody = divide_alike([early, early[:0]], 5)[1]
+    assert nobody.sizes.tolist() == nobody.present == []
