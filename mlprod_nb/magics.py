@@ -30,6 +30,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_loca
 from traitlets import Bool, Enum, Unicode
 
 from mlprod_nb.errors import MlprodError, Refused, UsageError, unexpected
+from mlprod_nb.progress import whole_imports
 from mlprod_nb.registry.cells import CellLog
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ class MLProd(Magics):
         text = line.strip()
         silent = text.endswith(";")
         try:
-            result = self._run(text.removesuffix(";").rstrip(), cell, local_ns, silent=silent)
+            with whole_imports():
+                result = self._run(text.removesuffix(";").rstrip(), cell, local_ns, silent=silent)
         except KeyboardInterrupt as stop:
             # Set on the instance, so that front ends still see the class they know.
             said = f"mlprod: interrupted; {stop}." if str(stop) else "mlprod: interrupted."

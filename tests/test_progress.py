@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from mlprod_nb import commands
 from mlprod_nb.commands import showing
 from mlprod_nb.errors import Refused
 from mlprod_nb.lifecycle.context import Caller
-from mlprod_nb.progress import SILENCE, uninterrupted
+from mlprod_nb.progress import SILENCE, uninterrupted, whole_imports
 from mlprod_nb.results import Result
 from tests.fake_workspace import FakeWorkspace
 
@@ -70,11 +72,80 @@ def test_an_error_in_the_block_is_the_error_that_is_raised() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package that is interrupted while it is imported, when one of its modules is there already."""
+    name = f"interrupted_{tmp_path.name}".replace("-", "_")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "first.py").write_text("", encoding="utf-8")
+    interrupted = (
+        f"import {name}.first, os, signal\nos.kill(os.getpid(), signal.SIGINT)\nsum(range(100_000))\nwhole = True\n"
+    )
+    (tmp_path / name / "__init__.py").write_text(interrupted, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def imported(package: str, then: Callable[[], None]) -> None:
+    with whole_imports():
+        importlib.import_module(package)
+        then()
+
+
+def go_on() -> None:
+    """Go on for as long as it takes until somebody interrupts."""
+    threading.Event().wait(60)
+    raise AssertionError("nobody interrupted")
+
+
+def refuse() -> None:
+    raise Refused("no.")
+
+
+def interrupted_within(events: list[str]) -> None:
+    with whole_imports():
+        interrupt()
+        events.append("after it")
+
+
+def test_an_interrupt_waits_for_the_import_under_way_and_comes_after_it(package: str) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        imported(package, then=go_on)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert importlib.import_module(package).whole
+    assert importlib.import_module(package).first
+
+
+def test_an_interrupt_that_still_waits_at_the_end_is_raised_there(package: str) -> None:
+    with pytest.raises(KeyboardInterrupt), whole_imports():
+        assert importlib.import_module(package).whole
+
+
+def test_an_error_after_an_import_that_was_to_be_interrupted_is_the_error_that_is_raised(package: str) -> None:
+    with pytest.raises(Refused):
+        imported(package, then=refuse)
+
+
+def test_an_interrupt_outside_of_any_import_comes_at_once() -> None:
+    events: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_within(events)
+    assert events == []
+
+
+def test_parts_that_must_not_be_half_done_hold_interrupts_within_whole_imports_too() -> None:
+    events: list[str] = []
+    with pytest.raises(KeyboardInterrupt, match="finished first"), whole_imports():
+        held(events)
+    assert events == ["first", "second"]
+
+
 def test_in_another_thread_nothing_is_done() -> None:
     seen = []
 
     def work() -> None:
-        with uninterrupted() as asked:
+        with uninterrupted() as asked, whole_imports():
             seen.append(asked())
 
     thread = threading.Thread(target=work)

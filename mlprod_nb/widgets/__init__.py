@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlprod_nb.progress import whole_imports
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -43,6 +45,7 @@ def _shower(shell: InteractiveShell, panel: str) -> Any:
     def show(result: Any) -> None:
         import importlib
 
-        importlib.import_module(panel).show(result, shell)
+        with whole_imports():
+            importlib.import_module(panel).show(result, shell)
 
     return show

@@ -11,6 +11,7 @@ import traitlets
 
 from mlprod_nb import assets, commands
 from mlprod_nb.errors import MlprodError, Refused, UsageError
+from mlprod_nb.progress import whole_imports
 
 if TYPE_CHECKING:
     from mlprod_nb.results import Result
@@ -47,7 +48,8 @@ def style(name: str) -> str:
 
 def run(line: str) -> Result:
     """Run a line as a cell would."""
-    return commands.run(commands.split(line.removeprefix(MAGIC.strip())), commands.Door(command=line))
+    with whole_imports():
+        return commands.run(commands.split(line.removeprefix(MAGIC.strip())), commands.Door(command=line))
 
 
 def action(label: str, line: str, *, about: str = "", dry: bool = False, reason: str = "") -> dict[str, Any]:
