@@ -101,7 +101,7 @@ def _improved(row: MetricRow) -> bool:
 
 
 def _sentence(parts: Sequence[str]) -> str:
-    text = "; ".join(part for part in parts if part)
+    text = "; ".join(dict.fromkeys(part for part in parts if part))
     return text + "."
 
 
@@ -120,7 +120,8 @@ def _holds(evidence: Evidence) -> str:
         return ""
     if known:
         return f"{known[0].metric.replace('_', ' ')} holds at {known[0].value:.3g}"
-    return "there are too few labels to judge the model's accuracy"
+    elsewhere = next((finding for finding in evidence.quality if finding.check == "version"), None)
+    return _find(elsewhere) if elsewhere else "there are too few labels to judge the model's accuracy"
 
 
 def _drift(drifted: Sequence[ColumnDrift], evidence: Evidence) -> list[str]:
