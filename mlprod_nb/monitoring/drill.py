@@ -199,16 +199,17 @@ def run(endpoint: str, ground: Ground, injection: Injection) -> DrillResult:
         return counting.count(ground.profile, injection.change(random, some) if changed else some)
 
     most = min(ground.rows, LADDER[-1])
-    already = _firing(ground, injection, [draw(most, changed=False)])
-    steps = [step for step in LADDER if step < most] + [most]
-    by_rows: dict[str, int] = {}
-    for step in steps:
-        for name in _firing(ground, injection, [draw(step, changed=True)]):
-            by_rows.setdefault(name, step)
+    windows = [draw(most, changed=False) for _ in range(max(LOOKS))]
+    already = _firing(ground, injection, windows)
+    first = draw(most, changed=True)
+    lone: set[str] = _firing(ground, injection, [first])
+    by_rows = dict.fromkeys(lone, most)
+    for step in reversed([step for step in LADDER if step < most]):  # one that fires on fewer rows only, did by luck
+        lone &= _firing(ground, injection, [draw(step, changed=True)])
+        by_rows.update(dict.fromkeys(lone, step))
     by_looks: dict[str, int] = {}
-    windows = [draw(most, changed=False) for _ in range(max(LOOKS) - 1)]
     for look in range(1, max(LOOKS) + 1):
-        windows = [draw(most, changed=True), *windows][: max(LOOKS)]
+        windows = [first if look == 1 else draw(most, changed=True), *windows][: max(LOOKS)]
         for name in _firing(ground, injection, windows):
             by_looks.setdefault(name, look)
     rows = tuple(

@@ -15,9 +15,9 @@ class DrillRow:
 
     Attributes:
         detector: Its name; ``correlation`` for the rank correlations with other columns.
-        rows: The fewest of the tried numbers of rows on which it fires in one look; ``None``: on none of them.
+        rows: The fewest of the tried numbers of rows from which on it fires in one look; ``None``: on none.
         looks: In which look at the drifted data it fires first, pooled windows among them; ``None``: not within 13.
-        already: Whether it fires on the window as it is.
+        already: Whether it fires on the window as it is, alone or pooled with others drawn from it.
     """
 
     detector: str

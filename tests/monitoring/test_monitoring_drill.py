@@ -31,8 +31,10 @@ def injected(profile: Profile, text: str, columns: dict[str, Any]) -> dict[str, 
     return parse(text, profile).change(np.random.default_rng(3), read)
 
 
-def drill(profile: Profile, text: str, columns: dict[str, Any] | None = None, n: int = 2000) -> DrillResult:
-    ground = Ground(profile, rows() if columns is None else columns, n, Budget(), choose())
+def drill(
+    profile: Profile, text: str, columns: dict[str, Any] | None = None, n: int = 2000, seed: int = 0
+) -> DrillResult:
+    ground = Ground(profile, rows() if columns is None else columns, n, Budget(), choose(), seed)
     return run("flights", ground, parse(text, profile))
 
 
@@ -155,6 +157,24 @@ def test_a_drift_that_is_there_already_is_remarked(reference: Profile) -> None:
     found = {row.detector: row for row in drill(reference, "amount+0.3sd", moved).detectors}
     assert found["location"].already
     assert "fires on the window as it is" in str(drill(reference, "amount+0.3sd", moved))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_fires_on_a_looks_rows_fires_in_the_first_look(reference: Profile, seed: int) -> None:
+    """Near the edge of what can be found, where two draws of the same rows would not agree."""
+    for row in drill(reference, "group=b+5pts", n=1000, seed=seed).detectors:
+        assert row.rows is None or row.looks == 1, row
+
+
+def test_what_only_the_pooled_window_shows_is_not_put_down_to_the_injection(reference: Profile) -> None:
+    """A small deviation of the window's own rows, drawn thirteen times, looks as sure as if they were so many more."""
+    own = rows()
+    own["amount"] = own["amount"] + 0.1
+    found = {row.detector: row for row in drill(reference, "gaps missing 30%", own, n=1500).detectors}
+    assert not any(row.already for name, row in found.items() if name != "missing")
+    moved = {row.detector: row for row in drill(reference, "amount*1.01sd", own, n=1500).detectors}
+    assert moved["location"].rows is None
+    assert moved["location"].already
 
 
 def test_a_drill_repeats_itself_and_renders(reference: Profile) -> None:
