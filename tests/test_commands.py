@@ -265,6 +265,8 @@ def test_the_caller_carries_the_line_and_the_way_to_ask() -> None:
 def test_a_job_with_a_wrong_line_is_refused_when_it_is_added() -> None:
     with pytest.raises(UsageError, match="the job's line is wrong: there is no verb 'reprot'"):
         commands.run(["schedule", "add", "0 6 * * 1", "reprot flights drift"], commands.Door(facade=FakeWorkspace))
+    with pytest.raises(UsageError, match=r"begins with '%mlprod'\. Write it without: status"):
+        commands.run(["schedule", "add", "0 6 * * 1", "%mlprod status"], commands.Door(facade=FakeWorkspace))
 
 
 def test_completion_offers_verbs_options_and_variables() -> None:

@@ -169,6 +169,11 @@ def _shown(progress: Shown) -> Iterator[None]:
 
 def _check_job(line: str) -> None:
     """Refuse a job's line now rather than at six in the morning."""
+    door, _, words = line.strip().partition(" ")
+    if door.lstrip("%") == "mlprod":
+        raise UsageError(
+            f"the job's line is wrong: it begins with {door!r}.", hint=f"Write it without: {words.strip()}"
+        )
     try:
         parse(split(line), Door())
     except UsageError as error:

@@ -7,11 +7,18 @@ of the repeated hours. This is what Debian's cron does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
-from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.errors import NotFound, UsageError, nearest
+
+_NAMES = (
+    *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
+    *("january", "february", "march", "april", "may", "june", "july", "august"),
+    *("september", "october", "november", "december"),
+)
 
 
 def check(cron: str, timezone: str) -> None:
@@ -29,10 +36,22 @@ def check(cron: str, timezone: str) -> None:
     try:
         next(CronSim(cron, datetime(2024, 1, 1, tzinfo=UTC)))
     except CronSimError as error:
-        raise UsageError(f"{cron!r} is not a cron expression: {error}.", hint=hint) from None
+        raise UsageError(f"{cron!r} is not a cron expression: {error}.", hint=_meant(cron) or hint) from None
     except StopIteration:
         raise UsageError(f"{cron!r} never comes.", hint=hint) from None
     zone(timezone)
+
+
+def _meant(cron: str) -> str:
+    """Ask whether an expression was meant whose days and months have the short names that cron knows."""
+    from cronsim import CronSim, CronSimError
+
+    spelt = re.sub(r"[A-Za-z]{3,}", lambda word: nearest(word[0], _NAMES)[:3].upper() or word[0], cron)
+    try:
+        CronSim(spelt, datetime(2024, 1, 1, tzinfo=UTC))
+    except CronSimError:
+        return ""
+    return f"Did you mean {spelt!r}?"
 
 
 def zone(name: str) -> ZoneInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -95,6 +96,7 @@ def test_the_newest_slot_is_the_last_one_not_after_now() -> None:
         ("* * * * * *", "has 6 cron fields"),
         ("61 * * * *", "is not a cron expression: Bad minute"),
         ("0 6 * * MUN", "is not a cron expression: Bad day-of-week"),
+        ("0 25 * * munday", "Bad hour. Write minute, hour"),
         ("0 0 31 2 *", "is not a cron expression: Bad day-of-month"),
     ],
 )
@@ -103,6 +105,14 @@ def test_a_wrong_expression_is_one_clear_line(expression: str, message: str) -> 
         cron.check(expression, "UTC")
     assert message in str(caught.value)
     assert "as in: 0 6 * * 1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "meant"), [("0 6 * * monday", "0 6 * * MON"), ("0 6 1 Febuary WED", "0 6 1 FEB WED")]
+)
+def test_days_and_months_by_their_long_names_are_answered_with_the_short_ones(expression: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"Did you mean {meant!r}?")):
+        cron.check(expression, "UTC")
 
 
 @pytest.mark.parametrize("name", ["Europe/Berln", "", "../etc/passwd", "Europe"])
