@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from fractions import Fraction
 from math import comb
 
 import numpy as np
@@ -13,12 +12,19 @@ from mlprod_nb.monitoring.detectors.hypergeometric import doubled, tails
 
 
 def exact(total: int, marked: int, drawn: int, found: int) -> tuple[float, float]:
+    """Both tails in whole numbers, the ways of each count from those of the one before: large binomials take long."""
     low, high = max(0, drawn + marked - total), min(marked, drawn)
-    ways = {k: comb(marked, k) * comb(total - marked, drawn - k) for k in range(low, high + 1)}
-    whole = comb(total, drawn)
-    lower = sum(w for k, w in ways.items() if k <= found)
-    upper = sum(w for k, w in ways.items() if k >= found)
-    return float(Fraction(lower, whole)), float(Fraction(upper, whole))
+    ways = [comb(marked, low) * comb(total - marked, drawn - low)]
+    for k in range(low, high):
+        ways.append(ways[-1] * ((marked - k) * (drawn - k)) // ((k + 1) * (total - marked - drawn + k + 1)))
+    whole = sum(ways)
+    # Python divides whole numbers of any size to the nearest float.
+    return sum(ways[: found - low + 1]) / whole, sum(ways[found - low :]) / whole
+
+
+def test_whole_numbers_are_counted_as_binomials_count_them() -> None:
+    law = [comb(7, k) * comb(13, 9 - k) for k in range(8)]
+    assert exact(20, 7, 9, 3) == (sum(law[:4]) / comb(20, 9), sum(law[3:]) / comb(20, 9))
 
 
 @pytest.mark.parametrize("seed", range(40))

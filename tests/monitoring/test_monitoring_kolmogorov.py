@@ -41,8 +41,9 @@ def test_the_tail_of_many_rows_keeps_its_size() -> None:
 
 
 def test_it_falls_where_the_statistic_grows_and_stays_a_chance() -> None:
-    for rows in (100, 5000, 5001, 10**6, 10**9):
-        found = [survival(rows, z / math.sqrt(rows)) for z in np.linspace(0, 6, 601)]
+    # Up to 5,000 rows scipy multiplies matrices for each, so there are fewer.
+    for rows, points in ((100, 151), (5000, 151), (5001, 601), (10**6, 601), (10**9, 601)):
+        found = [survival(rows, z / math.sqrt(rows)) for z in np.linspace(0, 6, points)]
         assert found[0] == 1.0
         assert all(0 <= after <= before + 1e-7 for before, after in itertools.pairwise(found))
 
