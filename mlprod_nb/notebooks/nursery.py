@@ -50,6 +50,7 @@ _IMPORTS = (
     "duckdb",
     "scipy.special",
     "scipy.stats",
+    "sklearn.ensemble",
     "sqlalchemy.dialects.sqlite",
     "onnxruntime",
     "matplotlib.figure",

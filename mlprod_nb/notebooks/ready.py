@@ -28,9 +28,10 @@ _LIKELY = (
     "mlprod_nb.monitoring.monitor",
     "mlprod_nb.prediction_log.reader",
     "pandas",
-    "sklearn.ensemble",
+    "scipy.special",
     "onnxruntime",
     "matplotlib.figure",
+    "sklearn.ensemble",
 )
 
 
