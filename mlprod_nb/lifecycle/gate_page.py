@@ -63,7 +63,8 @@ def page(report: GateReport, before: ReportRecord | None = None) -> str:
         _text("## What this report is bound to"),
         _shown(_Table("The digest covers all that is said here; an approval names it.", (bound,))),
     ]
-    about = {"mlprod": {"before": _before(report, before)}}
+    # The page outlives the moment: by the time it is read, the version may serve already.
+    about = {"mlprod": {"before": _before(report, before), "step": "To serve it, run"}}
     notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
     return render.to_html(notebook, title=f"Gate report of {report.subject}")
 

@@ -24,6 +24,7 @@ from mlprod_nb.scratch import temporary_folder
 if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport, Surroundings
     from mlprod_nb.registry.versions import ModelVersion
+    from mlprod_nb.results import Verdict
 
 ARCHIVE = "gates"
 REPORT, PAGE, JUNIT = "report.json", "index.html", "junit.xml"
@@ -91,6 +92,7 @@ def check(context: Context, wanted: Check) -> GateReport:
         rows, other = around.held_out, around.champion
         found = replace(
             found,
+            verdict=_at_work(context, version, found.verdict),
             made_at=iso(context.clock()),
             held_out="" if isinstance(rows, str) else rows.told,
             against="" if isinstance(other, str) else other.subject,
@@ -98,6 +100,22 @@ def check(context: Context, wanted: Check) -> GateReport:
         report = archive(context, version, found, sorted(scratch.glob("*.ipynb")))
     write(report, wanted)
     return report
+
+
+def _at_work(context: Context, version: ModelVersion, verdict: Verdict) -> Verdict:
+    """Say which endpoints a version that passes serves already: then there is nothing to run next."""
+    from mlprod_nb.store import revisions
+
+    with context.store.read() as connection:
+        active = revisions.newest_active(connection)
+    names = sorted(
+        name
+        for name, revision in active.items()
+        if revision.spec and any(one.model_version == version.ref and one.weight for one in revision.spec.variants)
+    )
+    if not names or verdict.status == "alarm":
+        return verdict
+    return replace(verdict, sentence=f"{verdict.sentence} It serves {', '.join(names)}.", action="")
 
 
 def surroundings(context: Context, version: ModelVersion, wanted: Check) -> Surroundings:

@@ -79,6 +79,7 @@ class Page:
     facts: tuple[tuple[str, str], ...]
     bound: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str], ...]
+    step: str
     before: str
     quiet: str
     compare: str
@@ -178,6 +179,7 @@ def _page(notebook: Notebook, title: str) -> Page:
         facts=_facts(report),
         bound=_bound(report),
         packages=tuple((name, str(version)) for name, version in bound.get("packages", {}).items()),
+        step=about.get("step", "Run next"),
         before=_before(report, verdict) or about.get("before", ""),
         quiet=_quiet(report, failure),
         compare=_comparison(report),

@@ -18,6 +18,8 @@ from mlprod_nb.gates import GateReport
 from mlprod_nb.lifecycle import gating
 from mlprod_nb.registry import attachments
 from mlprod_nb.registry.versions import GATES_TAG
+from mlprod_nb.routing import EndpointSpec, Variant
+from mlprod_nb.store import revisions
 from tests.lifecycle.conftest import Site, make_site
 
 PATIENT = "[models.flights.gates.latency]\nlimit_ms = 5000.0\n"  # a budget that a busy machine keeps
@@ -66,6 +68,28 @@ def test_a_checked_version_stands_on_its_newest_report(checked: Site, report: Ga
     assert "Since the last report" in page
     assert "The gate report before, of flights/1, " in page
     assert "Nothing is open" not in page
+
+
+def test_what_comes_next_is_a_deployment_only_where_the_version_does_not_serve(
+    checked: Site, report: GateReport
+) -> None:
+    context = checked.workspace.context
+    assert report.verdict.action == "%mlprod deploy flights/1"
+    page = (checked.workspace.root / report.page).read_text(encoding="utf-8")
+    assert "<span>To serve it, run</span> <code>%mlprod deploy flights/1</code>" in page
+    version = context.registry.resolve("flights/1")
+    spec = EndpointSpec("week", (Variant("champion", "flights", 1, version.bundle, 1.0),))
+    for state in (spec, None):
+        with context.store.write() as connection:
+            now = context.clock()
+            proposed = revisions.propose(connection, "week", state, actor="ann", command="", reason="", now=now)
+            revisions.decide(connection, proposed.id, "active", detail="", now=now)
+        if state is not None:
+            serving = checked.workspace.check("flights/1")
+    assert (serving.verdict.action, serving.verdict.sentence) == ("", f"{report.verdict.sentence} It serves week.")
+    page = (checked.workspace.root / serving.page).read_text(encoding="utf-8")
+    assert "<span>Run next</span> Nothing" in page
+    assert checked.workspace.check("flights/1").verdict.action == "%mlprod deploy flights/1"
 
 
 def test_a_report_is_archived_with_page_and_junit_and_in_the_audit_trail(checked: Site, report: GateReport) -> None:
