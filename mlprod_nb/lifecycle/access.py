@@ -9,7 +9,7 @@ from typing import ClassVar
 from mlprod_nb.clock import parse_duration
 from mlprod_nb.errors import NotFound
 from mlprod_nb.lifecycle.context import LOCAL_TOKEN, Context
-from mlprod_nb.results import Result, Verdict
+from mlprod_nb.results import Result, Verdict, counted
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class TokensResult(Result):
 
     def headline(self) -> str:
         """Say how many are in force."""
-        return f"{sum(token.revoked_at is None for token in self.tokens)} tokens in force."
+        return f"{counted(sum(token.revoked_at is None for token in self.tokens), 'token')} in force."
 
 
 @dataclass(frozen=True)

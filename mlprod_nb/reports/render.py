@@ -166,9 +166,9 @@ def _page(notebook: Notebook, title: str) -> Page:
     builder = _Builder(failure)
     for index, cell in enumerate(notebook["cells"]):
         builder.add(index, cell)
-    bound = report.get("bound_to", {})
+    bound, kind = report.get("bound_to", {}), report.get("kind", "")
     return Page(
-        title=title or _TITLES.get(report.get("kind", ""), "") or builder.title or "Report",
+        title=title or _TITLES.get(kind, "") or builder.title or _capitalised(f"{kind} report".strip()),
         endpoint=report.get("endpoint", ""),
         verdict=verdict,
         failure=failures.described(failure) if failure else None,

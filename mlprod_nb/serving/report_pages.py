@@ -42,7 +42,8 @@ body.framed { display: flex; flex-direction: column; height: 100vh }
   display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center; padding: .6rem 1.2rem;
   border-bottom: 1px solid var(--line); background: var(--card); flex-shrink: 0; max-height: 60vh; overflow: auto;
 }
-.bar p, .bar ul { margin: 0 } .bar .grow { flex: 1 1 9rem } .soft { color: var(--soft) }
+.bar p, .bar ul { margin: 0 } .bar ul { padding: 0; list-style: none }
+.bar .grow { flex: 1 1 9rem } .soft { color: var(--soft) }
 .bar form { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: center }
 .bar label, .bar > a, .bar > .soft { white-space: nowrap }
 @media (min-width: 60rem) { .bar form { flex-wrap: nowrap } }
@@ -167,11 +168,11 @@ def _given(shown: Frame) -> str:
     if not shown.approvals:
         return '<p class="soft">no approvals</p>'
     rows = "".join(
-        f"<li><b><bdi>{_text(one.actor)}</bdi></b> {one.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC:"
+        f"<li>Approved by <b><bdi>{_text(one.actor)}</bdi></b> {one.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC:"
         f" <bdi>{_text(one.reason)}</bdi></li>"
         for one in shown.approvals
     )
-    return f'<ul aria-label="Approved by">{rows}</ul>'
+    return f'<ul aria-label="Approvals">{rows}</ul>'
 
 
 def _save(shown: Frame) -> str:

@@ -275,8 +275,14 @@ def _summary(series: Sequence[Series]) -> str:
     if not series:
         return "There is no report yet."
     now = [one.latest.status for one in series]
-    told = [f"{now.count(status)} {_WORDS[status].lower()}" for status in _GRAVITY if status in now]
-    return f"The newest of {counted(len(series), 'kind')} of report: {', '.join(told)}.".replace(" ok", " OK")
+    told = {
+        "alarm": counted(now.count("alarm"), "alarm"),
+        "failed": f"{now.count('failed')} failed",
+        "warn": counted(now.count("warn"), "warning"),
+        "ok": f"{now.count('ok')} OK",
+    }
+    found = ", ".join(told[status] for status in _GRAVITY if status in now)
+    return f"The newest of {counted(len(series), 'kind')} of report: {found}."
 
 
 def _feed(title: str, entries: Sequence[Entry], base: str) -> str:

@@ -435,6 +435,12 @@ def test_a_plain_notebook_can_be_rendered_too() -> None:
     assert VERDICT_MIME not in content
 
 
+def test_a_report_without_a_heading_is_named_after_its_kind() -> None:
+    about = {"report": REPORT | {"kind": "nightly"}}
+    content = render.to_html(notebook(shown("ok"), mlprod=about))
+    assert "<title>OK: Nightly report of flights</title>" in content
+
+
 def test_preparing_leaves_nothing_to_be_imported_for_a_page(tmp_path: Path) -> None:
     page = notebook(
         text("# Drift\n\n- one\n\n`two`"),

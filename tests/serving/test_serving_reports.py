@@ -206,6 +206,7 @@ async def test_the_button_records_who_when_and_why_as_the_verb_does(reports: Wor
         page = (await client.get(PAGE)).text
         assert "&lt;b&gt;fine&lt;/b&gt;" in page
         assert "You approved it." in page
+        assert "<li>Approved by <b>" in page
         assert "1 approval<" in (await client.get("/reports/")).text
         again = await client.post("/reports/approve", data=form, headers=FORM)
         assert again.status_code == 409

@@ -73,6 +73,8 @@ def test_every_report_is_listed_the_newest_first_with_what_it_says(store: Store,
     assert '<time datetime="2013-05-01T09:00:00Z">2013-05-01 09:00</time>' in rows(content)[0]
     assert f"{record(2).digest[:12]}</td>" in rows(content)[1]
     assert "The newest of 2 kinds of report: 1 alarm, 1 warning." in content
+    add(store, tmp_path, record(4, "alarm", kind="abtest"))
+    assert "The newest of 2 kinds of report: 2 alarms." in build(store, tmp_path)
 
 
 def test_what_needs_a_reader_comes_first_and_its_verdicts_are_told_in_words(store: Store, tmp_path: Path) -> None:
