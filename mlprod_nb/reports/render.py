@@ -178,7 +178,7 @@ def _page(notebook: Notebook, title: str) -> Page:
         contents=tuple(builder.contents),
         facts=_facts(report),
         bound=_bound(report),
-        packages=tuple((name, str(version)) for name, version in bound.get("packages", {}).items()),
+        packages=tuple((name, str(version)) for name, version in _sorted(bound.get("packages", {})).items()),
         step=about.get("step", "Run next"),
         before=_before(report, verdict) or about.get("before", ""),
         quiet=_quiet(report, failure),
@@ -244,20 +244,23 @@ def _bound(report: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     if not report:
         return ()
     bound = report["bound_to"]
+    settings = _sorted(bound.get("settings", {}))
     facts = (
         ("Report digest", report["digest"] or "none: the report failed"),
         ("Model versions", ", ".join(bound.get("model_versions", ()))),
         ("Log range digest", str(bound.get("log_range", {}).get("digest", ""))),
-        ("Parameters", format_value(bound.get("parameters", {})) or "defaults"),
-        (
-            "Settings",
-            format_value({name: value for name, value in bound.get("settings", {}).items() if value not in ("", [])}),
-        ),
+        ("Parameters", format_value(_sorted(bound.get("parameters", {}))) or "defaults"),
+        ("Settings", format_value({name: one for name, one in settings.items() if one not in ("", [])})),
         ("Seed", _seed(report)),
         ("Notebook SHA-256", bound.get("notebook_sha256", "")),
         ("Duration", f"{report['seconds']:.1f} s"),
     )
     return tuple((name, text) for name, text in facts if text)
+
+
+def _sorted(named: dict[str, Any]) -> dict[str, Any]:
+    """Put names in the order in which a saved notebook has them, so that a page made of it is the same."""
+    return dict(sorted(named.items()))
 
 
 def _seed(report: dict[str, Any]) -> str:

@@ -411,6 +411,12 @@ def test_jupyterlab_and_nbconvert_can_export_the_same_page(tmp_path: Path) -> No
     assert resources["output_extension"] == ".html"
 
 
+def test_a_page_does_not_depend_on_the_order_in_which_a_notebook_keeps_what_it_is_about() -> None:
+    bound = BOUND | {"settings": {"yearly_alpha": 0.05, "alert_on": "alarm"}, "parameters": {"b": 1, "a": 2}}
+    made = notebook(shown("ok"), mlprod={"report": REPORT | {"bound_to": bound}})
+    assert render.to_html(json.loads(json.dumps(made, sort_keys=True))) == render.to_html(made)
+
+
 def test_the_exporter_is_known_to_nbconvert_s_command_line(tmp_path: Path) -> None:
     given = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     name = given["project"]["entry-points"]["nbconvert.exporters"]["mlprod_report"].replace(":", ".")
