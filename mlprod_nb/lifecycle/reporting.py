@@ -156,7 +156,8 @@ class PruneResult(Result):
         """Say how many."""
         if not self.keep_days:
             return "Reports are kept for ever: keep_days is 0 in [reports]."
-        rule = f"older than {self.keep_days} days, the newest {self.keep} of each kind and what is approved kept"
+        age = counted(self.keep_days, "day")
+        rule = f"older than {age}, the newest {self.keep} of each kind and what is approved kept"
         return f"{counted(len(self.folders), 'report')} would go ({rule}; dry run, nothing changed)."
 
 
