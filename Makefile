@@ -69,8 +69,9 @@ check: setup  ## Style, types and import contracts.
 bench: setup  ## The gateway beside MLflow's server and a bare echo; needs wrk. Writes benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.gateway
 
-bench-monitoring: setup  ## The monitor beside a bare pass, scipy and alibi-detect. Writes its section of benchmarks/RESULTS.md.
+bench-monitoring: setup  ## The monitor beside a bare pass, scipy and alibi-detect, and cold from a shell. Writes its sections of benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.monitoring
+	$(BIN)/python -m benchmarks.monitoring_cold
 
 bench-reports: setup  ## A report beside papermill and nbconvert of an equal notebook. Writes its section of benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.reports
