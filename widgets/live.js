@@ -1,5 +1,5 @@
 /** The live panel: requests, errors, times, scores and truth by variant, as they come. */
-import { aligned, counted, h, number, outcome, panel, percents, swatch, top } from "./base.js";
+import { actionButtons, ago, aligned, chosenLine, counted, h, listing, number, outcome, panel, percents, swatch, top, verdictLine } from "./base.js";
 import { bothSides, legend, lineChart, sidesLegend } from "./charts.js";
 
 const SAY_EVERY_MS = 20_000;
@@ -123,6 +123,37 @@ function truths(recent) {
   );
 }
 
+const STEP_MARKS = { done: "✓", stands: "●", begun: "…", paused: "❚❚", reverting: "↩", "rolled back": "✗", refused: "✗", stopped: "✗" };
+
+/** The mark of a release's step: what is done, where it stands, what is to come. */
+export function stepMark(state) {
+  return STEP_MARKS[state] ?? "○";
+}
+
+function stepRow(step, seen) {
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, h("span", { "aria-hidden": "true" }, `${stepMark(step.state)} `), step.what),
+    h("td", { class: "mlprod-tight" }, step.state),
+    h("td", { class: "mlprod-soft mlprod-tight" }, step.since ? ago(step.since, seen) : ""),
+    h("td", { class: "mlprod-wide mlprod-soft" }, step.rests_on),
+  );
+}
+
+/** The release that is under way: how it stands, its steps, and what may be said to it. */
+function releasing(release, ui, seen) {
+  if (!release) return null;
+  return h(
+    "section",
+    { class: "mlprod-release", "aria-label": "Release" },
+    verdictLine(release),
+    listing("Steps of the release", ["step", "state", "since", "rests on"], release.steps.map((step) => stepRow(step, seen))),
+    h("div", { class: "mlprod-row" }, actionButtons(release.actions, ui)),
+    chosenLine(ui),
+  );
+}
+
 /** The panel's elements. */
 export function page(state, message, ui, seen) {
   const live = ui.own.live;
@@ -132,6 +163,7 @@ export function page(state, message, ui, seen) {
   return [
     top(`Live: ${state.endpoint}`, state, ui, seen, h("span", { class: "mlprod-soft" }, `revision ${state.revision}`)),
     watching(live, ui),
+    releasing(live?.at ? live.release : state.release, ui, live?.at ? Date.parse(live.at) : seen),
     outcome(message),
     state.problem && !live?.at ? h("p", {}, `✗ ${state.problem}`) : null,
     table(state, live),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mlprod_nb.lifecycle.panels.counters import LiveRow, Stretch
     from mlprod_nb.lifecycle.panels.live import LiveView, Now
+    from mlprod_nb.lifecycle.panels.under_way import ReleaseNow
 
 
 class LivePanel(panel.Panel):
@@ -43,6 +44,13 @@ class LivePanel(panel.Panel):
         self._look: Callable[[], Now] | None = None
         self.pulse = Pulse(self._beat)
 
+    def allows(self, words: list[str]) -> bool:
+        """Allow what may be said to a release, which may have begun since the panel was shown."""
+        match panel.trimmed(words, dry=False, reason=True):
+            case ["release", "pause" | "resume" | "stop", endpoint]:
+                return bool(endpoint == self.state["endpoint"])
+        return False
+
     def view(self, result: Any) -> dict[str, Any]:
         """Return what the panel shows of a ``LiveView``."""
         return view(result)
@@ -64,7 +72,7 @@ class LivePanel(panel.Panel):
     def _beat(self) -> None:
         if self._look is None:
             self._look = self._watch(self.state["endpoint"])
-        self.live = moving(self._look())
+        self.live = moving(self._look(), self.state["endpoint"])
 
 
 def show(live: LiveView, shell: InteractiveShell) -> None:
@@ -75,11 +83,12 @@ def show(live: LiveView, shell: InteractiveShell) -> None:
 def view(live: LiveView) -> dict[str, Any]:
     """Return what the panel begins with: what was counted since the gateway started."""
     plain = live.to_dict()
+    plain["release"] = _release(live.release, live.endpoint)
     return {**plain, "actions": [], "refresh": f"%mlprod panel live {shlex.quote(live.endpoint)}"}
 
 
-def moving(now: Now) -> dict[str, Any]:
-    """Return what moves, as columns of numbers: by variant one value a stretch of time."""
+def moving(now: Now, endpoint: str = "") -> dict[str, Any]:
+    """Return what moves, as columns of numbers: by variant one value a stretch of time; and an endpoint's release."""
     plain = now.to_dict()
     return {
         "at": plain["at"],
@@ -91,7 +100,30 @@ def moving(now: Now) -> dict[str, Any]:
         "requests": _series(now, lambda row, stretch: _rate(row.requests, stretch.seconds)),
         "p95_ms": _series(now, lambda row, _: _short(row.p95_ms)),
         "recent": plain["recent"],
+        "release": _release(now.release, endpoint),
     }
+
+
+def _release(release: ReleaseNow | None, endpoint: str) -> dict[str, Any] | None:
+    """Return a release as plain data, with the lines that may be said to it."""
+    if release is None:
+        return None
+    plain = {
+        "status": release.status,
+        "sentence": release.sentence,
+        "steps": [
+            {**vars(step), "since": None if step.since is None else step.since.isoformat()} for step in release.steps
+        ],
+    }
+    word = shlex.quote(endpoint)
+    verbs = {"under way": ("pause", "stop"), "paused": ("resume", "stop")}.get(release.state, ())
+    actions = [
+        panel.action(
+            f"{verb.capitalize()} release", f"release {verb} {word}", about=f"of {endpoint}", reason="optional"
+        )
+        for verb in verbs
+    ]
+    return {**plain, "actions": actions}
 
 
 def _series(now: Now, value: Callable[[LiveRow, Stretch], float | None]) -> list[list[float | None]]:

@@ -12,6 +12,11 @@ test("times are read at a glance", () => {
   assert.equal(panel.duration(null), "–");
 });
 
+test("each step of a release has its mark", () => {
+  const states = ["done", "stands", "paused", "to come", "rolled back", "–"];
+  assert.equal(states.map(panel.stepMark).join(" "), "✓ ● ❚❚ ○ ✗ ○");
+});
+
 test("a watch tells how long it lasts", () => {
   assert.equal(panel.lasting([]), "0 s");
   assert.equal(panel.lasting([10, 70]), "60 s");

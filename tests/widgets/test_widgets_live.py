@@ -5,12 +5,14 @@ import itertools
 import json
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from mlprod_nb.lifecycle.panels.counters import MOST_SAMPLES
 from mlprod_nb.lifecycle.panels.live import Now, Watch
+from mlprod_nb.lifecycle.panels.under_way import ReleaseNow, StepNow
 from mlprod_nb.results import Result
 from mlprod_nb.widgets.live import LivePanel, moving
 from mlprod_nb.widgets.pulse import Pulse
@@ -154,6 +156,27 @@ def test_a_panel_that_is_watched_moves_and_ends_with_its_close() -> None:
     panel._handle_custom_msg({"watching": True}, [])
     panel.close()
     wait_until(lambda: not panel.pulse.beats, seconds=10, what="the thread's end")
+
+
+def test_a_release_can_be_paused_from_the_panel_and_nothing_else_be_said_to_it() -> None:
+    sent: list[str] = []
+
+    def told(line: str) -> Result:
+        sent.append(line)
+        return a_live()
+
+    panel = LivePanel(a_live(), told)
+    for line in ("pause flights --reason 'the fair'", "stop fares", "advance flights", "pause flights --wait"):
+        panel._handle_custom_msg({"line": f"%mlprod release {line}"}, [])
+    assert [line for line in sent if "release" in line] == ["%mlprod release pause flights --reason 'the fair'"]
+    step = StepNow("shadow", "stands", a_live().at, "every gate passes")
+    release = ReleaseNow("ok", "Release 4 stands at shadow.", "under way", (step,))
+    shown = moving(replace(a_watch(20), release=release), "flights")["release"]
+    assert [action["line"] for action in shown["actions"]] == [
+        "%mlprod release pause flights",
+        "%mlprod release stop flights",
+    ]
+    json.dumps(shown, allow_nan=False)
 
 
 def test_what_is_sent_stays_as_small_after_hours_as_after_minutes() -> None:

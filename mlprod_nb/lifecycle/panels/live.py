@@ -16,10 +16,11 @@ from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.panels.counters import LiveRow, Sample, Samples, Stretch, between, read
 from mlprod_nb.lifecycle.revise import existing
-from mlprod_nb.results import Result, counted
+from mlprod_nb.results import Result, Section, counted
 
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.panels.recent import Recent
+    from mlprod_nb.lifecycle.panels.under_way import ReleaseNow
 
 #: What is shown as now: the last so many seconds.
 _LAST_SECONDS = 5.0
@@ -38,6 +39,7 @@ class LiveView(Result):
         variants: By variant, since the gateway started.
         recent: The newest rows of the log: scores against the reference, and how many predictions came true.
         problem: Why there are no numbers; empty where there are.
+        release: The release that is under way, or ended within the hour.
     """
 
     endpoint: str
@@ -48,9 +50,10 @@ class LiveView(Result):
     variants: tuple[LiveRow, ...]
     recent: Recent | None
     problem: str = ""
+    release: ReleaseNow | None = None
 
     _frame_field: ClassVar[str] = "variants"
-    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "recent")
+    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "recent", "release")
 
     def headline(self) -> str:
         """Say how much was answered."""
@@ -58,25 +61,30 @@ class LiveView(Result):
             return f"Endpoint {self.endpoint!r}: {self.problem}"
         refused = f", {self.refused:,.0f} of them with an error" if self.refused else ""
         answered = counted(round(self.requests), "request")
-        return f"Endpoint {self.endpoint!r}: {answered} since the gateway started{refused}."
+        told = f" {self.release.sentence}" if self.release else ""
+        return f"Endpoint {self.endpoint!r}: {answered} since the gateway started{refused}.{told}"
+
+    def sections(self) -> list[Section]:
+        """Show the variants, and a release's steps."""
+        return [*super().sections(), *([self.release.section()] if self.release else [])]
 
 
 def look(context: Context, endpoint: str) -> LiveView:
     """Return what an endpoint has answered so far; a gateway that does not answer is said to, never an error."""
-    from mlprod_nb.lifecycle.panels import recent
+    from mlprod_nb.lifecycle.panels import recent, under_way
     from mlprod_nb.lifecycle.traffic import client
 
     revision, now = existing(context, endpoint), context.clock()
     bundles = bundles_of(context, endpoint)
     order = tuple(bundles)
-    newest = recent.read(context, endpoint)
+    newest, release = recent.read(context, endpoint), under_way.look(context, endpoint)
     try:
         with client(context) as gateway:
             sample = read(gateway.metrics(), endpoint, now, bundles)
     except MlprodError as error:
-        return LiveView(endpoint, revision.number, now, 0, 0, (), newest, str(error))
+        return LiveView(endpoint, revision.number, now, 0, 0, (), newest, str(error), release)
     whole = between(Sample(now, 0, 0, {}), sample, in_order(sample.variants, order))
-    return LiveView(endpoint, revision.number, now, whole.requests, whole.refused, whole.variants, newest)
+    return LiveView(endpoint, revision.number, now, whole.requests, whole.refused, whole.variants, newest, "", release)
 
 
 def bundles_of(context: Context, endpoint: str) -> dict[str, str]:
@@ -102,6 +110,7 @@ class Now(Result):
         last: The last seconds; ``None`` before there are two looks.
         stretches: All of the watch's time.
         recent: The newest rows of the log.
+        release: The release that is under way, or ended within the hour.
     """
 
     at: datetime
@@ -110,6 +119,7 @@ class Now(Result):
     last: Stretch | None
     stretches: tuple[Stretch, ...]
     recent: Recent | None
+    release: ReleaseNow | None = None
 
 
 class Watch:
@@ -123,6 +133,7 @@ class Watch:
         metrics: Gives the gateway's metrics in Prometheus's text format.
         recent: Reads the newest rows of the log.
         bundles: Gives the digest of each variant's bundle, in the endpoint's order; asked when the log is read.
+        release: Reads the release that is under way; asked at every look.
     """
 
     def __init__(
@@ -132,12 +143,15 @@ class Watch:
         metrics: Callable[[], str],
         recent: Callable[[], Recent | None],
         bundles: Callable[[], Mapping[str, str]],
+        release: Callable[[], ReleaseNow | None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._endpoint = endpoint
         self._metrics = metrics
         self._recent = recent
         self._bundles_of = bundles
+        self._release_of = release
+        self._release: ReleaseNow | None = None
         self._bundles: Mapping[str, str] = {}
         self._newest: Recent | None = None
         self._rows_after: datetime | None = None
@@ -147,6 +161,7 @@ class Watch:
         """Return what is known now; a gateway or a log that cannot be read is said to, never an error."""
         problem = ""
         try:
+            self._release = self._release_of()
             self._read_rows()
             self.samples.add(read(self._metrics(), self._endpoint, self._clock(), self._bundles))
         except MlprodError as error:
@@ -154,7 +169,7 @@ class Watch:
         newest = self.samples.newest
         names = in_order(newest.variants, tuple(self._bundles)) if newest else ()
         last, stretches = self.samples.last(names, _LAST_SECONDS), tuple(self.samples.stretches(names))
-        return Now(self._clock(), problem, names, last, stretches, self._newest)
+        return Now(self._clock(), problem, names, last, stretches, self._newest, self._release)
 
     def _read_rows(self) -> None:
         begun = self._clock()
@@ -166,7 +181,7 @@ class Watch:
 
 def watch(context: Context, endpoint: str) -> Watch:
     """Return a watch of an endpoint."""
-    from mlprod_nb.lifecycle.panels import recent
+    from mlprod_nb.lifecycle.panels import recent, under_way
     from mlprod_nb.lifecycle.traffic import client
 
     def metrics() -> str:
@@ -175,4 +190,4 @@ def watch(context: Context, endpoint: str) -> Watch:
             return gateway.metrics()
 
     rows, bundles = partial(recent.read, context, endpoint), partial(bundles_of, context, endpoint)
-    return Watch(context.clock, endpoint, metrics, rows, bundles)
+    return Watch(context.clock, endpoint, metrics, rows, bundles, partial(under_way.look, context, endpoint))

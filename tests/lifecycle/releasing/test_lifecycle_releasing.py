@@ -9,6 +9,7 @@ import pytest
 from mlprod_nb import Workspace, scheduler
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.context import Caller, Context
+from mlprod_nb.lifecycle.panels import live
 from mlprod_nb.lifecycle.releasing import acting, counters, story
 from mlprod_nb.lifecycle.releasing.plan import Step
 from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
@@ -97,6 +98,25 @@ def test_a_plan_shows_each_step_and_what_it_takes_and_changes_nothing(
     assert "(a plan, nothing changed)" in found.headline()
     with pytest.raises(Refused, match="nothing was ever released"):
         workspace.release_show(endpoint)
+
+
+def test_a_release_is_watched_in_the_live_panel(opened: Opener, endpoint: str) -> None:
+    workspace = opened()
+    workspace.release("flights/2", endpoint=endpoint)
+    workspace.release_pause(endpoint, reason="the fair begins")
+    now = live.watch(workspace.context, endpoint).look().release
+    assert now is not None
+    assert "stands at shadow and is paused" in now.sentence
+    assert [(step.what, step.state) for step in now.steps[:3]] == [
+        ("check", "done"),
+        ("shadow", "paused"),
+        ("20 %", "to come"),
+    ]
+    assert "the fair begins" in str(workspace.panel("live", endpoint))
+    workspace.release_stop(endpoint)
+    ended = live.watch(workspace.context, endpoint).look().release
+    assert ended is not None
+    assert ended.state == "stopped"
 
 
 def test_two_releases_of_one_endpoint_refuse_each_other_and_the_same_one_goes_on(
