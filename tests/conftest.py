@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlprod_nb.store import Store
-from tests.browser.jupyterlab import Lab, Server, lab_alone, picture_folder
+from tests.browser.jupyterlab import Lab, Server, browser, lab_alone, picture_folder
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -37,10 +38,17 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
+@pytest.fixture(scope="module")
+def profile() -> Iterator[Any]:
+    """A browser's context, for the tests of a module: for as long as it is there, nothing else can use asyncio."""
+    with browser() as running:
+        yield running.new_context()
+
+
 @pytest.fixture
-def lab(server: Server) -> Iterator[Lab]:
+def lab(profile: Any, server: Server) -> Iterator[Lab]:
     """A page of the JupyterLab of a test's directory, which asks for nothing beyond its server."""
-    with lab_alone(server) as opened:
+    with lab_alone(profile, server) as opened:
         yield opened
 
 

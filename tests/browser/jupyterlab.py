@@ -222,31 +222,32 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def chromium(server: Server) -> Iterator[Lab]:
-    """Open a page in Debian's Chromium that notes every request beyond the server."""
-    with browser() as running:
-        page = running.new_page(viewport={"width": 1200, "height": 900})
-        lab = Lab(page, server)
+def lab_alone(profile: Any, server: Server) -> Iterator[Lab]:
+    """Open a page of the JupyterLab, and make sure at the end that it asked for nothing beyond its server.
 
-        def note(request: Any) -> None:
-            if not request.url.startswith((server.url, "data:", "blob:")):
-                lab.strangers.append(request.url)
+    Args:
+        profile: The browser's context: what it has loaded of JupyterLab it need not load again.
+        server: The server.
+    """
+    page = profile.new_page()
+    page.set_viewport_size({"width": 1200, "height": 900})
+    lab = Lab(page, server)
 
-        def note_socket(connection: Any) -> None:
-            if not connection.url.startswith(server.url.replace("http", "ws", 1)):
-                lab.strangers.append(connection.url)
+    def note(request: Any) -> None:
+        if not request.url.startswith((server.url, "data:", "blob:")):
+            lab.strangers.append(request.url)
 
-        page.on("request", note)
-        page.on("websocket", note_socket)
+    def note_socket(connection: Any) -> None:
+        if not connection.url.startswith(server.url.replace("http", "ws", 1)):
+            lab.strangers.append(connection.url)
+
+    page.on("request", note)
+    page.on("websocket", note_socket)
+    try:
         yield lab
-
-
-@contextmanager
-def lab_alone(server: Server) -> Iterator[Lab]:
-    """Open the JupyterLab, and make sure at the end that the page asked for nothing beyond its server."""
-    with chromium(server) as opened:
-        yield opened
-        assert opened.strangers == [], "the page asked for something beyond the server"
+        assert lab.strangers == [], "the page asked for something beyond the server"
+    finally:
+        page.close()
 
 
 def picture_folder(otherwise: Path) -> Path:
