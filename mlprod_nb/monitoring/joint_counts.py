@@ -45,6 +45,10 @@ FLOOR = 0.1
 #: correlation is too far from the normal one in its tails.
 MIN_ROWS = 100
 _UNIT = 512
+# OpenBLAS divides no larger product among threads of its own, which two threads that count would wait for: that takes
+# twice the processor's time. In blocks of so few rows it takes no longer.
+_ONE_THREAD = 65_536 * 4
+_NARROWEST = 32
 _COMMONEST = 0.95
 _LARGEST = 0.9999
 
@@ -330,13 +334,22 @@ def multiply(known: NDArray[np.bool_], number: Floats) -> Moments:
     for power in range(1, 4):
         np.multiply(powers[power - 1], number, out=powers[power])
     products = {(0, power): found for power, found in enumerate(_where_known(known, powers))}
-    # One call for all that are multiplied by the same; BLAS knows that the last one is symmetric.
-    first = (number @ powers[:3].reshape(3 * columns, rows).T).reshape(columns, 3, columns)
+    first = _product(number, powers[:3].reshape(3 * columns, rows)).reshape(columns, 3, columns)
     products |= {(1, power + 1): first[:, power] for power in range(3)}
-    products[2, 2] = powers[1] @ powers[1].T
+    products[2, 2] = _product(powers[1], powers[1])
     sums = np.stack([products[i, j] if i <= j else products[j, i].T for i, j in POWERS], axis=-1)
     rounded: Moments = np.rint(sums).astype(np.int64)
     return rounded
+
+
+def _product(one: Floats, other: Floats) -> Floats:
+    """Return ``one @ other.T`` in blocks so small that OpenBLAS leaves each to the thread that asks."""
+    width = max(_ONE_THREAD // (len(one) * len(other)), _NARROWEST)
+    blocks = one.shape[1] // width
+    whole = blocks * width
+    first, second = (side[:, :whole].reshape(len(side), blocks, width).swapaxes(0, 1) for side in (one, other))
+    found: Floats = (first @ second.swapaxes(1, 2)).sum(axis=0)
+    return found + one[:, whole:] @ other[:, whole:].T
 
 
 def _where_known(known: NDArray[np.bool_], powers: Floats) -> Floats:
@@ -347,7 +360,7 @@ def _where_known(known: NDArray[np.bool_], powers: Floats) -> Floats:
     partly = np.flatnonzero(~known.all(axis=1))
     if partly.size:  # a column without missing values has one in every row
         every = np.concatenate([known[np.newaxis], powers]).reshape(5 * columns, rows)
-        some = every[partly] @ every.T
+        some = _product(every[partly], every)
         found[:, partly] = some.reshape(-1, 5, columns).swapaxes(0, 1)
     return found
 
