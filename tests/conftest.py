@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlprod_nb.store import Store
-from tests.browser.jupyterlab import Lab, Server, browser, lab_alone, picture_folder
+from tests.browser.jupyterlab import Lab, Pictures, Server, browser, lab_alone
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -53,6 +54,7 @@ def lab(profile: Any, server: Server) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where screenshots go."""
-    return picture_folder(tmp_path)
+def pictures() -> Pictures:
+    """Take screenshots where ``TEST_PICTURES`` names a directory."""
+    folder = os.environ.get("TEST_PICTURES")
+    return Pictures(Path(folder) if folder else None)

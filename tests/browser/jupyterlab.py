@@ -250,8 +250,18 @@ def lab_alone(profile: Any, server: Server) -> Iterator[Lab]:
         page.close()
 
 
-def picture_folder(otherwise: Path) -> Path:
-    """Return where screenshots go: ``TEST_PICTURES``, to look at them, or a directory that is thrown away."""
-    folder = Path(os.environ.get("TEST_PICTURES") or otherwise)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+@dataclass(frozen=True)
+class Pictures:
+    """Screenshots for people to look at.
+
+    Attributes:
+        folder: Where they go; where ``None``, none is taken.
+    """
+
+    folder: Path | None
+
+    def take(self, part: Any, name: str, **options: Any) -> None:
+        """Take a picture of a page or a part of it."""
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part.screenshot(path=str(self.folder / f"{name}.png"), **options)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb import Workspace
-from tests.browser.jupyterlab import Lab, wait_until
+from tests.browser.jupyterlab import Lab, Pictures, wait_until
 from tests.browser.test_browser_completion import TRAIN
 from tests.browser.test_browser_status_panel import clean_workspace
 
@@ -29,14 +29,14 @@ def run(lab: Lab, index: int) -> None:
 
 
 def test_a_clean_run_shows_its_cells_leaves_nothing_when_interrupted_and_registers_what_the_file_makes(
-    lab: Lab, clean_workspace: Path, pictures: Path
+    lab: Lab, clean_workspace: Path, pictures: Pictures
 ) -> None:
     lab.open("train.ipynb", CELLS)
     lab.run_by_keyboard(AT)
     run(lab, AT)
     step = lab.output(AT).locator(".mlprod-progress [aria-current=step]")
     wait_until(lambda: step.count() and step.locator("progress").count(), seconds=60, what="the cells of the clean run")
-    lab.page.screenshot(path=str(pictures / "clean-run-progress.png"))
+    pictures.take(lab.page, "clean-run-progress")
     lab.command("notebook:interrupt-kernel")
     lab.output(AT).get_by_text("mlprod: interrupted").wait_for(timeout=60_000)
     lab.wait_for_kernel()
@@ -53,6 +53,6 @@ def test_a_clean_run_shows_its_cells_leaves_nothing_when_interrupted_and_registe
     lab.wait_for_kernel()
     run(lab, AT)
     lab.output(AT).get_by_text("toy/1").first.wait_for(timeout=60_000)
-    lab.page.screenshot(path=str(pictures / "clean-run-done.png"))
+    pictures.take(lab.page, "clean-run-done")
     assert versions(clean_workspace) == ["toy/1"]
     assert step.count() == 0, "the steps are gone when it is done"

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from mlprod_nb import Workspace
-from tests.browser.jupyterlab import Lab, wait_until
+from tests.browser.jupyterlab import Lab, Pictures, wait_until
 from tests.browser.test_browser_status_panel import clean_workspace
 
 __all__ = ["clean_workspace"]
@@ -94,11 +94,11 @@ def offers_everything(lab: Lab) -> None:
         wait_until(has_all(lab, typed, expected), seconds=60, what=f"{expected} after {typed!r}")
 
 
-def with_the_list_open(lab: Lab, picture: Path) -> None:
+def with_the_list_open(lab: Lab, pictures: Pictures, name: str) -> None:
     """Press TAB after the line that stands there, and take a picture of what is offered."""
     lab.page.keyboard.press("Tab")
     lab.page.locator(".jp-Completer:visible").wait_for(timeout=30_000)
-    lab.page.screenshot(path=str(picture))
+    pictures.take(lab.page, name)
 
 
 @contextmanager
@@ -116,12 +116,12 @@ def gateway_pid(workspace: Path) -> Any:
     return Workspace.open(workspace).status().gateway.pid
 
 
-def test_tab_offers_verbs_options_models_and_variables(lab: Lab, clean_workspace: Path, pictures: Path) -> None:
+def test_tab_offers_verbs_options_models_and_variables(lab: Lab, clean_workspace: Path, pictures: Pictures) -> None:
     lab.open("tab.ipynb", [*FIRST, "%mlprod down --yes", ""])
     lab.run_by_keyboard(len(FIRST))
     assert "is live" in lab.output(len(FIRST) - 1).inner_text()
     offers_everything(lab)
-    with_the_list_open(lab, pictures / "tab.png")
+    with_the_list_open(lab, pictures, "tab")
     with held(gateway_pid(clean_workspace)):
         offers_everything(lab)
     lab.page.locator(".jp-Notebook .jp-CodeCell .cm-content").nth(len(FIRST)).click()
@@ -130,9 +130,9 @@ def test_tab_offers_verbs_options_models_and_variables(lab: Lab, clean_workspace
     offers_everything(lab)
 
 
-def test_tab_works_in_notebook_7_too(lab: Lab, clean_workspace: Path, pictures: Path) -> None:
+def test_tab_works_in_notebook_7_too(lab: Lab, clean_workspace: Path, pictures: Pictures) -> None:
     lab.open_in_notebook("tab-seven.ipynb", [*FIRST, ""])
     lab.run_by_keyboard(len(FIRST))
     assert "is live" in lab.output(len(FIRST) - 1).inner_text()
     offers_everything(lab)
-    with_the_list_open(lab, pictures / "tab-seven.png")
+    with_the_list_open(lab, pictures, "tab-seven")

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from mlprod_nb import Workspace, assets
-from tests.browser.jupyterlab import Lab, wait_until
+from tests.browser.jupyterlab import Lab, Pictures, wait_until
 from tests.browser.test_browser_status_panel import clean_workspace
 
 __all__ = ["clean_workspace"]
@@ -137,11 +137,11 @@ def shares(workspace: Path) -> list[tuple[str, str, float]]:
     return [(row.variant, row.version, row.share) for row in Workspace.open(workspace).status().endpoints]
 
 
-def interrupted_in_the_middle_of_a_report(clicked: Clicked, workspace: Path, pictures: Path) -> None:
+def interrupted_in_the_middle_of_a_report(clicked: Clicked, workspace: Path, pictures: Pictures) -> None:
     output = clicked.run(REPORT, wait=False)
     step = output.locator(".mlprod-progress [aria-current=step]")
     wait_until(lambda: step.count() and step.locator("progress").count(), seconds=60, what="the cells of the report")
-    clicked.lab.page.screenshot(path=str(pictures / "quickstart-progress.png"))
+    pictures.take(clicked.lab.page, "quickstart-progress")
     clicked.lab.command("notebook:interrupt-kernel")
     output.get_by_text("mlprod: interrupted").wait_for(timeout=60_000)
     assert "✗ interrupted while" in output.inner_text()
@@ -165,7 +165,7 @@ def watched_while_a_cell_runs(clicked: Clicked, workspace: Path) -> None:
     panel.get_by_text("rows with a label").wait_for(timeout=40_000)
 
 
-def readable_by_all(lab: Lab, pictures: Path) -> None:
+def readable_by_all(lab: Lab, pictures: Pictures) -> None:
     """Look at every panel of the notebook in both themes, as a screen reader's user and as one with poor sight."""
     for theme in ("Dark", "Light"):
         lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
@@ -173,7 +173,7 @@ def readable_by_all(lab: Lab, pictures: Path) -> None:
         found = Axe().run(lab.page, context=".jp-Notebook .mlprod-panel")
         assert found.response["violations"] == [], found.generate_report()
         for number, panel in enumerate(lab.page.locator(".jp-Notebook .mlprod-panel").all()):
-            panel.screenshot(path=str(pictures / f"quickstart-panel-{number}-{theme.lower()}.png"))
+            pictures.take(panel, f"quickstart-panel-{number}-{theme.lower()}")
 
 
 def only_pages_are_left(clicked: Clicked, workspace: Path) -> None:
@@ -193,7 +193,7 @@ def only_pages_are_left(clicked: Clicked, workspace: Path) -> None:
         assert text in html.unescape(page), text
 
 
-def test_the_quickstart_is_clicked_through(lab: Lab, clean_workspace: Path, pictures: Path) -> None:
+def test_the_quickstart_is_clicked_through(lab: Lab, clean_workspace: Path, pictures: Pictures) -> None:
     workspace, clicked = clean_workspace, Clicked(lab)
     nbformat.write(quickstart(), workspace / "quickstart.ipynb")
     lab.page.set_viewport_size({"width": 1200, "height": 1600})

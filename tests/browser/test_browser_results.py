@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlprod_nb.results import Verdict
 from tests.browser import samples
-from tests.browser.jupyterlab import browser
+from tests.browser.jupyterlab import Pictures, browser
 
 pytestmark = pytest.mark.browser
 
@@ -17,7 +16,7 @@ GROUNDS = {"dark": ("#1e1e1e", "#cccccc"), "light": ("#ffffff", "#3b3b3b")}
 
 
 @pytest.mark.parametrize("theme", list(GROUNDS))
-def test_every_word_stands_out_from_the_ground_of_a_front_end_without_variables(theme: str, pictures: Path) -> None:
+def test_every_word_stands_out_from_the_ground_of_a_front_end_without_variables(theme: str, pictures: Pictures) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     ground, ink = GROUNDS[theme]
@@ -27,7 +26,7 @@ def test_every_word_stands_out_from_the_ground_of_a_front_end_without_variables(
     with browser() as chromium:
         page = chromium.new_context(offline=True, viewport={"width": 1000, "height": 800}).new_page()
         page.set_content(f'<!doctype html><html lang="en"><head>{head}</head><body>{shown}</body></html>')
-        page.screenshot(path=str(pictures / f"results-{theme}.png"), full_page=True)
+        pictures.take(page, f"results-{theme}", full_page=True)
         found = Axe().run(page, options={"runOnly": ["color-contrast"]}).response
     assert [node["html"] for one in found["violations"] for node in one["nodes"]] == []
     judged = [node["html"] for one in found["passes"] for node in one["nodes"]]

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 
-from tests.browser.jupyterlab import Lab, Server
+from tests.browser.jupyterlab import Lab, Pictures, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -91,7 +91,9 @@ def clean_workspace(lab: Lab) -> Any:
         shutil.rmtree(lab.server.root / ".mlprod", ignore_errors=True)
 
 
-def test_the_first_cells_run_by_keyboard_and_the_panel_shows(lab: Lab, clean_workspace: Path, pictures: Path) -> None:
+def test_the_first_cells_run_by_keyboard_and_the_panel_shows(
+    lab: Lab, clean_workspace: Path, pictures: Pictures
+) -> None:
     lab.open("first.ipynb", ["%load_ext mlprod_nb", "%mlprod init", "%mlprod up", "%mlprod status", "%mlprod stauts"])
     lab.run_by_keyboard(5)
     assert "is ready" in lab.output(1).inner_text()
@@ -109,10 +111,10 @@ def test_the_first_cells_run_by_keyboard_and_the_panel_shows(lab: Lab, clean_wor
     assert lab.output(4).inner_text().strip() == (
         "mlprod: there is no verb 'stauts'. Did you mean 'status'? See: %mlprod --help"
     )
-    lab.page.screenshot(path=str(pictures / "first-cells.png"))
+    pictures.take(lab.page, "first-cells")
 
 
-def test_a_click_rolls_a_real_endpoint_back(lab: Lab, clean_workspace: Path, pictures: Path) -> None:
+def test_a_click_rolls_a_real_endpoint_back(lab: Lab, clean_workspace: Path, pictures: Pictures) -> None:
     train = """\
 import numpy as np, pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -142,10 +144,10 @@ one, two = LogisticRegression().fit(X, y), LogisticRegression(C=0.1).fit(X, y)""
     message.wait_for(timeout=20_000)
     assert "%mlprod rollback toy" in message.inner_text()
     assert "revision 3" in message.inner_text()
-    panel.screenshot(path=str(pictures / "status-rolled-back.png"))
+    pictures.take(panel, "status-rolled-back")
 
 
-def test_the_panel_shows_everything_as_text_in_both_themes_and_when_narrow(lab: Lab, pictures: Path) -> None:
+def test_the_panel_shows_everything_as_text_in_both_themes_and_when_narrow(lab: Lab, pictures: Pictures) -> None:
     panel = open_panel(lab, "themes.ipynb")
     assert panel.locator("img").count() == 0
     for text in (
@@ -168,11 +170,11 @@ def test_the_panel_shows_everything_as_text_in_both_themes_and_when_narrow(lab: 
         assert worst["ratio"] >= 4.5, (theme, worst)
         for width in (1200, 600):
             lab.page.set_viewport_size({"width": width, "height": 1000})
-            panel.screenshot(path=str(pictures / f"status-{'dark' if dark else 'light'}-{width}.png"))
+            pictures.take(panel, f"status-{'dark' if dark else 'light'}-{width}")
             assert panel.evaluate("e => e.scrollWidth <= e.clientWidth"), f"the panel overflows at {width} px"
 
 
-def test_the_panel_is_used_by_keyboard_alone(lab: Lab, pictures: Path) -> None:
+def test_the_panel_is_used_by_keyboard_alone(lab: Lab, pictures: Pictures) -> None:
     panel = open_panel(lab, "keyboard.ipynb")
     page = lab.page
     panel.get_by_role("button", name="Refresh").focus()
@@ -191,7 +193,7 @@ def test_the_panel_is_used_by_keyboard_alone(lab: Lab, pictures: Path) -> None:
     message.wait_for(timeout=20_000)
     assert "✗ there is no workspace at or above" in message.inner_text()
     assert "%mlprod rollback flights" in message.inner_text()
-    panel.screenshot(path=str(pictures / "status-message.png"))
+    pictures.take(panel, "status-message")
     assert page.locator(".jp-Notebook.jp-mod-editMode").count() == 0, "JupyterLab took the key for the cell"
     assert page.locator(".jp-Notebook .jp-CodeCell").count() == 4
 
@@ -215,7 +217,7 @@ def outputs_seen(lab: Lab, index: int) -> list[str]:
     ]
 
 
-def test_a_reopened_notebook_shows_the_page_in_place_of_the_dead_panel(lab: Lab, pictures: Path) -> None:
+def test_a_reopened_notebook_shows_the_page_in_place_of_the_dead_panel(lab: Lab, pictures: Pictures) -> None:
     open_panel(lab, "reopened.ipynb", "print('said before the page')\nstatus")
     lab.command("docmanager:save")
     lab.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
@@ -231,10 +233,10 @@ def test_a_reopened_notebook_shows_the_page_in_place_of_the_dead_panel(lab: Lab,
     said, shown = outputs_seen(lab, 3)
     assert said.strip() == "said before the page"
     assert shown.startswith("! WARNING: the last drift report")
-    lab.page.screenshot(path=str(pictures / "reopened.png"))
+    pictures.take(lab.page, "reopened")
 
 
-def test_the_panel_lives_in_notebook_7_too(lab: Lab, pictures: Path) -> None:
+def test_the_panel_lives_in_notebook_7_too(lab: Lab, pictures: Pictures) -> None:
     lab.open_in_notebook("seven.ipynb", ["%load_ext mlprod_nb", A_STATUS, "status"])
     lab.run_by_keyboard(3)
     panel = lab.page.locator(".jp-Notebook .mlprod-panel")
@@ -242,4 +244,4 @@ def test_the_panel_lives_in_notebook_7_too(lab: Lab, pictures: Path) -> None:
     panel.get_by_role("button", name="Roll back flights").click()
     assert panel.get_by_role("group", name="Line to run").locator("code").inner_text() == "%mlprod rollback flights"
     assert not lab.page.locator(".jp-Notebook .mlprod-snapshot").is_visible()
-    lab.page.screenshot(path=str(pictures / "notebook-7.png"))
+    pictures.take(lab.page, "notebook-7")

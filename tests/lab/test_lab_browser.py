@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.jupyterlab import Lab, Server, wait_until
+from tests.browser.jupyterlab import Lab, Pictures, Server, wait_until
 from tests.browser.test_browser_status_panel import CONTRAST
 from tests.lab.samples import NAUGHTY, a_workspace
 
@@ -68,7 +68,7 @@ def in_theme(lab: Lab, theme: str) -> None:
     lab.page.wait_for_function("() => document.fonts.ready")
 
 
-def test_the_side_bar_and_its_badge_follow_the_open_notebook_s_workspace(lab: Lab, pictures: Path) -> None:
+def test_the_side_bar_and_its_badge_follow_the_open_notebook_s_workspace(lab: Lab, pictures: Pictures) -> None:
     lab.write("other/alone.ipynb", ["1"])
     lab.open("flights/first.ipynb", ["1"])
     side = open_side(lab)
@@ -76,7 +76,7 @@ def test_the_side_bar_and_its_badge_follow_the_open_notebook_s_workspace(lab: La
     tab = lab.page.get_by_role("tab", name="mlprod: 2 open alerts in flights")
     assert tab.evaluate("e => getComputedStyle(e, '::before').content").startswith('"2"')
     assert tab.evaluate("e => parseFloat(getComputedStyle(e, '::before').height)") >= 10
-    lab.page.screenshot(path=str(pictures / "lab-side-bar.png"))
+    pictures.take(lab.page, "lab-side-bar")
     lab.command("docmanager:open", path="other/alone.ipynb")
     side.get_by_text("There is no workspace at or above 'other'.").wait_for(timeout=30_000)
     assert side.get_by_text("%mlprod init").is_visible()
@@ -118,7 +118,7 @@ def test_the_launcher_and_the_palette_make_notebooks_where_the_verbs_find_them(l
     )
 
 
-def test_a_verdict_in_an_output_is_shown_and_everything_in_it_is_text(lab: Lab, pictures: Path) -> None:
+def test_a_verdict_in_an_output_is_shown_and_everything_in_it_is_text(lab: Lab, pictures: Pictures) -> None:
     lab.open("flights/verdict.ipynb", [A_VERDICT])
     lab.run_by_keyboard(1)
     shown = lab.output(0).locator(".mlprod-verdict-output")
@@ -128,10 +128,10 @@ def test_a_verdict_in_an_output_is_shown_and_everything_in_it_is_text(lab: Lab, 
     shown.get_by_text("What was judged").click()
     assert shown.get_by_role("listitem").inner_text().endswith(NAUGHTY)
     assert lab.page.evaluate("window.hit") is None
-    shown.screenshot(path=str(pictures / "lab-verdict.png"))
+    pictures.take(shown, "lab-verdict")
 
 
-def test_the_reports_are_listed_found_and_read_in_tabs_without_a_gateway(lab: Lab, pictures: Path) -> None:
+def test_the_reports_are_listed_found_and_read_in_tabs_without_a_gateway(lab: Lab, pictures: Pictures) -> None:
     lab.open("flights/first.ipynb", ["1"])
     listed = open_list(lab)
     rows = listed.locator("tbody tr")
@@ -139,12 +139,12 @@ def test_the_reports_are_listed_found_and_read_in_tabs_without_a_gateway(lab: La
     assert "mlprod approve DIGEST" in listed.inner_text()
     listed.get_by_label("Show only what contains").fill("drift WARNING")
     listed.get_by_text("1 of 4 reports").wait_for()
-    lab.page.screenshot(path=str(pictures / "lab-reports.png"))
+    pictures.take(lab.page, "lab-reports")
     rows.get_by_role("button").press("Enter")
     frame = framed(lab)
     assert frame.get_by_role("heading", name="dep_delay drifts").is_visible()
     assert f"mlprod approve {'c' * 12}" in lab.page.locator(".mlprod-report:visible").inner_text()
-    lab.page.screenshot(path=str(pictures / "lab-report.png"))
+    pictures.take(lab.page, "lab-report")
     assert frame.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 248)"
     in_theme(lab, "Dark")
     wait_until(
@@ -186,7 +186,7 @@ def test_a_hostile_report_in_a_tab_runs_nothing_and_reaches_nothing_of_jupyter(l
 
 
 def test_list_and_side_bar_can_be_read_in_both_themes_when_narrow_and_by_screen_readers(
-    lab: Lab, pictures: Path
+    lab: Lab, pictures: Pictures
 ) -> None:
     lab.open("flights/first.ipynb", ["1"])
     listed, side = open_list(lab), open_side(lab)
@@ -199,7 +199,7 @@ def test_list_and_side_bar_can_be_read_in_both_themes_when_narrow_and_by_screen_
                 worst = part.evaluate(CONTRAST)
                 assert worst["ratio"] >= 4.5, (theme, name, worst)
                 assert part.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{name} overflows at {width} px"
-                part.screenshot(path=str(pictures / f"lab-{name}-{theme.lower()}-{width}.png"))
+                pictures.take(part, f"lab-{name}-{theme.lower()}-{width}")
         for part in (".mlprod-reports", ".mlprod-side"):
             found = Axe().run(lab.page, context=part)
             assert found.response["violations"] == [], found.generate_report()
