@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _LINE = re.compile(r"\s*(?:[\w\s.,\[\]'\"]+=\s*)?%{1,2}mlprod\s+(?P<rest>.*)")
 _CELL = re.compile(r"\s*%%mlprod\b")
+_SILENT = re.compile(r"(\s*(?:[\w\s.,\[\]'\"]+=\s*)?%mlprod);(\s*)")
 _ONE_LINE = re.compile(r"%%mlprod(\s.*)?\n")
 _NAME = "MLProd"
 _TAB_SECONDS = 0.05
@@ -54,7 +55,7 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     magics.cells.listen()
     shell.events.register("post_run_cell", magics.after_cell)
-    shell.input_transformers_cleanup.append(_with_a_body)
+    shell.input_transformers_cleanup.append(_as_ipython_takes_it)
     if shell.Completer is not None:
         shell.Completer.custom_matchers.append(magics.complete)
 
@@ -68,7 +69,7 @@ def unload(shell: InteractiveShell) -> None:
         return
     magics.cells.stop()
     shell.events.unregister("post_run_cell", magics.after_cell)
-    shell.input_transformers_cleanup.remove(_with_a_body)
+    shell.input_transformers_cleanup.remove(_as_ipython_takes_it)
     shell.configurables.remove(magics)
     magics.end()
     if shell.Completer is not None:
@@ -261,16 +262,18 @@ class MLProd(Magics):
         return any(isinstance(word, ast.Constant) and str(word.value).strip() == line.strip() for word in last)
 
 
-def _with_a_body(lines: list[str]) -> list[str]:
-    """Give a ``%%mlprod`` cell that is one line an empty second one.
+def _as_ipython_takes_it(lines: list[str]) -> list[str]:
+    """Give a ``%%mlprod`` cell that is one line an empty second one, and part ``%mlprod;`` from its semicolon.
 
-    IPython answers such a cell itself, by an error of which papermill and nbval keep no message.
+    IPython answers such cells itself, by an error of which papermill and nbval keep no message.
     """
-    return [*lines, "\n"] if len(lines) == 1 and _ONE_LINE.fullmatch(lines[0]) else lines
+    if len(lines) == 1 and _ONE_LINE.fullmatch(lines[0]):
+        return [*lines, "\n"]
+    return [_SILENT.sub(r"\1 ;\2", line) if _SILENT.fullmatch(line) else line for line in lines]
 
 
 # While one types in a terminal, an empty line ends a cell: IPython leaves those that have effects out there.
-_with_a_body.has_side_effects = True  # type: ignore[attr-defined]
+_as_ipython_takes_it.has_side_effects = True  # type: ignore[attr-defined]
 
 
 def _import_grammar() -> None:

@@ -85,6 +85,8 @@ def test_the_result_can_be_assigned_and_used(shell: InteractiveShell) -> None:
 
 
 def test_a_trailing_semicolon_silences_but_an_assignment_still_gets_the_object(shell: InteractiveShell) -> None:
+    for alone in ("%mlprod;", "april = 1\n%mlprod;\n", "%mlprod ;"):
+        assert ran(shell, alone) == (None, ""), alone
     value, shown = ran(shell, "%mlprod monitor flights;")
     assert value is None
     assert shown == ""
