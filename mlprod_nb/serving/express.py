@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
@@ -31,9 +31,13 @@ from mlprod_nb.serving.rows import Rows, read_units
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.serving.turnstile import Visit, full
 
+T = TypeVar("T")
+
 JSON = b"application/json"
 _PREFIX, _SUFFIX = b"/endpoints/", b"/invocations"
 _MOST_ROWS = 4096
+_PART_BYTES = 256 * 1024
+"""What the bodies of one part may hold, 1,000 rows of 30 numbers: while they are scored, the next part is read."""
 
 logger = logging.getLogger(__name__)
 
@@ -110,11 +114,12 @@ class ExpressLane:
                 for exchange in exchanges:
                     exchange.hand_back()
                 continue
-            visit = self._let_in(live, exchanges)
-            lease = live.lease()  # taken in this turn, so that a swap in the next one cannot close the models
-            task = asyncio.get_running_loop().create_task(self._answer(live, exchanges[: visit.requests], lease, visit))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            for part in _parts(exchanges, _bytes, _PART_BYTES):
+                visit = self._let_in(live, part)
+                lease = live.lease()  # taken in this turn, so that a swap in the next one cannot close the models
+                task = asyncio.get_running_loop().create_task(self._answer(live, part[: visit.requests], lease, visit))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
 
     def _let_in(self, live: LiveEndpoint, exchanges: list[Exchange]) -> Visit:
         """Let in as many of the requests as may be under way now; refuse the others."""
@@ -128,7 +133,7 @@ class ExpressLane:
         began = self._plane.monotonic()
         with lease, visit:
             most = self._plane.variant_limits.least(live.name, _MOST_ROWS)
-            for part in _parts(self._read_all(live, exchanges, visit), most):
+            for part in _parts(self._read_all(live, exchanges, visit), _rows, most):
                 await self._answer_part(live, part, began, visit)
 
     async def _answer_part(self, live: LiveEndpoint, requests: list[_Request], began: float, visit: Visit) -> None:
@@ -245,17 +250,30 @@ def _read(exchange: Exchange, live: LiveEndpoint, reader: Reader) -> _Request:
     return _Request(exchange, table, read_units(units, len(table.rows)))
 
 
-def _parts(requests: list[_Request], most: int) -> list[list[_Request]]:
-    """Divide requests so that no part of several has more than ``most`` rows."""
-    parts: list[list[_Request]] = []
-    rows = most
-    for request in requests:
-        if rows + len(request.rows) > most:
+def _parts(things: list[T], size: Callable[[T], int], most: int) -> list[list[T]]:
+    """Divide things into parts of about equal size, so that none of several is larger than ``most``."""
+    sizes = [size(thing) for thing in things]
+    count = -(-sum(sizes) // most)
+    if count <= 1:
+        return [things] if things else []
+    share = sum(sizes) / count
+    parts: list[list[T]] = []
+    whole = share
+    for thing, own in zip(things, sizes, strict=True):
+        if whole >= share or whole + own > most:
             parts.append([])
-            rows = 0
-        parts[-1].append(request)
-        rows += len(request.rows)
+            whole = 0
+        parts[-1].append(thing)
+        whole += own
     return parts
+
+
+def _bytes(exchange: Exchange) -> int:
+    return len(exchange.body)
+
+
+def _rows(request: _Request) -> int:
+    return len(request.rows)
 
 
 def _hand_back(exchanges: Sequence[Exchange], visit: Visit) -> None:

@@ -197,6 +197,25 @@ def test_one_bad_request_among_many_fails_alone(served: tuple[Workshop, httpx.Cl
     assert lane.answered == 19
 
 
+def test_large_requests_that_arrive_together_are_each_answered_with_their_own_rows_and_logged_once(
+    served: tuple[Workshop, httpx.Client, CountingLane],
+) -> None:
+    shop, client, lane = served
+    assert ask(client, "flights", split([1.0, "AA"])).status_code == 200
+    counts = [6000 + number for number in range(9)]  # 70 KB each, so that they are answered in several parts
+    connections = [_connect(client, _raw(client, split(*[[1.0, "AA"]] * count))) for count in counts]
+    answered = []
+    for connection in connections:
+        with connection, connection.makefile("rb") as reader:
+            answered.append(_reply(reader))
+    assert [(status, len(document["predictions"])) for status, document in answered] == [(200, c) for c in counts]
+    ids = {each for _, document in answered for each in document["prediction_ids"]}
+    log = PredictionLog(shop.layout.log)
+    assert len(ids) == sum(counts) == log.pin("flights").rows - 1
+    assert log.verify() == []
+    assert lane.answered == len(counts)
+
+
 def test_a_request_that_a_model_fails_on_counts_once_for_its_variant_and_once_for_the_monitor(
     served: tuple[Workshop, httpx.Client, CountingLane],
 ) -> None:
