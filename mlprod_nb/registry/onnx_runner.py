@@ -57,6 +57,10 @@ class OnnxRunner:
         if self._model.outputs != self._names:
             raise Corrupt(f"bundle {bundle.digest[:12]}: {ONNX_MODEL} does not give {' and '.join(self._names)}.")
 
+    def stop(self) -> None:
+        """End runs that are under way, between two steps of the model; no other run is begun."""
+        self._model.stop()
+
     def run(self, columns: Mapping[str, Array]) -> Output:
         """Predict.
 
@@ -97,6 +101,7 @@ class OnnxModel:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 4
+        self._run_options = onnxruntime.RunOptions()
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 (onnxruntime's errors share no base class but this one)
@@ -113,6 +118,10 @@ class OnnxModel:
         kinds = {kind for _, kind, _ in self._inputs}
         self._only_kind = kinds.pop() if len(kinds) == 1 else None
 
+    def stop(self) -> None:
+        """End runs that are under way, also a loop without an end; later ones fail."""
+        self._run_options.terminate = True
+
     def run(self, columns: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model on columns of shape ``(n,)`` and return its outputs by name.
 
@@ -121,7 +130,7 @@ class OnnxModel:
         """
         feed = self._feed(columns)
         try:
-            found = self._session.run(self.outputs, feed)
+            found = self._session.run(self.outputs, feed, self._run_options)
         except Exception as error:  # noqa: BLE001 (as above)
             raise ValueError(_first_line(error)) from None
         return dict(zip(self.outputs, found, strict=True))

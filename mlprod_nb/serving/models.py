@@ -279,7 +279,7 @@ async def _warm(bundle: Bundle, runtime: Runtime) -> None:
     if rows == 0:
         return
     try:
-        found = await runtime.score(typed(columns, rows, bundle.signature), rows)
+        found = await runtime.warm_up(typed(columns, rows, bundle.signature), rows)
     except ModelFailed as error:  # who deploys may read what callers are not told
         raise ExecutionFailed(f"the model fails on the warm-up rows: {error.__cause__ or error.message}") from None
     except ModelUnavailable as error:

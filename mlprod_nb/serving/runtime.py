@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Protocol
 
 from mlprod_nb.errors import MlprodError
@@ -35,6 +35,9 @@ class Runtime(Protocol):
             ModelFailed: The model fails on these rows.
             ModelUnavailable: The model cannot answer now.
         """
+
+    async def warm_up(self, columns: Columns, rows: int) -> Scores:
+        """Do what :meth:`score` does before the model answers any request, of which none waits for it."""
 
     async def close(self) -> None:
         """Free what the model holds."""
@@ -79,7 +82,7 @@ class OnnxRuntime:
         self._pace = Pace()
 
     def admit(self) -> None:
-        """Let everyone in: the model cannot hang."""
+        """Let everyone in: a model that answered its warm-up rows does not hang."""
 
     async def score(self, columns: Columns, rows: int) -> Scores:
         """Return the scores of some rows."""
@@ -87,8 +90,17 @@ class OnnxRuntime:
             return self._score(columns, rows)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._score, columns, rows)
 
+    async def warm_up(self, columns: Columns, rows: int) -> Scores:
+        """Return the scores of the warm-up rows, on a thread of its own: an endless loop keeps none of the others."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="warm-up")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, self._score, columns, rows)
+        finally:
+            thread.shutdown(wait=False)
+
     async def close(self) -> None:
-        """Do nothing: the session goes with its last reference."""
+        """End what the model is still at; the session goes with its last reference."""
+        self._runner.stop()
 
     def _score(self, columns: Columns, rows: int) -> Scores:
         began = time.perf_counter()

@@ -102,6 +102,10 @@ class WorkerRuntime:
             raise ModelFailed("the model fails on these rows.") from ExecutionFailed(str(reply["error"]))
         return Scores(reply["predictions"], np.asarray(reply["scores"], dtype=np.float64))
 
+    async def warm_up(self, columns: Columns, rows: int) -> Scores:
+        """Return the scores of the warm-up rows."""
+        return await self.score(columns, rows)
+
     async def close(self) -> None:
         """End the worker."""
         for task in (self._call, self._keeping):

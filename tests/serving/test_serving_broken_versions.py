@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.prediction_log.reader import PredictionLog
-from mlprod_nb.registry.bundles import MANIFEST, ONNX_MODEL, SIGNATURE, Bundle, Column, Signature
+from mlprod_nb.registry.bundles import MANIFEST, ONNX_MODEL, SIGNATURE, Bundle, BundleStore, Column, Signature
 from mlprod_nb.serving.client import GatewayClient
+from mlprod_nb.serving.errors import ModelFailed
+from mlprod_nb.serving.runtime import OnnxRuntime
 from mlprod_nb.settings import WorkerSettings
 from mlprod_nb.store import revisions
 from mlprod_nb.targets import local
@@ -117,6 +122,30 @@ def constant_onnx() -> bytes:
     given = helper.make_tensor_value_info("altitude", TensorProto.FLOAT, [None, 1])
     gives = helper.make_tensor_value_info("value", TensorProto.FLOAT, [None, 1])
     graph = helper.make_graph([helper.make_node("Identity", ["altitude"], ["value"])], "g", [given], [gives])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def endless_onnx() -> bytes:
+    """Return a valid model that takes one step after the other, without an end."""
+
+    def info(name: str, kind: int, shape: list[int | None]) -> Any:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    step = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Identity", ["state"], ["next"])],
+        "step",
+        [
+            info("at", TensorProto.INT64, []),
+            info("go", TensorProto.BOOL, []),
+            info("state", TensorProto.FLOAT, [None, 1]),
+        ],
+        [info("go_on", TensorProto.BOOL, []), info("next", TensorProto.FLOAT, [None, 1])],
+    )
+    loop = helper.make_node("Loop", ["", "yes", "distance"], ["value"], body=step)
+    given, gives = (info(name, TensorProto.FLOAT, [None, 1]) for name in ("distance", "value"))
+    graph = helper.make_graph([loop], "g", [given], [gives], [numpy_helper.from_array(np.array(True), "yes")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
@@ -229,6 +258,36 @@ def test_a_damaged_bundle_is_refused_with_the_reason(site: UnderLoad, kind: str)
 def test_a_bundle_that_holds_another_model_is_refused_with_the_reason(site: UnderLoad, kind: str) -> None:
     reason, files = FORGED[kind]
     assert re.search(reason, site.refused(forge(site, "challenger", files).name))
+
+
+def test_onnx_models_that_hang_in_warm_up_are_refused_and_keep_no_thread_from_requests(site: UnderLoad) -> None:
+    shop, files = site.shop, {ONNX_MODEL: endless_onnx()}
+    endless = [forge(site, "regression", {**files, "profile.json": b"%d" % number}).name for number in range(3)]
+    proposed = [
+        shop.propose(f"endless{number}", shop.variant("endless", version=number + 1, bundle=digest))
+        for number, digest in enumerate(endless)
+    ]
+    record = local.running(shop.root)
+    assert record is not None
+    with GatewayClient(record.url, shop.token("caller")) as gateway:
+        for rows in (1, 3, 9, 30, 90, 300):  # of a new size, so that it is not known to be quick and goes to a thread
+            reply = gateway.predict("flights", {"distance": [1.0] * rows, "carrier": ["AA"] * rows})
+            assert len(reply["scores"]) == rows
+    for revision in proposed:
+        outcome = shop.outcome(revision)
+        assert outcome.outcome == "rejected"
+        assert "did not answer its warm-up rows within 5 s" in outcome.detail
+
+
+async def test_a_model_that_hangs_in_warm_up_is_stopped_when_it_is_closed(site: UnderLoad) -> None:
+    folder = forge(site, "regression", {ONNX_MODEL: endless_onnx(), "profile.json": b"stopped"})
+    with ThreadPoolExecutor(1) as threads:
+        runtime = OnnxRuntime(BundleStore(folder.parent).get(folder.name), threads)
+        warming = asyncio.ensure_future(runtime.warm_up({"distance": np.ones(2)}, 2))
+        await asyncio.sleep(0)
+        await runtime.close()
+        with pytest.raises(ModelFailed):
+            await warming
 
 
 def test_a_bundle_that_is_nowhere_is_refused_with_the_reason(site: UnderLoad) -> None:
