@@ -54,7 +54,7 @@ class SegmentGate:
         values = (before + gap, before) if regression else (1 - before - gap, 1 - before)
         told = f"{'error' if regression else 'accuracy'} {values[0]:.3g} against {values[1]:.3g} of {champion.subject}"
         sentence = (
-            f"Worst of {len(tried)} segments: {told} where {words} ({int(rows.sum()):,} rows; p {corrected:.2g})."
+            f"Worst of {len(tried)} segments: {told} where {words} ({int(rows.sum()):,} rows; p {_small(corrected)})."
         )
         alarm = corrected <= self.alpha and gap > margin
         return GateOutcome(self.name, "alarm" if alarm else "ok", sentence, gap if alarm else None, margin)
@@ -75,6 +75,10 @@ class SegmentGate:
             values = np.array(expressions.evaluate(table, expression).to_pylist(), dtype=object)
             for value in dict.fromkeys(values.tolist()):
                 yield f"{expression} is {value}", values == value
+
+
+def _small(p_value: float) -> str:
+    return f"{p_value:.2g}" if p_value >= 1e-300 else "below 1e-300"
 
 
 def worse_by_chance(task: str, gaps: Floats) -> float:

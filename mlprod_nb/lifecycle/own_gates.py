@@ -70,7 +70,7 @@ class NotebookGate:
         except notebooks.NotebookFailed as error:
             return self._outcome("alarm", error.message, output)
         except verdicts.VerdictProblem as problem:
-            return self._outcome("alarm", f"{output.name} came to no verdict: {problem}.", output)
+            return self._outcome("alarm", f"The notebook {output.name} came to no verdict: {problem}.", output)
         return self._outcome(verdict.status, verdict.sentence, output)
 
     def _outcome(self, status: Any, sentence: str, output: Path) -> GateOutcome:

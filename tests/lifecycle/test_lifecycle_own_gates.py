@@ -73,7 +73,7 @@ def test_a_notebook_that_ends_in_a_verdict_is_a_gate_and_is_archived_executed(si
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        (("1 + 1",), "fairness.ipynb came to no verdict: it shows none"),
+        (("1 + 1",), "the notebook fairness.ipynb came to no verdict: it shows none"),
         ((VERDICT + 'Verdict("ok", "a")', 'Verdict("ok", "b")'), "it shows 2 verdicts"),
         (("1 / 0",), "cell 1 of fairness.ipynb failed: ZeroDivisionError: division by zero"),
         (("import os\nos._exit(1)",), "its kernel died"),

@@ -61,6 +61,8 @@ def test_a_step_is_held_for_predictions_labels_and_time_and_says_which() -> None
         "wait",
         "waits for predictions: 7 of 50; feedback: 3 of 20; time: 45 minutes more",
     )
+    soon = step(wanted, stands(2), Evidence(predictions=50, labels=20), at(60) - timedelta(milliseconds=300))
+    assert soon.why == "waits for time: 1 second more"
     later = step(wanted, stands(2), Evidence(predictions=50, labels=20), at(60))
     assert (later.move, later.step) == ("begin", 3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -140,7 +141,7 @@ def lacking(plan: Plan, now: Standing, evidence: Evidence, moment: datetime) -> 
         missing.append(f"feedback: {evidence.labels:,} of {plan.min_labels:,}")
     left = timedelta(seconds=plan.hold) - now.stood(moment)
     if left > timedelta():
-        missing.append(f"time: {span(left)} more")
+        missing.append(f"time: {span(timedelta(seconds=math.ceil(left.total_seconds())))} more")
     if plan.proves(now.step):
         proved = {finding.what for finding in evidence.findings if finding.judged == "within"}
         missing += [f"proof that {name} is within {worse:g}" for name, worse in plan.metrics.items()

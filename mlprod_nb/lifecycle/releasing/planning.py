@@ -77,11 +77,15 @@ class ReleasePlan(Result):
         traffic = (
             "not known: too little has been answered" if a_day is None else f"{format_value(a_day)} predictions a day"
         )
-        rows = tuple((s.step, s.what, s.needs, s.days, s.rolled_back_by) for s in self.steps)
+        rows = tuple((s.step, s.what, s.needs, _lasts(s.days), s.rolled_back_by) for s in self.steps)
         return [
             Section("", (), (*facts[0].rows, ("traffic today", traffic))),
-            Section("steps", ("step", "what", "needs", "days", "rolled back by"), rows),
+            Section("steps", ("step", "what", "needs", "takes", "rolled back by"), rows),
         ]
+
+
+def _lasts(days: float | None) -> str | None:
+    return None if days is None else span(timedelta(days=days)) if days else "no time"
 
 
 def plan(context: Context, given: NewRelease, wanted: Plan) -> ReleasePlan:

@@ -96,6 +96,8 @@ def test_a_plan_shows_each_step_and_what_it_takes_and_changes_nothing(
     assert found.predictions_per_day == pytest.approx(400 / 19)
     assert found.steps[2].days == pytest.approx(60 / (400 / 19 * 0.2))
     assert "(a plan, nothing changed)" in found.headline()
+    rows = found.sections()[1].rows
+    assert (rows[0][3], rows[2][3]) == ("no time", "14 days")
     with pytest.raises(Refused, match="nothing was ever released"):
         workspace.release_show(endpoint)
 
