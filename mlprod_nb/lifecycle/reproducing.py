@@ -103,6 +103,7 @@ class _Places:
 
 def _execute(context: Context, plan: _Plan, ran: Ran, places: _Places) -> ReproduceResult:
     from mlprod_nb.registry.bundles import BundleStore
+    from mlprod_nb.registry.versions import DATA_ARTIFACT
 
     source, kept = places.scratch / "notebook.ipynb", places.scratch / "candidates"
     source.write_bytes(plan.source)
@@ -124,7 +125,14 @@ def _execute(context: Context, plan: _Plan, ran: Ran, places: _Places) -> Reprod
     except notebooks.NotebookFailed as error:
         if error.reason != "error":
             raise
-        return agreeing.failed(replace(ran, seconds=round(error.seconds, 1)), _why(error))
+        ran = replace(ran, seconds=round(error.seconds, 1))
+        if (
+            error.error_name in _NOT_THERE
+            and not plan.lineage.data.source_sha256
+            and _keeps_data(context, plan.version)
+        ):
+            ran = replace(ran, said=(*ran.said, f"its reference data are kept with the version, as {DATA_ARTIFACT}."))
+        return agreeing.failed(ran, _why(error))
     context.progress.step("comparing predictions and metrics")
     ran = replace(ran, seconds=round(done.seconds, 1))
     found = [replica for replica in replicas.read(kept) if replica.model == plan.version.model]
@@ -209,5 +217,10 @@ def _snapshot(context: Context, version: ModelVersion) -> str:
     """Say that the reference data are kept with the version, where they are."""
     from mlprod_nb.registry.versions import DATA_ARTIFACT
 
-    kept = {found.path for found in context.registry.client.list_artifacts(version.run_id)}
-    return f"; the rows are kept with the version, as {DATA_ARTIFACT}" if DATA_ARTIFACT in kept else ""
+    return f"; the rows are kept with the version, as {DATA_ARTIFACT}" if _keeps_data(context, version) else ""
+
+
+def _keeps_data(context: Context, version: ModelVersion) -> bool:
+    from mlprod_nb.registry.versions import DATA_ARTIFACT
+
+    return DATA_ARTIFACT in {found.path for found in context.registry.client.list_artifacts(version.run_id)}

@@ -37,6 +37,7 @@ CELLS = (
         "from mlprod_nb import Workspace\n"
         "try:\n    Workspace.open().schedule_add('0 7 * * 1', 'monitor late')\nexcept Exception as error: print(error)"
     ),
+    code("%mlprod register sliced --model $clf --data $X --target $y --snapshot"),
     code("%mlprod register late --model $clf --data $table --target late --alias champion --snapshot"),
     code("1 / 0"),
 )
@@ -132,6 +133,15 @@ def test_data_that_are_gone_are_named(workspace: Workspace) -> None:
     assert result.said == ("the file of its reference data, data.csv, is gone" + KEPT,)
     assert "what it reads in cell 4 can no longer be found: FileNotFoundError" in result.headline()
     assert (workspace.root / result.notebook).is_file()
+
+
+def test_where_a_version_does_not_know_the_file_that_is_gone_it_says_that_its_rows_are_kept(
+    workspace: Workspace,
+) -> None:
+    (workspace.root / "data.csv").unlink()
+    result = workspace.reproduce("sliced/1")
+    assert "what it reads in cell 4 can no longer be found" in result.headline()
+    assert result.said == ("its reference data are kept with the version, as data.parquet.",)
 
 
 @pytest.mark.exhaustive
