@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
+from mlprod_nb.monitoring import Profile
 from mlprod_nb.monitoring.detectors import alibi
+from mlprod_nb.monitoring.impact import with_importance
+
+from . import samples
 
 collect_ignore = [] if alibi.available() else ["test_monitoring_alibi.py"]
+
+
+@pytest.fixture(scope="session")
+def reference() -> Profile:
+    """The reference of the model whose looks are tested, with what it leans on."""
+    profile, columns = samples.reference_profile(np.random.default_rng(100), 8000)
+    return with_importance(profile, columns, samples.score_of)
