@@ -9,9 +9,8 @@ nbconvert's functions, called twenty times in one process. The page of many rows
 
 The statistics are what the cells take a second time in one process, when nothing is imported any more; beyond them is
 all the rest. All code is compiled before, on both sides, as it is for a user. The drift report of flights is of a
-workspace as ``make demo`` makes one, from a shell, without alibi-detect; its statistics are a third ``monitor`` in one
-process that tests the columns together, as the report does: the first has another process compare them, the second
-imports for it, and from the third on all is computed in one process and nothing is imported.
+workspace as ``make demo`` makes one, from a shell, without alibi-detect; its statistics are a second ``monitor`` that
+tests the columns together, as the report does.
 """
 
 from __future__ import annotations
@@ -106,7 +105,7 @@ _MONITOR = """
 import sys, time
 from mlprod_nb import Workspace
 workspace = Workspace.open(sys.argv[1])
-for _ in range(3):
+for _ in range(2):
     begin = time.perf_counter()
     workspace.monitor("flights", alibi=False, joint=True)
     taken = time.perf_counter() - begin

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from mlprod_nb.routing import EndpointSpec, Variant
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring import MonitorResult
-    from mlprod_nb.monitoring.beside import Beside
     from mlprod_nb.monitoring.drill_result import DrillResult
     from mlprod_nb.prediction_log.ranges import LogRange
     from mlprod_nb.store.revisions import Revision
@@ -109,16 +107,6 @@ class Extra:
 
 def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
-    # Who looks a second time in one process gains more by importing here, once; so does who needs alibi-detect.
-    first = "mlprod_nb.monitoring.beside" not in sys.modules
-    from mlprod_nb.monitoring.beside import Beside
-
-    wanted = extra.joint and first and not (extra.alibi or extra.alibi_detectors)
-    with Beside(wanted=wanted) as beside:
-        return _look(context, window, extra, beside)
-
-
-def _look(context: Context, window: Window, extra: Extra, beside: Beside) -> MonitorResult:
     from mlprod_nb import monitoring
     from mlprod_nb.lifecycle.window_counts import MOST_EARLIER, WindowCounter
     from mlprod_nb.monitoring.detectors import alibi, choose, named
@@ -153,7 +141,6 @@ def _look(context: Context, window: Window, extra: Extra, beside: Beside) -> Mon
             alibi_detectors=extra.alibi_detectors,
             alibi_folder=context.layout.alibi / variant.bundle,
             joint=extra.joint,
-            beside=beside,
             online=extra.online,
             yearly_alpha=settings.yearly_alpha,
             looks_per_year=settings.looks_per_year,

@@ -44,8 +44,6 @@ from mlprod_nb.monitoring.stretches import ends_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mlprod_nb.monitoring.beside import Beside
-
 _PICTURES = 3
 
 
@@ -67,7 +65,6 @@ class MonitorInput:
         alibi_detectors: Names of these, as it calls them; the default ones where empty.
         alibi_folder: Where those that are fitted to the version's reference are kept; ``None``: nowhere.
         joint: Test all columns together too, on a sample of the rows.
-        beside: A process that compares all columns together, begun already; ``None``: they are compared here.
         online: Watch the window row by row too, to say when a change began.
         looks_per_year: How many looks are planned in a year.
         yearly_alpha: Chance of at least one false alarm in a year of looks at data that never change.
@@ -94,7 +91,6 @@ class MonitorInput:
     alibi_detectors: tuple[str, ...] = ()
     alibi_folder: Path | None = None
     joint: bool = False
-    beside: Beside | None = None
     online: bool = False
     looks_per_year: int = 52
     yearly_alpha: float = 0.05

@@ -68,7 +68,7 @@ def run(given: MonitorInput, outcomes: Outcomes) -> RowTests:
     reference, columns = read_reference(given.reference) if asked else None, counting.inputs(table)
     return RowTests(
         online=_online(given, outcomes, table, columns) if given.online else (),
-        joint=_joint(given, Sides(kinds, reference, columns), alpha) if given.joint else (),
+        joint=_joint(Sides(kinds, reference, columns), alpha) if given.joint else (),
         alibi=_alibi(given, outcomes, Sides(kinds, reference, _in_order(table, columns)), alpha) if given.alibi else (),
     )
 
@@ -87,15 +87,12 @@ def _online(
     )
 
 
-def _joint(given: MonitorInput, sides: Sides, alpha: float) -> tuple[JointRow, ...]:
+def _joint(sides: Sides, alpha: float) -> tuple[JointRow, ...]:
     from mlprod_nb.monitoring import joint
 
     if sides.reference is None:
         return joint.untested(_NO_REFERENCE)
-    detectors = joint.choose()
-    if given.beside is not None:
-        detectors = given.beside.detectors(detectors)
-    return joint.compare(sides.kinds, sides.reference, sides.window, alpha, detectors=detectors)
+    return joint.compare(sides.kinds, sides.reference, sides.window, alpha, detectors=joint.choose())
 
 
 def _alibi(given: MonitorInput, outcomes: Outcomes, sides: Sides, alpha: float) -> tuple[AlibiRow, ...]:

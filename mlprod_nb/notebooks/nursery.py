@@ -50,7 +50,6 @@ _IMPORTS = (
     "duckdb",
     "scipy.special",
     "scipy.stats",
-    "sklearn.ensemble",
     "sqlalchemy.dialects.sqlite",
     "onnxruntime",
     "matplotlib.figure",

@@ -28,10 +28,9 @@ _LIKELY = (
     "mlprod_nb.monitoring.monitor",
     "mlprod_nb.prediction_log.reader",
     "pandas",
-    "scipy.special",
+    "sklearn.ensemble",
     "onnxruntime",
     "matplotlib.figure",
-    "sklearn.ensemble",
 )
 
 
