@@ -166,7 +166,7 @@ def _enough(plan: Plan, following: int, evidence: Evidence) -> str:
     """Say on what the next step rests."""
     if not evidence.predictions:
         gated = following > 0 and plan.steps[following - 1].kind == "check"
-        return "every gate passes" if gated else "it is the first" if not following else "it is made again"
+        return "every gate passes" if gated else "it is the first step" if not following else "it is made again"
     judged = [f"{finding.what} {finding.judged}" for finding in evidence.findings]
     return f"{counted(evidence.predictions, 'prediction')} and no harm ({', '.join(judged) or 'nothing was judged'})"
 
