@@ -19,6 +19,7 @@ from mlprod_nb.monitoring import Profile, build, drift, joint_counts, quality
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.detectors import BUILT_IN, choose
+from mlprod_nb.monitoring.levels import LEVELS, levels_by_place
 from mlprod_nb.monitoring.pooling import LOOKS, pools
 from mlprod_nb.monitoring.profile import ColumnProfile
 from mlprod_nb.registry.bundles import Column, Signature
@@ -291,12 +292,12 @@ def counted(random: np.random.Generator, law: Law, year: Year, window: int) -> W
         columns[outcome.name] = ColumnCounts(np.zeros(len(outcome.counts), dtype=np.int64), 0, 0, ordered=True)
     pairs = None
     if year.numbers is not None:
-        number, levels = year.numbers[window], joint_counts.levels_by_place(year.rows)
+        number, levels = year.numbers[window], levels_by_place(year.rows)
         places = {column.name: place for place, column in enumerate(law.profile.columns)}
         first = [places[pair.first] for pair in law.profile.pairs]
         second = [places[pair.second] for pair in law.profile.pairs]
-        some = [number[:, levels == level] for level in range(joint_counts.LEVELS)]
-        sums = [joint_counts.multiply((~np.isnan(n)).astype(np.float64), np.nan_to_num(n)) for n in some]
+        some = [number[:, levels == level] for level in range(LEVELS)]
+        sums = [joint_counts.multiply(~np.isnan(n), np.nan_to_num(n)) for n in some]
         pairs = np.stack([each[first, second] for each in sums])
     return WindowCounts(year.rows, columns, pairs=pairs)
 

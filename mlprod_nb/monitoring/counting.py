@@ -24,6 +24,7 @@ from mlprod_nb.monitoring import cells, derived, joint_counts, scoring
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts, bin_counts, commonest, total
 from mlprod_nb.monitoring.cells import MIN_VALUES, Singles
 from mlprod_nb.monitoring.columns import Floats, single, to_counts, to_present_numbers
+from mlprod_nb.monitoring.levels import Levels, levels_of
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile, outcome_values
 from mlprod_nb.monitoring.stretches import seconds_of
 from mlprod_nb.registry.bundles import LABEL_COLUMN, PREDICTION_COLUMN, SCORE_COLUMN
@@ -46,7 +47,7 @@ def count(
     profile: Profile,
     columns: Mapping[str, Any],
     *,
-    levels: joint_counts.Levels | None = None,
+    levels: Levels | None = None,
     of_rows: int = 0,
     moments: Floats | None = None,
 ) -> WindowCounts:
@@ -90,7 +91,7 @@ def count_predictions(
     """
     columns = {**inputs(predictions), **_outcomes(profile, outcomes, version)}
     named = ID in predictions.column_names
-    levels = joint_counts.levels_of(predictions.column(ID)) if named and profile.pairs else None
+    levels = levels_of(predictions.column(ID)) if named and profile.pairs else None
     aged = any(column.how == "age" for column in profile.derived or ())
     seconds = seconds_of(predictions) if aged else None
     moments = None if seconds is None else seconds.astype(np.float64)

@@ -4,10 +4,8 @@ Each column becomes one bounded number a row: where the value lies in the refere
 bin, as a share of the rows), and for categories whether it is the commonest one. Of each pair of columns the sums of
 the products of powers are kept, up to the fourth: they can be added, and they give the correlation and its error.
 
-Guarantee: the numbers are whole, so how rows are divided changes nothing. Of many rows some are enough. Each row has a
-level by chance, 0 for three of four, 1 for three of four of the others, and so on: the random end of its id says it. A
-window of up to 40,000 rows is the sum of all levels, one of up to 160,000 of those from 1 on, and so on. So the
-rows that are taken depend on which rows a window has, and never on the files or segments that hold them.
+Guarantee: the numbers are whole, so how rows are divided changes nothing. Of many rows some are enough: those of the
+levels that a window of its size needs.
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from mlprod_nb.columns import arrow_present, arrow_values, one_chunk
 from mlprod_nb.monitoring.columns import Coded, Floats, is_arrow, single, to_codes, to_numbers, to_texts
+from mlprod_nb.monitoring.levels import LEVELS, Levels, levels_by_place, lowest_level
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,14 +29,10 @@ if TYPE_CHECKING:
     from mlprod_nb.monitoring.profile import ColumnProfile
 
 Moments = NDArray[np.int64]
-Levels = NDArray[np.uint8]
 #: Of which powers of the two numbers of a row sums are kept.
 POWERS = tuple((i, order - i) for order in range(5) for i in range(order + 1))
 #: Pairs of columns that are watched: all of 25 columns, of more the most correlated ones.
 MAX_PAIRS = 300
-#: Of a window with more rows a quarter is taken, of one with four times as many a quarter of these, and so on.
-MAX_ROWS = 40_000
-LEVELS = 4
 REFERENCE_ROWS = 200_000
 #: A change of a rank correlation by less is ordinary life.
 FLOOR = 0.1
@@ -133,7 +128,7 @@ def count(
         columns: The profiled columns.
         pairs: The reference's pairs.
         values: The rows' columns; one that is absent or unreadable has no rows in its pairs.
-        levels: Each row's level, as :func:`levels_of` gives them; by the places of the rows where not given.
+        levels: Each row's level, as ``levels_of`` gives them; by the places of the rows where not given.
         of_rows: How many rows there are at least, of which these are a part; levels that are not needed then are zero.
     """
     if not pairs:
@@ -143,7 +138,7 @@ def count(
     rows = _length(some, values)
     found = np.zeros((LEVELS, len(pairs), len(POWERS)), dtype=np.int64)
     given = levels_by_place(rows) if levels is None else levels
-    taken = np.flatnonzero(given >= _lowest(max(rows, of_rows)))
+    taken = np.flatnonzero(given >= lowest_level(max(rows, of_rows)))
     if not taken.size:
         return found
     taken = taken[np.argsort(given[taken], kind="stable")]
@@ -158,26 +153,11 @@ def count(
 
 def settle(sums: Moments, rows: int) -> Moments:
     """Return sums by level without the levels that are not needed for a window of so many rows."""
-    lowest = _lowest(rows)
+    lowest = lowest_level(rows)
     if lowest and sums[:lowest].any():
         sums = sums.copy()
         sums[:lowest] = 0
     return sums
-
-
-def levels_of(ids: pa.ChunkedArray) -> Levels:
-    """Return the level of each row: how often four divides the number that the last two digits of its id are.
-
-    The end of an id is random, as hexadecimal digits.
-    """
-    found = [_levels_of(chunk) for chunk in ids.chunks]
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.uint8)
-
-
-def levels_by_place(rows: int) -> Levels:
-    """Return a level for each row where there are no ids: how often four divides its place."""
-    places = np.arange(rows)
-    return sum((places % 4**level == 0 for level in range(1, LEVELS)), np.zeros(rows, dtype=np.uint8))
 
 
 def correlations(sums: Moments) -> Floats:
@@ -246,35 +226,6 @@ def _central(sums: Moments) -> dict[tuple[int, int], Floats]:
         )
         for i, j in POWERS
     }
-
-
-def _lowest(rows: int) -> int:
-    """Return the lowest level that counts in a window of so many rows."""
-    return next((level for level in range(LEVELS - 1) if rows <= MAX_ROWS * 4**level), LEVELS - 1)
-
-
-def _levels_of(ids: pa.Array) -> Levels:
-    if not len(ids):
-        return np.zeros(0, dtype=np.uint8)
-    offsets = np.frombuffer(ids.buffers()[1], dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1]
-    letters = np.frombuffer(ids.buffers()[2] or b"\0", dtype=np.uint8)
-    ends, lengths = offsets[1:], np.diff(offsets)
-    width = int(lengths[0])
-    if width >= 2 and (lengths == width).all():  # as all of ours are
-        table = letters[offsets[0] : offsets[-1]].reshape(-1, width)
-        same: Levels = _LEVEL_OF[16 * _DIGITS[table[:, -2]] + _DIGITS[table[:, -1]]]
-        return same
-    last, before = (_DIGITS[np.where(lengths >= back, letters[np.maximum(ends - back, 0)], 0)] for back in (1, 2))
-    found: Levels = _LEVEL_OF[16 * before + last]
-    return found
-
-
-def _digit(letter: int) -> int:
-    return letter - ord("0") if letter <= ord("9") else letter + 10 - ord("a")
-
-
-_DIGITS = np.array([_digit(letter) % 16 for letter in range(256)], dtype=np.uint8)
-_LEVEL_OF = levels_by_place(256)
 
 
 def _length(columns: Sequence[ColumnProfile], values: Mapping[str, Any]) -> int:

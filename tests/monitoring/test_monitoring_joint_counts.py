@@ -9,8 +9,10 @@ import pytest
 from scipy import stats
 
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, build, joint_counts, run, stored_counts
+from mlprod_nb.monitoring import levels as levels_of_rows
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.counting import add, count
+from mlprod_nb.monitoring.levels import LEVELS, levels_of
 from mlprod_nb.monitoring.pooling import Pool
 from mlprod_nb.registry.bundles import Column, Signature
 
@@ -130,10 +132,10 @@ def ids(random: np.random.Generator, rows: int) -> Any:
 def test_of_many_rows_the_same_are_taken_however_they_are_divided_and_merged(
     reference: Profile, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joint_counts, "MAX_ROWS", 100)
+    monkeypatch.setattr(levels_of_rows, "MAX_ROWS", 100)
     random = np.random.default_rng(seed)
     rows = int(random.choice([90, 350, 3000, 9000]))
-    columns, levels = draw(random, rows), joint_counts.levels_of(ids(random, rows))
+    columns, levels = draw(random, rows), levels_of(ids(random, rows))
 
     def counted(which: Any, of_rows: int = 0) -> WindowCounts:
         some = {name: values[which] for name, values in columns.items()}
@@ -153,19 +155,19 @@ def test_of_many_rows_the_same_are_taken_however_they_are_divided_and_merged(
 
 
 def test_a_level_holds_three_quarters_of_the_rows_that_those_below_leave() -> None:
-    found = joint_counts.levels_of(ids(np.random.default_rng(14), 100_000))
+    found = levels_of(ids(np.random.default_rng(14), 100_000))
     sizes = np.bincount(found)
-    assert len(sizes) == joint_counts.LEVELS
+    assert len(sizes) == LEVELS
     assert stats.chisquare(sizes, 100_000 * np.array([3 / 4, 3 / 16, 3 / 64, 1 / 64])).pvalue > 1e-4
 
 
 def test_the_level_of_a_row_is_its_own_wherever_its_id_lies() -> None:
     texts = ["", "f", "0", "40", "x00", "é", "ab-10", None, "p7", "00"]
-    alone = [joint_counts.levels_of(pa.chunked_array([pa.array([text], pa.string())]))[0] for text in texts]
+    alone = [levels_of(pa.chunked_array([pa.array([text], pa.string())]))[0] for text in texts]
     together = pa.chunked_array([pa.array(["00", *texts, "1"], pa.string())[1:-1]])
-    assert joint_counts.levels_of(together).tolist() == alone
+    assert levels_of(together).tolist() == alone
     assert [alone[place] for place in (3, 4, 9, 6)] == [3, 3, 3, 2]
-    assert joint_counts.levels_of(pa.chunked_array([], pa.string())).size == 0
+    assert levels_of(pa.chunked_array([], pa.string())).size == 0
 
 
 def test_columns_that_are_gone_unreadable_or_constant_are_not_tested(reference: Profile) -> None:
