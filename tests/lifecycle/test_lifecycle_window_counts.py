@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from mlprod_nb.errors import Corrupt
 from mlprod_nb.lifecycle.window_counts import WindowCounter
-from mlprod_nb.monitoring import counting, joint_counts, scoring
+from mlprod_nb.monitoring import counting, levels, scoring
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.profile import Profile, build
 from mlprod_nb.prediction_log.ranges import LogRange
@@ -88,7 +88,7 @@ def window(site: Site, since: datetime | None, until: datetime | None) -> LogRan
 def test_counts_of_files_edges_and_tail_are_those_of_all_rows(
     site: Site, profile: Profile, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joint_counts, "MAX_ROWS", 20)  # so that few rows are many
+    monkeypatch.setattr(levels, "MAX_ROWS", 20)  # so that few rows are many
     random = np.random.default_rng(seed)
     counter = WindowCounter(site.log, profile, VERSION)
     pinned = None

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlprod_nb.columns import arrow_present, arrow_values
-from mlprod_nb.monitoring import MonitorInput, counting, joint_counts, run, scoring, stored_counts
+from mlprod_nb.monitoring import MonitorInput, counting, levels, run, scoring, stored_counts
 from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
 from mlprod_nb.monitoring.profile import Profile, build
 
@@ -68,7 +68,7 @@ def profile() -> Profile:
 def test_however_rows_are_divided_their_counts_add_up_to_the_same_bits(
     profile: Profile, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joint_counts, "MAX_ROWS", 100)  # so that few rows are many
+    monkeypatch.setattr(levels, "MAX_ROWS", 100)  # so that few rows are many
     random = np.random.default_rng(seed)
     table = pa.concat_tables([logged(random, int(random.integers(0, 400)), version=v) for v in (1, 2, 1)])
     whole = counted(profile, table)
