@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from mlprod_nb import notebooks as notebook_files
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result, Section
+from mlprod_nb.lifecycle.written import WrittenFile, write_or_keep
 
 FILES = {"github": ".github/workflows/mlprod.yml", "gitlab": ".gitlab-ci.yml"}
 _PLAIN = re.compile(r"[A-Za-z0-9_./*-]+")
@@ -31,36 +30,16 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
-class PipelineResult(Result):
-    """A workflow is written, or would be, or is there already.
+class PipelineResult(WrittenFile):
+    """A workflow, relative to the repository.
 
     Attributes:
-        file: The workflow, relative to the repository.
         model: The model whose newest version is checked and released.
         notebooks: The training notebooks that are run.
-        kept: Whether the file was there and stays as it is.
-        dry_run: Whether nothing was changed.
-        text: What is in it, or would be.
     """
 
-    file: str
     model: str
     notebooks: str
-    kept: bool
-    dry_run: bool
-    text: str
-    _hidden: ClassVar[tuple[str, ...]] = ("file", "kept", "dry_run", "text")
-
-    def headline(self) -> str:
-        """Say what became of the file."""
-        if self.kept:
-            return f"{self.file} is there and stays as it is; --force writes it anew."
-        return f"{self.file} {'would be written (dry run, nothing changed)' if self.dry_run else 'is written'}."
-
-    def sections(self) -> list[Section]:
-        """Show the file where it is not written."""
-        shown = [Section(self.file, ("line",), tuple((line,) for line in self.text.splitlines()))]
-        return [*super().sections(), *(shown if self.dry_run and not self.kept else [])]
 
 
 def write(context: Context, wanted: Pipeline) -> PipelineResult:
@@ -84,12 +63,8 @@ def write(context: Context, wanted: Pipeline) -> PipelineResult:
     path, folder = repository / FILES[wanted.provider], context.root.resolve().relative_to(repository).as_posix()
     commands = _commands(context.root, model, notebooks)
     text = (_github if wanted.provider == "github" else _gitlab)(model, folder, commands)
-    kept = path.exists() and not wanted.force
-    if not kept and not wanted.dry_run:
-        context.change()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return PipelineResult(FILES[wanted.provider], model, notebooks, kept, wanted.dry_run, text)
+    kept = write_or_keep(context, path, text, force=wanted.force, dry_run=wanted.dry_run)
+    return PipelineResult(FILES[wanted.provider], kept, wanted.dry_run, text, model, notebooks)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result, Section
+from mlprod_nb.lifecycle.written import WrittenFile, write_or_keep
 
 FILE = "nbval.cfg"
 _UNITS = "ms|s|min|h|days?|seconds?|minutes?|hours?"
@@ -40,34 +39,14 @@ _HEAD = """\
 
 
 @dataclass(frozen=True)
-class UnsteadyResult(Result):
-    """The file is written, or would be, or is there already.
+class UnsteadyResult(WrittenFile):
+    """What nbval is to take for equal, in the workspace's directory.
 
     Attributes:
-        file: The file, in the workspace's directory.
         run: The line that compares a notebook's outputs.
-        kept: Whether the file was there and stays as it is.
-        dry_run: Whether nothing was changed.
-        text: What is in it, or would be.
     """
 
-    file: str
     run: str
-    kept: bool
-    dry_run: bool
-    text: str
-    _hidden: ClassVar[tuple[str, ...]] = ("file", "kept", "dry_run", "text")
-
-    def headline(self) -> str:
-        """Say what became of the file."""
-        if self.kept:
-            return f"{self.file} is there and stays as it is; --force writes it anew."
-        return f"{self.file} {'would be written (dry run, nothing changed)' if self.dry_run else 'is written'}."
-
-    def sections(self) -> list[Section]:
-        """Show the file where it is not written."""
-        shown = [Section(self.file, ("line",), tuple((line,) for line in self.text.splitlines()))]
-        return [*super().sections(), *(shown if self.dry_run and not self.kept else [])]
 
 
 def text() -> str:
@@ -85,10 +64,6 @@ def steadied(output: str) -> str:
 
 def write(context: Context, *, force: bool, dry_run: bool) -> UnsteadyResult:
     """Write the file into the workspace's directory; one that is there is kept unless it is forced."""
-    path = context.root / FILE
-    kept = path.exists() and not force
-    if not kept and not dry_run:
-        context.change()
-        path.write_text(text(), encoding="utf-8")
+    kept = write_or_keep(context, context.root / FILE, text(), force=force, dry_run=dry_run)
     run = f"python -m pytest --nbval --nbval-sanitize-with={FILE} NOTEBOOK.ipynb"
-    return UnsteadyResult(FILE, run, kept, dry_run, text())
+    return UnsteadyResult(FILE, kept, dry_run, text(), run)
