@@ -17,6 +17,7 @@ from mlprod_nb.monitoring.profile import ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import OnlineRow
 from mlprod_nb.monitoring.scoring import Outcomes
 from mlprod_nb.registry.bundles import SCORE_COLUMN
+from mlprod_nb.results import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -171,10 +172,6 @@ def _tell(fired: list[Firing], first: datetime | None, rows: int, expected: floa
 
     law = f"expected at most once in {float(f'{expected:.2g}'):,.0f} rows without change"
     if not fired:
-        return f"did not fire in {_counted(rows)}; {law}"
+        return f"did not fire in {counted(rows, 'row')}; {law}"
     times = f", {len(fired)} times in all" if len(fired) > 1 else ""
-    return f"fired after {_counted(fired[0].row)}, at {day(first)}{times}; {law}"
-
-
-def _counted(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
+    return f"fired after {counted(fired[0].row, 'row')}, at {day(first)}{times}; {law}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mlprod_nb.monitoring.bins import ColumnCounts
+from mlprod_nb.results import counted
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,7 @@ class Comparison:
 
 def too_few(found: int, least: int, what: str = "value") -> str:
     """Return why so few are not tested."""
-    return (
-        f"{found} {what} is too few; it takes {least}"
-        if found == 1
-        else f"{found} {what}s are too few; it takes {least}"
-    )
+    return f"{counted(found, what)} {'is' if found == 1 else 'are'} too few; it takes {least}"
 
 
 class Detector(Protocol):
