@@ -1,6 +1,4 @@
-"""The gateway beside ``mlflow models serve`` and a bare echo: ``python -m benchmarks.gateway [--quick]``.
-
-One load on one model, in a minute: ``python -m benchmarks.gateway --model boosting --load 1x64``; see ``--help``.
+"""The gateway beside ``mlflow models serve`` and a bare echo: ``python -m benchmarks.gateway [--model M --load 1x64]``.
 
 The gateway authenticates every request and syncs every prediction to its log before it replies; the others do neither.
 For each model all three are started, and each load is put on one after the other, three times in turn, by the same load
