@@ -9,7 +9,7 @@ from mlprod_nb import Workspace
 from mlprod_nb.store import Store, alerts, report_index
 from mlprod_nb.store.alerts import NewAlert
 from mlprod_nb.store.report_index import ReportRecord
-from tests.reports.test_reports_render import page, shown
+from tests.reports.pages import page, shown
 
 MADE = datetime(2013, 5, 1, 6, tzinfo=UTC)
 #: It tries all that a page can try against the Jupyter that shows it.

@@ -13,7 +13,7 @@ from mlprod_nb.results import Section
 from mlprod_nb.store import Store
 from tests.notebook_files import code, html, text
 from tests.reports.hostile import HOSTILE as TEXTS
-from tests.reports.test_reports_render import HOSTILE, hostile_page, page, shown
+from tests.reports.pages import HOSTILE, hostile_page, page, shown
 from tests.site.test_site import add, build, fail, record
 
 pytestmark = pytest.mark.browser

@@ -20,8 +20,8 @@ from mlprod_nb.results import Result, Verdict
 from tests.monitoring import samples
 from tests.notebook_files import code, html, notebook, text
 from tests.reports.hostile import EVERY
+from tests.reports.pages import REPORT, without_our_script
 from tests.reports.test_reports_browser import FLAGS, opened
-from tests.reports.test_reports_render import REPORT, without_our_script
 
 _LOADING = (
     "script",
