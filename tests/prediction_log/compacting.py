@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlprod_nb.prediction_log.catalogue import Catalogue
+from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.compaction import Compacted, Compactor
+from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
 from mlprod_nb.store import Store
@@ -66,3 +67,48 @@ def open_site(root: Path) -> Site:
     store = Store(Store.sqlite_url(root / "state.db"))
     store.migrate()
     return Site(root / "log", store)
+
+
+def seen(site: Site, where: LogRange) -> list[Any]:
+    """Return all that a reader can get of a range, with the types."""
+    log = site.log
+    tables = [
+        log.predictions(where),
+        log.predictions(where, shadows=True),
+        log.labelled(where),
+        log.feedback(where),
+        log.labelled(where, only=["score"]),
+    ]
+    return [part for table in tables for part in (str(table.schema), table.to_pylist())]
+
+
+class Interrupted(Catalogue):
+    """A catalogue for whose reader something happens before or after a call, once."""
+
+    def __init__(self, store: Store, at: str, happen: Callable[[], object]) -> None:
+        super().__init__(store)
+        self._at = at
+        self._happen = happen
+
+    def _pass(self, point: str) -> None:
+        if point == self._at:
+            self._at = ""
+            self._happen()
+
+    def version(self) -> int:
+        self._pass("before version")
+        found = super().version()
+        self._pass("after version")
+        return found
+
+    def segments(
+        self, names: Collection[str] | None = None, *, after_version: int = 0, until_version: int | None = None
+    ) -> dict[str, CompactedSegment]:
+        found = super().segments(names, after_version=after_version, until_version=until_version)
+        self._pass("after segments")
+        return found
+
+    def files(self, wanted: Selection) -> list[LogFile]:
+        found = super().files(wanted)
+        self._pass("after files")
+        return found

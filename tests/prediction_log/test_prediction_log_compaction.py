@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -16,15 +15,13 @@ import pytest
 import sqlalchemy as sa
 
 from mlprod_nb.errors import Corrupt
-from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
 from mlprod_nb.prediction_log.segment_files import lease, sealed
 from mlprod_nb.prediction_log.segments import SegmentWriter
-from mlprod_nb.store import Store
 from tests.prediction_log.batches import START, append, feedback, predictions, write
-from tests.prediction_log.compacting import Site, open_site
+from tests.prediction_log.compacting import Interrupted, Site, open_site, seen
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -46,19 +43,6 @@ def fill(site: Site) -> None:
     site.add("t", endpoint="trains", inputs={"late": np.array([7])})
     site.label("a", "b", at=START + 2 * HOUR)
     site.label("d", kind="reward", name="miles", text=None, number=3.5, at=START + 2 * DAY)
-
-
-def seen(site: Site, where: LogRange) -> list[Any]:
-    """Return all that a reader can get of a range, with the types."""
-    log = site.log
-    tables = [
-        log.predictions(where),
-        log.predictions(where, shadows=True),
-        log.labelled(where),
-        log.feedback(where),
-        log.labelled(where, only=["score"]),
-    ]
-    return [part for table in tables for part in (str(table.schema), table.to_pylist())]
 
 
 def test_a_reader_sees_the_same_before_and_after(site: Site) -> None:
@@ -318,38 +302,6 @@ def test_a_file_that_the_catalogue_lost_is_kept_and_said(site: Site, tmp_path: P
     assert problem.startswith(f"{name}: the catalogue does not name it, and its segments are gone.")
     assert site.files() == [name]
     other.store.close()
-
-
-class Interrupted(Catalogue):
-    """A catalogue for whose reader something happens before or after a call, once."""
-
-    def __init__(self, store: Store, at: str, happen: Callable[[], object]) -> None:
-        super().__init__(store)
-        self._at = at
-        self._happen = happen
-
-    def _pass(self, point: str) -> None:
-        if point == self._at:
-            self._at = ""
-            self._happen()
-
-    def version(self) -> int:
-        self._pass("before version")
-        found = super().version()
-        self._pass("after version")
-        return found
-
-    def segments(
-        self, names: Collection[str] | None = None, *, after_version: int = 0, until_version: int | None = None
-    ) -> dict[str, CompactedSegment]:
-        found = super().segments(names, after_version=after_version, until_version=until_version)
-        self._pass("after segments")
-        return found
-
-    def files(self, wanted: Selection) -> list[LogFile]:
-        found = super().files(wanted)
-        self._pass("after files")
-        return found
 
 
 @pytest.mark.parametrize("at", ["before version", "after version", "after segments", "after files"])

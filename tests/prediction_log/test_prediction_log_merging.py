@@ -13,8 +13,7 @@ from mlprod_nb.errors import Refused
 from mlprod_nb.prediction_log.catalogue import Selection
 from mlprod_nb.prediction_log.reader import PredictionLog
 from tests.prediction_log.batches import START
-from tests.prediction_log.compacting import Site, open_site
-from tests.prediction_log.test_prediction_log_compaction import Interrupted, seen
+from tests.prediction_log.compacting import Interrupted, Site, open_site, seen
 from tests.prediction_log.watched_files import PowerLoss
 
 SECOND = timedelta(seconds=1)

@@ -11,8 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from mlprod_nb.registry.bundles import BundleStore
 from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.serving import explaining
-from tests.serving.test_serving_gateway import INVOKE, logged
-from tests.serving.workshop import ROWS, Workshop, body, gateway, row, training_frame
+from tests.serving.workshop import INVOKE, ROWS, Workshop, body, gateway, logged, row, training_frame
 
 
 async def test_a_linear_model_is_explained_exactly(shop: Workshop) -> None:

@@ -11,8 +11,7 @@ import httpx
 from mlprod_nb.clock import utc_now
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.serving.identifiers import Identifiers
-from tests.serving.test_serving_gateway import INVOKE
-from tests.serving.workshop import Workshop, body, gateway, row
+from tests.serving.workshop import INVOKE, Workshop, body, gateway, row
 
 PATH = "/endpoints/flights/feedback"
 
@@ -26,6 +25,20 @@ def found(shop: Workshop) -> set[tuple[str, str, str, str]]:
     log = PredictionLog(shop.layout.log)
     rows: list[dict[str, Any]] = log.feedback(log.pin("flights")).to_pylist()
     return {(row["kind"], row["name"], row["source"], row["text"]) for row in rows}
+
+
+async def test_feedback_is_logged_beside_its_predictions(shop: Workshop) -> None:
+    async with gateway(shop) as client:
+        await shop.deploy("flights", shop.variant("champion"))
+        ids = (await client.post(INVOKE, json=body(row(), row()))).json()["prediction_ids"]
+        reply = await client.post(PATH, json={"feedback": [{"prediction_id": key, "value": 1.0} for key in ids]})
+        assert reply.json() == {"accepted": 2}
+        assert (await client.post(PATH, json={"feedback": []})).json() == {"accepted": 0}
+        bad = await client.post(PATH, json={"feedback": [{"prediction_id": "x", "value": 1}]})
+        assert (bad.status_code, bad.json()["row"]) == (422, 0)
+        log = PredictionLog(shop.layout.log)
+        labelled = log.labelled(log.pin("flights")).to_pylist()
+    assert [found["label"] for found in labelled] == ["1", "1"]
 
 
 async def test_labels_rewards_and_interactions_are_kept_apart(shop: Workshop) -> None:

@@ -12,20 +12,11 @@ import pytest
 
 from mlprod_nb.access import tokens
 from mlprod_nb.clock import utc_now
-from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.routing import assign
 from mlprod_nb.serving import control
 from mlprod_nb.store import revisions
-from tests.serving.workshop import Workshop, answers, body, gateway, make_workshop, row, train_with_gaps
-
-INVOKE = "/endpoints/flights/invocations"
-
-
-def logged(shop: Workshop, endpoint: str = "flights", *, shadows: bool = False) -> list[dict[str, Any]]:
-    log = PredictionLog(shop.layout.log)
-    rows: list[dict[str, Any]] = log.predictions(log.pin(endpoint), shadows=shadows).to_pylist()
-    return rows
+from tests.serving.workshop import INVOKE, Workshop, answers, body, gateway, logged, make_workshop, row, train_with_gaps
 
 
 async def test_a_deployed_version_answers_and_the_reply_is_aligned_with_the_rows(shop: Workshop) -> None:
@@ -265,21 +256,6 @@ async def test_a_gateway_that_starts_again_serves_what_was_active_and_tells_what
         await answers(client, "ready")
         again = await client.post("/endpoints/delay/invocations", json={"inputs": {"distance": [1]}})
         assert again.status_code == 200
-
-
-async def test_feedback_is_logged_beside_its_predictions(shop: Workshop) -> None:
-    async with gateway(shop) as client:
-        await shop.deploy("flights", shop.variant("champion"))
-        ids = (await client.post(INVOKE, json=body(row(), row()))).json()["prediction_ids"]
-        path = "/endpoints/flights/feedback"
-        reply = await client.post(path, json={"feedback": [{"prediction_id": key, "value": 1.0} for key in ids]})
-        assert reply.json() == {"accepted": 2}
-        assert (await client.post(path, json={"feedback": []})).json() == {"accepted": 0}
-        bad = await client.post(path, json={"feedback": [{"prediction_id": "x", "value": 1}]})
-        assert (bad.status_code, bad.json()["row"]) == (422, 0)
-        log = PredictionLog(shop.layout.log)
-        labelled = log.labelled(log.pin("flights")).to_pylist()
-    assert [found["label"] for found in labelled] == ["1", "1"]
 
 
 async def test_shadows_score_the_same_rows_after_the_reply_and_are_logged_as_shadows(shop: Workshop) -> None:

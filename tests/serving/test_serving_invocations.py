@@ -9,8 +9,7 @@ from mlprod_nb.errors import InvalidInput
 from mlprod_nb.registry.bundles import Column, Signature
 from mlprod_nb.serving.errors import MalformedRequest, UnsupportedMedia, problem
 from mlprod_nb.serving.protocols import csv_table, invocations
-from tests.serving.test_serving_gateway import INVOKE, logged
-from tests.serving.workshop import Workshop, body, gateway, row
+from tests.serving.workshop import INVOKE, Workshop, body, gateway, logged, row
 
 SIGNATURE = Signature(
     (

@@ -15,8 +15,7 @@ import pytest
 from mlprod_nb.registry.bundles import Bundle, Column, Signature
 from mlprod_nb.serving.errors import MalformedRequest
 from mlprod_nb.serving.protocols import open_inference
-from tests.serving.test_serving_gateway import logged
-from tests.serving.workshop import Workshop, make_workshop, on_a_socket
+from tests.serving.workshop import Workshop, logged, make_workshop, on_a_socket
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -32,6 +32,7 @@ from starlette.applications import Starlette
 from mlprod_nb.access import tokens
 from mlprod_nb.access.tls import TlsFiles
 from mlprod_nb.clock import utc_now
+from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import MANIFEST, PYTHON_MODEL, Bundle, BundleStore, read_bundle
 from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.routing import EndpointSpec, Variant
@@ -42,6 +43,7 @@ from mlprod_nb.store import Revision, Store, revisions
 from tests.serving.oddity import Oddity
 
 ROWS = 300
+INVOKE = "/endpoints/flights/invocations"
 GOOD_SOURCE = """
 import numpy as np
 
@@ -275,6 +277,13 @@ def on_a_socket(shop: Workshop, tls: TlsFiles | None = None) -> Iterator[tuple[s
     finally:
         server.should_exit = True
         thread.join(30)
+
+
+def logged(shop: Workshop, endpoint: str = "flights", *, shadows: bool = False) -> list[dict[str, Any]]:
+    """Return the rows of an endpoint that are in the prediction log."""
+    log = PredictionLog(shop.layout.log)
+    rows: list[dict[str, Any]] = log.predictions(log.pin(endpoint), shadows=shadows).to_pylist()
+    return rows
 
 
 async def answers(client: httpx.AsyncClient, *statuses: str) -> None:
