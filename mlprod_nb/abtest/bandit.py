@@ -1,6 +1,6 @@
 """A split that follows what is learned: Thompson sampling with a floor, and how a test under it is read.
 
-Shares that depend on what was seen bias a plain mean, and one pot of all rows is no comparison. But shares move by
+Shares that depend on what was seen bias a plain mean, and pooling all rows compares unlike times. But shares move by
 revisions, so between two of them they stand still, and a test under a bandit is one whose split was changed many times:
 its variants are compared in each period, and the differences averaged (:mod:`mlprod_nb.abtest.periods`). Shares that
 were fixed before a period's rows came are as good as any others there, whatever they followed: given the past, each

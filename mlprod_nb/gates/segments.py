@@ -1,8 +1,8 @@
 """The gate on segments: the model is nowhere much worse than the champion.
 
-Candidates are the conditions on one column that monitoring searches too. In each, both models answered the same rows:
-for right-or-wrong only those on which one of them is right tell (McNemar 1947, exact and one-sided), for errors the
-paired differences do (Student 1908). P-values are corrected by Bonferroni over every segment that was tried.
+What is tried are the conditions on one column that monitoring searches, too. In each, both models answered the same
+rows: for right-or-wrong only those on which one of them is right tell (McNemar 1947, exact and one-sided), for errors
+the paired differences do (Student 1908). P-values are corrected by Bonferroni over every segment that was tried.
 """
 
 from __future__ import annotations

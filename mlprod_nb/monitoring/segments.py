@@ -1,6 +1,6 @@
 """Where the model does worst: segments of the input searched for, and those that the user names.
 
-Candidates are conditions on one column and pairs of them on two. Each is compared with all other labelled rows, by
+What is tried are conditions on one column and pairs of them on two. Each is compared with all other labelled rows, by
 Fisher's exact test for the share of wrong predictions (Fisher 1935) and Welch's test for the absolute error (Welch
 1947); p-values are corrected by Bonferroni over every segment that could have been tried, pairs that were passed over
 included, because what is shown was chosen for being worst. A segment that also did worse than the same segment of the
@@ -90,7 +90,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Segment:
     """Conditions that all hold, and the window's labelled rows of which they do."""
 
     conditions: tuple[Condition, ...]
@@ -133,11 +133,11 @@ def search(window: Losses, reference: Losses | None, alpha: float) -> Search:
     """
     window = _sampled(window)
     held = [(condition, condition.holds(window.columns)) for condition in possible(window.columns)]
-    singles = [Candidate((condition,), rows) for condition, rows in held if rows is not None and _large_enough(rows)]
+    singles = [Segment((condition,), rows) for condition, rows in held if rows is not None and _large_enough(rows)]
     tried = len(singles) + sum(a.conditions[0].column != b.conditions[0].column for a, b in combinations(singles, 2))
     worst = [(_compare(window.task, window.values[c.rows], window.values[~c.rows]), c) for c in singles]
     worst.sort(key=lambda pair: (pair[0], str(pair[1])))
-    worst += _pairs(window, [candidate for _, candidate in worst[:_PAIRED]])
+    worst += _pairs(window, [segment for _, segment in worst[:_PAIRED]])
     chosen = _distinct([pair for pair in worst if _worse(window, pair[1].rows)], tried, alpha)
     if reference is not None:
         fallen = [pair for c in singles if (pair := _fall(window, reference, c)) is not None]
@@ -253,7 +253,7 @@ def _large_enough(rows: Rows) -> bool:
     return size >= MIN_ROWS and len(rows) - size >= MIN_ROWS
 
 
-def _pairs(window: Losses, worst: Sequence[Candidate]) -> Iterator[tuple[float, Candidate]]:
+def _pairs(window: Losses, worst: Sequence[Segment]) -> Iterator[tuple[float, Segment]]:
     """Yield pairs of the worst conditions that are worse than either by enough to be worth the longer sentence."""
     for a, b in combinations(worst, 2):
         both = a.rows & b.rows
@@ -261,33 +261,33 @@ def _pairs(window: Losses, worst: Sequence[Candidate]) -> Iterator[tuple[float, 
             inside = window.values[both]
             if all(_material(window.task, inside, window.values[alone.rows]) for alone in (a, b)):
                 p_value = _compare(window.task, inside, window.values[~both])
-                yield p_value, Candidate((*a.conditions, *b.conditions), both)
+                yield p_value, Segment((*a.conditions, *b.conditions), both)
 
 
 def _worse(window: Losses, rows: Rows) -> bool:
     return _material(window.task, window.values[rows], window.values[~rows])
 
 
-def _fall(window: Losses, reference: Losses, candidate: Candidate) -> tuple[float, Candidate] | None:
+def _fall(window: Losses, reference: Losses, segment: Segment) -> tuple[float, Segment] | None:
     """Return the p-value that a segment is no worse than in the reference; ``None`` where it is not or hardly."""
-    there = candidate.of(reference)
+    there = segment.of(reference)
     if there is None or int(there.sum()) < MIN_ROWS:
         return None
-    inside, before = window.values[candidate.rows], reference.values[there]
-    return (_compare(window.task, inside, before), candidate) if _material(window.task, inside, before) else None
+    inside, before = window.values[segment.rows], reference.values[there]
+    return (_compare(window.task, inside, before), segment) if _material(window.task, inside, before) else None
 
 
 def _distinct(
-    found: Sequence[tuple[float, Candidate]], tried: int, alpha: float, beside: Sequence[Candidate] = ()
-) -> list[Candidate]:
-    """Choose the most significant candidates, none of which shares most of its rows with one that is there."""
-    chosen: list[Candidate] = []
-    for p_value, candidate in sorted(found, key=lambda f: (f[0], len(f[1].conditions), str(f[1]))):
+    found: Sequence[tuple[float, Segment]], tried: int, alpha: float, beside: Sequence[Segment] = ()
+) -> list[Segment]:
+    """Choose the most significant segments, none of which shares most of its rows with one that is there."""
+    chosen: list[Segment] = []
+    for p_value, segment in sorted(found, key=lambda f: (f[0], len(f[1].conditions), str(f[1]))):
         if p_value * tried > alpha or len(chosen) == _SHOWN:
             break
         others = (*beside, *chosen)
-        if all((candidate.rows & o.rows).sum() < _ALIKE * (candidate.rows | o.rows).sum() for o in others):
-            chosen.append(candidate)
+        if all((segment.rows & o.rows).sum() < _ALIKE * (segment.rows | o.rows).sum() for o in others):
+            chosen.append(segment)
     return chosen
 
 
