@@ -89,7 +89,7 @@ lock:  ## Resolve the locked requirements anew; needs uv.
 pictures: setup labextension  ## Take the docs' screenshots anew.
 	PYTHONPATH=. $(BIN)/python tools/pictures.py
 
-verbs: setup  ## Write docs/verbs anew, one page a verb, from the grammar.
+verbs: setup  ## Write anew the pages that are made from code: docs/verbs, one a verb, and docs/settings.md.
 	PYTHONPATH=. $(BIN)/python tools/verbs.py
 
 clean:

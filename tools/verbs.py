@@ -1,4 +1,4 @@
-"""Write the pages of docs/verbs anew, and take away those of verbs that are gone."""
+"""Write anew the pages that are made from code: docs/verbs, one a verb, and docs/settings.md."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 from mlprod_nb.commands import reference
+from mlprod_nb.settings.reference import page
 
-FOLDER = Path(__file__).parent.parent / "docs" / "verbs"
+DOCS = Path(__file__).parent.parent / "docs"
+FOLDER = DOCS / "verbs"
 
 
 def main() -> int:
-    """Write the pages; return the exit code."""
+    """Write the pages, and take away those of verbs that are gone; return the exit code."""
     FOLDER.mkdir(exist_ok=True)
     pages = reference.pages()
     for path in FOLDER.glob("*.md"):
@@ -19,7 +21,8 @@ def main() -> int:
             path.unlink()
     for name, text in pages.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
-    print(f"{len(pages) - 1} verbs in {FOLDER.relative_to(FOLDER.parents[1])}")
+    (DOCS / "settings.md").write_text(page(), encoding="utf-8")
+    print(f"{len(pages) - 1} verbs in {FOLDER.relative_to(DOCS.parent)}, and the settings")
     return 0
 
 

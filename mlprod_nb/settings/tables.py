@@ -194,7 +194,9 @@ class Settings(Table):
     retraining: RetrainingSettings = RetrainingSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="From which severity on the gateway and the scheduler write a line to their own logs."
+    )
 
     def endpoint(self, name: str) -> EndpointSettings:
         """Return what holds for an endpoint; the defaults where nothing is set."""
