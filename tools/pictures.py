@@ -27,13 +27,17 @@ flights["weekday"] = pd.to_datetime(flights[["year", "month", "day"]]).dt.day_of
 rows = flights[["carrier", "origin", "dest", "hour", "weekday", "distance"]]"""
 _TRAFFIC = """\
 import time
-ends = time.monotonic() + 25
-for start in range(0, 3600, 24):
+from itertools import cycle
+ends = time.monotonic() + 28
+for start in cycle(range(0, 3600, 24)):
     if time.monotonic() > ends:
         break
     part, units = rows[start:start + 24], flights["tailnum"][start:start + 24]
     when = ["2013-04-30T12:00:00Z"] * len(part)
-    %mlprod predict flights --data $part --units $units --event-time $when;"""
+    answers = %mlprod predict flights --data $part --units $units --event-time $when
+    ids, late = answers.prediction_ids, (flights["arr_delay"][start:start + 24] > 15).astype(int)
+    %mlprod feedback flights --ids $ids --values $late;
+    time.sleep(0.1)"""
 #: The cells of the notebook of panels, and the picture that each of them gives.
 _CELLS = {
     "%load_ext mlprod_nb": "",

@@ -1,5 +1,5 @@
 /** Small pictures of numbers: lines over time with bands, and bars of two sides. All are told in words, too. */
-import { h, number, svg } from "./base.js";
+import { aligned, h, number, svg } from "./base.js";
 
 const WIDTH = 440;
 const LEFT = 46;
@@ -156,7 +156,7 @@ function numberBars(bars, label, height) {
       ...axis(marks, y, " %"),
       svg("path", { d: `${steps(bars.reference)}Z`, class: "mlprod-reference" }),
       svg("path", { d: steps(bars.window), class: "mlprod-window" }),
-      ...ends([number(bars.stops[0]), number(bars.stops.at(-1))], height),
+      ...ends(aligned([bars.stops[0], bars.stops.at(-1)]), height),
     ],
     "reference filled, window as a line",
   );
@@ -166,17 +166,17 @@ function categoryBars(bars, label) {
   const row = 34;
   const height = TOP + row * bars.names.length;
   const wide = scale(0, Math.max(...bars.reference, ...bars.window) || 1, 0, WIDTH - 100 - 106);
-  const shown = (share) => `${number(100 * share)} %`;
+  const shown = bars.names.map((_, i) => aligned([100 * bars.reference[i], 100 * bars.window[i]]).map((share) => `${share} %`));
   const parts = bars.names.flatMap((name, i) => {
     const y = TOP + row * i;
     return [
       svg("text", { x: 94, y: y + 17, "text-anchor": "end" }, name.length > 14 ? `${name.slice(0, 13)}…` : name),
       svg("rect", { x: 100, y: y + 2, width: wide(bars.reference[i]).toFixed(1), height: 11, class: "mlprod-reference" }),
       svg("rect", { x: 100, y: y + 15, width: wide(bars.window[i]).toFixed(1), height: 11, class: "mlprod-filled" }),
-      svg("text", { x: WIDTH - 2, y: y + 17, "text-anchor": "end" }, `${shown(bars.reference[i])} → ${shown(bars.window[i])}`),
+      svg("text", { x: WIDTH - 2, y: y + 17, "text-anchor": "end" }, shown[i].join(" → ")),
     ];
   });
-  const spoken = bars.names.map((name, i) => `${name} ${shown(bars.reference[i])} in the reference, ${shown(bars.window[i])} in the window`);
+  const spoken = bars.names.map((name, i) => `${name} ${shown[i][0]} in the reference, ${shown[i][1]} in the window`);
   return figure(label, height, parts, spoken.join("; "));
 }
 

@@ -46,7 +46,7 @@ function watching(live, ui) {
 
 function table(state, live) {
   const { caption, each, rows } = rowsOf(state, live);
-  const names = ["variant", "requests", "errors", "half within", "95 % within", "99 % within", "rows each", "in a batch"];
+  const names = ["variant", "requests", "errors", "p50", "p95", "p99", "rows a request", "rows a batch"];
   return h(
     "section",
     { class: "mlprod-listing" },
@@ -66,11 +66,11 @@ function table(state, live) {
             ...[
               ["requests", `${number(row.requests)}${each}`],
               ["errors", `${number(row.errors)}${each}`],
-              ["half within", duration(row.p50_ms)],
-              ["95 % within", duration(row.p95_ms)],
-              ["99 % within", duration(row.p99_ms)],
-              ["rows each", number(row.rows_each)],
-              ["in a batch", number(row.batch_rows)],
+              ["p50", duration(row.p50_ms)],
+              ["p95", duration(row.p95_ms)],
+              ["p99", duration(row.p99_ms)],
+              ["rows a request", number(row.rows_each)],
+              ["rows a batch", number(row.batch_rows)],
             ].map(([name, text]) => h("td", { class: "mlprod-number", "data-name": name }, text)),
           ),
         ),
@@ -89,7 +89,7 @@ function moving(live) {
   const words = [`${lasting(live.times)} ago`, "now"];
   return [
     graph("Requests a second", legend(live.names), lineChart({ label: "Requests a second", lines: lines(live.requests), words })),
-    graph("95 % answered within, ms", legend(live.names), lineChart({ label: "95 % answered within", lines: lines(live.p95_ms), unit: "", words })),
+    graph("Latency, p95, ms", legend(live.names), lineChart({ label: "Latency, p95", lines: lines(live.p95_ms), unit: "", words })),
   ];
 }
 

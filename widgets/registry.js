@@ -1,5 +1,5 @@
 /** The registry panel: versions with metrics, lineage, aliases and notes; two to compare; check, deploy, promote. */
-import { actionButtons, ago, chosenLine, h, number, outcome, panel, top } from "./base.js";
+import { actionButtons, aligned, ago, chosenLine, h, number, outcome, panel, top } from "./base.js";
 
 /** The versions of one model. */
 export function versionsOf(state, model) {
@@ -15,7 +15,7 @@ export function compared(first, second) {
     ...metrics.map((name) => {
       const [a, b] = [first.metrics[name], second.metrics[name]];
       const change = typeof a === "number" && typeof b === "number" ? signed(b - a) : "";
-      return row(name.replaceAll("_", " "), number(a), number(b), change);
+      return row(name.replaceAll("_", " "), ...aligned([a, b]), change);
     }),
     ...facts.map((name) => row(name, first.lineage[name], second.lineage[name])),
     row("runtime", first.runtime, second.runtime),

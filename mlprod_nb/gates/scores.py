@@ -16,7 +16,7 @@ from mlprod_nb.gates.protocol import GateOutcome, GateStatus, Inspection, NotTes
 from mlprod_nb.gates.rows import FEWEST
 from mlprod_nb.monitoring import calibration, performance, scoring
 from mlprod_nb.monitoring.performance import HIGHER_IS_BETTER, Estimate
-from mlprod_nb.results import format_interval, percent
+from mlprod_nb.results import format_interval, format_pair, percent
 
 _BEYOND_CHANCE = 0.001
 Compared = Annotated[str, one_of("metric", paired.METRICS)]
@@ -126,7 +126,8 @@ class ChampionGate:
         margin = self.margin or (scoring.SHARE_MARGIN if share else scoring.ERROR_MARGIN * found.champion)
         low, high = found.interval.lower, found.interval.upper
         status = "ok" if high <= margin else "alarm" if low > 0 else "warn"
-        words = f"{metric} {found.candidate:.4g} against {found.champion:.4g} of {champion.subject} on the same rows"
+        scores = format_pair(found.candidate, "against", found.champion, digits=4)
+        words = f"{metric} {scores} of {champion.subject} on the same rows"
         side = "worse" if found.worse > 0 else "better"
         level = percent(1 - self.alpha, 0)
         bounds = format_interval(low, high, digits=2)

@@ -21,6 +21,7 @@ from mlprod_nb.gates.rows import Predicted
 from mlprod_nb.monitoring import conditions, expressions
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.segments import ERROR_FLOOR, MIN_ROWS, SHARE_FLOOR
+from mlprod_nb.results import format_pair
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class SegmentGate:
         regression = predicted.task == "regression"
         margin = self.margin or (ERROR_FLOOR * before if regression else SHARE_FLOOR)
         values = (before + gap, before) if regression else (1 - before - gap, 1 - before)
-        told = f"{'error' if regression else 'accuracy'} {values[0]:.3g} against {values[1]:.3g} of {champion.subject}"
+        both = format_pair(values[0], "against", values[1])
+        told = f"{'error' if regression else 'accuracy'} {both} of {champion.subject}"
         sentence = (
             f"Worst of {len(tried)} segments: {told} where {words} ({int(rows.sum()):,} rows; p {_small(corrected)})."
         )

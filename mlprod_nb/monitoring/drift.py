@@ -16,7 +16,7 @@ from mlprod_nb.monitoring.impact import weights
 from mlprod_nb.monitoring.pooling import Pool
 from mlprod_nb.monitoring.profile import OUTCOMES, ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import ColumnDrift, PairDrift
-from mlprod_nb.results import percent
+from mlprod_nb.results import format_pair, percent
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,8 @@ def _shape(column: ColumnProfile, window: ColumnCounts) -> str:
     mean = column.mean + window.total / finite
     spread = math.sqrt(max(window.squares - window.total**2 / finite, 0.0) / max(finite - 1, 1))
     spread = 0.0 if window.minimum == window.maximum else spread  # the sums are of whole units
-    return f"mean {column.mean:.4g} → {mean:.4g}, sd {column.sd or 0.0:.3g} → {spread:.3g}"
+    means = format_pair(column.mean, "→", mean, digits=4)
+    return f"mean {means}, sd {format_pair(column.sd or 0.0, '→', spread)}"
 
 
 def _categories(column: ColumnProfile, window: ColumnCounts) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.profile import ColumnProfile
+from mlprod_nb.results import format_pair
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring.calibration import Reliability
@@ -292,7 +293,7 @@ def _category_figure(column: ColumnProfile, window: ColumnCounts) -> Figure:
                 f'<rect x="{left}" y="{y + offset:.1f}" width="{width:.1f}" height="{thick:.1f}" fill="{colour}"/>'
             )
         parts.append(_text(left - 6, y + 4, name if len(name) <= 18 else name[:17] + "…", "end"))
-        parts.append(_text(WIDTH - 2, y + 4, f"{100 * one:.3g} → {100 * other:.3g} %", "end"))
+        parts.append(_text(WIDTH - 2, y + 4, f"{format_pair(100 * one, '→', 100 * other)} %", "end"))
     most = int(np.argmax(np.abs(after - before)))
     text = f"the categories whose share of the rows changed most; {names[most]} {100 * before[most]:.3g} % in the"
     text += f" reference, {100 * after[most]:.3g} % in the window"

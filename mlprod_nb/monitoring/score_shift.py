@@ -22,7 +22,7 @@ from mlprod_nb.monitoring.profile import ColumnProfile, Profile
 from mlprod_nb.monitoring.rows import ColumnDrift
 from mlprod_nb.monitoring.sections import short
 from mlprod_nb.registry.bundles import SCORE_COLUMN
-from mlprod_nb.results import Section, percent
+from mlprod_nb.results import Section, format_pair, percent
 
 ScoreFunction = Callable[[dict[str, list[Any]]], Any]
 MAX_ROWS = 2000
@@ -221,7 +221,7 @@ def _shift(name: str, before: Floats, after: Floats, observed: float | None) -> 
         explains=None if observed is None else (last - first) / observed,
         moved=moved,
         changed=float(np.abs(after - before).mean()),
-        statement=f"mean score {first:.3g} → {last:.3g}",
+        statement=f"mean score {format_pair(first, '→', last)}",
     )
 
 

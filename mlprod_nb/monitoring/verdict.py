@@ -12,7 +12,7 @@ from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, 
 from mlprod_nb.monitoring.sections import day
 from mlprod_nb.monitoring.standing import Standing
 from mlprod_nb.registry.bundles import SCORE_COLUMN
-from mlprod_nb.results import Status, Verdict, format_interval
+from mlprod_nb.results import Status, Verdict, format_interval, format_pair
 
 #: Without labels, a score of which a tenth of the rows moved, by columns that the model leans on, is an alarm.
 SCORE_ALARM = 0.1
@@ -109,7 +109,7 @@ def _fell(row: MetricRow) -> str:
     verb = "fell" if row.metric in HIGHER_IS_BETTER else "rose"
     name = row.metric.replace("_", " ")
     return (
-        f"{name} {verb} from {row.reference:.3g} to {row.value:.3g}"
+        f"{name} {verb} from {format_pair(row.reference, 'to', row.value)}"
         f" (95 % interval {format_interval(row.lower, row.upper)}, {row.rows:,} labelled rows)"
     )
 

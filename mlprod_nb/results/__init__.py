@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from mlprod_nb.clock import iso
 from mlprod_nb.results import page
 from mlprod_nb.results.page import CSS, escaped
-from mlprod_nb.results.values import counted, duration, format_interval, format_value, percent, shown_path
+from mlprod_nb.results.values import counted, duration, format_interval, format_pair, format_value, percent, shown_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,7 @@ __all__ = [
     "counted",
     "duration",
     "format_interval",
+    "format_pair",
     "format_value",
     "percent",
     "shown_path",

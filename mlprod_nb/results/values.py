@@ -53,22 +53,35 @@ def format_interval(lower: float, upper: float, *, digits: int = 3, signed: bool
     Args:
         lower: The lower bound.
         upper: The upper one.
-        digits: Significant digits of a bound; the zeros that make its decimals those of the other are no more.
+        digits: Significant digits of a bound.
         signed: Whether a bound that is positive gets a sign, as of a difference.
         to: What stands between the bounds.
     """
+    return format_pair(lower, to, upper, digits=digits, signed=signed)
+
+
+def format_pair(first: float, word: str, second: float, *, digits: int = 3, signed: bool = False) -> str:
+    """Return two numbers that are read beside each other, both to the same decimals: ``0.715 against 0.730``.
+
+    Args:
+        first: The first.
+        word: What stands between them.
+        second: The second.
+        digits: Significant digits of a number; the zeros that make its decimals those of the other are no more.
+        signed: Whether a number that is positive gets a sign.
+    """
     sign = "+" if signed else ""
-    bounds = [(bound, f"{bound:{sign}.{digits}g}") for bound in (lower, upper)]
-    places = max(len(text.partition(".")[2]) for _, text in bounds)
-    if all(text.lstrip("+-").replace(".", "").isdigit() for _, text in bounds):
-        low, high = (f"{bound:{sign}.{_decimals(text, places, digits)}f}" for bound, text in bounds)
+    both = [(number, f"{number:{sign}.{digits}g}") for number in (first, second)]
+    places = max(len(text.partition(".")[2]) for _, text in both)
+    if all(text.lstrip("+-").replace(".", "").isdigit() for _, text in both):
+        one, other = (f"{number:{sign}.{_decimals(text, places, digits)}f}" for number, text in both)
     else:  # powers of ten, infinities, missing ones
-        low, high = (text for _, text in bounds)
-    return f"{low} {to} {high}"
+        one, other = (text for _, text in both)
+    return f"{one} {word} {other}"
 
 
 def _decimals(text: str, places: int, digits: int) -> int:
-    """Return how many decimals a bound gets: as many as the other has, while its significant digits allow them."""
+    """Return how many decimals a number gets: as many as the other has, while its significant digits allow them."""
     whole, _, decimals = text.lstrip("+-").partition(".")
     if whole != "0":
         return max(min(places, digits - len(whole)), len(decimals))

@@ -9,6 +9,7 @@ import numpy as np
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.detectors.rows import Encoding, JointComparison, Samples
+from mlprod_nb.results import format_pair
 
 MIN_ROWS = 40
 _KEPT = 0.8
@@ -59,7 +60,7 @@ class PrincipalComponents:
         before, after = (_residuals(encoding(rows)[:, varied] - mean, main) for rows in (held_out, samples.window))
         method = "exact" if len(before) * len(after) <= _EXACT_CELLS else "asymp"
         found = stats.ks_2samp(before, after, method=method)
-        share = f"mean residual {before.mean():.3g} → {after.mean():.3g}"
+        share = f"mean residual {format_pair(before.mean(), '→', after.mean())}"
         return JointComparison(
             statistic=float(found.statistic),
             effect=float(found.statistic),
