@@ -10,7 +10,7 @@ const version = (name, metrics, lineage = {}) => ({ version: name, metrics, line
 test("two versions are compared fact by fact", () => {
   const rows = panel.compared(version("m/1", { auc: 0.75, f1: 0.5 }, { data: "a" }), version("m/2", { auc: 0.8 }, { data: "b", python: "3.11" }));
   assert.deepEqual(rows.map((row) => [row.name, row.first, row.second, row.change]), [
-    ["auc", "0.75", "0.8", "+0.05"],
+    ["auc", "0.75", "0.80", "+0.05"],
     ["f1", "0.5", "–", "differs"],
     ["data", "a", "b", "differs"],
     ["python", "–", "3.11", "differs"],
