@@ -32,6 +32,8 @@ _BARS = 32
 _CATEGORIES = 8
 #: How far from a whole number the edges of whole numbers' bins may lie: the next lower float32 of a thousand.
 _WHOLE = 1e-4
+#: Part of a picture's range by which a bin's edge may lie below its value: it may be the next lower float32.
+_HAIR = 1e-9
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ def _bars(column: ColumnProfile, window: ColumnCounts, edges: Floats) -> tuple[F
 
 
 def _view(column: ColumnProfile, window: ColumnCounts, edges: Floats) -> tuple[float, float]:
-    """Choose the range to show: the middle 98 % of both, and half a bar on either side."""
+    """Choose the range to show: the middle 98 % of both, and half a bar on either side where values could be."""
     ends = []
     for counts in (np.asarray(column.counts), window.counts):
         reached = np.cumsum(counts) / counts.sum()
@@ -257,7 +259,10 @@ def _view(column: ColumnProfile, window: ColumnCounts, edges: Floats) -> tuple[f
     if window.minimum is not None and window.counts[0] > 0.01 * window.counts.sum():
         low = min(low, window.minimum)
     margin = (high - low) / (2 * _BARS) or 0.5
-    return low - margin, high + margin
+    known = [end for end in (edges[0], edges[-1], window.minimum, window.maximum) if end is not None]
+    if min(known) < -_HAIR * (high - low):
+        return low - margin, high + margin
+    return max(low - margin, 0.0), high + margin if max(known) > 1 else min(high + margin, 1.0)
 
 
 def _heights(counts: NDArray[np.int64], edges: Floats, stops: Floats) -> Floats:
@@ -265,6 +270,8 @@ def _heights(counts: NDArray[np.int64], edges: Floats, stops: Floats) -> Floats:
     reached = np.cumsum(counts)[:-1] / counts.sum()
     first, last = min(stops[0], edges[0]) - 1e-9, max(stops[-1], edges[-1]) + 1e-9
     at = np.interp(stops, np.concatenate([[first], edges, [last]]), np.concatenate([[0.0], reached, [1.0]]))
+    if stops[0] <= edges[0] + _HAIR * (stops[-1] - stops[0]):
+        at[0] = 0.0  # the lowest value is in the first bar, also where the bar begins with it
     return np.diff(at)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlprod_nb.monitoring.counting import count
-from mlprod_nb.monitoring.plots import Figure, Point, column_figure, over_time
+from mlprod_nb.monitoring.plots import Bars, Figure, Point, bars, column_figure, over_time
 from mlprod_nb.monitoring.profile import build
 
 from . import samples
@@ -70,3 +70,28 @@ def test_a_few_whole_numbers_get_a_bar_each_named_by_its_value() -> None:
     figure = column_figure(column, count(profile, {"weekday": np.repeat(np.arange(8), 50)}).columns["weekday"])
     assert figure is not None
     assert all(f">{day}</text>" in figure.svg for day in range(8))
+
+
+def drawn(values: list[float]) -> Bars:
+    """Return the bars of a column whose window is as its reference."""
+    column = np.array(values)
+    signature = samples.signature(share="double")
+    profile = build({"share": column}, signature, scores=column, labels=None, task="regression")
+    found = bars(profile.columns[0], count(profile, {"share": column}).columns["share"])
+    assert found is not None
+    return found
+
+
+def test_a_picture_of_shares_lies_between_0_and_1_and_loses_none_of_them() -> None:
+    found = drawn([0.0] * 50 + [row / 900 for row in range(900)] + [1.0] * 50)
+    assert (found.stops[0], found.stops[-1]) == (0.0, 1.0)
+    for side in (found.reference, found.window):
+        assert sum(side) == pytest.approx(1.0)
+        assert min(side[0], side[-1]) > 0.05
+
+
+def test_a_picture_has_half_a_bar_more_where_values_could_be() -> None:
+    found = drawn([row / 900 - 0.5 for row in range(1800)])
+    assert found.stops[0] < -0.48
+    assert found.stops[-1] > 1.48
+    assert drawn([row / 900 for row in range(1800)]).stops[0] == 0.0
