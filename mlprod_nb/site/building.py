@@ -295,17 +295,18 @@ def _feed(title: str, entries: Sequence[Entry], base: str) -> str:
         f'<link rel="alternate" type="text/html" href="{_xml(base)}{PAGE}"/>\n'
         f'<link rel="self" type="application/atom+xml" href="{_xml(base)}{FEED}"/>\n'
     )
-    own = f'<link rel="self" type="application/atom+xml" href="{_xml(base)}{FEED}"/>\n' if base else ""
-    return head + own + "".join(_fed(entry, base) for entry in entries) + "</feed>\n"
+    return head + "".join(_fed(entry, base) for entry in entries) + "</feed>\n"
 
 
 def _fed(entry: Entry, base: str) -> str:
     link = f'<link rel="alternate" type="text/html" href="{_xml(base + entry.href)}"/>' if entry.href else ""
+    # An entry without a link to what it sums up must be whole in itself (RFC 4287, 4.1.2).
+    said = "summary" if entry.href else "content"
     return (
         f"<entry><title>{_xml(f'{entry.word}: {entry.endpoint} {entry.kind}')}</title>"
         f"<id>{_identifier(entry.endpoint, entry.kind, entry.digest, entry.stamp)}</id>"
         f'<updated>{entry.stamp}</updated>{link}<category term="{entry.status}"/>'
-        f"<summary>{_xml(entry.sentence)}</summary></entry>\n"
+        f"<{said}>{_xml(entry.sentence)}</{said}></entry>\n"
     )
 
 
