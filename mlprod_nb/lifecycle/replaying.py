@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
 
 def replay(context: Context, digest: str) -> ReplayResult:
-    """Execute a report's notebook again, and compare what it says with what the report says.
+    """Execute the notebook that a report keeps again, and compare what it says with what the report says.
 
     It is judged by the revision that served when the report was made. Nothing is indexed, and no alert is raised.
     """
     from mlprod_nb.reports import ReportRequest, compare, replay
+    from mlprod_nb.reports.execute import NOTEBOOK
 
     record = _find(context, digest)
-    before = compare.read(_intact(context, record))
+    folder = _intact(context, record)
+    kept, before = folder / NOTEBOOK, compare.read(folder)
     request = ReportRequest(
         endpoint=record.endpoint,
         kind=record.kind,
@@ -46,8 +48,9 @@ def replay(context: Context, digest: str) -> ReplayResult:
         progress=context.progress,
     )
     context.progress.step(f"running the {record.kind} notebook again")
-    after, seconds = replay.execute_again(request, context.root)
-    return replay.judge(record.digest, before, after, seconds)
+    after, seconds = replay.execute_again(request, context.root, kept, before)
+    remark = replay.changed_since(request, context.root, kept, before)
+    return replay.judge(record.digest, before, after, seconds, remark)
 
 
 def replay_with(context: Context, digest: str, version: str) -> FlipsResult:

@@ -22,7 +22,7 @@ from mlprod_nb.reports.flips import FlipsResult
 from mlprod_nb.reports.replay import ReplayResult
 from mlprod_nb.site import SiteResult
 from tests.lifecycle.conftest import Site
-from tests.notebook_files import PARAMETERS, code, text, verdict, write
+from tests.notebook_files import PARAMETERS, code, html, text, verdict, write
 
 LOOK = """
 from mlprod_nb import Workspace
@@ -78,15 +78,37 @@ def test_a_replay_gives_the_same_also_after_another_version_was_promoted(site: S
 
 
 def test_a_replay_that_says_other_numbers_is_no_and_names_them(site: Site, first: ReportResult) -> None:
+    word = site.workspace.root / "word.txt"
+    word.write_text("before", encoding="utf-8")
+    own(site, "word", code("print(open('word.txt').read())"), verdict())
+    made = site.workspace.report("flights", "word")
+    word.write_text("after", encoding="utf-8")
+    again = replayed(site, made)
+    assert again.exit_code == 1
+    assert [(c.part, c.what, c.after) for c in again.changes] == [("Part", "before", ""), ("Part", "after", "said")]
+    word.unlink()
+    anew = r"Run the report anew for a page that says more: mlprod report flights word$"
+    with pytest.raises(ExecutionFailed, match=rf"the replay failed in cell 4: FileNotFoundError: .*word.txt'\. {anew}"):
+        site.workspace.replay(made.digest)
+
+
+def test_a_replay_runs_the_notebook_that_the_report_keeps_and_says_that_it_changed_since(
+    site: Site, first: ReportResult
+) -> None:
+    path = site.workspace.root / "notebooks" / "look_report.ipynb"
+    kept = path.read_text(encoding="utf-8")
     own(site, "look", code(LOOK), code("print('more')"), code("monitor.verdict"))
     again = replayed(site, first)
-    assert again.exit_code == 1
-    assert [(c.part, c.what, c.after) for c in again.changes if c.part != "bound to"] == [("Part", "more", "said")]
-    assert [c.what for c in again.changes if c.part == "bound to"] == ["notebook"]
-    own(site, "look", code("raise LookupError('gone')"))
-    with pytest.raises(ExecutionFailed, match=r"the replay failed in cell 4: LookupError: gone\. Run the report anew"):
-        site.workspace.replay(first.digest)
-    own(site, "look", code(LOOK), code("monitor.verdict"))
+    assert (again.exit_code, again.changes) == (0, ())
+    assert again.said[-1].startswith("the look notebook has changed since; the replay ran it as it was then. What it")
+    assert again.said[-1].endswith("What it says now: mlprod report flights look")
+    path.unlink()
+    assert replayed(site, first).said[-1].startswith("there is no look notebook any more; the replay ran the one that")
+    # Run in JupyterLab and saved with what it shows, it is still the same notebook.
+    shown = code("monitor.verdict", outputs=[html("<p>shown</p>")])
+    own(site, "look", code(LOOK), shown)
+    assert replayed(site, first).said[-1].startswith("all ")
+    path.write_text(kept, encoding="utf-8")
 
 
 def blast_radius(site: Site, report: ReportResult, version: str) -> FlipsResult:
