@@ -9,12 +9,12 @@ from mlprod_nb.workspace.base import Base
 if TYPE_CHECKING:
     from mlprod_nb.abtest import ABTestResult, PlanResult
     from mlprod_nb.abtest.calibration import AAResult
-    from mlprod_nb.lifecycle.allocating import AllocationResult
+    from mlprod_nb.lifecycle.abtests.allocating import AllocationResult
+    from mlprod_nb.lifecycle.abtests.shipping import ABTestStopped
+    from mlprod_nb.lifecycle.abtests.starting import ABTestStarted
     from mlprod_nb.lifecycle.comparing import VersionsDiff
     from mlprod_nb.lifecycle.report_batch import ReportsResult
     from mlprod_nb.lifecycle.reporting import ApprovalResult, PruneResult
-    from mlprod_nb.lifecycle.shipping import ABTestStopped
-    from mlprod_nb.lifecycle.starting import ABTestStarted
     from mlprod_nb.monitoring import MonitorResult
     from mlprod_nb.monitoring.drill_result import DrillResult
     from mlprod_nb.reports import ReportResult
@@ -101,9 +101,9 @@ class Evidence(Base):
             mlprod abtest plan flights --effect 0.01
             mlprod abtest plan flights --effect 0.02 --metric sure --metrics "sure: {value: score > 0.9}"
         """
-        from mlprod_nb.lifecycle import abtests
+        from mlprod_nb.lifecycle.abtests import reading
 
-        return abtests.plan(self.context, abtests.Question(endpoint, effect, metric, power, alpha, metrics))
+        return reading.plan(self.context, reading.Question(endpoint, effect, metric, power, alpha, metrics))
 
     def abtest_start(
         self,
@@ -137,7 +137,7 @@ class Evidence(Base):
             mlprod abtest start flights --primary brier --guardrails accuracy,latency_ms --minimal-effect 0.01
             mlprod abtest start flights --segments "carrier, hour < 12"
         """
-        from mlprod_nb.lifecycle import starting
+        from mlprod_nb.lifecycle.abtests import starting
 
         given = {"treatment": treatment, "primary": primary, "guardrails": guardrails, "method": method}
         given["segments"] = segments
@@ -156,9 +156,10 @@ class Evidence(Base):
         Examples:
             mlprod abtest result flights
         """
-        from mlprod_nb.lifecycle import abtests, watch
+        from mlprod_nb.lifecycle import watch
+        from mlprod_nb.lifecycle.abtests import reading
 
-        return abtests.result(self.context, watch.Window(endpoint, since, until, pinned))
+        return reading.result(self.context, watch.Window(endpoint, since, until, pinned))
 
     def abtest_calibrate(
         self, endpoint: str, *, runs: int = 1000, since: str = "", until: str = "", pinned: str = ""
@@ -175,9 +176,10 @@ class Evidence(Base):
         Examples:
             mlprod abtest calibrate flights --runs 1000
         """
-        from mlprod_nb.lifecycle import abtests, watch
+        from mlprod_nb.lifecycle import watch
+        from mlprod_nb.lifecycle.abtests import reading
 
-        return abtests.calibrate(self.context, watch.Window(endpoint, since, until, pinned), runs)
+        return reading.calibrate(self.context, watch.Window(endpoint, since, until, pinned), runs)
 
     def abtest_allocate(self, endpoint: str, *, reason: str = "", dry_run: bool = False) -> AllocationResult:
         """Move the shares of a running bandit (allocation: thompson) to what has earned more, by a revision.
@@ -190,7 +192,7 @@ class Evidence(Base):
         Examples:
             mlprod abtest allocate flights --dry-run
         """
-        from mlprod_nb.lifecycle import allocating
+        from mlprod_nb.lifecycle.abtests import allocating
 
         return allocating.allocate(self.context, endpoint, reason=reason, dry_run=dry_run)
 
@@ -210,7 +212,7 @@ class Evidence(Base):
             mlprod abtest stop flights --reason "decided"
             mlprod abtest stop flights --ship --dry-run
         """
-        from mlprod_nb.lifecycle import shipping
+        from mlprod_nb.lifecycle.abtests import shipping
 
         return shipping.stop(self.context, shipping.Stop(endpoint, ship, yes, reason, dry_run))
 

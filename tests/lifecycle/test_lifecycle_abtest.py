@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlprod_nb.errors import NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import abtests
+from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.traffic import PredictResult
 from tests.lifecycle.conftest import Site, make_site
 
@@ -172,8 +172,8 @@ def test_what_one_version_says_of_every_request_is_a_covariate(site: Site) -> No
     notes = workspace.abtest_result("flights").notes
     (note,) = [note for note in notes if note.startswith("The covariates leave")]
     assert note.endswith("% of the variance of brier.")
-    wanted = abtests.Wanted(covariates=["prediction of flights/1"])
-    rows = abtests.labelled(workspace.context, workspace.context.log.pin("flights"), wanted).to_pylist()
+    wanted = reading.Wanted(covariates=["prediction of flights/1"])
+    rows = reading.labelled(workspace.context, workspace.context.log.pin("flights"), wanted).to_pylist()
     said = {row["prediction_id"]: row["covariate prediction of flights/1"] for row in rows}
     assert [said[id_] for id_ in answered.prediction_ids] == pytest.approx(list(alone.scores), abs=1e-6)
     workspace.abtest_stop("flights")
@@ -250,9 +250,9 @@ def test_each_of_several_treatments_is_known_by_its_version(site: Site) -> None:
     workspace.route("flights", "champion=34", "flights/1=33", "flights/2=33")
     workspace.abtest_start("flights", design="control: champion\ntreatments: [v1, v2]")
     with context.store.read() as connection:
-        test = abtests.latest(connection, "flights")
+        test = reading.latest(connection, "flights")
     assert test is not None
-    assert [abtests.tested(context, test, name) for name in ("v1", "v2")] == ["flights/1", "flights/2"]
+    assert [reading.tested(context, test, name) for name in ("v1", "v2")] == ["flights/1", "flights/2"]
     answered = ask(site, days=1)
     workspace.feedback("flights", ids=answered.prediction_ids, values=list(site.target))
     found = workspace.abtest_result("flights")

@@ -45,13 +45,14 @@ class ABTestView(Result):
 
 def look(context: Context, endpoint: str) -> ABTestView:
     """Return an endpoint's newest test; that there is none, or that it cannot be read yet, is said, never an error."""
-    from mlprod_nb.lifecycle import abtests, watch
+    from mlprod_nb.lifecycle import watch
+    from mlprod_nb.lifecycle.abtests import reading
 
     with context.store.read() as connection:
-        newest = abtests.latest(connection, endpoint)
+        newest = reading.latest(connection, endpoint)
     stopped = newest.stopped if newest else False
     try:
-        result = abtests.result(context, watch.Window(endpoint))
+        result = reading.result(context, watch.Window(endpoint))
     except Refused as error:
         action = "" if newest else f"%mlprod abtest start {endpoint}"
         return ABTestView(Verdict("ok", error.message, action), endpoint, stopped, None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlprod_nb.lifecycle import abtests
+from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing import counters
 from mlprod_nb.lifecycle.releasing.deciding import Evidence, Finding, Judged
@@ -143,7 +143,7 @@ def _measured(context: Context, subject: Subject) -> _Measured:
 
     control = champion(context, subject.release)
     pinned = context.log.pin(subject.endpoint)
-    rows = abtests.labelled(context, pinned, abtests.Wanted(shadows=True))
+    rows = reading.labelled(context, pinned, reading.Wanted(shadows=True))
     rows = _told_apart(_of(rows, subject.standing.revision), subject.step)
     manifest = context.bundles.get(control.bundle).manifest
     in_pairs = subject.step.share in (0.0, 100.0)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.lifecycle import abtests
+from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing.deciding import span
 from mlprod_nb.lifecycle.releasing.plan import Plan, Step
@@ -153,12 +153,12 @@ def _proof(context: Context, given: NewRelease, wanted: Plan, at: int) -> float 
 
     if not wanted.proves(at):
         return None
-    _, manifest = abtests.serving(context, given.endpoint)
-    rows = abtests.labelled(context, context.log.pin(given.endpoint))
+    _, manifest = reading.serving(context, given.endpoint)
+    rows = reading.labelled(context, context.log.pin(given.endpoint))
     share, days = wanted.steps[at].share / 100 or 0.5, []
     for name, worse in wanted.metrics.items():
         try:
-            today = abtest.baseline(rows, name, abtests.outcome(manifest))
+            today = abtest.baseline(rows, name, reading.outcome(manifest))
             found = abtest.plan(today, abtest.Aim(worse, alpha=wanted.step_alpha / 4, treatment_share=share))
         except MlprodError:
             return None

@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import abtests, notifying, revise
+from mlprod_nb.lifecycle import notifying, revise
+from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing import acting, carrying, planning, shown
 from mlprod_nb.lifecycle.releasing.evidence import Subject, changed_by, overtaken, variant_name
@@ -90,7 +91,7 @@ def prepare(context: Context, wanted: Wanted) -> NewRelease:
 
     settings = context.settings.model(chosen.model).release
     plan = Plan.of(settings, alias="champion", default_metric=metrics.default_metric(manifest.task))
-    _check_metrics(plan, abtests.outcome(manifest))
+    _check_metrics(plan, reading.outcome(manifest))
     caller = context.caller
     return NewRelease(
         endpoint, chosen.ref, plan.to_dict(), current.number, caller.actor, caller.command, wanted.reason.strip()
@@ -116,7 +117,7 @@ def _refuse_what_cannot_be_released(context: Context, current: Revision, version
         raise Refused(f"{heard[0].name!r} is what {heard[0].model_version} is called at {endpoint!r}.",
                       hint="Promote what serves first, so that it is called by its alias.")  # fmt: skip
     with context.store.read() as connection:
-        test = abtests.latest(connection, endpoint)
+        test = reading.latest(connection, endpoint)
     if test is not None and not test.stopped:
         raise Refused(f"an A/B test runs on {endpoint!r}.", hint=f"End it with: mlprod abtest stop {endpoint}")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from mlprod_nb.errors import Refused
-from mlprod_nb.lifecycle import failed_rows
+from mlprod_nb.lifecycle.abtests import failed_rows
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, main_variant, pin

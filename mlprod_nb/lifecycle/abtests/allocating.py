@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mlprod_nb.errors import Refused
-from mlprod_nb.lifecycle import abtests, deploy
+from mlprod_nb.lifecycle import deploy
+from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window
@@ -75,14 +76,14 @@ def allocate(context: Context, endpoint: str, *, reason: str, dry_run: bool) -> 
     """
     from mlprod_nb.abtest import bandit
 
-    data = abtests.read(context, Window(endpoint))
+    data = reading.read(context, Window(endpoint))
     design = data.test.design
     if data.test.stopped or design.allocation != "thompson":
         raise Refused(
             f"no A/B test with allocation thompson runs on {endpoint!r}.",
             hint=f"Start one: mlprod abtest start {endpoint} --design 'allocation: thompson'",
         )
-    found = abtests.result(context, Window(endpoint))
+    found = reading.result(context, Window(endpoint))
     if found.decision == "invalid":
         raise Refused(f"the shares stay, since the test is {found.verdict.sentence}")
     spec = existing(context, endpoint).spec
@@ -111,7 +112,7 @@ def allocate(context: Context, endpoint: str, *, reason: str, dry_run: bool) -> 
     return AllocationResult(endpoint, _rows(rewards, before, after), why, moved.revision, dry_run)
 
 
-def _rewards(data: abtests.Data) -> dict[str, bandit.Reward]:
+def _rewards(data: reading.Data) -> dict[str, bandit.Reward]:
     from mlprod_nb.abtest import bandit
     from mlprod_nb.abtest.outcome import Statistic
     from mlprod_nb.abtest.scan import open_scan
@@ -120,7 +121,7 @@ def _rewards(data: abtests.Data) -> dict[str, bandit.Reward]:
     metric = design.metric(design.primary)
     if isinstance(metric, Statistic):
         raise Refused(f"Thompson sampling is for proportions, and {metric.name} is none.")
-    with open_scan(data.rows, abtests.outcome(data.manifest)) as scan:
+    with open_scan(data.rows, reading.outcome(data.manifest)) as scan:
         sums = scan.sums({metric.name: metric})[metric.name]
     found = {}
     for name in (design.control, design.treatment, *design.others):

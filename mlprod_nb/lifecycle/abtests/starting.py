@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from mlprod_nb.errors import MlprodError, NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import abtests, failed_rows
+from mlprod_nb.lifecycle.abtests import failed_rows, reading
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.registry.bundles import Manifest
@@ -67,7 +67,7 @@ def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]
     """
     from mlprod_nb import abtest
 
-    spec, manifest = abtests.serving(context, endpoint)
+    spec, manifest = reading.serving(context, endpoint)
     now = context.clock()
     design = abtest.parse(
         abtest.merge(text, options),
@@ -104,7 +104,7 @@ def _checked(context: Context, design: Design, spec: EndpointSpec) -> Design:
     """Return the design with each version that it names by its number; refuse inputs that are not there."""
     from mlprod_nb.abtest import covariates, segmenting
 
-    known = abtests.input_types(context, spec, design.endpoint)
+    known = reading.input_types(context, spec, design.endpoint)
     segmenting.inputs(design.segments, known)
     found = []
     for name in design.covariates:
@@ -138,7 +138,7 @@ def _refuse_a_second(context: Context, endpoint: str) -> None:
 
 
 def _refuse_if_running(connection: sa.Connection, endpoint: str) -> None:
-    running = abtests.latest(connection, endpoint)
+    running = reading.latest(connection, endpoint)
     if running is not None and not running.stopped:
         raise Refused(f"an A/B test runs on {endpoint!r} already.", hint=f"End it with: mlprod abtest stop {endpoint}")
 
@@ -188,8 +188,8 @@ def _baseline(context: Context, design: Design, manifest: Manifest) -> Baseline 
     from mlprod_nb.abtest import pairs
 
     pinned = context.log.pin(design.endpoint)
-    table = abtests.labelled(context, pinned, abtests.Wanted(shadows=design.method == "paired"))
-    outcome = abtests.outcome(manifest)
+    table = reading.labelled(context, pinned, reading.Wanted(shadows=design.method == "paired"))
+    outcome = reading.outcome(manifest)
     if design.method == "paired":
         return pairs.baseline(table, design, outcome)
     table = failed_rows.beside(context, table, pinned)

@@ -8,8 +8,9 @@ from typing import ClassVar
 import sqlalchemy as sa
 
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.lifecycle import abtests, deploy
-from mlprod_nb.lifecycle.abtests import Started
+from mlprod_nb.lifecycle import deploy
+from mlprod_nb.lifecycle.abtests import reading
+from mlprod_nb.lifecycle.abtests.reading import Started
 from mlprod_nb.lifecycle.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import TrafficRow, existing, traffic
@@ -65,7 +66,7 @@ def stop(context: Context, wanted: Stop) -> ABTestStopped:
         UsageError: It is to ship whatever the verdict, and no reason is given.
     """
     with context.store.read() as connection:
-        test = abtests.latest(connection, wanted.endpoint)
+        test = reading.latest(connection, wanted.endpoint)
     if test is None or test.stopped:
         raise Refused(f"no A/B test runs on {wanted.endpoint!r}.")
     if wanted.ship:
@@ -91,11 +92,11 @@ def _ship(context: Context, wanted: Stop, test: Started) -> ABTestStopped:
     """Promote the version that was tested, then end the test, so that a failure leaves it running."""
     if wanted.yes and not wanted.reason:
         raise UsageError("shipping whatever the verdict takes a reason.", hint="Say it: --reason WHY")
-    found = abtests.result(context, Window(wanted.endpoint))
+    found = reading.result(context, Window(wanted.endpoint))
     allowed = found.decision == "ship" and found.verdict.status == "ok"
     if not allowed and not wanted.yes:
         return _not_shipped(context, wanted, test, found.verdict.sentence)
-    version = abtests.tested(context, test, found.metrics[0].arm)
+    version = reading.tested(context, test, found.metrics[0].arm)
     reason = wanted.reason or f"A/B test: {found.verdict.sentence}"
     promotion = deploy.Promotion(version, "champion", wanted.endpoint, reason, wanted.dry_run)
     done = deploy.promote(context, promotion)

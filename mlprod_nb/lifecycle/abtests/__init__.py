@@ -1,0 +1,1 @@
+"""A/B tests as stories: started, read, moved by a bandit, ended."""
