@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import UsageError
 from mlprod_nb.lifecycle import data as reading
-from mlprod_nb.lifecycle import held_out, recorded
+from mlprod_nb.lifecycle import recorded
+from mlprod_nb.lifecycle.checking import held_out
 from mlprod_nb.lifecycle.context import Context
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from mlprod_nb.store import approvals, journal, report_index
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from mlprod_nb.lifecycle.gating import Standing
+    from mlprod_nb.lifecycle.checking.gating import Standing
     from mlprod_nb.registry.versions import ModelVersion
     from mlprod_nb.settings import ProtectedAlias
     from mlprod_nb.store.report_index import ReportRecord
@@ -136,7 +136,7 @@ def refuse_new(context: Context, model: str, alias: str) -> None:
 
 def examine(context: Context, move: AliasMove) -> Clearance | None:
     """Return what a protected alias asks of a move and what is there; ``None`` where the alias is not protected."""
-    from mlprod_nb.lifecycle import gating
+    from mlprod_nb.lifecycle.checking import gating
 
     rule = _rule(context, move.alias)
     if rule is None or not move.after:

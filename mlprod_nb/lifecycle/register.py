@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mlprod_nb import settings
 from mlprod_nb.errors import NotFound
 from mlprod_nb.lifecycle import aliases, owed, protecting
+from mlprod_nb.lifecycle.checking.held_out import NOTHING, Given
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.held_out import NOTHING, Given
 from mlprod_nb.progress import uninterrupted
 from mlprod_nb.results import Result, Section, counted
 from mlprod_nb.scratch import temporary_folder
@@ -214,7 +214,7 @@ def models(context: Context, name: str) -> ModelsResult:
 
 def check(context: Context, version: str) -> GateReport:
     """Run the gates on a version's bundle and archive what they found; see :mod:`.gating`."""
-    from mlprod_nb.lifecycle import gating
+    from mlprod_nb.lifecycle.checking import gating
 
     return gating.check(context, gating.Check(version))
 

@@ -53,7 +53,8 @@ class Models(Base):
             mlprod register flights --model $clf --data $X --target $y --holdout $X_test --holdout-target $y_test
             mlprod register flights --model $clf --data $X --target $y --from-clean-run
         """
-        from mlprod_nb.lifecycle import held_out, register
+        from mlprod_nb.lifecycle import register
+        from mlprod_nb.lifecycle.checking import held_out
 
         given = held_out.Given(holdout, holdout_target)
         wanted = register.Submission(name, model, data, target, alias, note, given, snapshot, from_clean_run)
@@ -138,8 +139,8 @@ class Models(Base):
             mlprod check flights/4 --junit gates.xml
             mlprod check flights/4 --last
         """
-        from mlprod_nb.lifecycle import gating
-        from mlprod_nb.lifecycle.held_out import Given
+        from mlprod_nb.lifecycle.checking import gating
+        from mlprod_nb.lifecycle.checking.held_out import Given
 
         wanted = gating.Check(version, Given(holdout, target), against, exhaustive, junit, summary)
         return gating.last(self.context, wanted) if last else gating.check(self.context, wanted)

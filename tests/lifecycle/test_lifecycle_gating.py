@@ -15,7 +15,7 @@ import pytest
 from mlprod_nb import Workspace, settings
 from mlprod_nb.errors import Corrupt, InvalidInput, NotFound, Refused, UsageError
 from mlprod_nb.gates import GateReport
-from mlprod_nb.lifecycle import gating
+from mlprod_nb.lifecycle.checking import gating
 from mlprod_nb.registry import attachments
 from mlprod_nb.registry.versions import GATES_TAG
 from mlprod_nb.routing import EndpointSpec, Variant

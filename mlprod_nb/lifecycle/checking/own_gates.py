@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mlprod_nb import notebooks
 from mlprod_nb.errors import ExecutionFailed, NotFound, UsageError
 from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection
-from mlprod_nb.lifecycle import held_out
+from mlprod_nb.lifecycle.checking import held_out
 from mlprod_nb.results import Verdict
 
 if TYPE_CHECKING:

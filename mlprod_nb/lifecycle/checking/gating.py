@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from mlprod_nb import settings
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import held_out, own_gates
+from mlprod_nb.lifecycle.checking import held_out, own_gates
+from mlprod_nb.lifecycle.checking.held_out import NOTHING, Given
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.held_out import NOTHING, Given
 from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ def archive(context: Context, version: ModelVersion, report: GateReport, execute
         executed: The executed notebooks of gates that are notebooks.
     """
     from mlprod_nb.gates import formats
-    from mlprod_nb.lifecycle import gate_page, reporting
+    from mlprod_nb.lifecycle import reporting
+    from mlprod_nb.lifecycle.checking import gate_page
     from mlprod_nb.registry import attachments
     from mlprod_nb.registry.versions import GATES_TAG
     from mlprod_nb.store import evidence, report_index
