@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport
     from mlprod_nb.lifecycle.agreeing import ReproduceResult
     from mlprod_nb.lifecycle.moving import ExportResult, ImportResult
-    from mlprod_nb.lifecycle.register import ModelsResult, RegisterResult
+    from mlprod_nb.lifecycle.registering.register import ModelsResult, RegisterResult
     from mlprod_nb.lifecycle.retraining import RetrainResult
 
 
@@ -53,8 +53,8 @@ class Models(Base):
             mlprod register flights --model $clf --data $X --target $y --holdout $X_test --holdout-target $y_test
             mlprod register flights --model $clf --data $X --target $y --from-clean-run
         """
-        from mlprod_nb.lifecycle import register
         from mlprod_nb.lifecycle.checking import held_out
+        from mlprod_nb.lifecycle.registering import register
 
         given = held_out.Given(holdout, holdout_target)
         wanted = register.Submission(name, model, data, target, alias, note, given, snapshot, from_clean_run)
@@ -70,7 +70,7 @@ class Models(Base):
             mlprod models
             mlprod models flights
         """
-        from mlprod_nb.lifecycle import register
+        from mlprod_nb.lifecycle.registering import register
 
         return register.models(self.context, name)
 

@@ -9,9 +9,9 @@ import pytest
 
 from mlprod_nb import Workspace
 from mlprod_nb.errors import ExecutionFailed, Refused, UsageError
-from mlprod_nb.lifecycle import recorded
 from mlprod_nb.lifecycle.context import Caller
-from mlprod_nb.lifecycle.register import RegisterResult
+from mlprod_nb.lifecycle.registering import recorded
+from mlprod_nb.lifecycle.registering.register import RegisterResult
 from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext
 from tests.notebook_files import code, text, write
 

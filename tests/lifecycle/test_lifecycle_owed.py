@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb import Workspace
-from mlprod_nb.lifecycle import register, revise
+from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.context import Caller
+from mlprod_nb.lifecycle.registering import register
 from mlprod_nb.registry.models import Registry
 from mlprod_nb.store import journal, revisions
 from tests.lifecycle.conftest import Site

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from mlprod_nb import Workspace, notebooks
-from mlprod_nb.lifecycle import recorded
 from mlprod_nb.lifecycle.context import Caller, Context
+from mlprod_nb.lifecycle.registering import recorded
 from mlprod_nb.registry import attachments
 from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext
 from tests.notebook_files import code, text, write

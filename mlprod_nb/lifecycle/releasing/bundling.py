@@ -35,7 +35,7 @@ def ensure(context: Context, version: ModelVersion, endpoint: str) -> str:
 
 
 def _make(context: Context, version: ModelVersion, rows: pd.DataFrame, target: Any) -> str:
-    from mlprod_nb.lifecycle import candidates
+    from mlprod_nb.lifecycle.registering import candidates
     from mlprod_nb.registry import attachments, conversion, versions
     from mlprod_nb.registry.bundles import canonical_json
 

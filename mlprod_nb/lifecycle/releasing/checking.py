@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.lifecycle import register
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.registering import register
 from mlprod_nb.results import Verdict
 
 

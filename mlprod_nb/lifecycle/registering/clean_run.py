@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from mlprod_nb import notebooks, settings
 from mlprod_nb.errors import ExecutionFailed, Refused, UsageError
-from mlprod_nb.lifecycle import recorded
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.registering import recorded
 from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
-    from mlprod_nb.lifecycle.register import RegisterResult, Submission
+    from mlprod_nb.lifecycle.registering.register import RegisterResult, Submission
     from mlprod_nb.registry.versions import ModelVersion
 
 FOLDER = "clean-runs"
@@ -100,7 +100,7 @@ def _registered(context: Context, model: str, mark: str) -> ModelVersion | None:
 
 
 def _result(context: Context, version: ModelVersion) -> RegisterResult:
-    from mlprod_nb.lifecycle.register import described
+    from mlprod_nb.lifecycle.registering.register import described
     from mlprod_nb.registry.bundles import BundleStore
 
     with temporary_folder("work") as scratch:

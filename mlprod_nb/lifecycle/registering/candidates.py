@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import UsageError
 from mlprod_nb.lifecycle import data as reading
-from mlprod_nb.lifecycle import recorded
 from mlprod_nb.lifecycle.checking import held_out
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.registering import recorded
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mlprod_nb.lifecycle.register import Submission
+    from mlprod_nb.lifecycle.registering.register import Submission
     from mlprod_nb.monitoring import Profile
     from mlprod_nb.registry.conversion import Prepared
     from mlprod_nb.registry.lineage import DataFingerprint
