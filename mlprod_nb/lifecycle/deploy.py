@@ -9,8 +9,8 @@ from typing import ClassVar
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError, nearest
-from mlprod_nb.lifecycle import aliases, protecting
-from mlprod_nb.lifecycle.aliases import AliasMove
+from mlprod_nb.lifecycle.alias_moves import aliases, protecting
+from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import Change, TrafficRow, active, commit, describe, existing, traffic
 from mlprod_nb.results import Result

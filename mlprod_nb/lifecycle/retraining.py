@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mlprod_nb import notebooks
 from mlprod_nb.clock import iso, parse_duration, parse_moment
 from mlprod_nb.errors import ExecutionFailed, MlprodError, NotFound, Refused
-from mlprod_nb.lifecycle import aliases, owed, protecting
+from mlprod_nb.lifecycle.alias_moves import aliases, owed, protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.training import TrainingReader, check_mode

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
-from mlprod_nb.lifecycle import aliases, owed, protecting
-from mlprod_nb.lifecycle.aliases import AliasMove
+from mlprod_nb.lifecycle.alias_moves import aliases, owed, protecting
+from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.progress import uninterrupted
 from mlprod_nb.routing import EndpointSpec

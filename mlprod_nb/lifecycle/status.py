@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mlprod_nb.lifecycle import background, owed
+from mlprod_nb.lifecycle import background
+from mlprod_nb.lifecycle.alias_moves import owed
 from mlprod_nb.lifecycle.background import TaskRow
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import active

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.lifecycle import protecting
+from mlprod_nb.lifecycle.alias_moves import protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.history import VerifyLogResult
 from mlprod_nb.results import Verdict, counted

@@ -48,7 +48,7 @@ class Base:
 
         The moves of aliases that a killed process left unmade are made first.
         """
-        from mlprod_nb.lifecycle import owed
+        from mlprod_nb.lifecycle.alias_moves import owed
 
         owed.make(self._context)
         return self._context

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mlprod_nb import Workspace
-from mlprod_nb.lifecycle import aliases, revise
+from mlprod_nb.lifecycle import revise
+from mlprod_nb.lifecycle.alias_moves import aliases
 
 MARKS: dict[str, tuple[Any, str]] = {
     "proposed": (revise, "_await_outcome"),

@@ -17,8 +17,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 from mlprod_nb import Workspace
 from mlprod_nb.errors import Corrupt, NotFound, Refused
-from mlprod_nb.lifecycle import protecting
-from mlprod_nb.lifecycle.aliases import planned
+from mlprod_nb.lifecycle.alias_moves import protecting
+from mlprod_nb.lifecycle.alias_moves.aliases import planned
 from mlprod_nb.lifecycle.checking import gating
 from mlprod_nb.lifecycle.context import Caller
 from tests.lifecycle.conftest import Site, make_site

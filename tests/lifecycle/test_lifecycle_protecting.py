@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from mlprod_nb import Workspace
 from mlprod_nb.errors import Corrupt, Refused
-from mlprod_nb.lifecycle import aliases, protecting
+from mlprod_nb.lifecycle.alias_moves import aliases, protecting
 from mlprod_nb.lifecycle.context import Caller, Context
 from mlprod_nb.lifecycle.previewing import PromotionPreview
 from mlprod_nb.lifecycle.retraining import Retraining, retrain

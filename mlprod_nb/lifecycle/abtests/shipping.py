@@ -11,7 +11,7 @@ from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle import deploy
 from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.abtests.reading import Started
-from mlprod_nb.lifecycle.aliases import AliasMove
+from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import TrafficRow, existing, traffic
 from mlprod_nb.lifecycle.watch import Window

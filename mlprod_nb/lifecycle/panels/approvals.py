@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sqlalchemy.engine import Connection
 
-from mlprod_nb.lifecycle import aliases, protecting
+from mlprod_nb.lifecycle.alias_moves import aliases, protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.results import Result, counted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb import settings
 from mlprod_nb.errors import NotFound
-from mlprod_nb.lifecycle import aliases, owed, protecting
+from mlprod_nb.lifecycle.alias_moves import aliases, owed, protecting
 from mlprod_nb.lifecycle.checking.held_out import NOTHING, Given
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.progress import uninterrupted

@@ -16,7 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from mlprod_nb.errors import MlprodError, Refused
-from mlprod_nb.lifecycle import aliases, deploy, revise
+from mlprod_nb.lifecycle import deploy, revise
+from mlprod_nb.lifecycle.alias_moves import aliases
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing import checking, counters, telling
 from mlprod_nb.lifecycle.releasing.deciding import Decision, Evidence, step

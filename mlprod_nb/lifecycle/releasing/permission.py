@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlprod_nb.lifecycle import aliases, protecting
+from mlprod_nb.lifecycle.alias_moves import aliases, protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing.plan import Plan
 from mlprod_nb.store.releases import Release

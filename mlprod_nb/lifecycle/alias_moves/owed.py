@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from mlprod_nb.errors import Corrupt, MlprodError, NotFound
-from mlprod_nb.lifecycle import aliases, promises
-from mlprod_nb.lifecycle.aliases import AliasMove
+from mlprod_nb.lifecycle.alias_moves import aliases, promises
+from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.store import journal, revisions
 from mlprod_nb.store.journal import JournalEntry

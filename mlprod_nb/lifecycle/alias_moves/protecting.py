@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlprod_nb.errors import MlprodError, Refused
-from mlprod_nb.lifecycle.aliases import AliasMove, Cleared
+from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove, Cleared
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import counted
 from mlprod_nb.store import approvals, journal, report_index
