@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb.errors import Unavailable
-from mlprod_nb.lifecycle import alerts
+from mlprod_nb.lifecycle.alerting import alerts
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, pin, pinned_text

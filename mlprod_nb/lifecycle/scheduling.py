@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlprod_nb import scheduler
 from mlprod_nb.errors import Refused
-from mlprod_nb.lifecycle import notifying
+from mlprod_nb.lifecycle.alerting import notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import Result, Verdict
 from mlprod_nb.scheduler import JobList, JobSpec

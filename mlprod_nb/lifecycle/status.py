@@ -244,7 +244,7 @@ def _reports(context: Context) -> tuple[ReportRow, ...]:
 
 
 def _alerts(context: Context) -> tuple[AlertStatus, ...]:
-    from mlprod_nb.lifecycle import alerts
+    from mlprod_nb.lifecycle.alerting import alerts
 
     return tuple(
         AlertStatus(row.alert, row.endpoint, row.status, row.state, row.sentence, row.note, row.raised_at)

@@ -60,7 +60,7 @@ _IMPORTS = (
     "mlprod_nb.workspace",
     "mlprod_nb.reports.show",
     "mlprod_nb.lifecycle.watch",
-    "mlprod_nb.lifecycle.alerts",
+    "mlprod_nb.lifecycle.alerting.alerts",
     "mlprod_nb.lifecycle.abtests.reading",
     "mlprod_nb.monitoring.monitor",
     "mlprod_nb.prediction_log.reader",

@@ -68,7 +68,8 @@ class Evidence(Base):
             mlprod monitor flights --since 7d --alibi-with CVMDrift,FETDrift
             mlprod monitor flights --detectors ks,wasserstein
         """
-        from mlprod_nb.lifecycle import alerts, watch
+        from mlprod_nb.lifecycle import watch
+        from mlprod_nb.lifecycle.alerting import alerts
 
         window = watch.Window(endpoint, since, until, pinned)
         if drill:

@@ -8,12 +8,12 @@ from mlprod_nb.workspace.base import Base
 
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.access import AuditResult, GrantResult, RevokeResult, TokensResult, VerifyResult
-    from mlprod_nb.lifecycle.adapting import ActResult
-    from mlprod_nb.lifecycle.alerts import AlertsResult, HoldResult
+    from mlprod_nb.lifecycle.alerting.adapting import ActResult
+    from mlprod_nb.lifecycle.alerting.alerts import AlertsResult, HoldResult
+    from mlprod_nb.lifecycle.alerting.notifying import SentResult, TestSent
     from mlprod_nb.lifecycle.background import TaskResult, TasksResult
     from mlprod_nb.lifecycle.faults import WhyResult
     from mlprod_nb.lifecycle.kernels import KernelResult
-    from mlprod_nb.lifecycle.notifying import SentResult, TestSent
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved, ScheduleExport
     from mlprod_nb.lifecycle.shells import CompletionScript
     from mlprod_nb.lifecycle.templates import NotebookMade
@@ -103,7 +103,7 @@ class Operations(Base):
             mlprod alerts list
             mlprod alerts list flights --every
         """
-        from mlprod_nb.lifecycle import alerts
+        from mlprod_nb.lifecycle.alerting import alerts
 
         return alerts.list_alerts(self.context, endpoint, every=every)
 
@@ -118,7 +118,7 @@ class Operations(Base):
         Examples:
             mlprod alerts acknowledge 1 --reason "storms of June, as every year"
         """
-        from mlprod_nb.lifecycle import alerts
+        from mlprod_nb.lifecycle.alerting import alerts
 
         return alerts.acknowledge(self.context, alert, until=until, reason=reason)
 
@@ -133,7 +133,7 @@ class Operations(Base):
         Examples:
             mlprod alerts snooze 1 --until "3 days" --reason "new data on Monday"
         """
-        from mlprod_nb.lifecycle import alerts
+        from mlprod_nb.lifecycle.alerting import alerts
 
         return alerts.snooze(self.context, alert, until=until, reason=reason)
 
@@ -147,7 +147,7 @@ class Operations(Base):
         Examples:
             mlprod alerts act 1 --dry-run
         """
-        from mlprod_nb.lifecycle import adapting
+        from mlprod_nb.lifecycle.alerting import adapting
 
         return adapting.act(self.context, alert, dry_run=dry_run)
 
@@ -157,7 +157,7 @@ class Operations(Base):
         Examples:
             mlprod alerts send
         """
-        from mlprod_nb.lifecycle import notifying
+        from mlprod_nb.lifecycle.alerting import notifying
 
         return notifying.send_waiting(self.context)
 
@@ -167,7 +167,7 @@ class Operations(Base):
         Examples:
             mlprod alerts test
         """
-        from mlprod_nb.lifecycle import notifying
+        from mlprod_nb.lifecycle.alerting import notifying
 
         return notifying.test(self.context)
 

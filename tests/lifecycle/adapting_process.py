@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mlprod_nb import Workspace, notebooks
-from mlprod_nb.lifecycle import adapting, alerts, notifying, retraining, revise
+from mlprod_nb.lifecycle import retraining, revise
+from mlprod_nb.lifecycle.alerting import adapting, alerts, notifying
 from mlprod_nb.lifecycle.alias_moves import aliases
 from mlprod_nb.store import actions
 from tests.lifecycle.test_lifecycle_alerts import look

@@ -14,7 +14,8 @@ import pytest
 
 from mlprod_nb import Workspace
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.lifecycle import adapting, alerts, revise
+from mlprod_nb.lifecycle import revise
+from mlprod_nb.lifecycle.alerting import adapting, alerts
 from mlprod_nb.lifecycle.history import Move
 from mlprod_nb.monitoring import MonitorResult
 from mlprod_nb.store import actions

@@ -11,8 +11,8 @@ import pytest
 
 from mlprod_nb import Workspace
 from mlprod_nb.errors import NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import alerts
-from mlprod_nb.lifecycle.alerts import Look
+from mlprod_nb.lifecycle.alerting import alerts
+from mlprod_nb.lifecycle.alerting.alerts import Look
 from mlprod_nb.results import AlertChange, Cause, Status, Verdict
 
 WORST: dict[int, Status] = {0: "ok", 1: "warn", 2: "alarm"}

@@ -17,7 +17,7 @@ import pytest
 from mlprod_nb import Workspace
 from mlprod_nb.access import secrets
 from mlprod_nb.errors import UsageError
-from mlprod_nb.lifecycle import alerts
+from mlprod_nb.lifecycle.alerting import alerts
 from tests.lifecycle.receivers import Webhook, mail_server, silent_port, webhook
 from tests.lifecycle.test_lifecycle_alerts import look
 

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlprod_nb import Workspace, commands, scheduler
-from mlprod_nb.lifecycle.alerts import AlertRow
+from mlprod_nb.lifecycle.alerting.alerts import AlertRow
 from mlprod_nb.lifecycle.context import Caller
 from mlprod_nb.targets import local
 from tests.lifecycle.releases import serving, wait_for_shadows

@@ -11,8 +11,9 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import notifying, revise
+from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.abtests import reading
+from mlprod_nb.lifecycle.alerting import notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing import acting, carrying, planning, shown
 from mlprod_nb.lifecycle.releasing.evidence import Subject, changed_by, overtaken, variant_name

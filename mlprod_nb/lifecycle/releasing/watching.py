@@ -11,7 +11,8 @@ from typing import ClassVar
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
-from mlprod_nb.lifecycle import notifying, revise
+from mlprod_nb.lifecycle import revise
+from mlprod_nb.lifecycle.alerting import notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.releasing import bundling, carrying, checking, story, telling
 from mlprod_nb.lifecycle.watch import main_variant

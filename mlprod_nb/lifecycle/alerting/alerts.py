@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy.engine import Connection
 
-from mlprod_nb.lifecycle import adapting, notifying
+from mlprod_nb.lifecycle.alerting import adapting, notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.watch import Window
 from mlprod_nb.results import AlertChange, Cause, Result, Verdict, counted
