@@ -20,8 +20,8 @@ from jupyter_client.manager import start_new_kernel
 
 from benchmarks.statistics_page import write_section
 from mlprod_nb import Workspace
-from mlprod_nb.lifecycle import names
-from mlprod_nb.lifecycle.names import Names
+from mlprod_nb.lifecycle.completing import names
+from mlprod_nb.lifecycle.completing.names import Names
 from mlprod_nb.settings import Layout
 
 TITLE = "Speed of TAB"

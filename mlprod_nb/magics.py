@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
     from mlprod_nb.commands import Shown
-    from mlprod_nb.lifecycle.names import Names, Renewing
+    from mlprod_nb.lifecycle.completing.names import Names, Renewing
     from mlprod_nb.registry.lineage import NotebookContext
     from mlprod_nb.results import Result
 
@@ -197,7 +197,7 @@ class MLProd(Magics):
     def _known(self) -> Names:
         """Return the workspace's names as they were a moment ago; none where there is no workspace."""
         from mlprod_nb import settings
-        from mlprod_nb.lifecycle import names
+        from mlprod_nb.lifecycle.completing import names
 
         if self._renewing is None:
             self._renewing = names.Renewing()
@@ -279,7 +279,7 @@ _as_ipython_takes_it.has_side_effects = True  # type: ignore[attr-defined]
 def _import_grammar() -> None:
     with suppress(Exception):  # the line that is typed next meets it again, and says it
         from mlprod_nb import commands
-        from mlprod_nb.lifecycle import names
+        from mlprod_nb.lifecycle.completing import names
 
         commands.complete([], "", (), names.Names())  # the grammar is read off the façade when it is first asked
 

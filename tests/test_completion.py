@@ -20,9 +20,9 @@ from traitlets.config import Config
 from mlprod_nb import Workspace, commands
 from mlprod_nb.commands import values
 from mlprod_nb.errors import NotFound, Unavailable
-from mlprod_nb.lifecycle import names, naming
+from mlprod_nb.lifecycle.completing import names, naming
+from mlprod_nb.lifecycle.completing.names import Names
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.names import Names
 from mlprod_nb.settings import Layout
 
 KNOWN = Names(
@@ -132,7 +132,7 @@ def test_the_choices_are_those_of_the_modules_that_read_them() -> None:
     from mlprod_nb.abtest import metrics
     from mlprod_nb.abtest.design import METHODS
     from mlprod_nb.access.rights import ROLES
-    from mlprod_nb.lifecycle.shells import SHELLS
+    from mlprod_nb.lifecycle.completing.shells import SHELLS
     from mlprod_nb.lifecycle.templates import TEMPLATES
     from mlprod_nb.lifecycle.training import MODES
     from mlprod_nb.monitoring.detectors import BUILT_IN

@@ -10,7 +10,7 @@ from pathlib import Path
 from mlprod_nb.commands import sending
 from mlprod_nb.commands.values import Asked, Suggestion, offered
 from mlprod_nb.commands.verbs import NOUNS, Verb, spelled, verbs
-from mlprod_nb.lifecycle.names import Names
+from mlprod_nb.lifecycle.completing.names import Names
 
 __all__ = ["Suggestion", "complete"]
 

@@ -14,9 +14,9 @@ from mlprod_nb.commands import typed
 from mlprod_nb.commands.completion import complete
 from mlprod_nb.commands.values import said
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.lifecycle import names
-from mlprod_nb.lifecycle.names import Names
-from mlprod_nb.lifecycle.shells import PROGRAM, VARIABLE, script
+from mlprod_nb.lifecycle.completing import names
+from mlprod_nb.lifecycle.completing.names import Names
+from mlprod_nb.lifecycle.completing.shells import PROGRAM, VARIABLE, script
 
 
 class _Bash(BashComplete):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlprod_nb.lifecycle.names import Names
+from mlprod_nb.lifecycle.completing.names import Names
 
 _MOST_FILES = 200
 

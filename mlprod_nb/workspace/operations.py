@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.alerting.alerts import AlertsResult, HoldResult
     from mlprod_nb.lifecycle.alerting.notifying import SentResult, TestSent
     from mlprod_nb.lifecycle.background import TaskResult, TasksResult
+    from mlprod_nb.lifecycle.completing.shells import CompletionScript
     from mlprod_nb.lifecycle.faults import WhyResult
     from mlprod_nb.lifecycle.kernels import KernelResult
     from mlprod_nb.lifecycle.scheduling import JobAdded, JobRan, JobRemoved, ScheduleExport
-    from mlprod_nb.lifecycle.shells import CompletionScript
     from mlprod_nb.lifecycle.templates import NotebookMade
     from mlprod_nb.results import Result
     from mlprod_nb.scheduler import JobList
@@ -363,6 +363,6 @@ class Operations(Base):
         Examples:
             mlprod completion bash
         """
-        from mlprod_nb.lifecycle import shells
+        from mlprod_nb.lifecycle.completing import shells
 
         return shells.script(shell)

@@ -1,7 +1,7 @@
 """The names that a line can hold, in one small file, so that TAB asks neither the database nor the registry.
 
-The file is written by a process of its own (:mod:`mlprod_nb.lifecycle.naming`) and read here with the standard library
-alone. It may be a moment behind; whoever reads it and finds it behind has it written anew, and does not wait.
+The file is written by a process of its own (:mod:`.naming`) and read here with the standard library alone. It may be a
+moment behind; whoever reads it and finds it behind has it written anew, and does not wait.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def behind(layout: Layout) -> bool:
 def renew(layout: Layout) -> subprocess.Popen[bytes]:
     """Have the names written anew by a process that nobody waits for; two at once are one."""
     return subprocess.Popen(  # noqa: S603 (our own module, arguments as a list)
-        [sys.executable, "-P", "-m", "mlprod_nb.lifecycle.naming", str(layout.root)],
+        [sys.executable, "-P", "-m", "mlprod_nb.lifecycle.completing.naming", str(layout.root)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""``python -m mlprod_nb.lifecycle.naming ROOT``: read every name and write the file that TAB reads.
+"""``python -m mlprod_nb.lifecycle.completing.naming ROOT``: read every name and write the file that TAB reads.
 
 What the state database knows is written first; the registry, which may be slow or away, is asked after that, and only
 where it may have changed. Until it has answered, and where it does not, the journal tells of models and aliases.
@@ -18,9 +18,10 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.lifecycle import background, names, panels
+from mlprod_nb.lifecycle import background, panels
+from mlprod_nb.lifecycle.completing import names
+from mlprod_nb.lifecycle.completing.names import Names
 from mlprod_nb.lifecycle.context import Caller, Context
-from mlprod_nb.lifecycle.names import Names
 
 if TYPE_CHECKING:
     from mlprod_nb.store.revisions import Revision
