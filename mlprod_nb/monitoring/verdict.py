@@ -106,6 +106,7 @@ def _sentence(parts: Sequence[str]) -> str:
 
 
 def _fell(row: MetricRow) -> str:
+    assert row.reference is not None
     verb = "fell" if row.metric in HIGHER_IS_BETTER else "rose"
     name = row.metric.replace("_", " ")
     return (
