@@ -22,9 +22,6 @@ from mlprod_nb.errors import MlprodError, unexpected
 
 _FAILED = 3
 _INTERRUPTED = 130
-# Of a look at a million rows. pyarrow's own pool keeps more of what was needed for a moment than a look may take; and
-# the monitor counts in two threads, each of which OpenBLAS divides again: that takes twice the processor's time.
-_FOR_A_LOOK = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
 _MAGIC = re.compile(r"(?<![%\w])%mlprod (?=[a-z]|--help)")
 
 
@@ -40,7 +37,7 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
     if asked:
         return shells.answer(asked, click.echo)
     if argv is None and words[:1] == ["monitor"]:
-        os.environ.update({name: value for name, value in _FOR_A_LOOK.items() if name not in os.environ})
+        settings.for_counting()
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
     door = commands.Door(

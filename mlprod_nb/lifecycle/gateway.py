@@ -113,12 +113,13 @@ def init(path: Path, *, name: str) -> InitResult:
 def up(context: Context) -> UpResult:
     """Start what does not run yet: two at once start one."""
     from mlprod_nb import scheduler
+    from mlprod_nb.lifecycle import counting_ahead
     from mlprod_nb.lifecycle.releasing import carrying
     from mlprod_nb.targets import local
 
     context.change()
     before = local.running(context.root)
-    record = local.start(context.root)
+    record = local.start(context.root, after_compaction=counting_ahead.__name__)
     if before is None:
         with context.store.write() as connection:
             context.audit(connection, "up", record.url)

@@ -299,7 +299,8 @@ def who_served(context: Context, prediction_id: str) -> WhoServedResult:
 
 
 def compact(context: Context) -> CompactResult:
-    """Put the rows of sealed segments into Parquet files."""
+    """Put the rows of sealed segments into Parquet files, and count these for monitors, as after the gateway's own."""
+    from mlprod_nb.lifecycle import counting_ahead
     from mlprod_nb.prediction_log.catalogue import Catalogue
     from mlprod_nb.prediction_log.compaction import Compactor
 
@@ -310,6 +311,8 @@ def compact(context: Context) -> CompactResult:
     verdict = Verdict("ok", f"{rows} of {segments} went into {counted(done.files, 'Parquet file')}.")
     if done.problems:
         verdict = Verdict("alarm", f"{counted(len(done.problems), 'problem')} found.", "%mlprod verify")
+    context.progress.step("counting files for the monitor")
+    counting_ahead.count(context.log, context.store, context.bundles)  # of what it cannot count a look says why
     return CompactResult(verdict, done.segments, done.rows, done.files, done.leftovers, done.problems)
 
 

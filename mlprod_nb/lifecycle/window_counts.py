@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
     from mlprod_nb.monitoring.bins import WindowCounts
     from mlprod_nb.monitoring.profile import Profile
+    from mlprod_nb.prediction_log.catalogue import LogFile
     from mlprod_nb.prediction_log.reader import PredictionLog
+    from mlprod_nb.registry.bundles import BundleStore
+    from mlprod_nb.routing import Variant
 
 MOST_EARLIER = 12
 """How many windows before a window are looked at: with it a quarter of a year of weekly looks."""
@@ -33,11 +37,27 @@ class WindowCounter:
         log: The log.
         profile: The reference.
         version: The version whose scores and predictions are counted, as ``flights/3``.
+        threads: How many threads count at most.
     """
 
     log: PredictionLog
     profile: Profile
     version: str
+    threads: int = 2
+
+    @classmethod
+    def of(cls, log: PredictionLog, bundles: BundleStore, variant: Variant, *, threads: int = 2) -> WindowCounter:
+        """Return what counts against the reference of a variant's version.
+
+        Raises:
+            NotFound: Its bundle is not there.
+            Corrupt: The bundle is damaged.
+        """
+        from mlprod_nb.monitoring.profile import Profile
+        from mlprod_nb.registry.bundles import PROFILE
+
+        profile = Profile.from_json((bundles.get(variant.bundle).path / PROFILE).read_bytes())
+        return cls(log, profile, variant.model_version, threads)
 
     def counts(self, where: LogRange, earlier: int = 0, until: datetime | None = None) -> list[WindowCounts]:
         """Return the counts of a range, labels left out, and of windows of the same length before it, newest first.
@@ -54,9 +74,7 @@ class WindowCounter:
         from mlprod_nb.monitoring import counting, stored_counts
 
         times = _times(where, earlier, until or where.until)
-        aged = any(column.how == "age" for column in self.profile.derived or ())
-        read = (*_READ, "event_time") if aged else _READ
-        said = self.log.tally(where, self.key, self._count, only=read, times=times)
+        said = self.log.tally(where, self.key, self._count, only=self._read, times=times)
         # What threads needed for a while would count beside the rows that are read next.
         pa.default_memory_pool().release_unused()
         found = [counting.add(self.profile, map(stored_counts.decode, parts)) for parts in said]
@@ -64,7 +82,20 @@ class WindowCounter:
             found.pop()
         return found
 
-    @property
+    def uncounted(self, endpoint: str) -> list[LogFile]:
+        """Return the files of an endpoint's predictions that were not counted yet, the newest rows first."""
+        return [] if self.log.catalogue is None else self.log.catalogue.lacking(endpoint, self.key)
+
+    def count_ahead(self, file: LogFile) -> None:
+        """Count a whole file now, so that :meth:`counts` of a window around it need not.
+
+        Raises:
+            Gone: The file was merged into another meanwhile, or is lost.
+            Corrupt: It is damaged.
+        """
+        self.log.tally_ahead(file, self.key, self._count, only=self._read)
+
+    @cached_property
     def key(self) -> str:
         """What the counts of a file depend on beside the file, as a digest."""
         from mlprod_nb.monitoring import stored_counts
@@ -75,7 +106,12 @@ class WindowCounter:
     def _count(self, tables: Iterable[pa.Table], rows: int) -> bytes:
         from mlprod_nb.monitoring import stored_counts
 
-        return stored_counts.encode(count_tables(self.profile, self.version, tables, rows))
+        return stored_counts.encode(count_tables(self.profile, self.version, tables, rows, self.threads))
+
+    @property
+    def _read(self) -> tuple[str, ...]:
+        aged = any(column.how == "age" for column in self.profile.derived or ())
+        return (*_READ, "event_time") if aged else _READ
 
 
 def count_tables(

@@ -1,12 +1,15 @@
-"""``python -m mlprod_nb.prediction_log --root DIR``: compact the workspace's prediction log once.
+"""``python -m mlprod_nb.prediction_log --root DIR [--then MODULE]``: compact the workspace's prediction log once.
 
 The gateway's supervisor starts this every few minutes. Where no segment is sealed it ends at once, before it has loaded
-what compacting needs.
+what compacting needs. With ``--then`` the process becomes another one when all is compacted: under the same id, so with
+the same priority and the same parent, but without the memory that compacting took.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,14 +17,24 @@ from mlprod_nb import process_log, settings
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.prediction_log.segment_files import sealed_segments
 
+MOST_SECONDS_THEN = 300
+"""How long what comes then may take, before the system ends it: the next compaction waits."""
+
 
 def main() -> int:
     """Read the arguments and compact."""
     parser = argparse.ArgumentParser(prog="python -m mlprod_nb.prediction_log", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="The workspace's directory.")
-    root: Path = parser.parse_args().root.resolve()
+    parser.add_argument(
+        "--then", default="", metavar="MODULE", help="What to run with --root DIR when all is in files."
+    )
+    given = parser.parse_args()
+    root: Path = given.root.resolve()
     try:
-        return _compact(root)
+        if _compact(root) and given.then:
+            signal.alarm(MOST_SECONDS_THEN)  # which goes on counting, and ends a process that does not expect it
+            os.execv(sys.executable, [sys.executable, "-m", given.then, "--root", str(root)])  # noqa: S606
+        return 0
     except MlprodError as error:
         _say("ERROR", str(error))
         return error.exit_code
@@ -30,10 +43,11 @@ def main() -> int:
         return MlprodError.exit_code
 
 
-def _compact(root: Path) -> int:
+def _compact(root: Path) -> bool:
+    """Compact; return whether there was something to compact, and no other process compacts it."""
     layout = settings.Layout(root)
     if not sealed_segments(layout.log):  # of a run that was killed there is always a segment left, too
-        return 0
+        return False
     from mlprod_nb.prediction_log.catalogue import Catalogue
     from mlprod_nb.prediction_log.compaction import Compactor
     from mlprod_nb.results import counted
@@ -55,7 +69,7 @@ def _compact(root: Path) -> int:
         )
         removed = f"; {counted(done.leftovers, 'leftover')} removed" if done.leftovers else ""
         _say("INFO", f"{rows} of {segments} went into {files}{removed}")
-    return 0
+    return not done.busy
 
 
 def _say(severity: str, body: str) -> None:

@@ -172,8 +172,20 @@ class Catalogue:
             row = connection.execute(query).one_or_none()
         return bytes(row.content) if row is not None and row.digest == _seal(file, key, row.content) else None
 
+    def lacking(self, endpoint: str, key: str) -> list[LogFile]:
+        """Return an endpoint's files of predictions of which nothing is kept under a key, the newest rows first."""
+        table, kept = tables.log_files, tables.log_counts.c
+        columns = [table.c[field.name] for field in fields(LogFile)]
+        wanted = _conditions(Selection(endpoint=endpoint, kind="predictions"))
+        nothing = ~sa.exists().where(kept.file == table.c.digest, kept.key == key)
+        query = sa.select(*columns).where(*wanted, nothing).order_by(table.c.last_at.desc(), table.c.path)
+        with self._store.read() as connection:
+            return [LogFile(**row) for row in connection.execute(query).mappings()]
+
     def keep(self, file: str, key: str, content: bytes) -> None:
         """Keep what was said of a file, in the place of what was kept under this key before.
+
+        Nothing is kept of a file that was forgotten meanwhile: nobody would ever take it away.
 
         Args:
             file: The file's digest.
@@ -184,7 +196,8 @@ class Catalogue:
         row = {"file": file, "key": key, "content": content, "digest": _seal(file, key, content)}
         with contextlib.suppress(sa.exc.IntegrityError), self._store.write() as connection:  # another process did
             connection.execute(sa.delete(table).where(table.c.file == file, table.c.key == key))
-            connection.execute(sa.insert(table).values(**row))
+            if connection.scalar(sa.select(sa.exists().where(tables.log_files.c.digest == file))):
+                connection.execute(sa.insert(table).values(**row))
 
     def version(self) -> int:
         """Return the newest version; 0 where there is none. What is read up to one version is one state."""

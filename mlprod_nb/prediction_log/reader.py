@@ -174,6 +174,21 @@ class PredictionLog:
         windows = times or ((where.since, where.until),)
         return self._places.steadily(lambda: self._places.tally(where, key, tally, only=only, times=windows))
 
+    def tally_ahead(self, file: LogFile, key: str, tally: scanning.Tally, *, only: Sequence[str]) -> None:
+        """Ask a function about a whole file now, so that :meth:`tally` finds what it says.
+
+        Args:
+            file: One that :meth:`Catalogue.lacking` names.
+            key: As in :meth:`tally`.
+            tally: The function.
+            only: The columns that it reads.
+
+        Raises:
+            Gone: The file was merged into another meanwhile, or is lost.
+            Corrupt: It is damaged.
+        """
+        self._places.tally_file(file, key, tally, only=only)
+
     def sample(self, where: LogRange, rows: int, *, only: Sequence[str]) -> pa.Table:
         """Return some of a range's predictions by chance, by event time, then id: the same ones whenever it is asked.
 

@@ -172,9 +172,24 @@ class Places:
             said = [tally([inside(table, window)], 0) for table in tail]
             for part in self._parts(window, "predictions", contents, None):
                 kept = self.catalogue.kept(part.file.digest, key) if part.whole and self.catalogue else None
-                said.append(self._tally_file(part, window, key, tally, only) if kept is None else kept)
+                said.append(self._tally_part(part, window, key, tally, only) if kept is None else kept)
             found.append(said)
         return found
+
+    def tally_file(self, file: LogFile, key: str, tally: Tally, *, only: Sequence[str]) -> bytes:
+        """Return what a function says of all predictions of a file, shadows left out, and keep it.
+
+        Raises:
+            Gone: The file is not there.
+            Corrupt: It is damaged.
+        """
+        read = list(dict.fromkeys([*only, *(("shadow",) if file.shadows else ())]))
+        tables = lake.blocks(self.folder / file.path, only=read, coded=True, placed=False)
+        answers = (table.filter(pc.invert(table["shadow"])) for table in tables) if file.shadows else tables
+        said = tally(answers, file.rows - file.shadows)
+        if self.catalogue is not None:
+            self.catalogue.keep(file.digest, key, said)
+        return said
 
     def sample(self, where: LogRange, rows: int, *, only: Sequence[str]) -> list[pa.Table]:
         """Return some of a range's predictions by chance, with their places: the same ones wherever they lie.
@@ -204,17 +219,12 @@ class Places:
             condition = None if part.whole else part.condition()
             yield from lake.blocks(self.folder / part.file.path, only=read, where=condition)
 
-    def _tally_file(self, part: Part, where: LogRange, key: str, tally: Tally, only: Sequence[str]) -> bytes:
-        condition = None if part.whole else part.condition()
-        chosen_by = [*(() if part.whole else ("event_time",)), *(("shadow",) if part.file.shadows else ())]
-        read = list(dict.fromkeys([*only, *chosen_by]))
-        tables = lake.blocks(self.folder / part.file.path, only=read, where=condition, coded=True, placed=False)
-        times = replace(where, since=None, until=None) if part.whole else where
-        least = part.file.rows - part.file.shadows if part.whole else 0
-        said = tally((inside(table, times, shadows=not part.file.shadows) for table in tables), least)
-        if part.whole and self.catalogue is not None:
-            self.catalogue.keep(part.file.digest, key, said)
-        return said
+    def _tally_part(self, part: Part, where: LogRange, key: str, tally: Tally, only: Sequence[str]) -> bytes:
+        if part.whole:
+            return self.tally_file(part.file, key, tally, only=only)
+        read = list(dict.fromkeys([*only, "event_time", *(("shadow",) if part.file.shadows else ())]))
+        tables = lake.blocks(self.folder / part.file.path, only=read, where=part.condition(), coded=True, placed=False)
+        return tally((inside(table, where, shadows=not part.file.shadows) for table in tables), 0)
 
     def _look_at(self, where: LogRange) -> Contents:
         contents = self.look([name for name, _ in where.segments])

@@ -1,4 +1,4 @@
-"""``python -m mlprod_nb.serving --root DIR --id GATEWAY_ID``: one gateway.
+"""``python -m mlprod_nb.serving --root DIR [--id GATEWAY_ID] [--after-compaction MODULE]``: one gateway.
 
 This process reads the settings, takes the workspace's lock, binds the port and makes the certificate, which needs
 packages of 20 MB and more. It then becomes the supervisor, under the same process id and without them.
@@ -30,9 +30,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m mlprod_nb.serving", description="Run a workspace's gateway.")
     parser.add_argument("--root", type=Path, required=True, help="The workspace's directory.")
     parser.add_argument("--id", default="", help="Unique for each start; made up where left out.")
+    parser.add_argument(
+        "--after-compaction", default="", metavar="MODULE", help="What to run with --root DIR after each compaction."
+    )
     given = parser.parse_args()
     try:
-        _supervise(_prepare(given.root.resolve(), given.id or uuid.uuid4().hex))
+        _supervise(_prepare(given.root.resolve(), given.id or uuid.uuid4().hex, given.after_compaction))
     except MlprodError as error:
         sys.stderr.write(f"mlprod: {error}\n")
         code = error.exit_code
@@ -45,7 +48,7 @@ def _supervise(plan: int) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "mlprod_nb.serving.supervisor", str(plan)])  # noqa: S606
 
 
-def _prepare(root: Path, gateway_id: str) -> int:
+def _prepare(root: Path, gateway_id: str, after_compaction: str) -> int:
     """Return a descriptor from which the supervisor reads its plan; never an argument, since URLs hold passwords."""
     from mlprod_nb.serving import listening
 
@@ -62,6 +65,7 @@ def _prepare(root: Path, gateway_id: str) -> int:
         "url": url,
         "files": [files.cert, files.key] if files else None,
         "workers": loaded.gateway.workers,
+        "after_compaction": after_compaction,
         "listener": port,
         "lock": lock,
     }

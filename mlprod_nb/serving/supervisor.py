@@ -241,15 +241,22 @@ class Supervisor:
 
     def _compact(self) -> None:
         """Start the compaction of the prediction log now and then, one at a time, after the requests in priority."""
+        if self._compaction is not None:
+            code = self._compaction.poll()
+            if code is None:
+                return
+            if code < 0:  # of any other end it has told itself
+                self._say(f"the compaction of the prediction log, or what was to come then, {_end_in_words(code)}")
+            self._compaction = None
         now = time.monotonic()
-        if now < self._compact_at or (self._compaction is not None and self._compaction.poll() is None):
+        if now < self._compact_at:
             return
         self._compact_at = now + COMPACT_SECONDS
-        if (Path(__file__).parents[1] / "prediction_log" / "__main__.py").is_file():
-            self._compaction = self._spawn(
-                "mlprod_nb.prediction_log", "--root", self._plan["root"], stdin=subprocess.DEVNULL
-            )
-            os.setpriority(os.PRIO_PROCESS, self._compaction.pid, _COMPACT_NICE)
+        then = ("--then", self._plan["after_compaction"]) if self._plan["after_compaction"] else ()
+        self._compaction = self._spawn(
+            "mlprod_nb.prediction_log", "--root", self._plan["root"], *then, stdin=subprocess.DEVNULL
+        )
+        os.setpriority(os.PRIO_PROCESS, self._compaction.pid, _COMPACT_NICE)
 
     def _end_compaction(self) -> None:
         if self._compaction is not None and self._compaction.poll() is None:

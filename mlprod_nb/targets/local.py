@@ -30,10 +30,14 @@ _REPLACE_SECONDS = 8.0
 _LOG_LINES = 8
 
 
-def start(root: Path) -> GatewayRecord:
+def start(root: Path, *, after_compaction: str = "") -> GatewayRecord:
     """Start the workspace's gateway and return when it answers; one that runs already is returned.
 
     Of several calls at once one starts the gateway and the others wait for it.
+
+    Args:
+        root: The workspace's directory.
+        after_compaction: A module that is run with ``--root`` after each compaction of the prediction log; empty: none.
 
     Raises:
         Unavailable: The gateway ends before it answers, or does not answer in time; the message has its last words.
@@ -45,7 +49,7 @@ def start(root: Path) -> GatewayRecord:
             return found
         gateway_id = uuid.uuid4().hex
         began = _log_size(layout)
-        process = _spawn(layout, gateway_id)
+        process = _spawn(layout, gateway_id, after_compaction)
         try:
             return _await_answer(layout, process, gateway_id, began)
         except BaseException:
@@ -148,8 +152,9 @@ def _held(layout: Layout) -> bool:
     return False
 
 
-def _spawn(layout: Layout, gateway_id: str) -> subprocess.Popen[bytes]:
+def _spawn(layout: Layout, gateway_id: str, after_compaction: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "mlprod_nb.serving", "--root", str(layout.root), "--id", gateway_id]
+    command += ["--after-compaction", after_compaction] if after_compaction else []
     with _log_file(layout).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 (our own module, arguments as a list)
             command, cwd=layout.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -126,19 +126,17 @@ def _ends(context: Context, endpoint: str) -> tuple[datetime, datetime] | None:
 
 def _bars(context: Context, endpoint: str, result: MonitorResult) -> dict[str, Bars]:
     """Return the pictures of the columns that matter most, and of score and prediction."""
-    from mlprod_nb import monitoring
     from mlprod_nb.lifecycle.window_counts import WindowCounter
     from mlprod_nb.monitoring import plots
-    from mlprod_nb.registry.bundles import PROFILE
 
     moments = [iso(moment) if moment else "" for moment in (result.since, result.until)]
     pinned = watch.pin(context, watch.Window(endpoint, *moments))
     variant = watch.main_variant(existing(context, endpoint).spec, endpoint)
-    profile = monitoring.Profile.from_json((context.bundles.get(variant.bundle).path / PROFILE).read_bytes())
-    [counts] = WindowCounter(context.log, profile, variant.model_version).counts(pinned)
+    counter = WindowCounter.of(context.log, context.bundles, variant)
+    [counts] = counter.counts(pinned)
     found = {}
     for row in (*result.columns[:_PICTURES], *result.outcomes):
-        column = profile.column(row.column) or profile.column(f"__{row.column}__")
+        column = counter.profile.column(row.column) or counter.profile.column(f"__{row.column}__")
         drawn = plots.bars(column, counts.columns[column.name]) if column and column.name in counts.columns else None
         if drawn is not None:
             found[row.column] = drawn
