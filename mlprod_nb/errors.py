@@ -66,9 +66,10 @@ class NotFound(UsageError):
         name: The name as given.
         known: The names that exist.
         hint: What to do next; the known names where empty.
+        besides: What else can be done, whatever the rest says.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str] = (), *, hint: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str] = (), *, hint: str = "", besides: str = "") -> None:
         self.kind = kind
         self.name = name
         self.known = sorted(set(known))
@@ -79,7 +80,7 @@ class NotFound(UsageError):
         elif self.known and not hint:
             shown = ", ".join(self.known[:8]) + (", …" if len(self.known) > 8 else "")
             hint = f"There is: {shown}."
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=f"{hint} {besides}".strip())
 
 
 class Refused(MlprodError):

@@ -20,6 +20,18 @@ def test_a_name_that_resembles_nothing_lists_what_there_is() -> None:
     assert str(NotFound("model", "zzz", ["flights", "hotels"])) == "there is no model 'zzz'. There is: flights, hotels."
 
 
+@pytest.mark.parametrize(
+    ("name", "known", "words"),
+    [
+        ("fligths", ["flights"], "there is no model 'fligths'. Did you mean 'flights'? Register one."),
+        ("zzz", ["flights"], "there is no model 'zzz'. There is: flights. Register one."),
+        ("zzz", [], "there is no model 'zzz'. Register one."),
+    ],
+)
+def test_what_else_can_be_done_stands_after_the_known_names(name: str, known: list[str], words: str) -> None:
+    assert str(NotFound("model", name, known, besides="Register one.")) == words
+
+
 def test_the_nearest_name_is_found_whatever_its_case() -> None:
     assert errors.nearest("FLIGHTS", ["flights"]) == "flights"
 

@@ -211,15 +211,9 @@ def _refuse_unknown(context: Context, model: str, notebooks: str, *, said: bool)
         NotFound: There is a model, but not this one; or no notebook of that name.
     """
     if (models := _models(context)) and model not in models:  # the first model of all may be the workflow's to make
-        hint = f"{NotFound('model', model, models).hint} A new one: write [models.{model}] into mlprod.toml.".strip()
-        raise NotFound("model", model, models, hint=hint)
+        raise NotFound("model", model, models, besides=f"A new one: write [models.{model}] into mlprod.toml.")
     if Path(notebooks).is_absolute() or not any(map(_holds_notebooks, context.root.glob(notebooks))):
-        unknown = NotFound("notebook", notebooks, _notebooks(context.root))
-        raise (
-            unknown
-            if said
-            else NotFound("notebook", notebooks, unknown.known, hint=f"{unknown.hint} Say --notebooks.".strip())
-        )
+        raise NotFound("notebook", notebooks, _notebooks(context.root), besides="" if said else "Say --notebooks.")
 
 
 def _holds_notebooks(path: Path) -> bool:

@@ -39,8 +39,8 @@ def find(name: str) -> KernelSpec:
     try:
         spec: KernelSpec = manager.get_kernel_spec(name)
     except NoSuchKernel:
-        hint = "`mlprod kernel alibi` makes one with alibi-detect."
-        raise NotFound("kernel", name, manager.find_kernel_specs(), hint=hint) from None
+        besides = "`mlprod kernel alibi` makes one with alibi-detect."
+        raise NotFound("kernel", name, manager.find_kernel_specs(), besides=besides) from None
     if spec.language.lower() != "python":
         raise Refused(f"kernel {name!r} speaks {spec.language}, and a report's notebook is in Python.")
     return spec
