@@ -53,11 +53,16 @@ def spell_duration(seconds: float) -> str:
     return words or "0s"
 
 
-def parse_moment(text: str, *, now: datetime) -> datetime:
+def parse_moment(text: str, *, now: datetime, besides: str = "") -> datetime:
     """Read a moment: an ISO 8601 date or time, an age, or a day in words.
 
     An age is a duration before ``now``, as ``7d`` or ``2 hours ago``. A weekday, as in ``last tuesday`` or
     ``tuesday 14:30``, is the nearest before today; a day alone is its beginning. All in UTC, where no offset is given.
+
+    Args:
+        text: The moment, as a user writes it.
+        now: The present moment.
+        besides: What else the user may write there, for the hint of who wrote neither.
 
     Raises:
         UsageError: The text is none of these.
@@ -74,7 +79,8 @@ def parse_moment(text: str, *, now: datetime) -> datetime:
             return now - parse_duration(plain)
         except UsageError:
             hint = "Write a date (2013-04-01), a time (2013-04-01T06:00), an age (7d) or a day (last tuesday)."
-            raise UsageError(f"{text!r} is not a moment.", hint=_meant(words, parse_moment, now) or hint) from None
+            hint = _meant(words, parse_moment, now) or f"{hint} {besides}".rstrip()
+            raise UsageError(f"{text!r} is not a moment.", hint=hint) from None
     try:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:

@@ -33,10 +33,9 @@ def rollback(context: Context, endpoint: str, to: str, *, reason: str, dry_run: 
         return deploy.rollback(context, endpoint, to=int(to or 0), reason=reason, dry_run=dry_run)
     current = existing(context, endpoint)
     try:
-        moment = parse_moment(to, now=context.clock())
+        moment = parse_moment(to, now=context.clock(), besides="Or a revision's number.")
     except UsageError as error:
-        hint = error.hint if "Did you mean" in error.hint else f"{error.hint} Or a revision's number."
-        raise UsageError(f"--to: {error.message}", hint=hint) from None
+        raise UsageError(f"--to: {error.message}", hint=error.hint) from None
     with context.store.read() as connection:
         served = [r for r in revisions.history(connection, endpoint) if r.outcome and r.outcome.outcome == "active"]
     before = [revision for revision in served if revision.outcome and revision.outcome.decided_at <= moment]

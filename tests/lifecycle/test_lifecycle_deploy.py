@@ -203,6 +203,8 @@ def test_a_rollback_to_a_moment_restores_what_served_then(site: Site) -> None:
         workspace.rollback("then", to="0s")
     with pytest.raises(UsageError, match=r"--to: 'last tuesdey' is not a moment. Did you mean 'last tuesday'"):
         workspace.rollback("then", to="last tuesdey")
+    with pytest.raises(UsageError, match=r"--to: 'soon' is not a moment. Write a date .* Or a revision's number\.$"):
+        workspace.rollback("then", to="soon")
     shown = workspace.rollback("then", to=first.isoformat(), dry_run=True)
     assert shown.as_of.startswith("revision 1 served at ")
     assert shown.as_of.endswith("Z (UTC)")
