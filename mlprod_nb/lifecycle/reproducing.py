@@ -104,7 +104,6 @@ class _Places:
 
 def _execute(context: Context, plan: _Plan, ran: Ran, places: _Places) -> ReproduceResult:
     from mlprod_nb.registry.bundles import BundleStore
-    from mlprod_nb.registry.versions import DATA_ARTIFACT
 
     source, kept = places.scratch / "notebook.ipynb", places.scratch / "candidates"
     source.write_bytes(plan.source)
@@ -127,12 +126,8 @@ def _execute(context: Context, plan: _Plan, ran: Ran, places: _Places) -> Reprod
         if error.reason != "error":
             raise
         ran = replace(ran, seconds=round(error.seconds, 1))
-        if (
-            error.error_name in _NOT_THERE
-            and not plan.lineage.data.source_sha256
-            and _keeps_data(context, plan.version)
-        ):
-            ran = replace(ran, said=(*ran.said, f"its reference data are kept with the version, as {DATA_ARTIFACT}."))
+        if error.error_name in _NOT_THERE and not plan.lineage.data.source_sha256:
+            ran = replace(ran, said=(*ran.said, *_snapshot(context, plan.version)))
         return agreeing.failed(ran, _why(error))
     context.progress.step("comparing predictions and metrics")
     ran = replace(ran, seconds=round(done.seconds, 1))
@@ -207,21 +202,15 @@ def _of_source(context: Context, version: ModelVersion, lineage: Lineage) -> lis
         return []
     folder = context.root / (lineage.notebook.folder if lineage.notebook else "")
     file = folder / data.source
-    if not file.is_file():
-        return [f"the file of its reference data, {data.source}, is gone{_snapshot(context, version)}."]
-    if file_digest(file) != data.source_sha256:
-        return [f"the file of its reference data, {data.source}, was changed{_snapshot(context, version)}."]
-    return []
+    if file.is_file() and file_digest(file) == data.source_sha256:
+        return []
+    became = "was changed" if file.is_file() else "is gone"
+    return [f"the file of its reference data, {data.source}, {became}.", *_snapshot(context, version)]
 
 
-def _snapshot(context: Context, version: ModelVersion) -> str:
-    """Say that the reference data are kept with the version, where they are."""
+def _snapshot(context: Context, version: ModelVersion) -> list[str]:
+    """Say that the rows of the reference data are kept with the version, where they are."""
     from mlprod_nb.registry.versions import DATA_ARTIFACT
 
-    return f"; the rows are kept with the version, as {DATA_ARTIFACT}" if _keeps_data(context, version) else ""
-
-
-def _keeps_data(context: Context, version: ModelVersion) -> bool:
-    from mlprod_nb.registry.versions import DATA_ARTIFACT
-
-    return DATA_ARTIFACT in {found.path for found in context.registry.client.list_artifacts(version.run_id)}
+    kept = {found.path for found in context.registry.client.list_artifacts(version.run_id)}
+    return [f"the rows of its reference data are kept with it, as {DATA_ARTIFACT}."] if DATA_ARTIFACT in kept else []

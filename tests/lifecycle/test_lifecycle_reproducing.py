@@ -18,7 +18,7 @@ from tests.notebook_files import code, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
-KEPT = "; the rows are kept with the version, as data.parquet."
+KEPT = "the rows of its reference data are kept with it, as data.parquet."
 CELLS = (
     code('table = "data.csv"\nshare = 0.3', "parameters"),
     code("%load_ext mlprod_nb"),
@@ -122,7 +122,7 @@ def test_other_data_are_named_with_what_they_change(workspace: Workspace) -> Non
     assert result.exit_code == 1
     assert "the reference data are others than recorded: 400 rows then, 390 now" in result.headline()
     assert {"fingerprint", "rows", "target"} <= {d.what for d in result.differences if d.part == "data"}
-    assert result.said == ("the file of its reference data, data.csv, was changed" + KEPT,)
+    assert result.said == ("the file of its reference data, data.csv, was changed.", KEPT)
     assert result.rows == 400  # the new model is asked about the version's own rows
 
 
@@ -130,7 +130,7 @@ def test_data_that_are_gone_are_named(workspace: Workspace) -> None:
     (workspace.root / "data.csv").unlink()
     result = workspace.reproduce("late/1")
     assert result.exit_code == 1
-    assert result.said == ("the file of its reference data, data.csv, is gone" + KEPT,)
+    assert result.said == ("the file of its reference data, data.csv, is gone.", KEPT)
     assert "what it reads in cell 4 can no longer be found: FileNotFoundError" in result.headline()
     assert (workspace.root / result.notebook).is_file()
 
@@ -141,7 +141,7 @@ def test_where_a_version_does_not_know_the_file_that_is_gone_it_says_that_its_ro
     (workspace.root / "data.csv").unlink()
     result = workspace.reproduce("sliced/1")
     assert "what it reads in cell 4 can no longer be found" in result.headline()
-    assert result.said == ("its reference data are kept with the version, as data.parquet.",)
+    assert result.said == (KEPT,)
 
 
 @pytest.mark.exhaustive
