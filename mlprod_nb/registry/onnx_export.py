@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Characters of a reason.
 _LONGEST = 240
+_SECONDS = 60.0
+"""Time that an ONNX model has to answer the sample; who needs longer for 5,000 rows is of no use to a gateway."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,14 @@ class _Attempt:
         return ("float64" if self.double else "float32") + (" and int64" if self.integers else "") + " inputs"
 
 
-def export(subject: Subject, sample: Sample) -> Export:
-    """Convert a model to ONNX, accepted only where it agrees with the original on the sample."""
+def export(subject: Subject, sample: Sample, *, seconds: float = _SECONDS) -> Export:
+    """Convert a model to ONNX, accepted only where it agrees with the original on the sample.
+
+    Args:
+        subject: The model.
+        sample: What it is proved on.
+        seconds: Time that the ONNX model has to answer the sample; where it takes longer, no other form is tried.
+    """
     from sklearn.base import BaseEstimator
 
     if not isinstance(subject.model, BaseEstimator):
@@ -102,11 +110,14 @@ def export(subject: Subject, sample: Sample) -> Export:
         try:
             graph = _convert(subject, sample.frame, attempt)
             for model in _variants(graph, subject):
-                found = _run(model, subject, sample)
+                found = _run(model, subject, sample, seconds)
                 agreement = compare(sample.expected, found)
                 if agrees(agreement):
                     return Export(model, agreement, "")
                 disagreements.append((agreement, attempt))
+        except TimeoutError:
+            rows = len(sample.frame)
+            return Export(None, None, f"Its ONNX form does not answer {rows} rows within {seconds:g} s.")
         except Exception as error:  # noqa: BLE001 (converters and shape inference raise anything)
             failures.append(_told(error))
     return Export(None, None, _reason(disagreements, failures))
@@ -199,8 +210,8 @@ def _variants(graph: Any, subject: Subject) -> Iterator[bytes]:
             yield graph.SerializeToString()
 
 
-def _run(model: bytes, subject: Subject, sample: Sample) -> Output:
-    outputs = OnnxModel(model, subject.signature).run(sample.columns)
+def _run(model: bytes, subject: Subject, sample: Sample, seconds: float) -> Output:
+    outputs = OnnxModel(model, subject.signature).run_within(sample.columns, seconds)
     names = output_names(subject.signature, subject.task)
     if subject.task == "regression":
         return None, outputs[names[0]].reshape(-1)

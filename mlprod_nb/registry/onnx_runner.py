@@ -6,6 +6,7 @@ Serving, registration and the gates share this runner, so what a gate measures i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,21 @@ class OnnxModel:
         except Exception as error:  # noqa: BLE001 (as above)
             raise ValueError(_first_line(error)) from None
         return dict(zip(self.outputs, found, strict=True))
+
+    def run_within(self, columns: Mapping[str, Array], seconds: float) -> dict[str, Array]:
+        """Do what :meth:`run` does, on a thread of its own, so that a loop without an end ends, and an interrupt helps.
+
+        Raises:
+            ValueError: The model fails on these rows.
+            TimeoutError: It did not answer in time; it is stopped for good.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="onnx") as thread:
+            running = thread.submit(self.run, columns)
+            try:
+                return running.result(seconds)
+            except (TimeoutError, KeyboardInterrupt):
+                self.stop()  # the thread is waited for
+                raise
 
     def _fed(self, signature: Signature) -> Iterator[tuple[Column, Any]]:
         """Yield each column that the model takes with the input that takes it."""

@@ -11,6 +11,8 @@ import onnxruntime
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from onnx import TensorProto, helper
+from skl2onnx import update_registered_converter
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
@@ -30,7 +32,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mlprod_nb.columns import Block
 from mlprod_nb.errors import ExecutionFailed, InvalidInput, Refused, UsageError
-from mlprod_nb.registry import conversion, onnx_graph
+from mlprod_nb.registry import conversion, onnx_export, onnx_graph
 from mlprod_nb.registry.bundles import ONNX_MODEL, REFERENCE, Bundle, read_bundle
 from mlprod_nb.registry.onnx_runner import OnnxRunner, largest_difference, scores, to_arrays
 from mlprod_nb.registry.runner import open_runner
@@ -383,3 +385,40 @@ def test_a_model_that_does_not_survive_saving_is_refused(tmp_path: Path, model: 
     prepared = conversion.prepare(model, frame)
     with pytest.raises(Refused, match=message):
         conversion.build_bundle(prepared, folder=tmp_path / "b", profile=b"{}")
+
+
+class Endless(LinearRegression):
+    """A model whose converter writes a loop without an end."""
+
+
+def _endless_shape(operator: Any) -> None:
+    operator.outputs[0].type = type(operator.inputs[0].type)([None, 1])
+
+
+def _endless_converter(scope: Any, operator: Any, container: Any) -> None:
+    kind = TensorProto.DOUBLE if "Double" in type(operator.inputs[0].type).__name__ else TensorProto.FLOAT
+
+    def info(name: str, kind: int, shape: list[int | None]) -> Any:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    step = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Identity", ["state"], ["next"])],
+        "step",
+        [info("at", TensorProto.INT64, []), info("go", TensorProto.BOOL, []), info("state", kind, [None, 1])],
+        [info("go_on", TensorProto.BOOL, []), info("next", kind, [None, 1])],
+    )
+    most, yes = scope.get_unique_variable_name("most"), scope.get_unique_variable_name("yes")
+    container.add_initializer(most, TensorProto.INT64, [], [2**63 - 1])
+    container.add_initializer(yes, TensorProto.BOOL, [], [True])
+    taken, given = [most, yes, operator.inputs[0].full_name], operator.outputs[0].full_name
+    container.add_node("Loop", taken, given, op_version=13, body=step)
+
+
+def test_a_model_whose_onnx_form_never_ends_is_found_out_and_told_in_one_sentence() -> None:
+    update_registered_converter(Endless, "MlprodTestEndless", _endless_shape, _endless_converter)
+    frame = flights()[0][["distance"]]
+    prepared = conversion.prepare(Endless().fit(frame, frame["distance"]), frame)
+    subject = onnx_export.Subject(prepared.model, prepared.signature, prepared.task, prepared.classes)
+    sample = onnx_export.Sample(prepared.frame, {"distance": frame["distance"].to_numpy()}, prepared.output)
+    found = onnx_export.export(subject, sample, seconds=0.1)
+    assert (found.model, found.reason) == (None, "Its ONNX form does not answer 800 rows within 0.1 s.")
