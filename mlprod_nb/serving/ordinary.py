@@ -1,14 +1,15 @@
 """Requests of the ordinary form: JSON in one of MLflow's formats, and at most units beside.
 
-Bodies of one client differ in their numbers only. So what is left of a body without the characters of numbers, its
-*skeleton*, is remembered once such a body was looked at value by value: one that has the same skeleton and the same
-texts in their places has no other texts, no ``true`` and no ``null``, and no name twice.
+Bodies of one client differ in their rows only. So what stands around the rows, the *frame*, is remembered once such a
+body was looked at value by value: of one with the same frame only the rows are read. Where no text, ``true``,
+``false`` and ``null`` are among them, they are one JSON value, or the body is no JSON.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -32,9 +33,7 @@ NOT_ORDINARY = (MlprodError, ValueError, KeyError, TypeError, AttributeError, Ov
 _NUMBERS = frozenset((float, int))
 _NESTED = frozenset((dict, list))
 _LIST = frozenset((list,))
-_FEWEST_ROWS = 8
-_VARIES = b"0123456789.,-+eE[] \t\r\n"
-_MOST_SKELETONS = 64
+_MOST_FRAMES = 16
 _MOST_TRIES = 1024
 
 
@@ -47,7 +46,7 @@ class Table:
         units: The units, not yet checked; ``None`` where there are none.
         body: The request's body.
         names: How many names the objects of the body have.
-        only_numbers: Whether the body's skeleton shows that every value is a number; how large is not known yet.
+        only_numbers: Whether it is known that every value is a number; how large is not known yet.
     """
 
     rows: Sequence[Sequence[Any]]
@@ -57,19 +56,26 @@ class Table:
     only_numbers: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What stands before and behind the rows of a body, and how many names its objects have."""
+
+    begin: bytes
+    end: bytes
+    names: int
+
+
 class Reader:
     """Reads the ordinary requests of one signature.
 
     Args:
         signature: What the endpoint takes.
-        fewest_rows: Bodies of fewer rows are looked at value by value: their skeletons would take longer to make.
     """
 
-    def __init__(self, signature: Signature, *, fewest_rows: int = _FEWEST_ROWS) -> None:
+    def __init__(self, signature: Signature) -> None:
         self.signature = signature
-        self._fewest_rows = fewest_rows
-        self._columns = list(signature.names)
-        self._skeletons: set[bytes] = set()
+        self._width = {len(signature.names)}
+        self._frames: list[_Frame] = []
         self._tries = _MOST_TRIES if signature.only_numbers else 0
 
     def read(self, body: bytes | bytearray) -> Table:
@@ -81,6 +87,11 @@ class Reader:
             KeyError: A column is missing.
             TypeError: A part is of another type.
         """
+        for frame in self._frames:
+            if body.startswith(frame.begin) and body.endswith(frame.end):
+                inner = body[len(frame.begin) : -len(frame.end)]
+                if not (b'"' in inner or b"u" in inner or b"l" in inner):  # no text, true, false or null
+                    return self._framed(orjson.loads(inner), body, frame)
         data = orjson.loads(body)
         names = len(data)
         units = data.pop("units", None)
@@ -92,16 +103,32 @@ class Reader:
             names += len(content)
         elif type(content[0]) is dict:
             names += len(rows) * len(self.signature.names)
-        texts = self._texts(names, content, rows) if len(rows) >= self._fewest_rows else 0
-        skeleton = bytes(body.translate(None, _VARIES)) if texts else b""
-        if skeleton in self._skeletons:
-            return Table(rows, units, body, names, only_numbers=True)
         if not strict.plain(body, names):
             raise ValueError
-        only_numbers = bool(texts) and body.count(b'"') == 2 * texts and _kinds(rows) <= _NUMBERS
-        if only_numbers and len(self._skeletons) < _MOST_SKELETONS:
-            self._skeletons.add(skeleton)
-        return Table(rows, units, body, names, only_numbers)
+        if self._tries and len(self._frames) < _MOST_FRAMES:
+            self._remember(bytes(body), data, names)
+        return Table(rows, units, body, names, only_numbers=False)
+
+    def _framed(self, rows: Any, body: bytes | bytearray, frame: _Frame) -> Table:
+        if type(rows) is not list or set(map(len, rows)) != self._width:
+            raise ValueError
+        return Table(rows, None, body, frame.names, only_numbers=True)
+
+    def _remember(self, body: bytes, data: dict[str, Any], names: int) -> None:
+        """Remember a body's frame, where rows in the signature's order are all that comes after it."""
+        ((key, content),) = data.items()
+        if names == 1 and type(content) is list:
+            data = {key: 0}
+        elif names == 3 and key == "dataframe_split" and tuple(content["columns"]) == self.signature.names:
+            data = {key: {**content, "data": 0}}
+        else:
+            return
+        self._tries -= 1
+        frame = _Frame(body[: body.rindex(b":") + 1], body[body.rindex(b"]") + 1 :], names)
+        emptied = frame.begin + b"0" + frame.end
+        with suppress(orjson.JSONDecodeError):
+            if orjson.loads(emptied) == data and strict.plain(emptied, names):
+                self._frames.append(frame)
 
     def decode(self, tables: Sequence[Table]) -> Columns:
         """Return the typed columns of tables, one after the other; see :func:`mlprod_nb.serving.columns.typed`.
@@ -127,16 +154,6 @@ class Reader:
                 if int not in kinds or (np.abs(matrix) < INEXACT).all():
                     return Block(names, np.ascontiguousarray(matrix.T))
         return typed(dict(zip(names, zip(*rows, strict=True), strict=True)), len(rows), self.signature)
-
-    def _texts(self, names: int, content: Any, rows: Sequence[Sequence[Any]]) -> int:
-        """Return how many texts a body has that may hold nothing but numbers beside; 0 where it may hold others."""
-        if not self._tries:
-            return 0
-        if names == 1 and content is rows:
-            return 1
-        if names == 3 and type(content) is dict and content.get("columns") == self._columns:
-            return 3 + len(self._columns)
-        return 0
 
 
 def _matrix(rows: Sequence[Sequence[float]], width: int) -> NDArray[np.float64]:

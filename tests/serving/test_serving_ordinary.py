@@ -25,9 +25,10 @@ PIECES = st.sampled_from(
 
 
 def primed(signature: Signature = SIGNATURE) -> Reader:
-    """Return a reader that knows the skeletons of ordinary bodies."""
-    reader = Reader(signature, fewest_rows=1)
+    """Return a reader that knows the frames of ordinary bodies."""
+    reader = Reader(signature)
     for body in (SPLIT, *LISTS.values()):
+        reader.read(body)
         assert reader.read(body).only_numbers
     return reader
 
@@ -42,7 +43,7 @@ def outcome(reader: Reader, body: bytes) -> Any:
     return {name: columns[name].tolist() for name in columns}, table.units
 
 
-def test_a_body_of_a_known_skeleton_is_read_by_a_glance_at_its_size() -> None:
+def test_only_the_rows_of_a_body_with_a_known_frame_are_read() -> None:
     reader = primed()
     for body in (SPLIT, *LISTS.values()):
         longer = orjson.loads(body)
@@ -52,7 +53,7 @@ def test_a_body_of_a_known_skeleton_is_read_by_a_glance_at_its_size() -> None:
         table = reader.read(orjson.dumps(longer))
         assert table.only_numbers
         assert isinstance(reader.decode([table]), Block)
-    assert len(reader._skeletons) == 3
+    assert len(reader._frames) == 3
 
 
 @pytest.mark.parametrize(
@@ -76,13 +77,13 @@ def test_a_body_of_a_known_skeleton_is_read_by_a_glance_at_its_size() -> None:
 )
 def test_what_is_not_numbers_alone_is_refused_by_a_reader_that_knows_its_neighbours(body: bytes) -> None:
     assert outcome(primed(), body) is None
-    assert outcome(Reader(SIGNATURE, fewest_rows=1), body) is None
+    assert outcome(Reader(SIGNATURE), body) is None
 
 
 def test_missing_and_large_numbers_are_read_as_by_a_reader_that_knows_nothing() -> None:
     for row in ([1.5, None, 2.0], [1e300, 2.0, 3.0], [2.0**60, 1.0, 0.1234567890123456789]):
         body = orjson.dumps({"inputs": [row]})
-        assert repr(outcome(primed(), body)) == repr(outcome(Reader(SIGNATURE, fewest_rows=1), body)) != "None"
+        assert repr(outcome(primed(), body)) == repr(outcome(Reader(SIGNATURE), body)) != "None"
 
 
 def test_tables_of_both_kinds_are_decoded_together() -> None:
@@ -101,13 +102,13 @@ def test_whatever_is_changed_in_a_known_body_is_read_as_by_a_reader_that_knows_n
     for at, cut, piece in changes:
         place = at % (len(body) + 1)
         body = body[:place] + piece + body[place + cut :]
-    assert repr(outcome(primed(), body)) == repr(outcome(Reader(SIGNATURE, fewest_rows=1), body))
+    assert repr(outcome(primed(), body)) == repr(outcome(Reader(SIGNATURE), body))
 
 
 def test_what_a_reader_remembers_is_bounded() -> None:
-    reader, chance = Reader(SIGNATURE, fewest_rows=1), random.Random(SEED)
+    reader, chance = Reader(SIGNATURE), random.Random(SEED)
     for _ in range(500):
         name = "".join(f"\\u{ord(letter):04x}" if chance.random() < 0.5 else letter for letter in "dataframe_split")
         body = f'{{"{name}": {{"columns": ["a1", "a2", "true"], "data": [[1, 2, 3]]}}}}'.encode()
         assert outcome(reader, body) is not None
-    assert len(reader._skeletons) <= 64
+    assert 0 < len(reader._frames) <= 16
