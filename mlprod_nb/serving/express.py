@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 class Exchange(Protocol):
     """One request whose body is complete, and the way to its caller."""
 
-    body: bytearray
+    body: bytes | bytearray
     authorization: bytes
 
     def reply(self, status: int, media_type: bytes, request_id: str, body: bytes) -> None:

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from mlprod_nb.serving import errors
 from mlprod_nb.serving.bounds import BoundedProtocol
 from mlprod_nb.serving.express import ExpressLane
+from mlprod_nb.serving.heads import Head, Headers, Heads, headers_of
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.serving.tracing import CHOSEN, Tracing
@@ -23,6 +24,7 @@ LOOK_SECONDS = 1.0
 """How often connections are looked at, so how late a deadline may be kept."""
 
 _NEVER = float("inf")
+_MOST_STRANGERS = 64  # heads in a row that were not known: whoever sends so many never sends the same one twice
 _LARGEST = 2**18  # a larger body goes to the routes, which bound what all bodies hold together
 _JSON = frozenset((b"application/json", b"application/json; charset=utf-8"))
 _ORDINARY_HEADERS = frozenset(
@@ -66,23 +68,30 @@ class ExpressExchange:
         "authorization",
         "body",
         "disconnected",
-        "headers",
+        "head",
         "keep_alive",
         "message_event",
         "response_complete",
         "url",
     )
 
-    def __init__(self, protocol: GatewayProtocol, authorization: bytes, *, keep_alive: bool) -> None:
+    def __init__(
+        self, protocol: GatewayProtocol, url: bytes, head: bytes | Headers, authorization: bytes, *, keep_alive: bool
+    ) -> None:
         self._protocol = protocol
-        self.url = protocol.url
-        self.headers = protocol.headers
+        self.url = url
+        self.head = head
         self.authorization = authorization
         self.keep_alive = keep_alive
-        self.body = bytearray()
+        self.body: bytes | bytearray = bytearray()
         self.disconnected = False
         self.response_complete = False
         self.message_event = _UNHEARD
+
+    @property
+    def headers(self) -> Headers:
+        """Its headers, their names in lower case."""
+        return headers_of(self.head) if isinstance(self.head, bytes) else self.head
 
     def reply(self, status: int, media_type: bytes, request_id: str, body: bytes) -> None:
         """Send the reply, unless the caller is gone."""
@@ -107,7 +116,8 @@ class GatewayProtocol(BoundedProtocol):
     settings: ClassVar[GatewaySettings]
     tracing: ClassVar[Tracing]
     open: ClassVar[set[GatewayProtocol]]
-    heads: ClassVar[dict[tuple[int, bytes], tuple[list[tuple[bytes, bytes]], bytes]]]
+    heads: ClassVar[dict[tuple[int, bytes], tuple[Headers, bytes]]]
+    known: ClassVar[Heads]
     url: bytes
 
     @classmethod
@@ -123,6 +133,7 @@ class GatewayProtocol(BoundedProtocol):
             "identifiers": Identifiers(),
             "open": set(),
             "heads": {},
+            "known": Heads(),
         }
         return type(cls.__name__, (cls,), parts)
 
@@ -132,6 +143,9 @@ class GatewayProtocol(BoundedProtocol):
         self._express: ExpressExchange | None = None
         self._endpoint = ""
         self._chosen = False
+        self._between = True  # the parser awaits a message's first byte
+        self._lesson = b""
+        self._strangers = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the first request's head its deadline."""
@@ -146,8 +160,23 @@ class GatewayProtocol(BoundedProtocol):
         self.open.discard(self)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Read on; a message that is whole, and whose head is known, needs no parser."""
+        if self._between and not self._refused and (self.cycle is None or self.cycle.response_complete):
+            found = self.known.find(data)
+            if found is not None:
+                self._strangers = 0
+                self._take(data, *found)
+                return
+            if self._strangers < _MOST_STRANGERS:
+                self._strangers += 1
+                self._lesson = data
+        super().data_received(data)
+        self._lesson = b""
+
     def on_message_begin(self) -> None:
         """Begin a request; its head has a deadline, unless another one is still being answered."""
+        self._between = False
         self.head_begins()
         self.url = b""
         self.headers = []
@@ -177,9 +206,13 @@ class GatewayProtocol(BoundedProtocol):
 
     def on_message_complete(self) -> None:
         """Hand an ordinary request to the express lane."""
+        self._between = self.parser.should_keep_alive()
+        lesson, self._lesson = self._lesson, b""
         exchange, self._express = self._express, None
         if exchange is not None:
             self._late_at = _NEVER
+            if lesson and exchange.keep_alive:
+                self.known.learn(lesson, self._endpoint, self.url, self.headers, len(exchange.body))
             self.lane.take(self._endpoint, exchange)
         else:
             super().on_message_complete()
@@ -271,9 +304,24 @@ class GatewayProtocol(BoundedProtocol):
             self._chosen = True
             return None
         authorization = given.get(b"authorization", b"")
-        return ExpressExchange(self, authorization, keep_alive=self.parser.should_keep_alive())
+        keep_alive = self.parser.should_keep_alive()
+        return ExpressExchange(self, self.url, self.headers, authorization, keep_alive=keep_alive)
 
-    def _scope(self, headers: list[tuple[bytes, bytes]]) -> Any:
+    def _take(self, data: bytes, begin: int, head: Head) -> None:
+        """Take a whole request with a known head, as the parser's calls would; see :class:`Heads`."""
+        self._in_head = False
+        self._late_at = _NEVER
+        authorization = data[head.begin : head.end]
+        exchange = ExpressExchange(self, head.url, data[:begin], authorization, keep_alive=True)
+        exchange.body = data[begin:]
+        self.cycle = exchange  # type: ignore[assignment]
+        self._chosen = self.tracing.choose()
+        if self._chosen:
+            self.start_asgi(exchange)
+        else:
+            self.lane.take(head.endpoint, exchange)
+
+    def _scope(self, headers: Headers) -> Any:
         return {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
