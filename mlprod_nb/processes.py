@@ -1,12 +1,16 @@
-"""Names of processes that no later process has, so that what a dead one left can be told from a living one's."""
+"""Other processes: waiting for what they do, and names that no later one has, so that a dead one's things are known."""
 
 from __future__ import annotations
 
 import functools
 import os
 import socket
+import time
+from collections.abc import Callable
 
 import psutil
+
+_POLL_SECONDS = 0.05
 
 
 @functools.cache
@@ -31,3 +35,13 @@ def died_here(holder: str) -> bool:
     host, _, process = holder.partition("/")
     pid = process.partition("/")[0]
     return host == socket.gethostname() and pid.isdigit() and identity(int(pid)) != process
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait until something holds that another process brings about; return whether it did in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True

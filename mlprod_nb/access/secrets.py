@@ -7,6 +7,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from mlprod_nb import durable
 from mlprod_nb.errors import NotFound, Refused
 
 
@@ -26,7 +27,7 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(scratch).replace(path)
-        _sync_folder(path.parent)
+        durable.sync(path.parent)
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
@@ -57,11 +58,3 @@ def read_private(path: Path) -> bytes:
         if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
             raise Refused(f"{path} can be read by others.", hint=f"Close it with: chmod 600 {path}")
         return file.read()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,11 +6,9 @@ Keys are on the curve P-256 and in files of mode 0600. The certificates carry wh
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from mlprod_nb import locks
 from mlprod_nb.access.secrets import read_private, write_private
 from mlprod_nb.errors import UsageError
 
@@ -193,13 +192,7 @@ def _write(pair: _Pair, certificate: Path, key: Path) -> None:
     write_private(certificate, pair.certificate.public_bytes(serialization.Encoding.PEM))
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> AbstractContextManager[None]:
     """Let one process at a time make certificates, so that a key and a certificate always belong together."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return locks.held(folder / ".lock")

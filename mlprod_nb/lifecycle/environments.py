@@ -6,7 +6,6 @@ made anew. mlprod itself is this one, whichever was recorded: what it speaks wit
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import platform
@@ -14,12 +13,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlprod_nb
+from mlprod_nb import locks
 from mlprod_nb.errors import ExecutionFailed
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.registry.lineage import Lineage
@@ -100,7 +99,7 @@ def make(
     place = folder / hashlib.sha256(described).hexdigest()[:16]
     complete = place / _COMPLETE
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / f"{place.name}.lock"):
+    with locks.held(folder / f"{place.name}.lock"):
         if not complete.is_file():
             tell(f"making an environment of {len(wanted)} packages")
             missing = _make(place, interpreter, wanted, run or _run)
@@ -136,14 +135,6 @@ def _interpreter(recorded: str) -> str:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Let one process at a time make an environment; the system frees the lock of one that is killed."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _checked(done: subprocess.CompletedProcess[str], problem: str) -> None:

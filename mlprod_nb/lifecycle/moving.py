@@ -10,17 +10,16 @@ Importing runs no code of the model. Serving it does, where it is no ONNX model.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mlprod_nb import locks
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import Corrupt, Refused
 from mlprod_nb.lifecycle.context import Context
@@ -330,11 +329,6 @@ def _plain(text: str, longest: int = 500) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)[:longest]
 
 
-@contextmanager
-def _alone(context: Context) -> Iterator[None]:
+def _alone(context: Context) -> AbstractContextManager[None]:
     """Let one import at a time look whether a version is there, and make it."""
-    file = context.layout.state / "import.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("ab") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
+    return locks.held(context.layout.state / "import.lock")

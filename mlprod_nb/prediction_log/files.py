@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from mlprod_nb import durable
+
 
 class Files(Protocol):
     """Files that are written at once. Their names are on the disk when their folders, and those above, are synced."""
@@ -45,8 +47,4 @@ class DiskFiles:
 
     def sync(self, folder: Path) -> None:
         """Sync a folder."""
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        durable.sync(folder)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from mlprod_nb import locks
 from mlprod_nb.prediction_log.framing import MAGIC
 from mlprod_nb.prediction_log.segments import SUFFIX
 from mlprod_nb.prediction_log.storage import DiskStorage
@@ -51,16 +50,6 @@ def sealed_segments(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if sealed(path)]
 
 
-@contextmanager
-def lease(folder: Path) -> Iterator[bool]:
+def lease(folder: Path) -> AbstractContextManager[bool]:
     """Yield whether this process may compact the log: one at a time may, until it leaves or dies."""
-    descriptor = os.open(folder / _LEASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
+    return locks.tried(folder / _LEASE)

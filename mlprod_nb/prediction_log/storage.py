@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from mlprod_nb import durable
+
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _STEP = 1024 * 1024
 
@@ -98,11 +100,11 @@ class DiskStorage:
     def _create(self, path: Path) -> int:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _sync_folder(path.parent.parent)
+            durable.sync(path.parent.parent)
         descriptor = os.open(path, self._flags, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _sync_folder(path.parent)
+            durable.sync(path.parent)
         except BaseException:
             os.close(descriptor)
             with contextlib.suppress(OSError):
@@ -124,7 +126,7 @@ class DiskStorage:
     def remove(self, path: Path) -> None:
         """Remove a file where it is there, and sync the folder: until then a file system may hold its space back."""
         path.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        durable.sync(path.parent)
 
     def allocate(self, path: Path, size: int) -> None:
         """Make a file whose blocks are the file system's to give to nobody else."""
@@ -177,11 +179,3 @@ class _DiskFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

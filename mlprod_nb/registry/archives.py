@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from mlprod_nb import durable
 from mlprod_nb.errors import Corrupt, NotFound, Refused
 from mlprod_nb.registry.bundles import canonical_json, file_digest
 
@@ -236,11 +237,7 @@ def _put(scratch: Path, file: Path, digest: str) -> None:
             if there.read() != digest.encode("ascii"):
                 raise Refused(f"{file} is there already and is another file.", hint="Say --to FILE.") from None
         return
-    descriptor = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.sync(file.parent)
 
 
 def _archives(folder: Path) -> list[str]:

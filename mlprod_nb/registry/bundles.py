@@ -7,10 +7,8 @@ nothing but the standard library: the gateway reads bundles without knowing MLfl
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -19,6 +17,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
+from mlprod_nb import durable, locks
 from mlprod_nb.errors import Corrupt, NotFound
 
 FORMAT = 1
@@ -283,7 +282,7 @@ class BundleStore:
             shutil.copytree(folder, copy)
             _sync_tree(copy)
             self._place(copy, incoming / "broken")
-            _sync(self.root)
+            durable.sync(self.root)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
         return self.get(digest)
@@ -312,16 +311,12 @@ class BundleStore:
     def _place(self, copy: Path, broken: Path) -> None:
         """Move a whole copy to its name; of several that do so at once one wins, and a broken one makes way."""
         final = self.root / copy.name
-        descriptor = os.open(self.root, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locks.held(self.root):
             if self._intact(copy.name):
                 return
             if final.exists():
                 final.rename(broken)
             copy.rename(final)
-        finally:
-            os.close(descriptor)
 
     def _intact(self, digest: str) -> bool:
         try:
@@ -364,14 +359,6 @@ def _reason(error: Exception) -> str:
     return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _sync_tree(folder: Path) -> None:
     for entry in (*folder.rglob("*"), folder):
-        _sync(entry)
+        durable.sync(entry)

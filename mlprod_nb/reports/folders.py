@@ -12,6 +12,8 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
+from mlprod_nb import durable
+
 BUILDING = ".building-"
 #: Bytes held for the page that says that the disk was full; a page is at most 200 kB, the notebook as it was less.
 _RESERVE_BYTES = 2**19
@@ -55,11 +57,7 @@ def publish(made: Path, name: str) -> Path:
         if not folder.exists():
             break
     made.rename(folder)
-    descriptor = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.sync(folder.parent)
     return folder
 
 

@@ -11,21 +11,20 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
 import psutil
 
-from mlprod_nb import settings
+from mlprod_nb import locks, settings
 from mlprod_nb.errors import Unavailable
+from mlprod_nb.processes import wait_for
 from mlprod_nb.scheduler.runs import Runner, loop
 from mlprod_nb.settings import Layout
 from mlprod_nb.store import Store
 
-_START_SECONDS, _STOP_SECONDS, _POLL_SECONDS = 60.0, 30.0, 0.05
+_START_SECONDS, _STOP_SECONDS = 60.0, 30.0
 
 
 def start(root: Path) -> int:
@@ -51,7 +50,7 @@ def start(root: Path) -> int:
             )
         # Whoever started it takes note of its end, so that it does not stay in the process table.
         threading.Thread(target=process.wait, name="mlprod-scheduler-wait", daemon=True).start()
-        if not _wait(lambda: running(root) == process.pid or process.poll() is not None, _START_SECONDS):
+        if not wait_for(lambda: running(root) == process.pid or process.poll() is not None, _START_SECONDS):
             process.kill()
         if running(root) != process.pid:
             raise Unavailable("the scheduler did not start.", hint=f"See {log.relative_to(root)}.")
@@ -77,7 +76,7 @@ def stop(root: Path) -> bool:
                 process.send_signal(signal.SIGTERM)
         except psutil.NoSuchProcess:
             return True
-        if not _wait(lambda: running(root) is None, _STOP_SECONDS):
+        if not wait_for(lambda: running(root) is None, _STOP_SECONDS):
             raise Unavailable(f"the scheduler (process {pid}) does not end.")
         return True
 
@@ -105,7 +104,7 @@ def serve(root: Path, stop_event: threading.Event) -> int:
     layout.run.mkdir(parents=True, exist_ok=True)
     with _lock_path(root).open("a+") as file:
         # Somebody who asks whether we run holds the lock for a moment.
-        if not _wait(lambda: _try_lock(file), 2.0):
+        if not wait_for(lambda: _try_lock(file), 2.0):
             return 0
         store = Store(settings.load(root).store.url or Store.sqlite_url(layout.database))
         try:
@@ -134,19 +133,5 @@ def _try_lock(file: IO[str]) -> bool:
     return True
 
 
-@contextmanager
-def _start_lock(root: Path) -> Iterator[None]:
-    run = Layout(root).run
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / "scheduler-start.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _wait(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
+def _start_lock(root: Path) -> AbstractContextManager[None]:
+    return locks.held(Layout(root).run / "scheduler-start.lock")

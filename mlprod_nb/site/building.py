@@ -7,20 +7,18 @@ narrows the list. Every text in it may come from a user or from data, so all of 
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import html
-import os
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from mlprod_nb import locks
 from mlprod_nb.clock import iso
 from mlprod_nb.results import Result, counted, shown_path
 from mlprod_nb.results.page import unbroken
@@ -180,7 +178,7 @@ def build(store: Store, folder: Path, *, title: str, base: str = "") -> SiteResu
     """
     folder.mkdir(parents=True, exist_ok=True)
     # Whoever writes last must have read last, or the newest report would be missing.
-    with _alone(folder):
+    with locks.held(folder):
         found = listing(store, folder)
         _replace(folder / PAGE, _page(title, found.entries, found.left_out))
         _replace(folder / FEED, _feed(title, found.entries[:FED], f"{base.rstrip('/')}/{folder.name}/" if base else ""))
@@ -327,13 +325,3 @@ def _replace(file: Path, text: str) -> None:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -6,25 +6,23 @@ import fcntl
 import subprocess
 import sys
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from mlprod_nb import process_log, settings
+from mlprod_nb import locks, process_log, settings
 from mlprod_nb.errors import Unavailable
+from mlprod_nb.processes import wait_for
 from mlprod_nb.settings import Layout
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.store.gateways import GatewayRecord
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 45.0
-_POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 2.0
 _REPLACE_SECONDS = 8.0
 _LOG_LINES = 8
@@ -75,7 +73,7 @@ def running(root: Path) -> GatewayRecord | None:
             found.append(record)
         return bool(record is None or live_id or not _held(layout))
 
-    _wait(asked, _REPLACE_SECONDS)
+    wait_for(asked, _REPLACE_SECONDS)
     return found[0] if found else None
 
 
@@ -131,13 +129,9 @@ def stop(root: Path) -> bool:
         return True
 
 
-@contextmanager
-def _lock(layout: Layout) -> Iterator[None]:
-    """Hold the workspace's start-and-stop lock; the system frees it where the holder dies."""
-    layout.run.mkdir(parents=True, exist_ok=True)
-    with (layout.run / "gateway.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _lock(layout: Layout) -> AbstractContextManager[None]:
+    """Hold the workspace's start-and-stop lock."""
+    return locks.held(layout.run / "gateway.lock")
 
 
 def _held(layout: Layout) -> bool:
@@ -172,7 +166,7 @@ def _await_answer(layout: Layout, process: subprocess.Popen[bytes], gateway_id: 
         record = _announced(layout)
         return record is not None and record.id == gateway_id and _has_started(record.url, layout)
 
-    if not _wait(answered, _START_SECONDS):
+    if not wait_for(answered, _START_SECONDS):
         raise Unavailable(f"the gateway did not answer within {_START_SECONDS:.0f} s.{_last_words(layout, began)}")
     record = _announced(layout)
     assert record is not None
@@ -226,13 +220,13 @@ def _end(process: psutil.Process) -> bool:
     """
     try:
         process.terminate()
-        if not _wait(lambda: not _alive(process), _STOP_SECONDS):
+        if not wait_for(lambda: not _alive(process), _STOP_SECONDS):
             process.kill()
     except psutil.NoSuchProcess:
         return True
     except psutil.AccessDenied:
         raise Unavailable(f"the gateway (process {process.pid}) belongs to another user.") from None
-    return _wait(lambda: not _alive(process), _ANSWER_SECONDS)
+    return wait_for(lambda: not _alive(process), _ANSWER_SECONDS)
 
 
 def _alive(process: psutil.Process) -> bool:
@@ -240,15 +234,6 @@ def _alive(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def _wait(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
 
 
 def _log_file(layout: Layout) -> Path:

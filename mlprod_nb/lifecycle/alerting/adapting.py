@@ -10,16 +10,15 @@ is itself what an alert brought. What fails is told, leaves what served, and is 
 
 from __future__ import annotations
 
-import fcntl
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
 from sqlalchemy.engine import Connection
 
+from mlprod_nb import locks
 from mlprod_nb.errors import MlprodError, Refused
 from mlprod_nb.lifecycle import deploy, retraining, revise
 from mlprod_nb.lifecycle.context import Context
@@ -210,14 +209,6 @@ def _reason(alert: Alert, action: Action) -> str:
     return f"alert {alert.id}: {what}, since {alert.said.sentence}"
 
 
-@contextmanager
-def _alone(context: Context, endpoint: str) -> Iterator[bool]:
-    """Yield whether this process is the only one that acts on an endpoint; a killed one holds nothing."""
-    context.layout.run.mkdir(parents=True, exist_ok=True)
-    with (context.layout.run / f"adapting-{quote(endpoint, safe='')}.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+def _alone(context: Context, endpoint: str) -> AbstractContextManager[bool]:
+    """Yield whether this process is the only one that acts on an endpoint."""
+    return locks.tried(context.layout.run / f"adapting-{quote(endpoint, safe='')}.lock")

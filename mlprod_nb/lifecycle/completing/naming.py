@@ -6,7 +6,6 @@ where it may have changed. Until it has answered, and where it does not, the jou
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
+from mlprod_nb import locks
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle import background, panels
@@ -78,12 +78,9 @@ def main(root: Path) -> int:
     context = Context(root, Caller.current(), utc_now)
     if not context.layout.state.is_dir():
         return 0
-    context.layout.run.mkdir(parents=True, exist_ok=True)
     path = context.layout.run / "names.lock"
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with locks.tried(path) as alone:
+        if not alone:
             return 0
         path.touch()
         begun = path.stat().st_mtime_ns

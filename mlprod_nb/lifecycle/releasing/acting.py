@@ -7,14 +7,13 @@ none, it does it anew. The lock of who carries a release on goes with its proces
 
 from __future__ import annotations
 
-import fcntl
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from mlprod_nb import locks
 from mlprod_nb.errors import MlprodError, Refused
 from mlprod_nb.lifecycle import deploy, revise
 from mlprod_nb.lifecycle.alias_moves import aliases
@@ -32,7 +31,7 @@ from mlprod_nb.store.revisions import Revision
 
 Tell = Callable[[str], None]
 _MOST_MOVES = 50
-_LOCK_SECONDS, _POLL_SECONDS = 5.0, 0.1
+_LOCK_SECONDS = 5.0
 
 
 def silent(text: str) -> None:
@@ -303,20 +302,6 @@ def _newest(context: Context, endpoint: str) -> int:
         return len(revisions.history(connection, endpoint))
 
 
-@contextmanager
-def alone(context: Context, endpoint: str) -> Iterator[bool]:
-    """Yield whether this process is the only one that carries an endpoint's release on; a killed one holds nothing."""
-    context.layout.run.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + _LOCK_SECONDS
-    with (context.layout.run / f"releasing-{quote(endpoint, safe='')}.lock").open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    yield False
-                    return
-                time.sleep(_POLL_SECONDS)
-            else:
-                yield True
-                return
+def alone(context: Context, endpoint: str) -> AbstractContextManager[bool]:
+    """Yield whether this process is the only one that carries an endpoint's release on."""
+    return locks.tried(context.layout.run / f"releasing-{quote(endpoint, safe='')}.lock", seconds=_LOCK_SECONDS)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlalchemy.engine import Connection
 
+from mlprod_nb import locks
 from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
 from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.alerting import notifying
@@ -196,14 +195,6 @@ def _tell(context: Context, action: VersionAction, sentence: str) -> None:
         telling.alarm(context, connection, action.model, action.ref, said)
 
 
-@contextmanager
-def _alone(context: Context) -> Iterator[bool]:
-    """Yield whether this process is the only one that looks; a killed one holds nothing."""
-    context.layout.run.mkdir(parents=True, exist_ok=True)
-    with (context.layout.run / "watching-versions.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+def _alone(context: Context) -> AbstractContextManager[bool]:
+    """Yield whether this process is the only one that looks."""
+    return locks.tried(context.layout.run / "watching-versions.lock")
