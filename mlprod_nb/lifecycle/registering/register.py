@@ -17,7 +17,6 @@ from mlprod_nb.scratch import temporary_folder
 from mlprod_nb.store import journal
 
 if TYPE_CHECKING:
-    from mlprod_nb.gates import GateReport
     from mlprod_nb.registry.bundles import Manifest
     from mlprod_nb.registry.lineage import Lineage
     from mlprod_nb.registry.versions import Candidate, ModelVersion
@@ -211,13 +210,6 @@ def models(context: Context, name: str) -> ModelsResult:
         for v in sorted(rows, key=lambda version: version.created_at, reverse=True)
     )
     return ModelsResult(1 if name else len(names), shown)
-
-
-def check(context: Context, version: str) -> GateReport:
-    """Run the gates on a version's bundle and archive what they found; see :mod:`.gating`."""
-    from mlprod_nb.lifecycle.checking import gating
-
-    return gating.check(context, gating.Check(version))
 
 
 def _name_it(context: Context, version: ModelVersion, submission: Submission) -> str:
