@@ -124,6 +124,7 @@ FREE = {
         "retries",
         "retry_after",
         "catch_up",
+        "audit verify head",
     ),
 }
 

@@ -182,15 +182,15 @@ def audit_show(context: Context, limit: int) -> AuditResult:
     return AuditResult(tuple(AuditRow(e.at, e.actor, e.action, e.subject, e.detail) for e in entries))
 
 
-def audit_verify(context: Context) -> VerifyResult:
-    """Verify the hash chain."""
+def audit_verify(context: Context, *, head: str) -> VerifyResult:
+    """Verify the hash chain, and that it still holds a head that was kept elsewhere."""
     from mlprod_nb.access import audit
 
     with context.store.read() as connection:
-        trail = audit.verify(connection)
-        head = audit.head(connection)
+        trail = audit.verify(connection, anchor=head.strip())
+        newest = audit.head(connection)
     sentence = "the audit trail is whole." if trail.ok else trail.problem
-    return VerifyResult(Verdict("ok" if trail.ok else "alarm", sentence), trail.entries, head)
+    return VerifyResult(Verdict("ok" if trail.ok else "alarm", sentence), trail.entries, newest)
 
 
 def _file_name(name: str) -> str:

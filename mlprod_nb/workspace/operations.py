@@ -310,15 +310,21 @@ class Operations(Base):
 
         return access.audit_show(self.context, limit)
 
-    def audit_verify(self) -> VerifyResult:
+    def audit_verify(self, *, head: str = "") -> VerifyResult:
         """Verify the audit trail's hash chain.
+
+        Keep the head that it prints elsewhere: with it, a later look tells that nothing was cut off meanwhile.
+
+        Args:
+            head: A head that was printed before, and that the chain must still hold.
 
         Examples:
             mlprod audit verify
+            mlprod audit verify --head 3fa9c1d2aa01b76e05d4f7c2e8a91b30c6d5e4f3a2b1908f7e6d5c4b3a291807
         """
         from mlprod_nb.lifecycle import access
 
-        return access.audit_verify(self.context)
+        return access.audit_verify(self.context, head=head)
 
     def kernel_alibi(self, *, source: str = "", dry_run: bool = False) -> KernelResult:
         """Make a Jupyter kernel that has alibi-detect, so that other notebooks keep the newest numpy.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from mlprod_nb import Workspace
 from mlprod_nb.access import audit
 from mlprod_nb.access.audit import AuditVerification
 from mlprod_nb.store import Store, tables
@@ -115,6 +117,17 @@ def test_an_old_anchor_is_still_in_a_trail_that_went_on(store: Store) -> None:
     anchor = head(store)
     fill(store, 2)
     assert verify(store, anchor=anchor).ok
+
+
+def test_the_verb_says_whether_a_head_that_was_kept_is_still_there(tmp_path: Path) -> None:
+    Workspace.init(str(tmp_path))
+    workspace = Workspace.open(tmp_path)
+    kept = workspace.audit_verify().head
+    assert workspace.audit_verify(head=kept).exit_code == 0
+    cut = workspace.audit_verify(head="ab" * 32)
+    assert cut.exit_code == 1
+    assert "it was cut" in cut.verdict.sentence
+    workspace.context.store.close()
 
 
 def test_an_entry_is_kept_only_with_what_it_tells_of(store: Store) -> None:
