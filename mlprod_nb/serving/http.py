@@ -267,7 +267,7 @@ class GatewayProtocol(BoundedProtocol):
             keep_alive=exchange.keep_alive,
             on_response=self.on_response_complete,
         )
-        cycle.body, cycle.more_body = exchange.body, False
+        cycle.body, cycle.more_body = bytearray(exchange.body), False
         cycle.message_event.set()
         if self.cycle is exchange:  # type: ignore[comparison-overlap]  # not where a pipelined request waits behind it
             self.cycle = cycle  # type: ignore[unreachable]
