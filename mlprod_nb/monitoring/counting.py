@@ -1,10 +1,12 @@
 """Windows in the reference's own bins: each column counted as the profile of that column is.
 
 Guarantee: how the rows of a window are divided changes nothing: :func:`add` of the counts of parts is, bit by bit, the
-count of all rows, as long as a part has at most 1,000 categories that the reference lacks. Pairs of columns are of
-some rows where these are many; which ones, their ids decide. (The sums behind a mean and a spread are so as long as no
-value is wilder than :func:`_sums` says; they are for show.) Rows go through in blocks that fit a processor's cache,
-each counted in float32, so time and memory do not depend on how large a file is.
+count of all rows, as long as a part has at most 1,000 categories that the reference lacks. For the sums behind a mean
+and a spread, which are only shown, this holds as long as no value is wilder than :func:`_sums` says.
+
+Where the rows are many, pairs of columns are counted in a sample of them, which the rows' ids choose. Rows go through
+in blocks that fit a processor's cache, each counted in float32, so neither memory nor the time for a row grows with the
+size of a file.
 """
 
 from __future__ import annotations

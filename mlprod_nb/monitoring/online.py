@@ -1,9 +1,9 @@
 """Streams watched row by row: when did a change begin?
 
 Rows are taken as they come, in the order of their event times, and a detector says after which of them it fired. That
-supposes that rows do not depend on each other. Traffic with a rhythm does not keep to it (the evening's flights are not
-the morning's), so what fires here says *when*, and raises no alarm by itself: that a change is one is for the tests of
-the look to say, in which the order plays no part.
+supposes that rows do not depend on each other. Traffic with a rhythm breaks that (the evening's flights are not the
+morning's), so what fires here says *when* a change began, and raises no alarm by itself. Whether there is a change is
+for the other tests of the look to say, in which the order of the rows plays no part.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Latencies of one hour resemble each other, so single requests are no independent rows. Whole stretches are compared
 instead: the 95th percentiles of the window's stretches with those of the stretches before, by the Mann–Whitney test
-(Mann and Whitney 1947; exact where one side has at most eight stretches and no two are equal, else by its normal
-approximation), and only where they are half as large again.
+(Mann and Whitney 1947). It is exact where one side has at most eight stretches and no two are equal, else its normal
+approximation. A difference counts only where the window's percentiles are half as large again.
 """
 
 from __future__ import annotations

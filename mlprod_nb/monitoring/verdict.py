@@ -46,11 +46,15 @@ class Evidence:
 def conclude(evidence: Evidence) -> Verdict:
     """Return the verdict.
 
-    Alarm: performance is significantly and materially worse, unless the loss over all predictions clearly fell; or a
-    column that the model needs is gone, unreadable or empty; or there are no labels to judge by, and both the score and
-    columns that the model leans on moved far, or an estimate that proved right on past labels is worse.
-    Warning: any other drift, a grave finding, or an empty window. Otherwise all is well. Online detectors say when what
-    was found began, and raise nothing by themselves.
+    It is an alarm where
+
+    - performance is significantly and materially worse, unless the loss over all predictions clearly fell;
+    - a column that the model needs is gone, unreadable or empty;
+    - there are no labels to judge by, and both the score and columns that the model leans on moved far, or an estimate
+      that proved right on past labels is worse.
+
+    Any other drift, a grave finding or an empty window is a warning. Otherwise all is well. Online detectors say when
+    what was found began, and raise nothing by themselves.
     """
     report = "" if evidence.in_report else f"%mlprod report {evidence.endpoint} drift"
     retrain = f"%mlprod retrain {evidence.endpoint}"

@@ -1,8 +1,11 @@
 """Find and execute one notebook, strictly.
 
-Guarantees: parameters are checked against the notebook's parameters cell before anything starts; the kernel runs the
-interpreter that called, whatever kernels the user has installed; a wall-clock limit holds for everything the notebook
-starts, and nothing of it is left when :func:`execute` returns; the notebook as far as it came is always kept.
+Guarantees:
+
+- Parameters are checked against the notebook's parameters cell before anything starts.
+- The kernel runs the interpreter that called, whatever kernels the user has installed.
+- A wall-clock limit holds for everything the notebook starts, and nothing of it is left when :func:`execute` returns.
+- The notebook is always kept, as far as it came.
 """
 
 from mlprod_nb.notebooks.early import EarlyRunner

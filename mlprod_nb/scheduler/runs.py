@@ -71,9 +71,12 @@ class Runner:
     def execute(self, due: DueSlot, stop: threading.Event | None = None) -> int:
         """Execute a claimed run to its end, record the exit code and return it.
 
-        A run that takes longer than its time-out is ended with all processes of its group and has exit code 124; one
-        that is ended because ``stop`` was set has 143; because its job's next slot came, -2; because another scheduler
-        gave it up, or the state database was away for long, -1.
+        A run that is ended early is ended with all processes of its group. Its exit code is then
+
+        - 124: it took longer than its time-out;
+        - 143: ``stop`` was set;
+        - -1: another scheduler gave it up, or the state database was away for long;
+        - -2: its job's next slot came.
         """
         exit_code = failures.LOST
         try:

@@ -7,9 +7,12 @@ served, to versions that had the alias before, and an emergency waits for no rev
 MLflow's own page and client move aliases, too, and ask nobody. So what MLflow has is held against the journal: where a
 protected alias differs, it is neither served by its name nor moved on, until it is put back, which needs no approval.
 
-An approval counts while all that it rests on holds: it came through a door, so the audit trail knows it; the report is,
-file by file, what was approved, and its row in the index says what its digest covers; it is bound to this very bundle;
-of gate reports it is the newest; of others no newer one about the version is an alarm.
+An approval counts while all that it rests on holds:
+
+- it came through a door, so the audit trail knows it;
+- its report is, file by file, what was approved, and the report's row in the index says what its digest covers;
+- the report is bound to this very bundle;
+- a gate report is the newest about the version; of another kind of report, no newer one about the version is an alarm.
 """
 
 from __future__ import annotations
