@@ -109,12 +109,10 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
     from mlprod_nb.lifecycle.window_counts import MOST_EARLIER, WindowCounter
-    from mlprod_nb.monitoring.detectors import alibi, choose, named
+    from mlprod_nb.monitoring.detectors import named
     from mlprod_nb.registry.bundles import PROFILE, REFERENCE
 
-    choose(named(extra.detectors))  # a wrong name is told before anything is read
-    if extra.alibi_detectors:
-        alibi.choose(extra.alibi_detectors)
+    _check(extra)
     pinned = pin(context, window, progress=context.progress)
     variant = main_variant(judged_by(context, window).spec, window.endpoint)
     bundle = context.bundles.get(variant.bundle)
@@ -152,6 +150,22 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
             now=None if window.pinned else context.clock(),
         )
     )
+
+
+def _check(extra: Extra) -> None:
+    """Tell of a wrong name before anything is read; without names nothing need be looked up.
+
+    Raises:
+        NotFound: There is no detector of a name.
+    """
+    from mlprod_nb.monitoring.detectors import choose, named
+
+    if extra.detectors:
+        choose(named(extra.detectors))
+    if extra.alibi_detectors:
+        from mlprod_nb.monitoring.detectors import alibi
+
+        alibi.choose(extra.alibi_detectors)
 
 
 def drill(context: Context, window: Window, injected: str) -> DrillResult:

@@ -189,17 +189,17 @@ def _estimate(subject: Subject) -> tuple[trials.Estimation | None, str]:
 
 def _estimator(subject: Subject) -> tuple[estimation.Estimator | None, str]:
     profile = subject.profile
-    sample = subject.sample
     if profile.task == "classification":
         score_map = profile.score_map
-        if score_map is None and sample is not None:
-            rows = sample.take(sample.known).labelled
+        if score_map is None and subject.sample is not None:  # which takes longer to read than all else here
+            rows = subject.sample.take(subject.sample.known).labelled
             score_map = calibration.fit(rows.scores, calibration.truths(len(profile.classes), rows))
         if score_map is None:
             return None, "the reference has too few labels"
         return estimation.Confidence(score_map, len(profile.classes)), ""
     if not subject.request.thorough:
         return None, "a regressor's errors are only fitted where performance is asked for"
+    sample = subject.sample
     if sample is None:
         return None, "there is no reference sample"
     shared = {name: c for name, c in sample.columns.items() if name in subject.window.columns}

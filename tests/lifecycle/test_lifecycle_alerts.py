@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -202,3 +204,14 @@ def test_the_status_shows_what_is_open_and_is_quiet_about_what_somebody_sees_to(
     workspace.alerts_acknowledge(1, reason="storms")
     assert workspace.status().alerts[0].note.startswith("acknowledged by ")
     assert workspace.status().verdict.sentence == "nothing is deployed yet."
+
+
+def test_a_look_that_has_nothing_to_do_loads_nothing_that_acts() -> None:
+    code = (
+        "import sys\n"
+        "from mlprod_nb.lifecycle.alerting import alerts\n"
+        "acts = ('mlprod_nb.notebooks', 'mlprod_nb.lifecycle.retraining', 'mlprod_nb.lifecycle.deploy')\n"
+        "print([name for name in acts if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -250,3 +250,7 @@ def test_the_absence_of_alibi_detect_names_the_extra_to_install(monkeypatch: pyt
 
 
 # -- real flights ---------------------------------------------------------------------------------------------------
+
+
+def test_a_look_at_unchanged_traffic_reads_no_reference_sample(reference: Profile, tmp_path: Path) -> None:
+    assert look(reference, traffic(27), reference=tmp_path / "nowhere.parquet").verdict.status == "ok"

@@ -20,9 +20,8 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb import locks
 from mlprod_nb.errors import MlprodError, Refused
-from mlprod_nb.lifecycle import deploy, retraining, revise
+from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.retraining import Retraining
 from mlprod_nb.results import Result
 from mlprod_nb.store import actions, alerts, notices, revisions
 from mlprod_nb.store.actions import Action
@@ -170,11 +169,13 @@ def _check(context: Context, alert: Alert, action: Action) -> None:
 
 def _do(context: Context, alert: Alert, action: Action, *, dry_run: bool) -> str:
     """Do an action; return what came of it."""
+    from mlprod_nb.lifecycle import deploy, retraining  # a look that has nothing to do needs neither
+
     endpoint, reason = alert.said.endpoint, _reason(alert, action)
     if dry_run:
         _check(context, alert, action)
     if action.kind == "retrain":
-        wanted = Retraining(endpoint, action.wants, mark=action.mark, reason=reason, dry_run=dry_run)
+        wanted = retraining.Retraining(endpoint, action.wants, mark=action.mark, reason=reason, dry_run=dry_run)
         return retraining.retrain(context, wanted).headline()
     if action.kind == "rollback":
         return deploy.rollback(context, endpoint, to=0, reason=reason, dry_run=dry_run).headline()
@@ -191,6 +192,8 @@ def _made(context: Context, alert: Alert, action: Action) -> str:
         Refused: The gateway did not take what it made.
     """
     if action.kind == "retrain":
+        from mlprod_nb.lifecycle import retraining
+
         found = retraining.finish(context, alert.said.endpoint, action.mark, _reason(alert, action))
         return f"{found} was registered." if found else ""
     with context.store.read() as connection:
