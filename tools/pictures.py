@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from mlprod_nb import Workspace, assets
-from tests.browser.jupyterlab import Lab, chromium, jupyterlab
+from tests.browser.jupyterlab import Lab, browser, jupyterlab, lab_alone
 from tools import labextension
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +69,7 @@ def main() -> int:
             shutil.copy(assets.path("notebooks", "quickstart.ipynb"), server.root)
             try:
                 for take in (_take, _take_extension, _take_panels):
-                    with chromium(server) as lab:
+                    with browser() as chromium, lab_alone(chromium.new_context(), server) as lab:
                         take(lab)
             finally:
                 Workspace.open(server.root).down(yes=True)

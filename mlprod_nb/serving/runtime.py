@@ -51,8 +51,7 @@ _NEWEST = 0.2
 class Pace:
     """How much processor time a model takes for batches of about so many rows, learnt while it works.
 
-    The clock would count what a batch on a thread waits for the interpreter, which is more than most batches take: once
-    on a thread, a model would never be quick again.
+    The clock would count what a batch on a thread waits for the interpreter, too, and so could keep it there.
     """
 
     def __init__(self) -> None:
