@@ -6,8 +6,8 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import chain, count, repeat
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from mlprod_nb.lifecycle import counting_ahead
 from mlprod_nb.prediction_log.schema import encode_predictions
 from mlprod_nb.store.gateways import GatewayRecord
 from mlprod_nb.targets import local
+from tests.killed import ROOT, begun_by_lines
 from tests.lifecycle.counted_site import CountedSite, inputs, open_counted_site
 from tests.monitoring.test_monitoring_counting import differences
 from tests.prediction_log.batches import predictions, write
 
-ROOT = Path(__file__).parents[2]
 SEED = 20261127
 
 
@@ -113,22 +113,8 @@ def test_a_file_that_went_meanwhile_is_no_problem(site: CountedSite) -> None:
     assert site.count() == counting_ahead.CountedAhead(0, 0, {})
 
 
-@contextmanager
-def killed_counting(site: CountedSite) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.lifecycle.counting_process", str(site.layout.root)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=30)
-
-
-def tell(process: subprocess.Popen[str], line: str) -> str:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(f"{line}\n")
-    return process.stdout.readline().strip()
+def killed_counting(site: CountedSite) -> AbstractContextManager[Callable[[str], str]]:
+    return begun_by_lines("tests.lifecycle.counting_process", site.layout.root)
 
 
 def test_whatever_kills_the_counting_whole_counts_are_kept_or_none(site: CountedSite) -> None:
@@ -141,18 +127,18 @@ def test_whatever_kills_the_counting_whole_counts_are_kept_or_none(site: Counted
     chance, ended = random.Random(SEED), []
     steps = (f"step {step}" for step in count())
     moments = (f"after {chance.randint(0, 60)}" for _ in range(12))
-    with killed_counting(site) as process:
+    with killed_counting(site) as tell:
         for line in chain(moments, steps):
             site.forget()
-            ended.append((tell(process, line), len(site.stored())))
+            ended.append((tell(line), len(site.stored())))
             assert site.stored().items() <= whole.items(), line
             if line.startswith("step") and ended[-1][0] != "killed":
                 break
     assert ended[-1] == ("done", 4)
     assert {kept for _, kept in ended} == {0, 1, 2, 3, 4}
     site.forget()
-    with killed_counting(site) as process:  # what one run left, the next goes on with, and a look makes up the rest
-        assert tell(process, f"step {len(ended) - 12 - 8}") == "killed"
+    with killed_counting(site) as tell:  # what one run left, the next goes on with, and a look makes up the rest
+        assert tell(f"step {len(ended) - 12 - 8}") == "killed"
         left = len(site.counter(variant).uncounted("flights"))
         assert 0 < left < 4
     site.counter(variant).counts(site.site.log.pin("flights"))

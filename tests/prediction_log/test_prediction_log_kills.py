@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -17,24 +17,17 @@ import pytest
 
 from mlprod_nb.prediction_log.catalogue import Selection
 from mlprod_nb.prediction_log.framing import MAGIC
+from tests.killed import ROOT, begun_by_lines
 from tests.prediction_log.batches import START
 from tests.prediction_log.compacting import Site, open_site
 from tests.prediction_log.watched_files import CrashFiles, PowerLoss
 
-ROOT = Path(__file__).parents[2]
 SEED = 20130401
 
 
-@contextmanager
-def compactor(site: Site) -> Iterator[subprocess.Popen[str]]:
-    """Run a process that compacts when it is told to, and is killed in it."""
-    command = [sys.executable, "-m", "tests.prediction_log.compacting_process", str(site.folder.parent)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=30)
+def compactor(site: Site) -> AbstractContextManager[Callable[[str], str]]:
+    """Run a process that compacts when it is told to, and is killed in it; yield what tells it."""
+    return begun_by_lines("tests.prediction_log.compacting_process", site.folder.parent)
 
 
 @contextmanager
@@ -52,14 +45,6 @@ def gateway(site: Site, ledger: Path) -> Iterator[None]:
     finally:
         process.kill()
         process.wait(30)
-
-
-def tell(process: subprocess.Popen[str], line: str) -> str:
-    """Have a compaction begun and killed; return how it ended."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(f"{line}\n")
-    return process.stdout.readline().strip()
 
 
 def check(site: Site, acknowledged: list[str]) -> None:
@@ -83,13 +68,13 @@ def check_clean(site: Site) -> None:
 def kill_at_steps(root: Path, steps: Iterable[int]) -> None:
     site = open_site(root)
     ids: list[str] = []
-    with compactor(site) as process:
+    with compactor(site) as tell:
         for step in steps:
             new = [f"{step}-first", f"{step}-second"]
             site.add(*new)
             site.label(*new)
             ids += new
-            ended = tell(process, f"step {step}")
+            ended = tell(f"step {step}")
             check(site, ids)
             labels = site.log.labelled(site.log.pin("flights"), only=["score"])["label"].to_pylist()
             assert labels == ["1"] * len(ids)
@@ -165,10 +150,10 @@ def test_a_power_loss_at_each_step_whatever_it_leaves_loses_and_doubles_nothing(
 def kill_at_random(root: Path, kills: int, seed: int) -> None:
     site, ledger, chance = open_site(root), root / "ledger", random.Random(seed)
     ended: Counter[str] = Counter()
-    with compactor(site) as process, gateway(site, ledger):
+    with compactor(site) as tell, gateway(site, ledger):
         for _ in range(kills):
             line = f"after {chance.randint(0, 120)}" if chance.random() < 0.5 else f"step {chance.randint(0, 30)}"
-            ended[tell(process, line)] += 1
+            ended[tell(line)] += 1
             check(site, ledger.read_text().rpartition("\n")[0].split())
     assert ended["killed"] > kills / 4, ended
     assert ended["failed"] == 0, ended
