@@ -30,7 +30,7 @@ class GrantResult(Result):
 
     def headline(self) -> str:
         """Say where it is."""
-        return f"A {self.role} token for {self.name!r} is in {self.file}; hand it over and delete the file."
+        return f"The {self.role} token of {self.name!r} is in {self.file}; hand it over and delete the file."
 
 
 @dataclass(frozen=True)
