@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from mlprod_nb import Workspace, assets
-from tests.browser.jupyterlab import Lab, browser, jupyterlab, lab_alone
+from tests.browser.jupyterlab import Lab, browser, jupyterlab
 from tools import labextension
 
 ROOT = Path(__file__).parent.parent
@@ -69,8 +70,8 @@ def main() -> int:
             shutil.copy(assets.path("notebooks", "quickstart.ipynb"), server.root)
             try:
                 for take in (_take, _take_extension, _take_panels):
-                    with browser() as chromium, lab_alone(chromium.new_context(), server) as lab:
-                        take(lab)
+                    with browser() as chromium:
+                        take(Lab(chromium.new_page(), server))
             finally:
                 Workspace.open(server.root).down(yes=True)
     return 0
@@ -166,7 +167,7 @@ def _take_panels(lab: Lab) -> None:
     panels["traffic"].get_by_role("slider", name="Share of challenger").fill("30")
     panels["traffic"].get_by_text("would stay where they are").wait_for(timeout=60_000)
     panels["drift"].get_by_role("slider", name="Window").fill("10")
-    panels["drift"].locator("code", has_text="--since").wait_for(timeout=60_000)
+    panels["drift"].get_by_text(re.compile(r"^\d{3} predictions against")).wait_for(timeout=60_000)  # those of a day
     # The live panel is pictured while the traffic's cell runs.
     traffic = list(_CELLS).index(_TRAFFIC)
     lab.page.evaluate("i => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = i; }", traffic)
