@@ -36,6 +36,7 @@ function jobCard(job, ui, now) {
     ),
     h("p", { class: "mlprod-soft" }, `${job.cron} (${job.timezone})${job.next_at ? `, next ${ago(job.next_at, now)}` : ""}`),
     job.runs.length ? h("ol", { class: "mlprod-runs" }, ...job.runs.map((run) => runItem(run, now))) : h("p", { class: "mlprod-soft" }, "It has not run yet."),
+    job.failure ? h("p", {}, `Its last run: ${job.failure}`) : null,
     job.output
       ? h("button", { type: "button", class: "mlprod-button", "aria-expanded": String(open), "aria-label": `What job ${job.job} wrote last`, "data-key": `open ${job.job}`, onclick: () => ui.own.toggle(job.job) }, `${open ? "▾" : "▸"} What it wrote last`)
       : null,

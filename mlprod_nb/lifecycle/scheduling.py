@@ -150,7 +150,7 @@ def _differs(path: Path, text: str) -> bool:
 def list_jobs(context: Context) -> JobList:
     """List jobs."""
     with context.store.read() as connection:
-        return scheduler.list_jobs(connection, now=context.clock())
+        return scheduler.list_jobs(connection, now=context.clock(), root=context.root)
 
 
 def run(context: Context, job: int) -> JobRan:

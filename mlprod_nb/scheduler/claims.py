@@ -132,13 +132,22 @@ def started(connection: Connection, run: int, process: str) -> None:
     connection.execute(sa.update(job_runs).where(job_runs.c.id == run).values(process=process))
 
 
-def finish(connection: Connection, run: int, exit_code: int, *, now: datetime) -> bool:
-    """Record how a run ended, and tell of it; one that has an end keeps it, and ``False`` is returned."""
+def finish(connection: Connection, run: int, exit_code: int, *, now: datetime, reason: str = "") -> bool:
+    """Record how a run ended, and tell of it; one that has an end keeps it, and ``False`` is returned.
+
+    Args:
+        connection: A transaction that writes.
+        run: Its number.
+        exit_code: How it ended.
+        now: The present moment.
+        reason: What failed, as the run told it.
+    """
     unfinished = (job_runs.c.id == run) & job_runs.c.finished_at.is_(None)
-    ended = sa.update(job_runs).where(unfinished).values(finished_at=now, exit_code=exit_code)
-    if not connection.execute(ended).rowcount:
+    ending = sa.update(job_runs).where(unfinished).values(finished_at=now, exit_code=exit_code)
+    if not connection.execute(ending).rowcount:
         return False
-    failures.tell(connection, connection.execute(sa.select(job_runs).where(job_runs.c.id == run)).one(), now=now)
+    ended = connection.execute(sa.select(job_runs).where(job_runs.c.id == run)).one()
+    failures.tell(connection, ended, now=now, reason=reason)
     return True
 
 

@@ -6,6 +6,7 @@ import math
 import shlex
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import sqlalchemy as sa
@@ -62,6 +63,7 @@ class JobRow:
         last_at: When its last run was due, UTC.
         last: How its last run ended, or empty.
         log_path: Where the last run's output is.
+        failure: What failed in it, as it told; empty where nothing did, or its output is not on this machine.
     """
 
     job: int
@@ -73,6 +75,7 @@ class JobRow:
     last_at: datetime | None
     last: str
     log_path: str
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,9 +160,15 @@ def remove(connection: Connection, job: int, *, now: datetime) -> None:
     connection.execute(sa.update(jobs).where(jobs.c.id == job).values(removed_at=now))
 
 
-def list_jobs(connection: Connection, *, now: datetime) -> JobList:
-    """Return the jobs with their last and next runs, oldest job first."""
-    return JobList(tuple(_row(connection, job, now) for job in live(connection)))
+def list_jobs(connection: Connection, *, now: datetime, root: Path | None = None) -> JobList:
+    """Return the jobs with their last and next runs, oldest job first.
+
+    Args:
+        connection: A transaction.
+        now: The present moment.
+        root: The workspace's directory, where the output lies in which a run told what failed; else left out.
+    """
+    return JobList(tuple(_row(connection, job, now, root) for job in live(connection)))
 
 
 def live(connection: Connection) -> list[Any]:
@@ -179,9 +188,10 @@ def find(connection: Connection, job: int) -> Any:
     return known[job]
 
 
-def _row(connection: Connection, job: Any, now: datetime) -> JobRow:
+def _row(connection: Connection, job: Any, now: datetime, root: Path | None = None) -> JobRow:
     newest = sa.select(job_runs).where(job_runs.c.job_id == job.id).order_by(job_runs.c.id.desc()).limit(1)
     last = connection.execute(newest).first()
+    failed = last is not None and last.exit_code is not None and failures.failed(last.exit_code)
     return JobRow(
         job=job.id,
         cron=job.cron,
@@ -192,6 +202,7 @@ def _row(connection: Connection, job: Any, now: datetime) -> JobRow:
         last_at=last.slot if last else None,
         last=_ending(job, last) if last else "",
         log_path=last.log_path if last else "",
+        failure=failures.told(root / last.log_path) if root and last and failed else "",
     )
 
 

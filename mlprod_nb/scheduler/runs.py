@@ -82,8 +82,9 @@ class Runner:
         try:
             exit_code = _run(self, due, stop or threading.Event())
         finally:
+            reason = failures.told(self.root / due.log_path) if failures.failed(exit_code) else ""
             with self.store.write() as connection:
-                claims.finish(connection, due.id, exit_code, now=self.clock())
+                claims.finish(connection, due.id, exit_code, now=self.clock(), reason=reason)
         return exit_code
 
 

@@ -21,7 +21,7 @@ from mlprod_nb.errors import Unavailable
 from mlprod_nb.scheduler import JobSpec, Runner, holders
 from mlprod_nb.scheduler.failures import LOST, STOPPED, TIMED_OUT
 from mlprod_nb.settings import Layout
-from mlprod_nb.store import Store
+from mlprod_nb.store import Store, alerts
 from mlprod_nb.store.tables import job_runs
 
 NOON = datetime(2025, 5, 5, 12, 0, 30, tzinfo=UTC)
@@ -72,6 +72,36 @@ def test_a_run_leaves_its_exit_code_and_its_output(runner: Runner, exit_code: in
     assert runner.execute(slot) == exit_code
     assert ending(runner) == words
     assert (runner.root / slot.log_path).read_text() == f"seen in {runner.root}\n"
+
+
+TOLD = "there is no model flight. Did you mean flights?"
+
+
+def test_a_run_that_failed_is_told_with_what_failed(runner: Runner) -> None:
+    program = f'print("mlprod: a warning"); print("mlprod: {TOLD}"); print("after it"); raise SystemExit(3)'
+    slot = due(runner, program)
+    runner.execute(slot)
+    with runner.store.read() as connection:
+        (job,) = scheduler.list_jobs(connection, now=NOON, root=runner.root).jobs
+        (alert,) = alerts.list_alerts(connection, only_open=True)
+    assert (job.last, job.failure) == ("failed, exit code 3", TOLD)
+    assert alert.said.sentence.endswith(f": failed, exit code 3: “{TOLD}”; it wrote {slot.log_path}.")
+
+
+def test_what_a_run_says_failed_is_cut_where_it_is_long_and_found_at_the_end_of_much_output(runner: Runner) -> None:
+    program = 'print("line " * 100_000); print("mlprod: " + "x" * 9_000); raise SystemExit(3)'
+    runner.execute(due(runner, program))
+    with runner.store.read() as connection:
+        (job,) = scheduler.list_jobs(connection, now=NOON, root=runner.root).jobs
+    assert job.failure == "x" * 499 + "…"
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_a_run_that_did_not_fail_tells_of_no_failure(runner: Runner, exit_code: int) -> None:
+    runner.execute(due(runner, f'print("mlprod: {TOLD}"); raise SystemExit({exit_code})'))
+    with runner.store.read() as connection:
+        (job,) = scheduler.list_jobs(connection, now=NOON, root=runner.root).jobs
+    assert job.failure == ""
 
 
 def test_a_run_that_takes_too_long_is_ended_with_all_its_processes(runner: Runner) -> None:

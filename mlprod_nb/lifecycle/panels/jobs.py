@@ -28,6 +28,7 @@ class JobCard:
         next_at: When it runs next, UTC.
         runs: Its last runs, newest first.
         output: The end of what its last run wrote.
+        failure: What failed in it, as it told.
     """
 
     job: int
@@ -37,6 +38,7 @@ class JobCard:
     next_at: datetime | None
     runs: tuple[JobRun, ...]
     output: str
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class JobsView(Result):
 def look(context: Context) -> JobsView:
     """Return the jobs, oldest first."""
     with context.store.read() as connection:
-        listed = scheduler.list_jobs(connection, now=context.clock()).jobs
+        listed = scheduler.list_jobs(connection, now=context.clock(), root=context.root).jobs
         runs = {row.job: scheduler.runs_of(connection, row.job, limit=_RUNS) for row in listed}
     cards = tuple(_card(context.root, row, runs[row.job]) for row in listed)
     return JobsView(scheduler.running(context.root) is not None, cards)
@@ -72,7 +74,7 @@ def look(context: Context) -> JobsView:
 
 def _card(root: Path, row: JobRow, runs: tuple[JobRun, ...]) -> JobCard:
     output = _end(root / row.log_path) if row.log_path else ""
-    return JobCard(row.job, row.cron, row.timezone, row.command, row.next_at, runs, output)
+    return JobCard(row.job, row.cron, row.timezone, row.command, row.next_at, runs, output, row.failure)
 
 
 def _end(log: Path) -> str:
