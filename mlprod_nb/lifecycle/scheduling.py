@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -114,10 +114,7 @@ def add(context: Context, spec: JobSpec) -> JobAdded:
     with context.store.write() as connection:
         job = scheduler.add(connection, spec, now=context.clock())
         context.audit(connection, "schedule add", f"job {job.job}", f"{spec.cron} {spec.timezone}: {job.command}")
-    runs = "running" if scheduler.running(context.root) else "not running: mlprod up starts it"
-    if not context.settings.scheduler.enabled:
-        runs = "turned off in mlprod.toml: see mlprod schedule export"
-    return JobAdded(job.job, job.command, job.cron, job.timezone, job.rules, job.next_at, runs)
+    return JobAdded(job.job, job.command, job.cron, job.timezone, job.rules, job.next_at, _whether_run(context))
 
 
 def export(context: Context, kind: str, into: str) -> ScheduleExport:
@@ -148,9 +145,17 @@ def _differs(path: Path, text: str) -> bool:
 
 
 def list_jobs(context: Context) -> JobList:
-    """List jobs."""
+    """List jobs, and say whether anybody runs them."""
     with context.store.read() as connection:
-        return scheduler.list_jobs(connection, now=context.clock(), root=context.root)
+        listed = scheduler.list_jobs(connection, now=context.clock(), root=context.root)
+    return replace(listed, scheduler=_whether_run(context))
+
+
+def _whether_run(context: Context) -> str:
+    """Say whether the scheduler runs, and what to do where it does not."""
+    if not context.settings.scheduler.enabled:
+        return "turned off in mlprod.toml: see mlprod schedule export"
+    return "running" if scheduler.running(context.root) else "not running: mlprod up starts it"
 
 
 def run(context: Context, job: int) -> JobRan:

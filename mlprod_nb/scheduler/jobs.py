@@ -84,17 +84,21 @@ class JobList(Result):
 
     Attributes:
         jobs: One row a job.
+        scheduler: Whether the scheduler runs, and what to do where it does not; empty where nobody asked.
     """
 
     _frame_field: ClassVar[str] = "jobs"
+    _hidden: ClassVar[tuple[str, ...]] = ("scheduler",)
 
     jobs: tuple[JobRow, ...]
+    scheduler: str = ""
 
     def headline(self) -> str:
-        """Say how many there are."""
+        """Say how many there are, and whether anybody runs them."""
         if not self.jobs:
             return "No job is scheduled."
-        return f"{len(self.jobs)} {'job is' if len(self.jobs) == 1 else 'jobs are'} scheduled."
+        number = f"{len(self.jobs)} {'job is' if len(self.jobs) == 1 else 'jobs are'} scheduled"
+        return f"{number}, and the scheduler is {self.scheduler}." if self.scheduler else f"{number}."
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,19 @@ def test_up_leaves_the_jobs_to_an_outside_scheduler_where_the_settings_say_so(wo
     assert scheduler.running(workspace.root) is None
     added = workspace.schedule_add("0 6 * * 1", "status", retries=1, retry_after="90s", overlap="skip", catch_up="2h")
     assert added.scheduler == "turned off in mlprod.toml: see mlprod schedule export"
+    assert workspace.schedule_list().headline() == f"1 job is scheduled, and the scheduler is {added.scheduler}."
     assert added.rules == "at most 1h, 1 retry after 1m30s, skips what overlaps, caught up for 2h"
+
+
+def test_the_list_of_jobs_says_whether_anybody_runs_them(workspace: Workspace) -> None:
+    assert workspace.schedule_list().headline() == "No job is scheduled."
+    workspace.schedule_add("0 6 * * 1", "status")
+    idle = "1 job is scheduled, and the scheduler is not running: mlprod up starts it."
+    assert workspace.schedule_list().headline() == idle
+    scheduler.start(workspace.root)
+    assert workspace.schedule_list().headline() == "1 job is scheduled, and the scheduler is running."
+    scheduler.stop(workspace.root)
+    assert workspace.schedule_list().headline() == idle
 
 
 def test_an_export_is_shown_as_it_is_or_written_and_never_over_another_file(workspace: Workspace) -> None:
