@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socket
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
-from mlprod_nb.registry import unfinished
+from mlprod_nb.errors import Corrupt, NotFound, Refused, Unavailable, UsageError
+from mlprod_nb.registry import server, unfinished
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.lineage import Lineage
 from mlprod_nb.registry.quiet import answering, one_line, quiet
@@ -69,7 +67,17 @@ class Registry:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's client for this registry."""
+        """MLflow's client for this registry; a server is asked first whether it is there.
+
+        Raises:
+            Unavailable: It is not.
+        """
+        silence = server.silence(self.tracking_uri) if server.is_server(self.tracking_uri) else ""
+        if silence:
+            raise Unavailable(
+                f"the MLflow registry at {server.shown(self.tracking_uri)} {silence}.",
+                hint="Start it, or correct [registry] tracking_uri in mlprod.toml.",
+            )
         with quiet():
             from mlflow import MlflowClient
 
@@ -77,23 +85,14 @@ class Registry:
                 Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
 
-    def reachable(self, seconds: float = 2.0) -> bool:
-        """Return whether there is a registry at all; MLflow would make an empty one, or try for minutes.
+    def begun(self) -> bool:
+        """Return whether anything can be registered yet: MLflow would make a database that is not there."""
+        file = self.tracking_uri.removeprefix("sqlite:///")
+        return file == self.tracking_uri or Path(file).is_file()
 
-        Args:
-            seconds: How long to wait for a server.
-        """
-        if self.tracking_uri.startswith("sqlite:///"):
-            return Path(self.tracking_uri.removeprefix("sqlite:///")).is_file()
-        address = urlsplit(self.tracking_uri)
-        if address.scheme not in ("http", "https"):
-            return True
-        try:
-            port = address.port or (443 if address.scheme == "https" else 80)
-            socket.create_connection((address.hostname or "", port), seconds).close()
-        except OSError:
-            return False
-        return True
+    def reachable(self) -> bool:
+        """Return whether there is a registry that answers."""
+        return self.begun() and not (server.is_server(self.tracking_uri) and server.silence(self.tracking_uri))
 
     def register(self, candidate: Candidate) -> ModelVersion:
         """Make a model's next version, with run, artifacts and MLflow model; on any failure nothing is left.

@@ -105,7 +105,7 @@ def look(context: Context) -> ApprovalsView:
 
 
 def _protected(context: Context) -> list[str]:
-    known = context.registry.models() if context.registry.reachable() else ()
+    known = context.registry.models() if context.registry.begun() else ()
     return [f"{model}@{alias}" for model in known for alias in context.settings.model(model).protected]
 
 

@@ -69,7 +69,7 @@ class RegistryView(Result):
 
 def look(context: Context) -> RegistryView:
     """Return the versions: of each model the newest ones, and those with an alias."""
-    names = context.registry.models() if context.registry.reachable() else ()
+    names = context.registry.models() if context.registry.begun() else ()
     serving: dict[str, list[str]] = {}
     deployed = active(context)
     for endpoint, revision in deployed.items():

@@ -1,0 +1,92 @@
+"""A tracking server that is gone, silent or behind a proxy is told at once, by its address and without its secrets."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mlprod_nb.errors import Unavailable
+from mlprod_nb.registry import server
+from mlprod_nb.registry.models import Registry
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Answers everything with one status, and counts."""
+
+    status = 503
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def proxy() -> Iterator[tuple[str, type[Proxy]]]:
+    handler = type("Counted", (Proxy,), {})
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=serving.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{serving.server_address[1]}", handler
+    serving.shutdown()
+    thread.join()
+    serving.server_close()
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A port that is taken, and where nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def test_a_server_that_is_gone_is_named_without_its_password(nobody: int, tmp_path: Path) -> None:
+    registry = Registry(f"http://ann:hidden@127.0.0.1:{nobody}/mlflow", tmp_path)
+    assert not registry.reachable()
+    for ask in (registry.models, lambda: registry.aliases("flights"), lambda: registry.resolve("flights/1")):
+        with pytest.raises(Unavailable) as told:
+            ask()
+        assert str(told.value) == (
+            f"the MLflow registry at http://127.0.0.1:{nobody}/mlflow cannot be reached."
+            " Start it, or correct [registry] tracking_uri in mlprod.toml."
+        )
+
+
+def test_a_proxy_without_its_server_is_asked_once(proxy: tuple[str, type[Proxy]], tmp_path: Path) -> None:
+    address, handler = proxy
+    with pytest.raises(Unavailable, match=f"{address} answers with status 503"):
+        Registry(address, tmp_path).models()
+    assert handler.asked == 1
+
+
+def test_a_server_that_takes_the_question_and_says_nothing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(Unavailable, match=f"{address} is silent for 0.2 s"):
+            Registry(address, tmp_path).models()
+
+
+@pytest.mark.parametrize("status", [200, 302, 401, 404, 500])
+def test_any_answer_of_a_server_itself_shows_that_it_is_there(proxy: tuple[str, type[Proxy]], status: int) -> None:
+    address, handler = proxy
+    handler.status = status
+    assert server.silence(address) == ""
+
+
+def test_an_address_that_is_none_is_no_fault_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="is no address that can be asked"):
+        Registry("http://", tmp_path).models()
