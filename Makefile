@@ -66,8 +66,9 @@ check: setup  ## Style, types and import contracts.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## The gateway beside MLflow's server and a bare echo; needs wrk. Writes benchmarks/RESULTS.md.
+bench: setup  ## The gateway beside MLflow's server and a bare echo, a model worker beside MLServer; needs wrk. Writes benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.gateway
+	$(BIN)/python -m benchmarks.model_worker
 
 bench-monitoring: setup  ## The monitor beside a bare pass, scipy and alibi-detect, and cold from a shell. Writes its sections of benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.monitoring

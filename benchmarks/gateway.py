@@ -21,12 +21,13 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import one_load, servers, strain, wrk
-from benchmarks.models import MODELS, prepare
+from benchmarks.models import MODELS, TWO_WORKERS, prepare
 from benchmarks.servers import Running
 from benchmarks.statistics_page import write_head
 from benchmarks.strain import Strain
 
 CONNECTIONS = (1, 16, 64)
+_WORKER_MODEL = "forest-worker"
 _TURNS = 3
 _WARM_SECONDS = 1
 _RECORD_BYTES, _RECORDS = 700, 500
@@ -79,7 +80,7 @@ def main() -> None:
     strains: list[Strain] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        prepare(folder)
+        prepare(folder, (*MODELS, TWO_WORKERS, _WORKER_MODEL))
         sync = _sync_microseconds(folder)
         measure = _Measure(folder, 2 if quick else 4, 1 if quick else _TURNS, loads, footprints)
         measure.all(("logistic",) if quick else tuple(MODELS))
@@ -131,10 +132,10 @@ class _Measure:
         with ExitStack() as stack:
             running = {
                 "gateway, 1 worker": stack.enter_context(servers.ours(self.folder, models[0])),
-                "gateway, 2 workers": stack.enter_context(servers.ours(self.folder, "two-workers", workers=2)),
+                "gateway, 2 workers": stack.enter_context(servers.ours(self.folder, TWO_WORKERS, workers=2)),
             }
             self._load(models[0], running, 1, 64)
-        with servers.ours(self.folder, "worker") as worker:
+        with servers.ours(self.folder, _WORKER_MODEL) as worker:
             self._load("forest", {"gateway, model worker": worker}, 1, 64)
 
     def _load(self, model: str, running: dict[str, Running], rows: int, connections: int) -> None:

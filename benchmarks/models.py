@@ -1,9 +1,10 @@
-"""The models that are compared: 30 columns of numbers, three kinds of model, and one that ONNX cannot express."""
+"""The models that are compared: 30 columns of numbers; three kinds of model, each also without a converter to ONNX."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,16 @@ BODIES = 32
 SEED = 0
 
 
+class WorkerLogistic(LogisticRegression):
+    """One that has no converter to ONNX, so that a model worker serves it."""
+
+
 class WorkerForest(RandomForestClassifier):
-    """A forest that has no converter to ONNX, so that a model worker serves it."""
+    """One that has no converter to ONNX, so that a model worker serves it."""
+
+
+class WorkerBoosting(HistGradientBoostingClassifier):
+    """One that has no converter to ONNX, so that a model worker serves it."""
 
 
 MODELS: dict[str, Any] = {
@@ -32,6 +41,17 @@ MODELS: dict[str, Any] = {
     "forest": RandomForestClassifier(100, random_state=SEED),
     "boosting": HistGradientBoostingClassifier(random_state=SEED),
 }
+WORKER_MODELS: dict[str, Any] = {
+    "logistic-worker": WorkerLogistic(max_iter=500),
+    "forest-worker": WorkerForest(100, random_state=SEED),
+    "boosting-worker": WorkerBoosting(random_state=SEED),
+}
+"""The same models for a model worker."""
+
+TWO_WORKERS = "two-workers"
+"""The logistic regression again, for a gateway of two workers."""
+
+_ALL = {**MODELS, **WORKER_MODELS, TWO_WORKERS: LogisticRegression(max_iter=500)}
 
 
 def training_data() -> tuple[pd.DataFrame, pd.Series]:
@@ -42,21 +62,18 @@ def training_data() -> tuple[pd.DataFrame, pd.Series]:
     return frame, (score > 0).astype(int)
 
 
-def prepare(folder: Path, only: str = "") -> None:
-    """Train; save each model for ``mlflow models serve`` and register it in a workspace of its own; write bodies.
+def prepare(folder: Path, names: Collection[str]) -> None:
+    """Train; save for ``mlflow models serve`` and register each in a workspace of its own; write bodies.
 
     One workspace a model, so that the memory of a gateway with one endpoint is measured.
 
     Args:
         folder: Where to.
-        only: The only model that is wanted; empty: all of them.
+        names: The models that are wanted.
     """
     frame, labels = training_data()
-    further = {"worker": WorkerForest(100, random_state=SEED), "two-workers": LogisticRegression(max_iter=500)}
-    for name, model in {**MODELS, **further}.items():
-        if only not in ("", name):
-            continue
-        model.fit(frame, labels)
+    for name in names:
+        model = _ALL[name].fit(frame, labels)
         if name in MODELS:
             signature = infer_signature(frame, model.predict(frame))
             mlflow.sklearn.save_model(
@@ -68,14 +85,27 @@ def prepare(folder: Path, only: str = "") -> None:
         workspace.register(name, model=model, data=frame, target=labels, alias="champion")
         workspace.deploy(f"{name}@champion")
         workspace.down(yes=True)
+    _write_bodies(folder)
+
+
+def _write_bodies(folder: Path) -> None:
+    """Write the same rows as ``dataframe_split`` and as tensors of the Open Inference Protocol v2."""
     random = np.random.default_rng(SEED + 1)
     for rows in (1, 100):
-        bodies = folder / f"bodies-{rows}"
+        bodies, tensors = folder / f"bodies-{rows}", folder / f"tensors-{rows}"
         bodies.mkdir(exist_ok=True)
+        tensors.mkdir(exist_ok=True)
         for number in range(BODIES):
-            values = random.normal(size=(rows, len(COLUMNS))).round(4).tolist()
-            body = orjson.dumps({"dataframe_split": {"columns": COLUMNS, "data": values}})
-            (bodies / f"{number + 1}.json").write_bytes(body)
+            values = random.normal(size=(rows, len(COLUMNS))).round(4)
+            split = {"dataframe_split": {"columns": COLUMNS, "data": values.tolist()}}
+            (bodies / f"{number + 1}.json").write_bytes(orjson.dumps(split))
+            inputs = [
+                {"name": name, "shape": [rows, 1], "datatype": "FP64", "data": column}
+                for name, column in zip(COLUMNS, values.T.tolist(), strict=True)
+            ]
+            # MLServer takes the tensors for columns of one table only where it is told; the gateway passes over it.
+            request = {"parameters": {"content_type": "pd"}, "inputs": inputs}
+            (tensors / f"{number + 1}.json").write_bytes(orjson.dumps(request))
 
 
 def quiet_environment() -> dict[str, str]:

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / options.model).exists():
-            prepare(folder, options.model)
+            prepare(folder, (options.model,))
         running: dict[str, Running] = {}
         for name in options.server or ("gateway", "echo"):
             running[name] = stack.enter_context(_started(name, folder, options.model))

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,27 @@ _POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
+class Server:
+    """How to start a server.
+
+    Attributes:
+        command: Its command line.
+        port: The port of the loopback that it will listen on.
+        path: What to POST to.
+        authorization: The header that lets a request in; empty where it asks for none.
+        bodies: What it is sent: ``"bodies"`` of ``dataframe_split``, ``"tensors"`` of the Open Inference Protocol v2.
+        tree: The source tree to run it in; ``None``: this one.
+    """
+
+    command: Sequence[str]
+    port: int
+    path: str
+    authorization: str = ""
+    bodies: str = "bodies"
+    tree: Path | None = None
+
+
+@dataclass(frozen=True)
 class Running:
     """A server that answers.
 
@@ -32,6 +53,7 @@ class Running:
         authorization: The header that lets a request in; empty where the server asks for none.
         first_answer_seconds: From its start to its first good answer.
         process: Its process.
+        bodies: What it is sent, as ``Server`` has it.
     """
 
     url: str
@@ -39,6 +61,7 @@ class Running:
     authorization: str
     first_answer_seconds: float
     process: psutil.Process
+    bodies: str
 
     @property
     def memory_mb(self) -> float:
@@ -75,7 +98,8 @@ def ours(folder: Path, name: str, workers: int = 1, tree: Path | None = None) ->
     (root / "mlprod.toml").write_text(f"[gateway]\nport = {port}\nworkers = {workers}\n", encoding="utf-8")
     token = (layout.secrets / "local.token").read_text(encoding="utf-8").strip()
     command = [sys.executable, "-m", "mlprod_nb.serving", "--root", str(root)]
-    with _started(command, port, f"/endpoints/{name}/invocations", f"Bearer {token}", folder, tree) as running:
+    server = Server(command, port, f"/endpoints/{name}/invocations", f"Bearer {token}", tree=tree)
+    with started(server, folder) as running:
         yield running
 
 
@@ -97,7 +121,7 @@ def mlflow_serve(folder: Path, name: str) -> Iterator[Running]:
         "--env-manager",
         "local",
     ]
-    with _started(command, port, "/invocations", "", folder) as running:
+    with started(Server(command, port, "/invocations"), folder) as running:
         yield running
 
 
@@ -106,7 +130,7 @@ def echo(folder: Path) -> Iterator[Running]:
     """Run the bare echo on the server that the gateway uses."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.echo", str(port)]
-    with _started(command, port, "/", "", folder) as running:
+    with started(Server(command, port, "/"), folder) as running:
         yield running
 
 
@@ -117,18 +141,26 @@ def free_port() -> int:
 
 
 @contextmanager
-def _started(
-    command: list[str], port: int, path: str, authorization: str, folder: Path, tree: Path | None = None
-) -> Iterator[Running]:
+def started(server: Server, folder: Path) -> Iterator[Running]:
+    """Start a server, wait for its first good answer, and end it in the end.
+
+    Args:
+        server: Which.
+        folder: Holds the bodies, and takes what the server prints.
+    """
+    tree, bodies = server.tree, server.bodies
     environment = quiet_environment() | ({"PYTHONPATH": str(tree.resolve())} if tree else {})
-    url = f"http://127.0.0.1:{port}"
-    body = (folder / "bodies-1" / "1.json").read_bytes()
+    url = f"http://127.0.0.1:{server.port}"
+    body = (folder / f"{bodies}-1" / "1.json").read_bytes()
     began = time.monotonic()
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=tree, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            server.command, cwd=tree, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     try:
-        _await_answer(process, f"{url}{path}", authorization, body, began + _START_SECONDS)
-        yield Running(url, path, authorization, time.monotonic() - began, psutil.Process(process.pid))
+        _await_answer(process, f"{url}{server.path}", server.authorization, body, began + _START_SECONDS)
+        seconds = time.monotonic() - began
+        yield Running(url, server.path, server.authorization, seconds, psutil.Process(process.pid), bodies)
     finally:
         _end(process)
 

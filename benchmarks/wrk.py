@@ -53,7 +53,7 @@ def load(folder: Path, running: Running, *, rows: int, connections: int, seconds
     environment = {
         **os.environ,
         "BODIES": str(BODIES),
-        "BODY_FOLDER": str(folder / f"bodies-{rows}"),
+        "BODY_FOLDER": str(folder / f"{running.bodies}-{rows}"),
         "TARGET_PATH": running.path,
         "AUTHORIZATION": running.authorization,
     }
