@@ -213,7 +213,7 @@ def _count_block(column: ColumnProfile, numbers: Floats, room: Floats) -> Column
     finite = present if _plain(ends) else present[np.isfinite(present)]
     lowest, highest = ends if finite is present else _ends(finite)
     within = finite is present and max(-(lowest or 0), highest or 0) <= _LARGEST_SINGLE
-    counts, ordered = _count_singles(column, _singles(present, room) if within else single(present))
+    counts, ordered = _count_singles(column, _singles(present, room) if within else single(present), room)
     bounds = single(np.array([column.minimum or 0.0, column.maximum or 0.0]))
     known = column.minimum is not None
     added, squares = _sums(column, finite, room)
@@ -251,10 +251,10 @@ def _singles(numbers: Floats, room: Floats) -> Singles:
     return found
 
 
-def _count_singles(column: ColumnProfile, values: Singles) -> tuple[NDArray[np.int64], Singles]:
+def _count_singles(column: ColumnProfile, values: Singles, room: Floats) -> tuple[NDArray[np.int64], Singles]:
     """Return the counts, and in order at least the values below the reference's minimum and above its maximum."""
     if values.size >= MIN_VALUES and cells.pay() and column.cells is not None:
-        return column.cells.count(values)
+        return column.cells.count(values, room if len(values) <= room.shape[1] else None)
     values.sort()
     return bin_counts(values, column.single_edges), values
 
