@@ -19,6 +19,7 @@ nbval as any exception does.
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 import traceback
 from collections.abc import Iterable
@@ -27,6 +28,8 @@ from typing import ClassVar
 
 _LONGEST_NAME = 256
 _SHELL_LINE = re.compile(r"(?<![%\w])mlprod (?=[a-z]|--help)")
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class MlprodError(Exception):
@@ -135,7 +138,12 @@ class ExecutionFailed(MlprodError):
 
 
 def unexpected(error: Exception) -> str:
-    """Say in one line what broke and where, of an error that no user was meant to see."""
+    """Say in one line what broke, of an error that no verb expects: the system's no, or else where we are at fault."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        what = f"{error.filename} cannot be written" if error.filename else "the disk is full"
+        return f"{what}: {error.strerror}. Make room, and run it again."
+    if isinstance(error, OSError) and error.errno in _FORBIDDEN and error.filename:
+        return f"{error.filename} cannot be used: {error.strerror}. Give the right to it, or use another folder."
     message = " ".join(str(error).split())
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

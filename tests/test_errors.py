@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 
 import pytest
 
@@ -58,3 +60,25 @@ def test_in_a_notebook_the_line_to_run_next_is_one_for_a_cell() -> None:
         "mlprod: no gateway runs. Start it with: %mlprod up, or see %mlprod why and mlprod_nb[alibi]."
     ]
     assert "with: mlprod up" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "file", "said"),
+    [
+        (errno.ENOSPC, None, "the disk is full: No space left on device. Make room, and run it again."),
+        (errno.ENOSPC, "/w/a", "/w/a cannot be written: No space left on device. Make room, and run it again."),
+        (
+            errno.EROFS,
+            "/w/mlprod.toml",
+            "/w/mlprod.toml cannot be used: Read-only file system. Give the right to it, or use another folder.",
+        ),
+        (errno.EACCES, "/w/a", "/w/a cannot be used: Permission denied. Give the right to it, or use another folder."),
+    ],
+)
+def test_what_the_system_refuses_is_no_fault_of_ours(code: int, file: str | None, said: str) -> None:
+    assert errors.unexpected(OSError(code, os.strerror(code), file)) == said
+
+
+@pytest.mark.parametrize("error", [OSError("odd"), OSError(errno.EACCES, "Permission denied"), ValueError("odd")])
+def test_what_nobody_expects_asks_to_be_reported(error: Exception) -> None:
+    assert errors.unexpected(error).startswith("this is a fault of mlprod, please report it: ")

@@ -115,6 +115,11 @@ class Store:
         except sa.exc.OperationalError as error:
             if _is_full(error, self.engine.url.database):
                 raise DiskFull from None
+            if folder := _unwritable(error, self.engine.url.database):
+                hint = "Give the right to write there; reading the database writes there, too."
+                raise Unavailable(
+                    f"the state database cannot be used: {folder} cannot be written.", hint=hint
+                ) from None
             if connection is not None:
                 raise
             raise Unavailable(
@@ -129,6 +134,15 @@ def _is_full(error: sa.exc.OperationalError, database: str | None) -> bool:
         return bool(said == "SQLITE_FULL")
     found = os.statvfs(Path(database).parent)
     return found.f_bavail * found.f_frsize < _SHARED_MEMORY_BYTES
+
+
+def _unwritable(error: sa.exc.OperationalError, database: str | None) -> Path | None:
+    """Return the folder of SQLite's file where the error comes of nobody being able to write there."""
+    said = getattr(error.orig, "sqlite_errorname", "")
+    if not database or not said.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
+        return None
+    folder = Path(database).parent
+    return folder if folder.is_dir() and not os.access(folder, os.W_OK) else None
 
 
 def _look(file: Path) -> tuple[int, int, int] | None:
