@@ -7,7 +7,6 @@ left empty.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import platform
 import re
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.registry.bundles import Column, Signature, canonical_json
+from mlprod_nb.registry.installed import installed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +189,7 @@ def capture(
         git=git_state(cwd),
         python=platform.python_version(),
         platform=platform.platform(),
-        packages=_packages(),
+        packages=installed(),
         data=fingerprint(frame, target),
         notebook=notebook,
         parameters=hyperparameters(model),
@@ -278,15 +278,6 @@ def _string_bytes(values: NDArray[Any]) -> bytes:
     texts = [value.encode("utf-8", "surrogatepass") if isinstance(value, str) else None for value in values]
     lengths = np.array([-1 if text is None else len(text) for text in texts], dtype="<i8")
     return len(texts).to_bytes(8, "little") + lengths.tobytes() + b"".join(text for text in texts if text)
-
-
-def _packages() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for distribution in importlib.metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:  # a half-removed package has none
-            found.setdefault(str(name), str(distribution.version))
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 def _git(cwd: Path, *arguments: str) -> str:

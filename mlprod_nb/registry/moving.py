@@ -121,10 +121,8 @@ def _record(client: MlflowClient, arrival: Arrival, artifacts: Path) -> int:
 
 def _log(client: MlflowClient, run_id: str, arrival: Arrival) -> None:
     facts, folder = arrival.archive.facts, arrival.folder
-    for name, value in list(facts.params.items())[: recording.PARAMS]:
-        client.log_param(run_id, name, value[: recording.PARAM_LENGTH])
-    for name, number in facts.metrics.items():
-        client.log_metric(run_id, name, number)
+    params = {name: value[: recording.PARAM_LENGTH] for name, value in list(facts.params.items())[: recording.PARAMS]}
+    recording.log_values(client, run_id, params, facts.metrics)
     for name in archives.FILES:
         if (folder / name).is_file():
             place = ORIGIN_ARTIFACT if name == archives.HISTORY else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,11 +146,20 @@ def exists(client: MlflowClient, name: str) -> bool:
     return bool(client.search_registered_models(f"name = '{name}'", max_results=1))
 
 
+def log_values(client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+    """Log a run's parameters and metrics together: MLflow syncs its database for each call."""
+    from mlflow.entities import Metric, Param
+
+    now_ms = int(time.time() * 1000)
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, number, now_ms, 0) for name, number in metrics.items()],
+        params=[Param(name, value) for name, value in params.items()],
+    )
+
+
 def _log(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
-    for name, value in _params(candidate.model).items():
-        client.log_param(run_id, name, value)
-    for name, number in candidate.metrics.items():
-        client.log_metric(run_id, name, number)
+    log_values(client, run_id, _params(candidate.model), candidate.metrics)
     with temporary_folder("work") as scratch:
         for name, content in {versions.LINEAGE_ARTIFACT: candidate.lineage.to_json(), **candidate.artifacts}.items():
             (scratch / name).write_bytes(content)

@@ -19,7 +19,7 @@ from mlprod_nb.lifecycle import moving
 #: Each step that writes, in order; the process dies as the step begins.
 MARKS = (
     "create_run",
-    "log_param",
+    "log_batch",
     "log_artifact",
     "log_artifacts",
     "create_logged_model",

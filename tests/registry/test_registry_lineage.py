@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,31 @@ def test_a_lineage_is_read_as_it_was_written(repository: Path) -> None:
     assert lineage.python == platform.python_version()
     assert lineage.packages["numpy"] == importlib.metadata.version("numpy")
     assert [column.name for column in lineage.data.columns] == list(frame.columns)
+
+
+def test_packages_that_came_changed_and_went_in_a_running_process_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def packages() -> dict[str, str]:
+        return capture(pd.DataFrame({"a": [1]}), cwd=tmp_path).packages
+
+    before = packages()
+    about = _installed(tmp_path, "wings", "1.0")
+    assert packages() == before | {"wings": "1.0"}
+    shutil.rmtree(about)
+    _installed(tmp_path, "wings", "2.0")
+    assert packages() == before | {"wings": "2.0"}
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
+    assert packages() == before
+
+
+def _installed(folder: Path, name: str, version: str) -> Path:
+    about = folder / f"{name}-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    return about
 
 
 def test_a_clean_repository_gives_commit_and_branch(repository: Path) -> None:
