@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlprod_nb import Workspace
+from tests.workspaces import new_workspace
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,7 @@ class Site:
 
 def make_site(root: Path) -> Site:
     """Return a workspace with two versions of a model; its gateway does not run yet."""
-    Workspace.init(str(root))
-    workspace = Workspace.open(root)
+    workspace = new_workspace(root)
     random = np.random.default_rng(7)
     data = pd.DataFrame({"distance": random.normal(900, 300, 400), "hour": random.integers(5, 23, 400)})
     target = pd.Series((data["hour"] / 23 + random.normal(0, 0.3, 400) > 0.7).astype(int))

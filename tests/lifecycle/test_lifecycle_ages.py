@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from mlprod_nb import Workspace
 from mlprod_nb.monitoring import Profile
 from mlprod_nb.monitoring.result import MonitorResult
 from mlprod_nb.registry.bundles import PROFILE
+from tests.workspaces import new_workspace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -40,11 +42,9 @@ def asked(workspace: Workspace, days_before: float, begin: datetime) -> None:
 
 
 @pytest.fixture
-def workspace(tmp_path: object) -> Iterator[Workspace]:
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """An endpoint whose version does not know when its rows were; its traffic does."""
-    root = f"{tmp_path}/trips"
-    Workspace.init(root)
-    workspace = Workspace.open(root)
+    workspace = new_workspace(tmp_path / "trips")
     data, target, _ = trips(days_before=5.0, begin=BEGIN)
     encoder = OneHotEncoder(handle_unknown="ignore", max_categories=3, sparse_output=False)
     columns = make_column_transformer((StandardScaler(), ["distance"]), (encoder, ["booked"]))

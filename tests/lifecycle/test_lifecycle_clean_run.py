@@ -14,6 +14,7 @@ from mlprod_nb.lifecycle.registering import recorded
 from mlprod_nb.lifecycle.registering.register import RegisterResult
 from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext
 from tests.notebook_files import code, text, write
+from tests.workspaces import new_workspace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -31,7 +32,7 @@ FILE = (text("# Training"), code(LOAD), code(FIT), code(REGISTER), code("1 / 0")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("site")
-    Workspace.init(str(root))
+    new_workspace(root)
     return root
 
 

@@ -23,6 +23,7 @@ from mlprod_nb.lifecycle.checking import gating
 from mlprod_nb.lifecycle.context import Caller
 from tests.lifecycle.conftest import Site, make_site
 from tests.lifecycle.moving_process import MARKS
+from tests.workspaces import new_workspace
 
 #: Of the steps at which an import can be killed, those that every run tries; the others are tried on request.
 SAMPLE = ("log_model_artifacts", "create_model_version", "_write_down")
@@ -52,7 +53,7 @@ def move(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Move]:
     archives = folder / "flights-3.zip", folder / "slow-1.zip"
     source.workspace.export("flights/3", to=str(archives[0]))
     source.workspace.export("slow/1", to=str(archives[1]))
-    Workspace.init(str(folder / "target"))
+    new_workspace(folder / "target")
     target = Workspace(folder / "target", caller=Caller("bob", command="mlprod import flights-3.zip"))
     yield Move(source, target, *archives)
     for workspace in (source.workspace, ann, target):

@@ -15,6 +15,7 @@ from mlprod_nb import Workspace, commands, notebooks
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.settings import CANDIDATES, for_execution
 from tests.notebook_files import code, write
+from tests.workspaces import new_workspace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -53,7 +54,7 @@ def data(seed: int = 7) -> pd.DataFrame:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with late/1, which a notebook registered on a share of its rows."""
     root = tmp_path_factory.mktemp("site")
-    Workspace.init(str(root))
+    new_workspace(root)
     data().to_csv(root / "data.csv", index=False)
     file = write(root / "train.ipynb", *CELLS[:-1])
     within = notebooks.Surroundings(variables=for_execution(root))

@@ -27,6 +27,7 @@ from mlprod_nb.lifecycle.context import Caller
 from mlprod_nb.targets import local
 from tests.lifecycle.releases import serving, wait_for_shadows
 from tests.monitoring.test_monitoring_year import CATEGORIES, NUMBERS, all_flights
+from tests.workspaces import new_workspace
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
@@ -147,7 +148,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
     flights = all_flights()
     at = pd.to_datetime(flights[["year", "month", "day"]]) + pd.to_timedelta(flights["hour"], unit="h")
     flights["moment"] = at.dt.tz_localize(UTC)
-    Workspace.init(str(root))
+    new_workspace(root)
     played = Year(root, flights, FIRST)
     played.set("alert")
     winter = flights[flights["month"] <= 3]
