@@ -57,16 +57,24 @@ class UpResult(Result):
         gateway_pid: The gateway's process.
         scheduler_pid: The scheduler's process; ``None`` where the settings leave the jobs to an outside one.
         already_running: Whether the gateway ran before this call.
+        lost_port: The port that it kept until now and that another program has taken; ``None`` where it keeps its own.
     """
 
     url: str
     gateway_pid: int
     scheduler_pid: int | None
     already_running: bool
+    lost_port: int | None = None
 
     def headline(self) -> str:
-        """Say where it answers."""
-        return f"The gateway {'runs already' if self.already_running else 'is up'} at {self.url}"
+        """Say where it answers, and that its callers must hear of it where that is new."""
+        where = f"The gateway {'runs already' if self.already_running else 'is up'} at {self.url}"
+        if self.lost_port is None:
+            return where
+        return (
+            f"{where}, since another program has port {self.lost_port}. Tell its callers, "
+            f"or free that port and set it: port = {self.lost_port} under [gateway] in mlprod.toml."
+        )
 
 
 @dataclass(frozen=True)
@@ -115,17 +123,20 @@ def up(context: Context) -> UpResult:
     from mlprod_nb import scheduler
     from mlprod_nb.lifecycle import counting_ahead
     from mlprod_nb.lifecycle.releasing import carrying
+    from mlprod_nb.serving import listening
     from mlprod_nb.targets import local
 
     context.change()
     before = local.running(context.root)
+    kept = listening.kept_port(context.layout)
     record = local.start(context.root, after_compaction=counting_ahead.__name__)
+    lost = kept if listening.kept_port(context.layout) != kept else None
     if before is None:
         with context.store.write() as connection:
             context.audit(connection, "up", record.url)
     carrying.watch_where_asked(context)
     jobs = scheduler.start(context.root) if context.settings.scheduler.enabled else None
-    return UpResult(record.url, record.pid, jobs, before is not None)
+    return UpResult(record.url, record.pid, jobs, before is not None, lost)
 
 
 def down(context: Context, *, yes: bool) -> DownResult:

@@ -85,7 +85,7 @@ class LogsResult(Result):
 
     def headline(self) -> str:
         """Say how many rows there are."""
-        return f"{len(self.rows)} predictions of {self.endpoint!r}."
+        return f"{counted(len(self.rows), 'prediction')} of {self.endpoint!r}."
 
     def sections(self) -> tuple[Section, ...]:
         """Show what a reader looks for first; the frame holds every column."""
@@ -109,7 +109,8 @@ class LogTable:
         return int(self.table.num_rows)
 
     def __repr__(self) -> str:
-        return f"{len(self)} predictions of {self.endpoint!r}: .to_frame() gives a data frame, .table is Arrow's."
+        rows = counted(len(self), "prediction")
+        return f"{rows} of {self.endpoint!r}: .to_frame() gives a data frame, .table is Arrow's."
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as a data frame."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle import data as reading
 from mlprod_nb.lifecycle.context import LOCAL_TOKEN, Context
-from mlprod_nb.results import Result, Section
+from mlprod_nb.results import Result, Section, counted
 
 if TYPE_CHECKING:
     from mlprod_nb.serving.client import GatewayClient
@@ -41,7 +41,7 @@ class PredictResult(Result):
         """Say how many rows were answered, and by whom."""
         counts = {name: self.variant.count(name) for name in sorted(set(self.variant))}
         by = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-        return f"{len(self.predictions):,} predictions from {self.endpoint!r} ({by})."
+        return f"{counted(len(self.predictions), 'prediction')} from {self.endpoint!r} ({by})."
 
     def sections(self) -> tuple[Section, ...]:
         """Show the first rows."""

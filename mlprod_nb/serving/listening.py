@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import Refused
@@ -39,11 +41,10 @@ def listen(settings: GatewaySettings, layout: Layout) -> socket.socket:
                 f"the gateway cannot listen on {settings.host} port {settings.port}: {error.strerror}.",
                 hint="Free it, or set another port (0 takes a free one) under [gateway] in mlprod.toml.",
             ) from None
-    kept = layout.run / "port"
-    try:
-        return _bind(settings.host, int(kept.read_text(encoding="utf-8")))
-    except (OSError, ValueError, OverflowError):
-        pass  # never kept, or taken by another program meanwhile
+    kept = kept_port(layout)
+    if kept is not None:
+        with contextlib.suppress(OSError, OverflowError):  # taken by another program meanwhile
+            return _bind(settings.host, kept)
     try:
         listener = _bind(settings.host, 0)
     except OSError as error:
@@ -52,8 +53,20 @@ def listen(settings: GatewaySettings, layout: Layout) -> socket.socket:
             hint="Set host under [gateway] in mlprod.toml.",
         ) from None
     layout.run.mkdir(parents=True, exist_ok=True)
-    kept.write_text(f"{listener.getsockname()[1]}\n", encoding="utf-8")
+    _port_file(layout).write_text(f"{listener.getsockname()[1]}\n", encoding="utf-8")
     return listener
+
+
+def kept_port(layout: Layout) -> int | None:
+    """Return the free port that was taken last time; ``None`` where none was."""
+    try:
+        return int(_port_file(layout).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _port_file(layout: Layout) -> Path:
+    return layout.run / "port"
 
 
 def url_of(listener: socket.socket, settings: GatewaySettings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -54,6 +55,13 @@ def test_the_log_is_a_frame_with_the_inputs_as_columns(site: Site, answers: Pred
     assert frame["label_number"].notna().all()
     with pytest.raises(NotFound, match="Did you mean 'flights'"):
         site.workspace.log("flight")
+
+
+def test_one_row_is_told_in_the_singular(site: Site, answers: PredictResult) -> None:
+    first = {name: getattr(answers, name)[:1] for name in PredictResult.__dataclass_fields__ if name != "endpoint"}
+    one = replace(answers, **first)
+    assert one.headline() == f"1 prediction from 'flights' ({answers.variant[0]} 1)."
+    assert site.workspace.logs("flights", limit=1).headline() == "1 prediction of 'flights'."
 
 
 def test_predictions_are_the_models_own(site: Site, answers: PredictResult) -> None:

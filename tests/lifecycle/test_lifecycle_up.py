@@ -1,0 +1,31 @@
+"""Starting the gateway says what its callers must hear of."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from mlprod_nb import Workspace
+from mlprod_nb.settings import Layout
+
+
+def test_a_port_that_another_program_took_is_told_with_what_to_do(tmp_path: Path) -> None:
+    Workspace.init(str(tmp_path))
+    workspace = Workspace.open(tmp_path)
+    kept = Layout(tmp_path).run / "port"
+    kept.parent.mkdir(exist_ok=True)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            kept.write_text(f"{port}\n", encoding="utf-8")
+            up = workspace.up()
+        assert up.lost_port == port
+        assert up.headline() == (
+            f"The gateway is up at {up.url}, since another program has port {port}. Tell its callers, "
+            f"or free that port and set it: port = {port} under [gateway] in mlprod.toml."
+        )
+        again = workspace.up()
+        assert again.headline() == f"The gateway runs already at {up.url}"
+    finally:
+        workspace.down(yes=True)
+        workspace.context.store.close()
