@@ -289,8 +289,10 @@ def test_an_alias_that_was_moved_in_mlflow_serves_and_moves_nothing_until_it_is_
         lambda: by(shop, "ann").route("flights", "champion=50", "challenger=50"),
     ]
     for door in doors:
-        with pytest.raises(Refused, match=said):
+        with pytest.raises(Refused, match=said) as told:
             door()
+        assert str(told.value).count("is protected") == 1
+        assert "stays at" not in str(told.value)
     assert set(shop.ask("flights")) == {"flights/1"}
     bob.approve(digest, reason="read it")
     with pytest.raises(Refused, match=said):

@@ -79,10 +79,10 @@ def clear(context: Context, move: AliasMove) -> Cleared:
     if found is None:
         return Cleared(move, "")
     if found.missing:
-        raise Refused(
-            f"{move.alias} is protected and stays at {move.before or 'nothing'}: {' '.join(found.missing)}",
-            hint=found.next,
-        )
+        # Of one that was moved past the verbs, the first of what is missing says where it is.
+        is_here = strayed(context, move.alias)[0] in found.missing
+        opening = "" if is_here else f"{move.alias} is protected and stays at {move.before or 'nothing'}: "
+        raise Refused(f"{opening}{' '.join(found.missing)}", hint=found.next)
     return Cleared(move, f"gate report {found.passed[:12]}; approved by {', '.join(found.given) or 'nobody: 0 needed'}")
 
 
