@@ -31,16 +31,19 @@ class ApprovalResult(Result):
         actor: Who approved.
         reason: Why.
         at: When.
+        void: Which protected aliases it will not count for, and why; empty where it may.
     """
 
     digest: str
     actor: str
     reason: str
     at: datetime
+    void: str = ""
+    _hidden: ClassVar[tuple[str, ...]] = ("void",)
 
     def headline(self) -> str:
-        """Say which."""
-        return f"Report {self.digest[:12]} is approved by {self.actor}."
+        """Say which, and whether it counts."""
+        return f"Report {self.digest[:12]} is approved by {self.actor}. {self.void}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -192,12 +195,14 @@ def site(context: Context) -> SiteResult:
 
 def approve(context: Context, digest: str, reason: str) -> ApprovalResult:
     """Record an approval of a report that is still as it was written."""
-    from mlprod_nb.store import approvals
+    from mlprod_nb.store import approvals, report_index
 
     with context.store.write() as connection:
         given = approvals.approve(
             connection, context.root, digest, actor=context.caller.actor, reason=reason, now=context.clock()
         )
         context.audit(connection, approvals.ACTION, given.digest, given.reason)
+        record = report_index.find(connection, given.digest)
+        void = approvals.void_by(connection, record, given.actor, context.settings)
     site(context)
-    return ApprovalResult(given.digest, given.actor, given.reason, given.at)
+    return ApprovalResult(given.digest, given.actor, given.reason, given.at, void)

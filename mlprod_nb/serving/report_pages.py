@@ -57,6 +57,7 @@ body.framed { display: flex; flex-direction: column; height: 100vh }
 .alerts form { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: end }
 .alerts label { white-space: nowrap }
 .wrong { color: var(--bad); font-weight: 600; flex-basis: 100% } .done { font-weight: 600 }
+.void { flex: 1 1 16rem }
 .framed main { flex: 1; display: flex; min-height: 50vh } .framed h1 { font: inherit; margin: 0 }
 iframe { flex: 1; border: 0; background: var(--page) }
 .asks { max-width: 30rem; margin: 12vh auto; padding: 0 1.2rem }
@@ -103,6 +104,7 @@ class Frame:
         alerts: The endpoint's alerts that are not over, the newest first.
         more_alerts: Whether there are older ones, too.
         intact: Whether the report's files are what its digest covers.
+        void: Which protected aliases the reader's approval does not count for, and why; empty where it may.
     """
 
     page: str
@@ -115,6 +117,7 @@ class Frame:
     alerts: tuple[ShownAlert, ...] = field(default=())
     more_alerts: bool = False
     intact: bool = False
+    void: str = ""
 
 
 def sign_in(*, to: str, problem: str = "") -> tuple[str, str]:
@@ -188,9 +191,10 @@ def _form(shown: Frame) -> str:
     wrong = f'<p class="wrong" role="alert">{_text(shown.problem)}</p>' if shown.problem else ""
     if shown.record is None or not shown.key:
         return wrong
+    void = f'<p class="void"><bdi>{_text(shown.void)}</bdi></p>' if shown.void else ""
     if any(one.actor == shown.reader for one in shown.approvals):
-        return f'{wrong}<p class="done">You approved it.</p>'
-    return f"""{wrong}<form method="post" action="/reports/approve">
+        return f'{wrong}<p class="done">You approved it.</p>{void}'
+    return f"""{wrong}{void}<form method="post" action="/reports/approve">
 <input type="hidden" name="digest" value="{shown.record.digest}"><input type="hidden" name="key" value="{shown.key}">
 <label for="reason">Why you approve</label>
 <input id="reason" name="reason" required maxlength="{LONGEST_REASON}" autocomplete="off">

@@ -277,6 +277,7 @@ class ReportRoutes:
             record = report_index.at_path(connection, place)
             given = tuple(approvals.approvals_of(connection, record.digest)) if record else ()
             endpoint = record.endpoint if record else unquote(path.partition("/")[0])
+            void = approvals.void_by(connection, record, reader.principal.name, self._settings) if record else ""
             known = alerts.list_alerts(connection, endpoint=endpoint, only_open=True, limit=_SHOWN_ALERTS + 1)
         key, intact = "", record is not None
         if record is not None and reader.session and allowed(reader.principal.role, "approve"):
@@ -292,7 +293,7 @@ class ReportRoutes:
                 )
         shown = tuple(self._shown(one, reader, sent or {}) for one in known[:_SHOWN_ALERTS])
         more = len(known) > _SHOWN_ALERTS
-        return Frame(path, record, given, reader.principal.name, key, leave, problem, shown, more, intact)
+        return Frame(path, record, given, reader.principal.name, key, leave, problem, shown, more, intact, void)
 
     def _shown(self, alert: alerts.Alert, reader: Reader, sent: Mapping[str, str]) -> ShownAlert:
         may = reader.session and allowed(reader.principal.role, "acknowledge")

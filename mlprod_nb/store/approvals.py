@@ -9,12 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.store import report_index, tables
+from mlprod_nb.store import journal, report_index, tables
+
+if TYPE_CHECKING:
+    from mlprod_nb.settings import Settings
+    from mlprod_nb.store.report_index import ReportRecord
 
 #: What the audit trail calls an approval.
 ACTION = "approve"
@@ -80,6 +85,25 @@ def approvals_of(connection: Connection, digest: str) -> list[Approval]:
     """
     report = report_index.find(connection, digest)
     return _select(connection, tables.approvals.c.report_digest == report.digest)
+
+
+def void_by(connection: Connection, report: ReportRecord, actor: str, settings: Settings) -> str:
+    """Say which protected aliases an approval will not count for, since it is of the actor's own version.
+
+    Empty where it may count, and where no alias asks for it. Who approves learns it at once, and not when the alias is
+    to be moved.
+    """
+    own, asking = [], []
+    for version in report.bound_to.get("model_versions", ()):
+        model = version.partition("/")[0]
+        rules = settings.model(model).protected
+        asked = [f"{model}@{name}" for name, rule in rules.items() if rule.approvals and report.kind in rule.reports]
+        if asked and journal.maker(connection, version) == actor:
+            own.append(version)
+            asking += [alias for alias in asked if alias not in asking]
+    if not own:
+        return ""
+    return f"An approval by {actor} does not count for {', '.join(asking)}: {actor} registered {' and '.join(own)}."
 
 
 def every(connection: Connection) -> list[Approval]:

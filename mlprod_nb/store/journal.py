@@ -80,6 +80,12 @@ def made(connection: Connection, version: str) -> bool:
     return bool(_select(connection, (tables.journal.c.subject == version) & tables.journal.c.kind.in_(MAKING)))
 
 
+def maker(connection: Connection, version: str) -> str:
+    """Return who registered or imported a version; empty where nobody did here."""
+    found = _select(connection, (tables.journal.c.subject == version) & tables.journal.c.kind.in_(MAKING))
+    return found[0].actor if found else ""
+
+
 def registrations(connection: Connection) -> list[JournalEntry]:
     """Return every registration, oldest first."""
     return _select(connection, tables.journal.c.kind == "register")[::-1]

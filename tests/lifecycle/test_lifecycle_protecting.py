@@ -77,10 +77,14 @@ def test_promoting_takes_a_passing_gate_report_and_an_approval_by_another_than_t
     said = unmoved(shop, lambda: ann.promote("flights/3"), "flights/3 lacks 1 approval")
     assert f"mlprod approve {digest[:12]} --reason WHY" in said
     assert "mlprod check" not in said
-    ann.approve(digest, reason="my own work")
+    said = ann.approve(digest, reason="my own work").headline()
+    assert said.endswith(
+        f"{digest[:12]} is approved by ann."
+        " An approval by ann does not count for flights@champion: ann registered flights/3."
+    )
     said = unmoved(shop, lambda: bob.promote("flights/3"), "lacks 1 approval")
     assert f"The approval by ann of gates {digest[:12]} does not count: it is the author's own." in said
-    bob.approve(digest, reason="read it")
+    assert bob.approve(digest, reason="read it").headline().endswith("is approved by bob.")
     ann.promote("flights/3", reason="approved")
     assert champion(shop) == 3
     assert trail(shop) == [f"flights/1 to flights/3: gate report {digest[:12]}; approved by bob (gates {digest[:12]})"]

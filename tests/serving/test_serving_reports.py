@@ -13,7 +13,7 @@ import pytest
 
 from mlprod_nb.access import audit, sessions, tokens
 from mlprod_nb.clock import utc_now
-from mlprod_nb.store import Store, approvals, report_index
+from mlprod_nb.store import Store, approvals, journal, report_index
 from tests.serving.workshop import Workshop, gateway
 from tests.store.test_store_reports import BODY, written
 
@@ -112,6 +112,25 @@ async def test_a_session_is_a_cookie_for_reports_alone_that_no_script_reads(repo
             assert secret not in str(connection.exec_driver_sql("select * from report_sessions").all())
             tokens.revoke(connection, "bob", now=utc_now())
         assert (await client.get(PAGE)).status_code == 401, "a session ends with its token"
+
+
+async def test_who_made_the_version_reads_that_their_approval_will_not_count(reports: Workshop) -> None:
+    (reports.layout.root / "mlprod.toml").write_text(
+        '[models.flights.protected.champion]\nreports = ["drift"]\n', encoding="utf-8"
+    )
+    made = journal.JournalEntry(utc_now(), "ann", "register", "flights/3", "", "ab" * 32, "", "")
+    with reports.store() as store, store.write() as connection:
+        journal.append(connection, made)
+    said = "An approval by ann does not count for flights@champion: ann registered flights/3."
+    async with visitor(reports) as client:
+        await sign_in(client, token_of(reports, "bob"))
+        assert said not in (await client.get(PAGE)).text
+        await sign_in(client, token_of(reports, "ann"))
+        page = (await client.get(PAGE)).text
+        assert said in page
+        form = {"digest": given_digest(reports), "key": key_in(page), "reason": "mine"}
+        assert (await client.post("/reports/approve", data=form, headers=FORM)).status_code == 303
+        assert f'You approved it.</p><p class="void"><bdi>{said}' in (await client.get(PAGE)).text
 
 
 async def test_signing_in_leads_nowhere_else_and_signing_out_ends_the_session(reports: Workshop) -> None:
