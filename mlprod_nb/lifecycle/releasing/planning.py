@@ -9,6 +9,7 @@ from typing import ClassVar
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.releasing import permission
 from mlprod_nb.lifecycle.releasing.deciding import span
 from mlprod_nb.lifecycle.releasing.plan import Plan, Step
 from mlprod_nb.results import Result, Section, counted, format_value, percent
@@ -48,6 +49,7 @@ class ReleasePlan(Result):
         alpha: The chance that a version that is no worse is rolled back.
         longest: How long a step may stand before it is rolled back.
         steps: The steps.
+        end_waits_for: The approvals that the last step will wait for; empty where none is lacking.
     """
 
     version: str
@@ -57,6 +59,7 @@ class ReleasePlan(Result):
     alpha: float
     longest: str
     steps: tuple[PlannedStep, ...]
+    end_waits_for: str = ""
     _frame_field: ClassVar[str] = "steps"
     _hidden: ClassVar[tuple[str, ...]] = ("version", "endpoint", "predictions_per_day", "steps")
 
@@ -100,6 +103,7 @@ def plan(context: Context, given: NewRelease, wanted: Plan) -> ReleasePlan:
         longest=span(wanted.longest_wait()),
         steps=tuple(_planned(wanted, at, step, a_day, _proof(context, given, wanted, at)) for at, step in
                     enumerate(wanted.steps)),
+        end_waits_for=permission.ahead(context, given, wanted),
     )  # fmt: skip
 
 

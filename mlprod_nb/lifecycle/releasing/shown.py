@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.releasing import permission
 from mlprod_nb.lifecycle.releasing.deciding import Evidence, Finding, lacking
 from mlprod_nb.lifecycle.releasing.plan import Plan
 from mlprod_nb.lifecycle.releasing.standing import Standing, of
@@ -116,6 +117,7 @@ class ReleaseResult(Result):
         steps: One row a step.
         evidence: What the look compared; empty where nothing stands.
         journal: What happened, the newest first.
+        end_waits_for: The approvals that the last step will wait for; empty where none is lacking.
     """
 
     verdict: Verdict
@@ -128,6 +130,7 @@ class ReleaseResult(Result):
     steps: tuple[StepRow, ...]
     evidence: tuple[Finding, ...]
     journal: tuple[EventRow, ...]
+    end_waits_for: str = ""
     _frame_field: ClassVar[str] = "steps"
     _hidden: ClassVar[tuple[str, ...]] = ("steps", "evidence", "journal")
 
@@ -162,8 +165,10 @@ def result(context: Context, number: int, evidence: Evidence | None = None) -> R
     plan, standing = Plan.from_dict(release.given.plan), of(release)
     found = evidence or Evidence()
     state = standing.ending or ("paused" if standing.paused else "under way")
+    verdict = _verdict(context, release, plan, standing, found)
+    said = bool(found.approval) and found.approval.rstrip(".") in verdict.sentence
     return ReleaseResult(
-        verdict=_verdict(context, release, plan, standing, found),
+        verdict=verdict,
         release=release.id,
         endpoint=release.given.endpoint,
         version=release.given.version,
@@ -173,6 +178,7 @@ def result(context: Context, number: int, evidence: Evidence | None = None) -> R
         steps=_steps(plan, release, standing),
         evidence=found.findings,
         journal=tuple(_entry(event) for event in reversed(release.events)),
+        end_waits_for="" if standing.ending or said else permission.ahead(context, release.given, plan),
     )
 
 

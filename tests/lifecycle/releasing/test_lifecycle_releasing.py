@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -287,11 +288,17 @@ def test_the_promotion_waits_for_approvals_and_says_whose_and_by_which_line(
     file = workspace.context.layout.settings_file
     file.write_text(file.read_text() + "\n[models.flights.protected.champion]\napprovals = 1\n")
     workspace = Workspace.open(workspace.root)
-    workspace.release("flights/2", endpoint=endpoint)
+    planned = workspace.release("flights/2", endpoint=endpoint, plan=True)
+    needed = r"1 approval by others than \S+, since flights@champion is protected"
+    assert re.search(needed, str(planned))
+    begun = shown(workspace.release("flights/2", endpoint=endpoint))
+    line = r"; somebody else than \S+ runs: mlprod approve \w+ --reason WHY"
+    assert re.fullmatch(f"{needed}{line}", begun.end_waits_for)
     ask(site, endpoint)
     [row] = workspace.release_advance(endpoint).releases
     assert row.state == "under way"
     assert "waits for approval: flights/2 lacks 1 approval by others than its author" in row.sentence
+    assert shown(workspace.release_show(endpoint)).end_waits_for == begun.end_waits_for
     digest = row.sentence.partition("runs: mlprod approve ")[2].split()[0]
     assert serving(workspace, endpoint) == "champion flights/1 50 %, v2 flights/2 50 %"
     Workspace.open(workspace.root, caller=Caller("bob")).approve(digest, reason="I have read it")
