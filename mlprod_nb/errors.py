@@ -23,6 +23,7 @@ import errno
 import re
 import traceback
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar
 
@@ -151,9 +152,19 @@ def unexpected(error: Exception) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name nearest to ``name``, or an empty string where none is near."""
+    """Return the known name nearest to ``name``, or an empty string where none is near.
+
+    Of several that are equally near, it is the one that begins alike.
+    """
     if len(name) > _LONGEST_NAME:  # comparing takes time that grows with it, and whoever sends it need not be a friend
         return ""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else ""
+    wanted = name.lower()
+    close = difflib.get_close_matches(wanted, list(by_lower), n=max(len(by_lower), 1), cutoff=0.6)
+
+    def likeness(candidate: str) -> tuple[float, int]:
+        ratio = difflib.SequenceMatcher(a=candidate, b=wanted).ratio()
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(candidate, wanted, strict=False))
+        return ratio, len(list(alike))
+
+    return by_lower[max(close, key=likeness)] if close else ""

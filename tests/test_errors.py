@@ -38,6 +38,11 @@ def test_the_nearest_name_is_found_whatever_its_case() -> None:
     assert errors.nearest("FLIGHTS", ["flights"]) == "flights"
 
 
+def test_of_names_that_are_equally_near_the_one_that_begins_alike_is_meant() -> None:
+    for known in (["max_rows", "mid_rows", "tix_rows"], ["tix_rows", "mid_rows", "max_rows"]):
+        assert errors.nearest("mix_rows", known) == "mid_rows"
+
+
 def test_a_notebook_shows_an_error_as_one_line_and_no_traceback() -> None:
     assert MlprodError("it broke.", hint="Mend it.")._render_traceback_() == ["mlprod: it broke. Mend it."]
 

@@ -124,6 +124,53 @@ def test_a_key_that_is_like_no_other_gets_all_that_there_are(tmp_path: Path) -> 
         settings.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[gateway]\nport = "80a"', 'gateway.port: "80a" is not a whole number.'),
+        ("[gateway]\nport = 99999", "gateway.port: 99999 is out of bounds: it must be 65535 or less."),
+        ("[gateway]\nworkers = 0", "gateway.workers: 0 is out of bounds: it must be 1 or more."),
+        ('[gateway]\ntls = "ja"', 'gateway.tls: "ja" is not true or false.'),
+        ("gateway = 3", "gateway: 3 is not a table."),
+        ("[endpoints]\nflights = 3", "endpoints.flights: 3 is not a table."),
+        ("[endpoints.flights]\nmax_rows = 3", "endpoints.flights.max_rows: 3 is not a table."),
+        ("[log]\nreserve_mib = 1.5", "log.reserve_mib: 1.5 is not a whole number."),
+        ("name = 3", 'name: 3 is not a text in quotes. Did you mean "3"?'),
+        ("name = []", "name: [] is not a text in quotes."),
+        ("[reports]\ntimeout_seconds = nan", "reports.timeout_seconds: NaN is out of bounds: it must be more than 0."),
+        (
+            '[reports]\ntimeout_seconds = "15m"',
+            'reports.timeout_seconds: "15m" is not a number. Did you mean 900?',
+        ),
+        (
+            '[endpoints.flights.monitor]\nsegments = "carrier"',
+            'endpoints.flights.monitor.segments: "carrier" is not a list. Did you mean ["carrier"]?',
+        ),
+        (
+            '[models.flights.release]\nhold = "10 mins"',
+            "models.flights.release.hold: '10 mins' is not a duration. Write it like 90s, 15m, 12h, 7d or 1d12h.",
+        ),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_it_must_be(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "mlprod.toml").write_text(f"{text}\n", encoding="utf-8")
+    with pytest.raises(UsageError) as told:
+        settings.load(tmp_path)
+    assert str(told.value) == f"mlprod.toml: {words}"
+
+
+def test_a_variable_is_named_where_what_it_sets_is_wrong_deep_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlprod.toml").write_text("[gateway]\nport = 1\n", encoding="utf-8")
+    monkeypatch.setenv("MLPROD_GATEWAY", "3")
+    with pytest.raises(UsageError, match=r'^MLPROD_GATEWAY: "3" is not a table'):
+        settings.load(tmp_path)
+    monkeypatch.setenv("MLPROD_GATEWAY__PORT", "x")
+    with pytest.raises(UsageError, match=r'^MLPROD_GATEWAY__PORT: "x" is not a whole number'):
+        settings.load(tmp_path)
+
+
 def test_a_key_outside_its_table_is_told_where_it_stands(tmp_path: Path) -> None:
     (tmp_path / "mlprod.toml").write_text("tls = true\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"tls: there is no such key. Did you mean '\[gateway\] tls'\?"):

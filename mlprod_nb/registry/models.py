@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb.errors import Corrupt, NotFound, Refused, Unavailable, UsageError
+from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
 from mlprod_nb.registry import server, unfinished
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.lineage import Lineage
@@ -70,19 +70,13 @@ class Registry:
         """MLflow's client for this registry; a server is asked first whether it is there.
 
         Raises:
-            Unavailable: It is not.
+            UsageError: The address is none.
+            Unavailable: The server does not answer, or the database's directory cannot be made.
         """
-        silence = server.silence(self.tracking_uri) if server.is_server(self.tracking_uri) else ""
-        if silence:
-            raise Unavailable(
-                f"the MLflow registry at {server.shown(self.tracking_uri)} {silence}.",
-                hint="Start it, or correct [registry] tracking_uri in mlprod.toml.",
-            )
+        server.check(self.tracking_uri)
         with quiet():
             from mlflow import MlflowClient
 
-            if self.tracking_uri.startswith("sqlite:///"):
-                Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
 
     def begun(self) -> bool:

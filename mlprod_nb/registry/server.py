@@ -1,13 +1,44 @@
-"""Whether an MLflow tracking server answers; MLflow itself would ask one that is gone for four minutes."""
+"""Whether MLflow's registry can be there; MLflow itself would ask a server that is gone for four minutes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
+
+from mlprod_nb.errors import Unavailable, UsageError
 
 #: Seconds to reach a server, and for its first word.
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 6.0
 #: What a proxy says of a server that is gone.
 _GONE = (502, 503, 504)
+#: MLflow's addresses that are a word alone.
+_WORDS = ("databricks", "databricks-uc", "uc")
+_KEY = "[registry] tracking_uri in mlprod.toml"
+
+
+def check(uri: str) -> None:
+    """Refuse an address at which there can be no registry; make the directory of a SQLite file.
+
+    Raises:
+        UsageError: It is no address.
+        Unavailable: The server does not answer, or the directory cannot be made.
+    """
+    if not urlsplit(uri).scheme and uri not in _WORDS:
+        raise UsageError(
+            f"{_KEY} is {uri!r}, which is no address.",
+            hint='Write it as "http://HOST:PORT" or "postgresql://USER@HOST/NAME", or "" for SQLite in .mlprod.',
+        )
+    if uri.startswith("sqlite:///"):
+        folder = Path(uri.removeprefix("sqlite:///")).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"the MLflow registry cannot be kept in {folder}: {error.strerror}.", hint=f"Check {_KEY}."
+            ) from None
+    silent = silence(uri) if is_server(uri) else ""
+    if silent:
+        raise Unavailable(f"the MLflow registry at {shown(uri)} {silent}.", hint=f"Start it, or correct {_KEY}.")
 
 
 def is_server(uri: str) -> bool:

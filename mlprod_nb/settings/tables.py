@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 
 from mlprod_nb.errors import UsageError, nearest
 from mlprod_nb.settings import FILE_NAME, PREFIX
 from mlprod_nb.settings.base import Table
+from mlprod_nb.settings.faults import told
 from mlprod_nb.settings.models import GateSettings as GateSettings
 from mlprod_nb.settings.models import ModelSettings as ModelSettings
 from mlprod_nb.settings.models import ProtectedAlias as ProtectedAlias
 from mlprod_nb.settings.models import ReleaseSettings as ReleaseSettings
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-_QUOTED = re.compile("'([^']+)'")
 
 
 class GatewaySettings(Table):
@@ -246,48 +241,20 @@ def load(root: Path) -> Settings:
         return Settings.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        source = variables.get(tuple(str(part) for part in first["loc"]), f"{file.name}: {key}")
-        raise UsageError(f"{source}: {_fault(first)}", hint=_hint(first)) from None
+        fault, hint = told(first, Settings)
+        raise UsageError(f"{_source(first['loc'], variables)}: {fault}", hint=hint) from None
 
 
-def _fault(error: ErrorDetails) -> str:
-    if error["type"] == "extra_forbidden":
-        return "there is no such key."
-    if error["type"] == "literal_error":
-        return f"{error['input']!r} is not {error['ctx']['expected']}."
-    return f"{error['msg'].removeprefix('Value error, ')}."
-
-
-def _hint(error: ErrorDetails) -> str:
-    """Return the nearest right key or word; the keys that there are, where none is near."""
-    if error["type"] == "literal_error":
-        near = nearest(str(error["input"]), _QUOTED.findall(error["ctx"]["expected"]))
-        return f"Did you mean {near!r}?" if near else ""
-    if error["type"] != "extra_forbidden":
-        return ""
-    name, keys = str(error["loc"][-1]), _keys(error["loc"][:-1])
-    suggestion = nearest(name, keys) or _elsewhere(name)
-    return f"Did you mean {suggestion!r}?" if suggestion else f"There is: {', '.join(keys)}."
+def _source(location: tuple[int | str, ...], variables: Mapping[tuple[str, ...], str]) -> str:
+    """Return where a key was set: the variable that did, or the file and the key."""
+    parts = tuple(str(part) for part in location)
+    whole = (variables.get(parts[:length], "") for length in range(len(parts), 0, -1))
+    return next(filter(None, whole), f"{FILE_NAME}: {'.'.join(parts)}")
 
 
 def _set(data: dict[str, Any], path: list[str], value: str) -> None:
     for part in path[:-1]:
-        data = data.setdefault(part, {})
+        if not isinstance(data.get(part), dict):  # what is no table gives way; a variable wins over the file
+            data[part] = {}
+        data = data[part]
     data[path[-1]] = value
-
-
-def _elsewhere(name: str) -> str:
-    """Return where a key stands that was written outside its table, as ``[gateway] tls``; empty where none has it."""
-    tables = {table: field.annotation for table, field in Settings.model_fields.items()}
-    found = [table for table, kind in tables.items() if name in getattr(kind, "model_fields", ())]
-    return f"[{found[0]}] {name}" if found else ""
-
-
-def _keys(location: tuple[int | str, ...]) -> list[str]:
-    table: Any = Settings
-    for part in location:
-        # Below a dictionary of tables, as "models" is, stands a name that is nobody's field.
-        named = get_args(table)
-        table = named[1] if named else table.model_fields[str(part)].annotation
-    return list(table.model_fields)

@@ -11,12 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mlprod_nb.errors import Unavailable
+from mlprod_nb.errors import Unavailable, UsageError, nearest
 from mlprod_nb.store import append_only, tables
 
 HEAD = "0001"
 #: By how much SQLite lets the file of its shared memory grow.
 _SHARED_MEMORY_BYTES = 32 * 1024
+_DATABASES = ("postgresql", "sqlite")
 _WRITERS = 0x6D6C70726F64
 """Postgres's lock of whoever writes, by a number of our own: "mlprod" in ASCII."""
 
@@ -112,7 +113,7 @@ class Store:
             connection = self.engine.connect()
             with connection:
                 yield connection
-        except sa.exc.OperationalError as error:
+        except sa.exc.DatabaseError as error:
             if _is_full(error, self.engine.url.database):
                 raise DiskFull from None
             if folder := _unwritable(error, self.engine.url.database):
@@ -122,12 +123,11 @@ class Store:
                 ) from None
             if connection is not None:
                 raise
-            raise Unavailable(
-                f"the state database does not answer: {error.orig}.", hint="Check [store] url in mlprod.toml."
-            ) from None
+            told = _silence(error, self.engine.url.database)
+            raise Unavailable(told, hint="Check [store] url in mlprod.toml.") from None
 
 
-def _is_full(error: sa.exc.OperationalError, database: str | None) -> bool:
+def _is_full(error: sa.exc.DatabaseError, database: str | None) -> bool:
     """Tell whether SQLite had no room; of its shared memory's file it says so by an input/output error."""
     said = getattr(error.orig, "sqlite_errorname", "")
     if said == "SQLITE_FULL" or not said.startswith("SQLITE_IOERR") or not database:
@@ -136,13 +136,27 @@ def _is_full(error: sa.exc.OperationalError, database: str | None) -> bool:
     return found.f_bavail * found.f_frsize < _SHARED_MEMORY_BYTES
 
 
-def _unwritable(error: sa.exc.OperationalError, database: str | None) -> Path | None:
+def _unwritable(error: sa.exc.DatabaseError, database: str | None) -> Path | None:
     """Return the folder of SQLite's file where the error comes of nobody being able to write there."""
     said = getattr(error.orig, "sqlite_errorname", "")
     if not database or not said.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
         return None
     folder = Path(database).parent
     return folder if folder.is_dir() and not os.access(folder, os.W_OK) else None
+
+
+def _silence(error: sa.exc.DatabaseError, database: str | None) -> str:
+    """Say why a state database cannot be opened."""
+    said, told = getattr(error.orig, "sqlite_errorname", ""), " ".join(str(error.orig).split()).rstrip(".?")
+    if not said or not database:
+        return f"the state database does not answer: {told}."
+    if said == "SQLITE_NOTADB":
+        return f"{database} is no SQLite database."
+    folder = Path(database).parent
+    if not folder.is_dir():
+        return f"the state database {database} cannot be made: there is no directory {folder}."
+    directory = ", since it is a directory" if Path(database).is_dir() else ""
+    return f"the state database {database} does not answer: {told}{directory}."
 
 
 def _look(file: Path) -> tuple[int, int, int] | None:
@@ -154,7 +168,7 @@ def _look(file: Path) -> tuple[int, int, int] | None:
 
 
 def _engine(url: str) -> Engine:
-    made = sa.make_url(url)
+    made = _address(url)
     if made.drivername == "postgresql":
         made = made.set(drivername="postgresql+psycopg")
     try:
@@ -170,6 +184,29 @@ def _engine(url: str) -> Engine:
         sa.event.listen(engine, "connect", _configure_sqlite)
         sa.event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def _address(url: str) -> sa.URL:
+    """Read a database's address; it is not repeated where it may hold a password.
+
+    Raises:
+        UsageError: It is none, or that of a database which cannot be used.
+    """
+    kind, colon, _ = url.partition("://")
+    hint = 'Write it as "postgresql://USER@HOST/NAME", or "" for SQLite in .mlprod.'
+    if not colon:
+        shown = "no address of a database" if "@" in url else f"{url!r}, which is no address of a database"
+        raise UsageError(f"[store] url in mlprod.toml is {shown}.", hint=hint)
+    known = kind.partition("+")[0]
+    if known not in _DATABASES:
+        near = nearest(known, _DATABASES)
+        meant = f"Did you mean {near!r}?" if near else f"There is: {', '.join(_DATABASES)}."
+        raise UsageError(f"[store] url in mlprod.toml begins with {kind!r}, which is no database of ours.", hint=meant)
+    try:
+        return sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        told = str(error).rstrip(".")
+        raise UsageError(f"[store] url in mlprod.toml cannot be read: {told}.", hint=hint) from None
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlprod_nb.errors import Unavailable
+from mlprod_nb.errors import Unavailable, UsageError
 from mlprod_nb.registry import server
 from mlprod_nb.registry.models import Registry
 
@@ -85,6 +85,18 @@ def test_any_answer_of_a_server_itself_shows_that_it_is_there(proxy: tuple[str, 
     address, handler = proxy
     handler.status = status
     assert server.silence(address) == ""
+
+
+@pytest.mark.parametrize("uri", ["postgres", "mlflow.db", "http//127.0.0.1:5000"])
+def test_a_word_that_is_no_address_is_told_as_the_setting_it_is(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"^\[registry\] tracking_uri in mlprod.toml is '{uri}', which is no address"):
+        Registry(uri, tmp_path).models()
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match=f"the MLflow registry cannot be kept in {tmp_path}/file/below: "):
+        Registry(f"sqlite:///{tmp_path}/file/below/mlflow.db", tmp_path).models()
 
 
 def test_an_address_that_is_none_is_no_fault_of_ours(tmp_path: Path) -> None:
