@@ -76,11 +76,12 @@ export function concluded(report) {
 }
 
 function reportRow(report, now) {
-  const approvals = report.approvals ? `${report.approvals} approved` : "not approved";
+  const failed = report.status === "failed";
+  const approvals = report.approvals ? `${report.approvals} approved` : failed ? "" : "not approved";
   return h(
     "tr",
     {},
-    h("td", {}, badge(report.status)),
+    h("td", {}, failed ? badge("alarm", "Failed") : badge(report.status)),
     h("th", { scope: "row" }, `${report.endpoint} ${report.kind}`),
     h("td", { class: "mlprod-wide" }, concluded(report)),
     h("td", { class: "mlprod-soft mlprod-tight" }, approvals),

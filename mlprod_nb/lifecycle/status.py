@@ -17,6 +17,7 @@ from mlprod_nb.store.revisions import Revision
 
 #: Of so many tasks, the newest, those are shown that run or did not end well.
 _TASKS = 5
+_REPORTS = 5
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ class ReportRow:
     Attributes:
         endpoint: The endpoint it is about.
         kind: ``drift``, ``abtest`` or the name of a user's own.
-        status: Its verdict: ok, warn or alarm.
-        sentence: Its verdict in words.
+        status: Its verdict: ok, warn or alarm; failed where it came to none.
+        sentence: Its verdict in words, or what failed.
         created_at: When it was made.
-        digest: Its digest's first characters.
+        digest: Its digest's first characters; empty where it failed.
         approvals: How many approved it.
     """
 
@@ -234,13 +235,19 @@ def _endpoint(context: Context, revision: Revision) -> list[EndpointStatus]:
 
 
 def _reports(context: Context) -> tuple[ReportRow, ...]:
+    from mlprod_nb import site
     from mlprod_nb.store import report_index
 
     with context.store.read() as connection:
-        found = report_index.list_reports(connection, limit=5)
-    return tuple(
+        found = report_index.list_reports(connection, limit=_REPORTS)
+    rows = [
         ReportRow(r.endpoint, r.kind, r.status, r.sentence, r.created_at, r.digest[:12], r.approvals) for r in found
-    )
+    ]
+    rows += [
+        ReportRow(entry.endpoint, entry.kind, entry.status, entry.sentence, entry.at, "", 0)
+        for entry in site.failed(context.layout.reports, newest=_REPORTS)
+    ]
+    return tuple(sorted(rows, key=lambda row: row.created_at, reverse=True)[:_REPORTS])
 
 
 def _alerts(context: Context) -> tuple[AlertStatus, ...]:
@@ -288,9 +295,10 @@ def _verdict(
     for report in reports:
         latest.setdefault((report.endpoint, report.kind), report)
     seen_to = {alert.endpoint for alert in alerts}
-    alarms = [row for row in latest.values() if row.status == "alarm" and row.endpoint not in seen_to]
-    if alarms:
-        first = alarms[0]
-        return Verdict("warn", f"the last {first.kind} report of {first.endpoint!r} says: {first.sentence}")
+    bad = [row for row in latest.values() if row.status in ("alarm", "failed") and row.endpoint not in seen_to]
+    if bad:
+        first = bad[0]
+        says = "failed" if first.status == "failed" else "says"
+        return Verdict("warn", f"the last {first.kind} report of {first.endpoint!r} {says}: {first.sentence}")
     names = sorted({row.endpoint for row in endpoints})
     return Verdict("ok", f"{', '.join(names)} {'answers' if len(names) == 1 else 'answer'} at {gateway.url}")

@@ -161,10 +161,10 @@ def listing(store: Store, folder: Path) -> Listing:
     with store.read() as connection:
         records = report_index.list_reports(connection, limit=LISTED)
         known = report_index.count(connection)
-    failed = list(_failed(folder))
-    found = sorted((*_succeeded(records, folder), *failed), key=lambda entry: entry.at, reverse=True)
+    came_to_none = failed(folder)
+    found = sorted((*_succeeded(records, folder), *came_to_none), key=lambda entry: entry.at, reverse=True)
     left_out = known - len(records) + max(len(found) - LISTED, 0)
-    return Listing(tuple(found[:LISTED]), known, len(failed), left_out)
+    return Listing(tuple(found[:LISTED]), known, len(came_to_none), left_out)
 
 
 def build(store: Store, folder: Path, *, title: str, base: str = "") -> SiteResult:
@@ -202,23 +202,35 @@ def _succeeded(records: Sequence[ReportRecord], folder: Path) -> Iterator[Entry]
         )
 
 
-def _failed(folder: Path) -> Iterator[Entry]:
-    """Find what came to no verdict, which the index does not hold, by the folders' names."""
-    for page in folder.glob(f"*/*/*-failed*/{PAGE}"):
-        endpoint, kind, name, _ = page.relative_to(folder).parts
-        if stamp := _FAILED.fullmatch(name):
-            with page.open(encoding="utf-8", errors="replace") as file:
-                heading = _HEADING.search(file.read(_HEAD))
-            yield Entry(
-                endpoint=unquote(endpoint),
-                kind=unquote(kind),
-                status="failed",
-                sentence=html.unescape(heading.group(1)) if heading else "It came to no verdict.",
-                href=_address(page.relative_to(folder)),
-                digest="",
-                approvals=0,
-                at=datetime.strptime(stamp.group(1), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC),
-            )
+def failed(folder: Path, *, newest: int | None = None) -> list[Entry]:
+    """Return the reports that came to no verdict, which the index does not hold, the newest first.
+
+    Args:
+        folder: The folder of reports.
+        newest: How many at most; only their pages are read. By default all.
+    """
+    pages = [
+        (stamp.group(1), page)
+        for page in folder.glob(f"*/*/*-failed*/{PAGE}")
+        if (stamp := _FAILED.fullmatch(page.parent.name))
+    ]
+    return [_failure(folder, page, stamp) for stamp, page in sorted(pages, reverse=True)[:newest]]
+
+
+def _failure(folder: Path, page: Path, stamp: str) -> Entry:
+    endpoint, kind, *_ = page.relative_to(folder).parts
+    with page.open(encoding="utf-8", errors="replace") as file:
+        heading = _HEADING.search(file.read(_HEAD))
+    return Entry(
+        endpoint=unquote(endpoint),
+        kind=unquote(kind),
+        status="failed",
+        sentence=html.unescape(heading.group(1)) if heading else "It came to no verdict.",
+        href=_address(page.relative_to(folder)),
+        digest="",
+        approvals=0,
+        at=datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC),
+    )
 
 
 def _address(path: Path) -> str:

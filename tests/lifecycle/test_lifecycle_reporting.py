@@ -60,6 +60,11 @@ def test_the_site_is_written_anew_after_a_report_an_approval_and_a_failure(site:
     with pytest.raises(ReportFailed):
         site.workspace.report("flights", "broken")
     assert "LookupError: no rows at all" in listed(site)
+    status = site.workspace.status()
+    newest = status.reports[0]
+    assert (newest.kind, newest.status, newest.digest) == ("broken", "failed", "")
+    assert "LookupError: no rows at all" in newest.sentence
+    assert status.verdict.sentence == f"the last broken report of 'flights' failed: {newest.sentence}"
     made = site.workspace.site()
     assert isinstance(made, SiteResult)
     assert (made.reports, made.failed) == (1, 1)
