@@ -363,6 +363,12 @@ class Operations(Base):
     def completion(shell: str) -> CompletionScript:
         """Print the script that makes TAB complete in a shell: verbs, options, models, endpoints, columns and all.
 
+        The shell reads it at each start, by one line. For bash, in ~/.bashrc: eval "$(mlprod completion bash)"
+
+        For zsh, in ~/.zshrc after compinit: eval "$(mlprod completion zsh)"
+
+        For fish, in ~/.config/fish/config.fish: mlprod completion fish | source
+
         Args:
             shell: bash, zsh or fish.
 
