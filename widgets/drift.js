@@ -23,6 +23,18 @@ export function lineAt(state, place) {
   return window ? `${whole} --since ${window.since} --until ${window.until}` : whole;
 }
 
+/** Whether another window was asked for than is shown, since the kernel is busy or reads still. */
+export function awaits(state, place) {
+  return place !== undefined && place !== placeOf(state);
+}
+
+/** What is told of the rows that are shown. */
+export function aboutRows(state, { busy = false, place } = {}) {
+  if (awaits(state, place)) return `Waiting for the kernel. What is shown is of ${windowWord(state.windows[placeOf(state) - 1])}.`;
+  if (busy) return "Reading…";
+  return state.model_version ? `${number(state.rows)} predictions against the reference of ${state.model_version}` : "";
+}
+
 /** A column's name; those of the model's own outcomes stand between underscores. */
 export function columnName(drift) {
   return drift.column.replace(/^__(.+)__$/, "$1");
@@ -112,16 +124,17 @@ function shown(state, ui) {
 /** The panel's elements. */
 export function page(state, message, ui, seen) {
   if (!state.features.some((feature) => feature.drift.column === ui.own.column)) ui.own.column = state.features[0]?.drift.column;
-  const about = state.model_version ? `${number(state.rows)} predictions against the reference of ${state.model_version}` : "";
+  const waits = awaits(state, ui.own.place);
+  const whole = { class: waits ? "mlprod-window mlprod-past" : "mlprod-window", "aria-busy": String(waits) };
   return [
     top(`Drift of ${state.endpoint}`, state, ui, seen),
-    verdictLine(state.verdict),
+    h("div", whole, verdictLine(state.verdict)),
     slider(state, ui),
     h("div", { class: "mlprod-row" }, h("code", {}, lineAt(state, ui.own.place ?? placeOf(state))), h("span", { class: "mlprod-space" }), actionButtons(state.actions, ui)),
-    h("p", { class: "mlprod-soft" }, ui.busy ? "Reading…" : about),
+    h("p", { class: waits ? "mlprod-waits" : "mlprod-soft", role: "status" }, aboutRows(state, { busy: ui.busy, place: ui.own.place })),
     chosenLine(ui),
     outcome(message),
-    h("div", { class: "mlprod-figures" }, state.features.length ? table(state, ui) : null, shown(state, ui)),
+    h("div", whole, h("div", { class: "mlprod-figures" }, state.features.length ? table(state, ui) : null, shown(state, ui))),
   ];
 }
 
@@ -130,6 +143,7 @@ let views = 0;
 /** Read a window a moment after the slider has come to rest. */
 function started({ model, ui }) {
   let waiting = 0;
+  let asked = "";
   ui.own.id = `mlprod-drift-${(views += 1)}`;
   ui.own.choose = (column) => {
     ui.own.column = column;
@@ -137,18 +151,34 @@ function started({ model, ui }) {
   };
   ui.own.move = (place) => {
     ui.own.place = place;
+    asked = "";
     ui.draw();
     clearTimeout(waiting);
-    waiting = setTimeout(() => model.send({ line: lineAt(model.get("state"), place) }), READ_AFTER_MS);
+    waiting = setTimeout(() => {
+      asked = lineAt(model.get("state"), place);
+      model.send({ line: asked });
+    }, READ_AFTER_MS);
   };
   const onState = () => {
-    // What was asked for has come; until then the slider stays where it was put.
-    if (ui.own.place === placeOf(model.get("state"))) ui.own.place = undefined;
+    // What was asked for has come, by its place or, where windows were added, by its line; until then the slider stays
+    // where it was put.
+    const state = model.get("state");
+    if (ui.own.place !== placeOf(state) && state.refresh !== asked) return;
+    ui.own.place = undefined;
+    ui.draw();
+  };
+  const onMessage = () => {
+    // A window that cannot be read is waited for no longer: the slider goes back to what is shown.
+    if (model.get("message").kind !== "error") return;
+    ui.own.place = undefined;
+    ui.draw();
   };
   model.on("change:state", onState);
+  model.on("change:message", onMessage);
   return () => {
     clearTimeout(waiting);
     model.off("change:state", onState);
+    model.off("change:message", onMessage);
   };
 }
 

@@ -128,3 +128,31 @@ def test_a_shadow_and_a_new_version_come_into_the_line(chromium: Any) -> None:
     page.get_by_role("button", name="Reset").click()
     assert page.get_by_text("This is what serves now.").is_visible()
     page.context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_window_that_is_waited_for_leaves_the_one_before_grey_until_it_comes(
+    chromium: Any, theme: Literal["light", "dark"], pictures: Pictures
+) -> None:
+    page = opened(chromium, "drift", theme)
+    words = page.locator(".mlprod-panel").inner_text
+    assert page.locator(".mlprod-past").count() == 0
+    page.get_by_role("slider", name="Window").fill("1")
+    assert "Waiting for the kernel. What is shown is of" in words()
+    assert page.locator(".mlprod-past").count() == 2, "the verdict and the figures"
+    pictures.take(page, f"drift-waiting-{theme}", full_page=True)
+    page.wait_for_function("window.sent.length === 1")
+    state = page.evaluate("window.model.get('state')")
+    window = state["windows"][0]
+    assert sent(page) == [f"%mlprod panel drift flights --since {window['since']} --until {window['until']}"]
+    page.evaluate("state => window.model.set('state', state)", {**state, **window})
+    assert "Waiting for the kernel" not in words()
+    assert page.locator(".mlprod-past").count() == 0
+    # One that cannot be read is waited for no longer.
+    page.get_by_role("slider", name="Window").fill("2")
+    assert page.locator(".mlprod-past").count() == 2
+    message = {"turn": 1, "kind": "error", "line": "", "text": "the log is gone.", "details": {}}
+    page.evaluate("message => window.model.set('message', message)", message)
+    assert page.locator(".mlprod-past").count() == 0
+    assert page.get_by_role("slider", name="Window").input_value() == "1"
+    page.context.close()

@@ -24,6 +24,15 @@ test("a window is told in days where it is of days", () => {
   assert.equal(panel.windowWord(undefined), "all of the log");
 });
 
+test("while another window is waited for, it is told which one is shown", () => {
+  const whole = { ...state, model_version: "flights/1", rows: 1200 };
+  assert.equal(panel.aboutRows(whole, { place: 2 }), panel.aboutRows(whole, {}));
+  assert.match(panel.aboutRows(whole, {}), /predictions against the reference of flights\/1/);
+  assert.equal(panel.aboutRows(whole, { busy: true }), "Reading…");
+  assert.equal(panel.aboutRows(whole, { place: 1 }), "Waiting for the kernel. What is shown is of 2013-04-02 to 2013-04-03.");
+  assert.equal(panel.aboutRows({ ...whole, since: null, until: null }, { busy: true, place: 1 }), "Waiting for the kernel. What is shown is of all of the log.");
+});
+
 test("a column that was not tested is not said to be fine", () => {
   assert.deepEqual(panel.judged({ drifted: false, p_value: null }), ["–", "not tested"]);
   assert.deepEqual(panel.judged({ drifted: false, p_value: 0.2 }), ["✓", "no drift"]);
