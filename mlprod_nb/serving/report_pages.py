@@ -46,8 +46,10 @@ body.framed { display: flex; flex-direction: column; height: 100vh }
 .bar .grow { flex: 1 1 9rem } .soft { color: var(--soft) }
 .bar form { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: center }
 .bar label, .bar > a, .bar > .soft { white-space: nowrap }
+.printed { display: none }
 @media (min-width: 60rem) { .bar form { flex-wrap: nowrap } }
 @media (min-width: 80rem) { .bar { flex-wrap: nowrap } }
+@media print { .bar form, .alerts { display: none } .printed { display: block; margin: 0; padding: .6rem 1.2rem } }
 .alerts {
   border-bottom: 1px solid var(--line); background: var(--card); padding: .5rem 1.2rem;
   max-height: 50vh; overflow: auto;
@@ -158,7 +160,8 @@ def frame(shown: Frame) -> tuple[str, str]:
     digest = f' <code title="{record.digest}">{record.digest[:SHORT]}</code>' if record else ""
     body = f"""<body class="framed"><header class="bar"><a href="/reports/">All reports</a>
 <h1 class="grow"><bdi>{_text(name)}</bdi>{digest}</h1>{_given(shown)}{_save(shown)}
-{_form(shown)}{_leave(shown)}</header>
+{_leave(shown)}{_form(shown)}</header>
+{_printed(shown)}
 {_alerts(shown)}
 <main><iframe sandbox title="The report: {_text(name)}" src="{_text(address(shown.page))}?page"></iframe></main>
 </body></html>"""
@@ -185,6 +188,13 @@ def _save(shown: Frame) -> str:
     name = f"{shown.record.kind}-{shown.record.digest[:SHORT]}.html"
     href = f"{_text(address(shown.page))}?page"
     return f'<a href="{href}" download="{_text(name)}" title="In the file, a click sorts a table">Save as a file</a>'
+
+
+def _printed(shown: Frame) -> str:
+    """Say, on paper alone, that a frame is printed only as far as the window shows it."""
+    saved = "choose “Save as a file” and print that file"
+    how = saved if _save(shown) else "add ?page to its address and print that page"
+    return f'<p class="printed">This is only the beginning of the report. To print it whole, {how}.</p>'
 
 
 def _form(shown: Frame) -> str:

@@ -171,6 +171,35 @@ def test_the_pages_around_fit_the_screen_and_break_no_rule_for_screen_readers(
             assert violations(tab) == []
 
 
+def test_the_bar_has_its_links_and_sign_out_in_one_row_above_the_form(browser: Any, reports: Workshop) -> None:
+    size = {"width": 1200, "height": 800}
+    with (
+        on_a_socket(reports) as (url, _),
+        signed_in(browser, url, token_of(reports, "bob"), viewport=size) as (tab, _),
+    ):
+        link, leave, approve = (
+            part.bounding_box()
+            for part in (
+                tab.get_by_role("link", name="All reports"),
+                tab.get_by_role("button", name="Sign out"),
+                tab.get_by_role("button", name="Approve as bob"),
+            )
+        )
+        assert leave["y"] < link["y"] + link["height"] < approve["y"]
+
+
+def test_on_paper_the_frame_says_how_to_print_the_report_whole(browser: Any, reports: Workshop) -> None:
+    with on_a_socket(reports) as (url, _), signed_in(browser, url, token_of(reports, "bob")) as (tab, _):
+        told = tab.get_by_text("To print it whole, choose “Save as a file” and print that file.")
+        assert not told.is_visible()
+        tab.emulate_media(media="print")
+        assert told.is_visible()
+        assert not tab.get_by_role("button", name="Approve as bob").is_visible()
+        (reports.layout.root / "reports" / PLACE / "index.html").write_text("altered", encoding="utf-8")
+        tab.reload()
+        assert tab.get_by_text("To print it whole, add ?page to its address and print that page.").is_visible()
+
+
 def test_a_reviewer_acknowledges_an_alert_beside_the_report(browser: Any, reports: Workshop) -> None:
     raise_alert(reports, "flights")
     with on_a_socket(reports) as (url, _), signed_in(browser, url, token_of(reports, "bob")) as (tab, _):
