@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import shlex
@@ -20,6 +21,8 @@ from mlprod_nb.commands import shells
 from mlprod_nb.commands.showing import InPlace, Lines, TerminalLine
 from mlprod_nb.errors import MlprodError, unexpected
 
+#: So many new objects before Python searches them for garbage: imports make many, and hardly any garbage.
+_NEW_OBJECTS = 100_000
 _FAILED = 3
 _INTERRUPTED = 130
 _MAGIC = re.compile(r"(?<![%\w])%mlprod (?=[a-z]|--help)")
@@ -32,12 +35,21 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
         argv: The words after ``mlprod``; by default the process's own.
         facade: The class whose methods the verbs are, by default :class:`mlprod_nb.Workspace`.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    asked = settings.completing() if argv is None else ""
-    if asked:
-        return shells.answer(asked, click.echo)
-    if argv is None and words[:1] == ["monitor"]:
-        settings.for_counting()
+    if argv is not None:
+        return _answer(list(argv), facade)
+    gc.set_threshold(_NEW_OBJECTS)
+    try:
+        asked = settings.completing()
+        if asked:
+            return shells.answer(asked, click.echo)
+        if sys.argv[1:2] == ["monitor"]:
+            settings.for_counting()
+        return _answer(sys.argv[1:], facade)
+    finally:
+        gc.freeze()  # the process ends: to search all that it imported for garbage takes as long as a small look
+
+
+def _answer(words: list[str], facade: Any) -> int:
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
     door = commands.Door(
