@@ -8,23 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlprod_nb.abtest import ABTestResult, Design, analyse, parse
+from mlprod_nb.abtest import Design
 from mlprod_nb.abtest.expression import checked
 from mlprod_nb.abtest.rows import with_inputs
 from mlprod_nb.errors import InvalidInput, MlprodError, NotFound, UsageError
+from tests.abtest.designs import NAMES, design, result
 
-from .tables import START, labelled, right_or_wrong
-
-NAMES = ("champion", "challenger")
-HALF = dict.fromkeys(NAMES, 0.5)
-
-
-def design(body: str, variants: tuple[str, ...] = NAMES) -> Design:
-    return parse(body, endpoint="flights", variants=variants, task="classification", started_at=START)
-
-
-def result(table: pa.Table, body: str, shares: dict[str, float] = HALF) -> ABTestResult:
-    return analyse(table, design(body, tuple(shares)), shares=shares, task="classification", classes=(0, 1))
+from .tables import labelled, right_or_wrong
 
 
 def latencies(count: int = 4_000, *, more: float = 0.0, tail: float = 0.0) -> pa.Table:

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb import Workspace
+from tests.browser.cells import TRAIN
 from tests.browser.jupyterlab import Lab, Pictures, wait_until
-from tests.browser.test_browser_completion import TRAIN
-from tests.browser.test_browser_status_panel import clean_workspace
 
-__all__ = ["clean_workspace"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 REGISTER = "%%mlprod register toy --model $delays --data $planes --target $late --from-clean-run\nFrom a fresh kernel."

@@ -13,18 +13,11 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from mlprod_nb import Workspace
+from tests.browser.cells import TRAIN
 from tests.browser.jupyterlab import Lab, Pictures, wait_until
-from tests.browser.test_browser_status_panel import clean_workspace
 
-__all__ = ["clean_workspace"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-TRAIN = """\
-import numpy as np, pandas as pd
-from sklearn.linear_model import LogisticRegression
-planes = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 2)), columns=["seats", "wings"])
-late = (planes.seats > 0).astype(int)
-delays = LogisticRegression().fit(planes, late)"""
 #: Cells that make what TAB can offer.
 FIRST = [
     "%load_ext mlprod_nb",

@@ -14,9 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from mlprod_nb import Workspace, assets
 from tests.browser.jupyterlab import Lab, Pictures, wait_until
-from tests.browser.test_browser_status_panel import clean_workspace
 
-__all__ = ["clean_workspace"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 #: What is done by panel: in place of the cell that does it by a line, or after it.

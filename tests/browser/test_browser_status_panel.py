@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 
+from tests.browser.contrast import CONTRAST
 from tests.browser.jupyterlab import Lab, Pictures, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -44,32 +42,6 @@ status = StatusResult(
     ),
 )"""
 
-# The lowest contrast (WCAG 2) of any text in the panel against what is painted behind it.
-CONTRAST = """panel => {
-  const numbers = text => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => {
-    const f = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-    return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
-  };
-  const ground = element => {
-    for (let e = element; e; e = e.parentElement) {
-      const style = getComputedStyle(e);
-      if (style.backgroundImage !== "none") return numbers(style.backgroundImage.match(/rgb\\([^)]*\\)/)[0]);
-      const colour = numbers(style.backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const found = [...panel.querySelectorAll("*")]
-    .filter(e => !e.closest(".mlprod-unseen") && !e.disabled)
-    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
-    .map(e => {
-      const [a, b] = [light(numbers(getComputedStyle(e).color)), light(ground(e))];
-      return { text: e.textContent, ratio: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) };
-    });
-  return found.sort((a, b) => a.ratio - b.ratio)[0];
-}"""
-
 
 def open_panel(lab: Lab, name: str, *further: str) -> Any:
     cells = ["%load_ext mlprod_nb", A_STATUS, "status", *further]
@@ -78,17 +50,6 @@ def open_panel(lab: Lab, name: str, *further: str) -> Any:
     panel = lab.page.locator(".jp-Notebook .mlprod-panel").first
     panel.wait_for(timeout=20_000)
     return panel
-
-
-@pytest.fixture
-def clean_workspace(lab: Lab) -> Any:
-    """The server's directory without a workspace, before and after, with nothing left running."""
-    yield lab.server.root
-    if (lab.server.root / "mlprod.toml").exists():
-        down = [sys.executable, "-m", "mlprod_nb.cli", "down", "--yes"]
-        subprocess.run(down, cwd=lab.server.root, timeout=60, check=False, capture_output=True)
-        (lab.server.root / "mlprod.toml").unlink()
-        shutil.rmtree(lab.server.root / ".mlprod", ignore_errors=True)
 
 
 def test_the_first_cells_run_by_keyboard_and_the_panel_shows(

@@ -16,13 +16,9 @@ from mlprod_nb.abtest.outcome import Measured
 from mlprod_nb.gates import NotTested, paired
 from mlprod_nb.gates.rows import Predicted
 from mlprod_nb.monitoring.performance import Labelled
+from tests.gates.predicted import binary
 
 TABLES = [(40, 20, 160), (1, 7, 21), (3, 0, 50), (0, 12, 400), (25, 25, 60)]
-
-
-def binary(labels: NDArray[Any], scores: NDArray[np.float64]) -> Predicted:
-    said = (scores > 0.5).astype(np.int64)
-    return Predicted("classification", (False, True), Labelled(labels.astype(np.int64), said, scores), {})
 
 
 def regression(labels: NDArray[np.float64], values: NDArray[np.float64]) -> Predicted:

@@ -16,7 +16,7 @@ from mlprod_nb.gates import GateOutcome, HeldOut, Inspection, NotTested, Surroun
 from mlprod_nb.gates.rows import Predicted
 from mlprod_nb.gates.scores import CalibrationGate, ChampionGate, HeldOutGate, ScoreGate
 from mlprod_nb.registry.bundles import Bundle
-from tests.gates.test_gates_paired import binary
+from tests.gates.predicted import binary
 from tests.registry import samples
 
 

@@ -18,7 +18,7 @@ from mlprod_nb.gates.rows import Predicted
 from mlprod_nb.gates.segments import SegmentGate, worse_by_chance
 from mlprod_nb.monitoring.columns import to_codes
 from mlprod_nb.monitoring.performance import Labelled
-from tests.gates.test_gates_paired import binary
+from tests.gates.predicted import binary
 
 
 def judged(sides: list[Predicted], frame: pd.DataFrame, gate: SegmentGate | None = None) -> GateOutcome:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.contrast import CONTRAST
 from tests.browser.jupyterlab import Lab, Pictures, Server, wait_until
-from tests.browser.test_browser_status_panel import CONTRAST
 from tests.lab.samples import NAUGHTY, a_workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -16,7 +16,7 @@ from mlprod_nb.lifecycle import retraining, revise
 from mlprod_nb.lifecycle.alerting import adapting, alerts, notifying
 from mlprod_nb.lifecycle.alias_moves import aliases
 from mlprod_nb.store import actions
-from tests.lifecycle.test_lifecycle_alerts import look
+from tests.lifecycle.looks import look
 
 STEPS: dict[str, tuple[Any, str]] = {
     "planned": (adapting, "carry_out"),

@@ -21,8 +21,8 @@ from mlprod_nb.monitoring import MonitorResult
 from mlprod_nb.store import actions
 from mlprod_nb.store.actions import Action
 from tests.lifecycle.conftest import Site, make_site
+from tests.lifecycle.looks import look
 from tests.lifecycle.receivers import Webhook, webhook
-from tests.lifecycle.test_lifecycle_alerts import look
 from tests.notebook_files import code, text, verdict, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

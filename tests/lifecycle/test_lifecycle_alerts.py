@@ -15,9 +15,8 @@ from mlprod_nb import Workspace
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.alerting import alerts
 from mlprod_nb.lifecycle.alerting.alerts import Look
-from mlprod_nb.results import AlertChange, Cause, Status, Verdict
-
-WORST: dict[int, Status] = {0: "ok", 1: "warn", 2: "alarm"}
+from mlprod_nb.results import AlertChange, Verdict
+from tests.lifecycle.looks import look
 
 
 class Clock:
@@ -41,14 +40,6 @@ def workspace(tmp_path: Path, clock: Clock) -> Iterator[Workspace]:
     workspace = Workspace(tmp_path, clock=clock)
     yield workspace
     workspace.context.store.close()
-
-
-def look(*causes: str, endpoint: str = "flights", kind: str = "drift", report: str = "3fa9c1d2" * 8) -> Look:
-    """Return a look whose verdict rests on causes written like ``drift=alarm``."""
-    found = tuple(Cause(name, grade) for name, _, grade in (text.rpartition("=") for text in causes))  # type: ignore[arg-type]
-    worst = WORST[max((("ok", "warn", "alarm").index(cause.grade) for cause in found), default=1)]
-    verdict = Verdict(worst, f"{', '.join(causes) or 'nothing was tested'}.", "%mlprod rollback flights", found)
-    return Look(endpoint, kind, verdict, report, "reports/flights/drift/x/index.html")
 
 
 def changes(found: tuple[AlertChange, ...]) -> list[tuple[str, str]]:

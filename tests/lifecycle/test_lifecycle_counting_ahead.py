@@ -21,7 +21,7 @@ from mlprod_nb.store.gateways import GatewayRecord
 from mlprod_nb.targets import local
 from tests.killed import ROOT, begun_by_lines
 from tests.lifecycle.counted_site import CountedSite, inputs, open_counted_site
-from tests.monitoring.test_monitoring_counting import differences
+from tests.monitoring.counted import differences
 from tests.prediction_log.batches import predictions, write
 
 SEED = 20261127

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from mlprod_nb import Workspace, settings
@@ -21,6 +19,7 @@ from mlprod_nb.registry.versions import GATES_TAG
 from mlprod_nb.routing import EndpointSpec, Variant
 from mlprod_nb.store import revisions
 from tests.lifecycle.conftest import Site, make_site
+from tests.lifecycle.held_out import more_flights
 
 PATIENT = "[models.flights.gates.latency]\nlimit_ms = 5000.0\n"  # a budget that a busy machine keeps
 
@@ -169,12 +168,6 @@ def test_a_setting_of_a_wrong_name_is_refused_with_the_nearest(checked: Site) ->
 
 
 # Held-out rows: where they come from.
-
-
-def more_flights(rows: int = 600) -> tuple[pd.DataFrame, pd.Series[int]]:
-    random = np.random.default_rng(8)
-    data = pd.DataFrame({"distance": random.normal(900, 300, rows), "hour": random.integers(5, 23, rows)})
-    return data, pd.Series((data["hour"] / 23 + random.normal(0, 0.3, rows) > 0.7).astype(int))
 
 
 def said(report: GateReport, gate: str) -> str:

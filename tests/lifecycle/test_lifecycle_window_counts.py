@@ -17,7 +17,7 @@ from mlprod_nb.monitoring.profile import Profile, build
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.store import tables
 from tests.monitoring import samples
-from tests.monitoring.test_monitoring_counting import differences
+from tests.monitoring.counted import differences
 from tests.prediction_log.batches import START
 from tests.prediction_log.compacting import Site, open_site
 

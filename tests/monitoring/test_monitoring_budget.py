@@ -19,8 +19,7 @@ from mlprod_nb.monitoring.detectors.location import Location
 from mlprod_nb.monitoring.detectors.missing import MissingRate
 from mlprod_nb.monitoring.pooling import pools
 from mlprod_nb.monitoring.power import findable, spending
-
-from .test_monitoring_detectors import counts
+from tests.monitoring.counted import counts
 
 JANUARY = datetime(2013, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)

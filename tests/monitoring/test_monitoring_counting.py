@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from dataclasses import fields
 from functools import reduce
 from itertools import pairwise
 from operator import add as plus
@@ -17,26 +16,11 @@ import pytest
 
 from mlprod_nb.columns import arrow_present, arrow_values
 from mlprod_nb.monitoring import MonitorInput, counting, levels, run, scoring, stored_counts
-from mlprod_nb.monitoring.bins import ColumnCounts, WindowCounts
+from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.profile import Profile, build
+from tests.monitoring.counted import differences
 
 from . import samples
-
-
-def differences(a: WindowCounts, b: WindowCounts) -> list[str]:
-    """What is not the same to the bit, by column and field."""
-    found = [name for name in ("rows", "extra") if getattr(a, name) != getattr(b, name)]
-    found += ["pairs"] if not np.array_equal(_pairs(a), _pairs(b)) else []
-    for name in sorted({*a.columns, *b.columns}):
-        one, other = a.columns[name], b.columns[name]
-        found += [f"{name}.counts"] if not np.array_equal(one.counts, other.counts) else []
-        plain = [field.name for field in fields(ColumnCounts) if field.name != "counts"]
-        found += [f"{name}.{each}" for each in plain if repr(getattr(one, each)) != repr(getattr(other, each))]
-    return found
-
-
-def _pairs(counts: WindowCounts) -> Any:
-    return np.zeros(0) if counts.pairs is None else counts.pairs
 
 
 def counted(profile: Profile, table: pa.Table, version: str = "flights/1") -> WindowCounts:

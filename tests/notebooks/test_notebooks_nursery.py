@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -17,6 +15,7 @@ import pytest
 from mlprod_nb import notebooks
 from mlprod_nb.notebooks.execution import MARK
 from tests.notebook_files import code, write
+from tests.notebooks.executions import alive, printed, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a nursery is on Linux only")
 BEGIN = "import os, signal\nprint(os.getpid(), flush=True)"
@@ -34,15 +33,6 @@ def run(nursery: notebooks.Nursery, folder: Path, *sources: str, limit: float = 
     within = notebooks.Surroundings(nursery=nursery, memory_mib=1024)
     notebooks.execute(path, folder / "out.ipynb", {}, timeout_seconds=limit, cwd=folder, within=within)
     return printed(folder)
-
-
-def printed(folder: Path) -> list[str]:
-    cells = notebooks.read(folder / "out.ipynb")["cells"]
-    return ["".join("".join(o.get("text", "")) for o in c.get("outputs", ())) for c in cells]
-
-
-def alive(pid: int) -> bool:
-    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 def test_each_execution_has_a_kernel_of_its_own_that_has_run_nothing(
@@ -152,11 +142,3 @@ def test_a_caller_that_is_killed_leaves_neither_nursery_nor_fork(tmp_path: Path)
     caller.kill()
     caller.wait()
     until(lambda: not any(map(alive, below)))
-
-
-def until(true: Any) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + 120
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

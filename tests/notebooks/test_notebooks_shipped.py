@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 
 from mlprod_nb import Workspace, assets
 from mlprod_nb.errors import Corrupt
+from tests.notebooks.executions import nbval
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,12 +30,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     papermill.execute_notebook(QUICKSTART, folder / "quickstart.ipynb", cwd=folder, progress_bar=False)
     yield folder
     Workspace.open(folder).down(yes=True)
-
-
-def nbval(notebook: Path, mode: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", mode, "-q", "-p", "no:cacheprovider", "-c", "/dev/null"]
-    limits = ["--nbval-cell-timeout=300", "-W", "ignore", f"--rootdir={cwd}", str(notebook)]
-    return subprocess.run([*command, *limits], cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
 
 
 def report(demo: Path, kind: str) -> Path:

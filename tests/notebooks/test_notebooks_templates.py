@@ -12,7 +12,7 @@ import pytest
 from mlprod_nb import Workspace
 from mlprod_nb.errors import NotFound, Refused
 from mlprod_nb.lifecycle.templates import TEMPLATES
-from tests.notebooks.test_notebooks_shipped import nbval
+from tests.notebooks.executions import nbval
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::RuntimeWarning")
 

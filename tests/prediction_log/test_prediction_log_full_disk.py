@@ -15,8 +15,8 @@ from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.prediction_log.storage import DiskStorage, NoRoom
 from tests.prediction_log.batches import append
 from tests.prediction_log.crash_disk import CrashDisk
+from tests.prediction_log.raw_records import payload, record, records
 from tests.prediction_log.small_disk import MIB, fill, small_disk
-from tests.prediction_log.test_prediction_log_segments import payload, record, records
 
 SEED = 20131107
 GROUPS = 6

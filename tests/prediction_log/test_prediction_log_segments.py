@@ -16,31 +16,17 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb.errors import Unavailable
-from mlprod_nb.prediction_log.framing import Record, frame, scan
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.prediction_log.storage import AppendFile, DiskStorage
 from tests.prediction_log.batches import append, predictions, write
 from tests.prediction_log.crash_disk import CrashDisk
+from tests.prediction_log.raw_records import payload, record, records
 
 SEED = 20130401
 GROUPS = 6
 ROOT = Path(__file__).parents[2]
-
-
-def records(folder: Path) -> list[bytes]:
-    found = [record for path in sorted(folder.glob("*.seg")) for record in scan(memoryview(path.read_bytes()))]
-    return [bytes(record.payload) for record in found if isinstance(record, Record)]
-
-
-def record(number: int) -> bytes:
-    """Return a record that ends as an Arrow stream does."""
-    return frame("predictions", "flights", b"%d " % number * 20 + b"\xff\xff\xff\xff\x00\x00\x00\x00")
-
-
-def payload(number: int) -> bytes:
-    return b"%d " % number * 20 + b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
 def run_until_power_loss(disk: CrashDisk, folder: Path) -> list[int]:

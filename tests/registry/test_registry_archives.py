@@ -17,11 +17,7 @@ import pytest
 
 from mlprod_nb.errors import Corrupt, NotFound, Refused
 from mlprod_nb.registry import archives
-from mlprod_nb.registry.archives import Facts, Origin
-
-FACTS = Facts(
-    Origin("0" * 32, "site", "flights/3", "ada", "2013-04-01T06:00:00Z"), "a" * 64, "first", {"auc": 0.7}, {"C": "1.0"}
-)
+from tests.registry.facts import FACTS
 
 
 @pytest.fixture
@@ -194,7 +190,7 @@ def test_an_export_that_is_killed_leaves_no_archive(folder: Path, tmp_path: Path
 import os, signal, sys
 from pathlib import Path
 from mlprod_nb.registry import archives
-from tests.registry.test_registry_archives import FACTS
+from tests.registry.facts import FACTS
 archives._put = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 archives.pack(Path(sys.argv[1]), FACTS, Path(sys.argv[2]))
 """

@@ -133,3 +133,11 @@ def external(content: str) -> list[str]:
         r'style="([^"]*)"', without_images
     )
     return found + [style for style in styles if re.search(r"url\((?!#)|@import|http", style)]
+
+
+ROWS = [("b", "1,200"), ("a", "9.5"), ("c", "–"), ("d", "−3 %")]
+SORTED = (
+    "<table><thead><tr><th>name</th><th class=n>moved</th></tr></thead><tbody>"
+    + "".join(f"<tr><td>{name}</td><td class=n>{value}</td></tr>" for name, value in ROWS)
+    + "</tbody></table>"
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,42 +11,15 @@ from mlprod_nb.reports import show
 from mlprod_nb.results import Section
 from mlprod_nb.store import Store
 from tests.notebook_files import code, html, text
+from tests.reports.chromium import browser as browser
+from tests.reports.chromium import opened, violations
 from tests.reports.hostile import HOSTILE as TEXTS
-from tests.reports.pages import HOSTILE, hostile_page, page, shown
-from tests.site.test_site import add, build, fail, record
+from tests.reports.pages import HOSTILE, ROWS, SORTED, hostile_page, page, shown
+from tests.site.indexed import add, build, fail, record
 
 pytestmark = pytest.mark.browser
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 WIDE = "<table>" + "<tr>" + "<td>a_rather_long_value</td>" * 20 + "</tr></table>"
 HEADED = "<table><thead><tr><th></th><th>mean</th></tr></thead><tbody><tr><th>a</th><td>1</td></tr></tbody></table>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield opened
-        opened.close()
-
-
-def opened(browser: Any, file: Path, **options: Any) -> tuple[Any, list[str]]:
-    """Open a file and return the page and every address that it asked for."""
-    tab = browser.new_context(offline=True, **options).new_page()
-    asked: list[str] = []
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.on("dialog", lambda dialog: asked.append(f"dialog {dialog.message}"))
-    tab.goto(file.as_uri())
-    tab.wait_for_load_state("load")
-    return tab, [url for url in asked if url != file.as_uri() and not url.startswith("data:image/")]
 
 
 def test_a_page_of_hostile_strings_asks_for_nothing_and_runs_nothing(browser: Any, tmp_path: Path) -> None:
@@ -105,14 +77,6 @@ def test_a_failed_cell_s_code_is_seen_without_the_toggle_and_no_script_is_needed
     assert tab.get_by_text("before").is_visible()
 
 
-ROWS = [("b", "1,200"), ("a", "9.5"), ("c", "–"), ("d", "−3 %")]
-SORTED = (
-    "<table><thead><tr><th>name</th><th class=n>moved</th></tr></thead><tbody>"
-    + "".join(f"<tr><td>{name}</td><td class=n>{value}</td></tr>" for name, value in ROWS)
-    + "</tbody></table>"
-)
-
-
 def test_a_table_is_sorted_by_keyboard_says_so_and_is_whole_without_scripts(browser: Any, tmp_path: Path) -> None:
     file = tmp_path / "index.html"
     file.write_text(page(text("# A"), code("x", outputs=[html(SORTED), html(WIDE)]), shown()), encoding="utf-8")
@@ -145,13 +109,6 @@ def test_heads_of_numbers_stand_where_the_numbers_do(browser: Any, tmp_path: Pat
     head, cell = tab.locator("th.n button"), tab.locator("td.n >> nth=0")
     assert abs(head.evaluate(edges) - cell.evaluate(edges)) < 24
     assert head.evaluate("e => getComputedStyle(e).textAlign") == "right"
-
-
-def violations(tab: Any) -> list[str]:
-    """Return what axe-core finds wrong with an open page."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    return [f"{found['id']}: {found['nodes'][0]['html']}" for found in Axe().run(tab).response["violations"]]
 
 
 def test_the_words_of_a_wide_drawing_can_be_read_on_a_phone_and_it_scrolls_by_itself(

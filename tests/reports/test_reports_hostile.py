@@ -19,9 +19,9 @@ from mlprod_nb.reports.replay import ReplayResult
 from mlprod_nb.results import Result, Verdict
 from tests.monitoring import samples
 from tests.notebook_files import code, html, notebook, text
+from tests.reports.chromium import FLAGS, opened
 from tests.reports.hostile import EVERY
 from tests.reports.pages import REPORT, without_our_script
-from tests.reports.test_reports_browser import FLAGS, opened
 
 _LOADING = (
     "script",

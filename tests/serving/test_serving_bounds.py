@@ -14,10 +14,9 @@ import pytest
 
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.serving import bounds
+from tests.serving.wire import BODY, PATH, head, reply
 from tests.serving.workshop import make_workshop, on_a_socket, until
 
-PATH = "/endpoints/flights/invocations"
-BODY = b'{"inputs": {"distance": [1], "carrier": ["AA"]}}'
 MOST_BODY = 100_000
 
 Gateway = tuple[str, int, str]
@@ -33,12 +32,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, serving_bundles: dict[str,
         yield address.host, address.port or 0, shop.token("caller")
 
 
-def head(token: str, *lines: str, target: str = PATH, length: int | None = len(BODY)) -> bytes:
-    declared = [] if length is None else [f"Content-Length: {length}"]
-    fields = ["Host: x", "Content-Type: application/json", f"Authorization: Bearer {token}", *declared, *lines]
-    return "\r\n".join((f"POST {target} HTTP/1.1", *fields, "", "")).encode()
-
-
 def exchange(gateway: Gateway, *parts: bytes) -> tuple[int, dict[str, Any], bytes]:
     """Send bytes; return the first reply's status and document, and what came after it until the end."""
     with socket.create_connection(gateway[:2], timeout=20) as connection, connection.makefile("rb") as reader:
@@ -50,22 +43,6 @@ def exchange(gateway: Gateway, *parts: bytes) -> tuple[int, dict[str, Any], byte
         status, document = reply(reader)
         connection.shutdown(socket.SHUT_WR)
         return status, document, reader.read()
-
-
-def reply(reader: Any) -> tuple[int, dict[str, Any]]:
-    status = int(reader.readline().split()[1])
-    length = 0
-    kind = b""
-    while (line := reader.readline()) != b"\r\n":
-        name, _, value = line.strip().partition(b": ")
-        length = int(value) if name.lower() == b"content-length" else length
-        kind = value if name.lower() == b"content-type" else kind
-    document: dict[str, Any] = orjson.loads(reader.read(length))
-    if status >= 400:
-        assert kind == b"application/problem+json"
-        assert document["status"] == status
-        assert document["request_id"]
-    return status, document
 
 
 def test_what_is_just_within_the_bounds_is_answered(gateway: Gateway) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +15,11 @@ from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.serving import refusals
 from mlprod_nb.serving.dataplane import Answer, DataPlane
-from mlprod_nb.serving.express import ExpressLane
-from mlprod_nb.serving.telemetry import Telemetry
+from tests.serving.counting_lane import BY_THE_ROUTES, CountingLane, ask, running, split
 from tests.serving.oddity import Oddity
-from tests.serving.workshop import Workshop, make_workshop, on_a_socket, row
+from tests.serving.workshop import Workshop, make_workshop, row
 
-BY_THE_ROUTES = {"X-By-The-Routes": "yes"}
 OWN = ("prediction_ids", "request_id")
-
-
-class CountingLane(ExpressLane):
-    """Counts what it takes and what it hands back."""
-
-    answered = 0
-
-    @property
-    def telemetry(self) -> Telemetry:
-        return self._telemetry
-
-    def _count(self, live: Any, status: str, requests: int) -> None:
-        self.answered += requests
-        super()._count(live, status, requests)
-
-
-@contextmanager
-def running(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, CountingLane]]:
-    """Run a gateway on a socket in this process; give its URL and its lane."""
-    monkeypatch.setattr("mlprod_nb.serving.server.ExpressLane", CountingLane)
-    with on_a_socket(shop) as (url, app):
-        yield url, app.state.lane
 
 
 @pytest.fixture
@@ -59,10 +34,6 @@ def served(
         headers = {"Authorization": f"Bearer {shop.token()}"}
         with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=20) as client:
             yield shop, client, lane
-
-
-def split(*rows: list[Any], columns: Any = ("distance", "carrier"), **options: Any) -> dict[str, Any]:
-    return {"dataframe_split": {"columns": list(columns), "data": list(rows)}, **options}
 
 
 ORDINARY: dict[str, tuple[str, Any]] = {
@@ -136,13 +107,6 @@ def shown(reply: httpx.Response) -> tuple[int, str, dict[str, Any]]:
         reply.status_code,
         reply.headers["content-type"],
         {key: len(value) if key in OWN else value for key, value in document.items()},
-    )
-
-
-def ask(client: httpx.Client, endpoint: str, body: Any, **headers: str) -> httpx.Response:
-    content = body if isinstance(body, bytes) else orjson.dumps(body)
-    return client.post(
-        f"/endpoints/{endpoint}/invocations", content=content, headers={"Content-Type": "application/json", **headers}
     )
 
 

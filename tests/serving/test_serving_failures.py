@@ -8,8 +8,8 @@ from pathlib import Path
 from mlprod_nb.routing import Variant
 from mlprod_nb.serving import failures
 from mlprod_nb.serving.failures import MOST_KINDS, Asked, FailedRows, Failures
+from tests.serving.moved_clock import NOON, Clock
 from tests.serving.oddity import Oddity
-from tests.serving.test_serving_refusals import NOON, Clock
 from tests.serving.workshop import Workshop, gateway
 
 VARIANT = Variant("challenger", "flights", 4, "0" * 64, 0.5)

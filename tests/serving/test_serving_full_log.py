@@ -23,8 +23,8 @@ from mlprod_nb.serving.shared_numbers import SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.targets import local
 from tests.prediction_log.small_disk import fill, small_disk
-from tests.serving.test_serving_express import BY_THE_ROUTES, ask, running, split
-from tests.serving.test_serving_workers import Served
+from tests.serving.counting_lane import BY_THE_ROUTES, ask, running, split
+from tests.serving.served import Served
 from tests.serving.workshop import Workshop, make_workshop, until
 
 ROWS = 500

@@ -22,7 +22,7 @@ from mlprod_nb.prediction_log.compaction import Compactor
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.targets import local
-from tests.serving.test_serving_workers import Served
+from tests.serving.served import Served
 from tests.serving.workshop import body, make_workshop, row, until
 
 SEED = 20130704

@@ -22,7 +22,7 @@ from mlprod_nb.serving.errors import ModelUnavailable
 from mlprod_nb.serving.express import ExpressLane
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.middleware import Problems
-from tests.serving.test_serving_bounds import BODY, PATH, head, reply
+from tests.serving.wire import BODY, PATH, head, reply
 from tests.serving.workshop import Workshop, body, gateway, make_workshop, on_a_socket, until
 
 CAPACITY = 8

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from mlprod_nb.serving import refusals
 from mlprod_nb.serving.refusals import LINE_SECONDS, Refusals
+from tests.serving.moved_clock import NOON, Clock
 from tests.serving.workshop import Workshop, body, gateway, row
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self, now: datetime = NOON) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def counts(folder: Path, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:

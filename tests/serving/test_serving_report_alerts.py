@@ -9,12 +9,11 @@ import pytest
 from mlprod_nb.access import audit
 from mlprod_nb.clock import utc_now
 from mlprod_nb.store import alerts
-from mlprod_nb.store.alerts import Alert, NewAlert
-from tests.serving.test_serving_reports import FORGED, FORM, PAGE, PLACE, key_in, sign_in, token_of, visitor
-from tests.serving.test_serving_reports import reports as reports
+from mlprod_nb.store.alerts import NewAlert
+from tests.serving.raised_alerts import SENTENCE, alert, raise_alert
+from tests.serving.report_visits import FORGED, FORM, PAGE, PLACE, key_in, sign_in, token_of, visitor
+from tests.serving.report_visits import reports as reports
 from tests.serving.workshop import Workshop
-
-SENTENCE = "three columns drifted <script>."
 
 
 @pytest.fixture
@@ -23,17 +22,6 @@ def alarmed(reports: Workshop) -> Workshop:
     raise_alert(reports, "flights")
     raise_alert(reports, "taxis")
     return reports
-
-
-def raise_alert(shop: Workshop, endpoint: str) -> None:
-    said = NewAlert(endpoint, "drift", "alarm", SENTENCE, "%mlprod retrain flights", "", "")
-    with shop.store() as store, store.write() as connection:
-        assert alerts.add(connection, said, ["drift"], now=utc_now())
-
-
-def alert(shop: Workshop, number: int = 1) -> Alert:
-    with shop.store() as store, store.read() as connection:
-        return alerts.find(connection, number)
 
 
 def form_in(page: str, number: int = 1, **values: str) -> dict[str, str]:

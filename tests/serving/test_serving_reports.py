@@ -3,65 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from mlprod_nb.access import audit, sessions, tokens
 from mlprod_nb.clock import utc_now
-from mlprod_nb.store import Store, approvals, journal, report_index
+from mlprod_nb.store import Store, journal, report_index
+from tests.serving.report_visits import (
+    ADDRESS,
+    FORGED,
+    FORM,
+    PAGE,
+    PLACE,
+    given,
+    given_digest,
+    key_in,
+    sign_in,
+    token_of,
+    visitor,
+)
+from tests.serving.report_visits import reports as reports
 from tests.serving.workshop import Workshop, gateway
-from tests.store.test_store_reports import BODY, written
+from tests.store.report_files import BODY, written
 
-ADDRESS = "http://gateway"
-PLACE = "flights/drift/one"
-PAGE = f"/reports/{PLACE}/index.html"
-FORM = {"content-type": "application/x-www-form-urlencoded", "origin": ADDRESS}
 HTML = {"accept": "text/html"}
-
-
-@pytest.fixture
-def reports(shop: Workshop) -> Workshop:
-    """A workspace with one report that can be approved."""
-    record = written(shop.layout.root, name=f"reports/{PLACE}")
-    with shop.store() as store, store.write() as connection:
-        report_index.add(connection, record)
-    return shop
-
-
-@asynccontextmanager
-async def visitor(shop: Workshop) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client that has no token."""
-    async with gateway(shop) as client:
-        del client.headers["authorization"]
-        client.base_url = httpx.URL(ADDRESS)
-        yield client
-
-
-async def sign_in(client: httpx.AsyncClient, token: str, to: str = "/reports/") -> httpx.Response:
-    return await client.post("/reports/login", data={"token": token, "to": to}, headers=FORM)
-
-
-def token_of(shop: Workshop, name: str, role: str = "reviewer") -> str:
-    with shop.store() as store, store.write() as connection:
-        return tokens.issue(connection, name, role, now=utc_now())
-
-
-def key_in(page: str) -> str:
-    found = re.search(r'action="/reports/approve".*?name="key" value="([0-9a-f]{64})"', page, re.DOTALL)
-    assert found, page
-    return found.group(1)
-
-
-def given(shop: Workshop) -> list[approvals.Approval]:
-    with shop.store() as store, store.read() as connection:
-        record = report_index.at_path(connection, f"reports/{PLACE}")
-        assert record is not None
-        return approvals.approvals_of(connection, record.digest)
 
 
 async def test_without_a_token_a_browser_is_asked_for_one_and_anything_else_is_refused(reports: Workshop) -> None:
@@ -90,11 +57,6 @@ async def test_a_caller_may_not_read_and_a_viewer_may_read_and_not_approve(repor
         form = {"digest": given_digest(reports), "key": "0" * 64, "reason": "x"}
         assert (await client.post("/reports/approve", data=form, headers=FORM)).status_code == 403
     assert not given(reports)
-
-
-def given_digest(shop: Workshop) -> str:
-    with shop.store() as store, store.read() as connection:
-        return report_index.list_reports(connection)[0].digest
 
 
 async def test_a_session_is_a_cookie_for_reports_alone_that_no_script_reads(reports: Workshop) -> None:
@@ -235,14 +197,6 @@ async def test_the_button_records_who_when_and_why_as_the_verb_does(reports: Wor
         assert (entry.actor, entry.action, entry.subject) == ("bob", "approve", form["digest"])
         assert entry.detail == "<b>fine</b>"
         assert audit.verify(connection).ok
-
-
-FORGED = [
-    FORM | {"origin": "null"},  # a sandboxed page's
-    FORM | {"origin": "https://evil.example"},
-    FORM | {"origin": f"{ADDRESS}.evil.example"},
-    {"content-type": FORM["content-type"]},
-]
 
 
 async def test_a_form_of_another_page_or_session_approves_nothing(reports: Workshop) -> None:

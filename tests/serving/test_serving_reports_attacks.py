@@ -19,8 +19,8 @@ from mlprod_nb.access.tls import ensure_certificate
 from mlprod_nb.clock import utc_now
 from mlprod_nb.store import tables
 from tests.reports.hostile import HOSTILE
-from tests.serving.test_serving_reports import PAGE, given, given_digest, key_in, token_of
-from tests.serving.test_serving_reports import reports as reports
+from tests.serving.report_visits import PAGE, given, given_digest, key_in, token_of
+from tests.serving.report_visits import reports as reports
 from tests.serving.workshop import Workshop, on_a_socket
 
 PLAIN, SECURE = "mlprod_reports", "__Secure-mlprod_reports"

@@ -15,14 +15,14 @@ from mlprod_nb.clock import utc_now
 from mlprod_nb.store import alerts, evidence, report_index, tables
 from mlprod_nb.store.alerts import NewAlert
 from tests.notebook_files import code, html
+from tests.reports.chromium import browser as browser
+from tests.reports.chromium import opened, violations
 from tests.reports.hostile import HOSTILE as NAUGHTY
-from tests.reports.pages import page, shown
-from tests.reports.test_reports_browser import ROWS, SORTED, opened, violations
-from tests.reports.test_reports_browser import browser as browser
-from tests.serving.test_serving_report_alerts import alert, raise_alert
-from tests.serving.test_serving_reports import PAGE, PLACE, given, given_digest, token_of
+from tests.reports.pages import ROWS, SORTED, page, shown
+from tests.serving.raised_alerts import alert, raise_alert
+from tests.serving.report_visits import PAGE, PLACE, given, given_digest, token_of
 from tests.serving.workshop import Workshop, on_a_socket
-from tests.store.test_store_reports import written
+from tests.store.report_files import written
 
 pytestmark = pytest.mark.browser
 

@@ -27,52 +27,10 @@ from mlprod_nb.serving.shared_numbers import SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.settings import WorkerSettings
 from mlprod_nb.store import Revision, Store, gateways, revisions
-from mlprod_nb.store.gateways import GatewayRecord, WorkerRecord
+from mlprod_nb.store.gateways import WorkerRecord
 from mlprod_nb.targets import local
-from tests.serving.workshop import Workshop, body, make_workshop, running_below, until
-
-PATH = "/endpoints/flights/invocations"
-
-
-class Served:
-    """A gateway in processes of its own, with one endpoint."""
-
-    def __init__(self, shop: Workshop) -> None:
-        self.shop = shop
-        self.record: GatewayRecord = local.start(shop.root)
-        self.headers = {"Authorization": f"Bearer {shop.token('operator')}"}
-        self.deploy("champion", 1)
-
-    def deploy(self, name: str, version: int) -> None:
-        """Deploy as the verb does: return when every worker has settled."""
-        revision = self.shop.propose("flights", self.shop.variant(name, version=version))
-        outcome = self.shop.outcome(revision)
-        assert outcome.outcome == "active", outcome.detail
-        with self.shop.store() as store:
-            until(lambda: settled(store, revision, self.record.id))
-
-    def workers(self) -> list[int]:
-        return running_below(self.record.pid, "mlprod_nb.serving.gateway_worker")
-
-    def call(self, client: httpx.Client | None = None) -> str:
-        """Predict, by default on a connection of its own; return the version that answered."""
-        post = client.post if client else httpx.post
-        reply = post(self.record.url + PATH, json=body(), headers=self.headers, timeout=20)
-        assert reply.status_code == 200, reply.text
-        return str(reply.json()["model_version"][0])
-
-    def counted(self) -> float:
-        """Return the predictions that the gateway counts."""
-        reply = httpx.get(f"{self.record.url}/metrics", headers=self.headers, timeout=20)
-        return sum(float(line.split()[-1]) for line in reply.text.splitlines() if line.startswith(ROWS))
-
-
-ROWS = 'mlprod_predicted_rows_total{endpoint="flights"'
-
-
-def settled(store: Store, revision: Revision, gateway_id: str) -> bool:
-    with store.read() as connection:
-        return revisions.all_settled(connection, revision.id, gateway_id)
+from tests.serving.served import ROWS, Served, settled
+from tests.serving.workshop import Workshop, make_workshop, until
 
 
 def open_workers(tmp_path: Path, bundles: dict[str, Bundle], workers: int) -> Iterator[Served]:

@@ -18,7 +18,7 @@ from mlprod_nb.site import retention
 from mlprod_nb.site.retention import Rule
 from mlprod_nb.store import Store, alerts, approvals, report_index
 from mlprod_nb.store.report_index import ReportRecord
-from tests.store.test_store_reports import BODY, changed, written
+from tests.store.report_files import BODY, changed, written
 
 NOW = datetime(2013, 7, 1, tzinfo=UTC)
 MONTH = Rule(days=30, newest=1)

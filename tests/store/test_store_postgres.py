@@ -23,7 +23,7 @@ from mlprod_nb.store.revisions import Revision
 from tests.serving.workshop import Workshop, body, gateway, make_bundles, make_workshop
 from tests.store.happened import fill
 from tests.store.postgres import cluster
-from tests.store.test_store_revisions import spec
+from tests.store.specs import spec
 
 NOW = datetime(2013, 4, 1, 6, tzinfo=UTC)
 

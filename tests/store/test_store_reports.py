@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,7 @@ import sqlalchemy as sa
 from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
 from mlprod_nb.store import Store, approvals, evidence, report_index, tables
 from mlprod_nb.store.report_index import ReportRecord
-
-NOW = datetime(2013, 5, 1, 6, tzinfo=UTC)
-BODY: dict[str, Any] = {
-    "verdict": {"status": "alarm", "sentence": "three columns drifted.", "action": ""},
-    "kind": "drift",
-    "endpoint": "flights",
-    "bound_to": {
-        "model_versions": ["flights/3"],
-        "bundles": {"flights/3": "ab" * 32},
-        "log_range": {"rows": 3, "digest": "cd" * 32},
-        "parameters": {"joint": True},
-        "settings": {"yearly_alpha": 0.05},
-        "notebook_sha256": "ef" * 32,
-        "packages": {"numpy": "2.0.0"},
-    },
-}
-
-
-def written(root: Path, body: dict[str, Any] = BODY, name: str = "reports/flights/drift/one") -> ReportRecord:
-    """Write a report's three files, and return what the index says of them."""
-    folder = root / name
-    folder.mkdir(parents=True)
-    evidence.write(folder, body)
-    (folder / "index.html").write_text("<p>three columns drifted.</p>", encoding="utf-8")
-    (folder / "report.ipynb").write_text('{"cells": []}', encoding="utf-8")
-    digest, said = evidence.digest(body), body["verdict"]
-    facts = (digest, body["kind"], body["endpoint"], said["status"], said["sentence"], name, body["bound_to"], NOW)
-    return ReportRecord(*facts, files=evidence.seal(folder))
+from tests.store.report_files import BODY, NOW, changed, written
 
 
 def test_reports_are_listed_newest_first_by_endpoint_and_kind(store: Store) -> None:
@@ -108,11 +80,6 @@ def test_a_report_that_is_run_again_keeps_its_approvals_and_points_to_the_newer_
         report_index.add(connection, newer)
         found = report_index.find(connection, record.digest)
     assert (found.path, found.approvals, found.created_at.hour) == (newer.path, 1, 9)
-
-
-def changed(body: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
-    first, *rest = path
-    return body | {first: changed(body[first], *rest, to=to) if rest else to}
 
 
 @pytest.mark.parametrize(

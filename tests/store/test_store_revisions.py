@@ -14,8 +14,9 @@ import pytest
 import sqlalchemy as sa
 
 from mlprod_nb.errors import Unavailable
-from mlprod_nb.routing import EndpointSpec, Variant
+from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store import Revision, Store, gateways, journal, revisions, tables
+from tests.store.specs import spec
 
 NOW = datetime(2013, 4, 1, 6, tzinfo=UTC)
 
@@ -26,10 +27,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.migrate()
     yield store
     store.close()
-
-
-def spec(version: int) -> EndpointSpec:
-    return EndpointSpec("flights", (Variant("champion", "flights", version, "digest", 100),))
 
 
 def propose(store: Store, state: EndpointSpec | None) -> Revision:

@@ -11,6 +11,7 @@ from mlprod_nb.lifecycle.status import AlertStatus, EndpointStatus, GatewayStatu
 from mlprod_nb.results import Result, Verdict
 from mlprod_nb.widgets.panel import offers
 from mlprod_nb.widgets.status import StatusPanel, show, view
+from tests.widgets.fake_shell import FakeShell
 
 AT = datetime(2013, 4, 1, tzinfo=UTC)
 
@@ -142,22 +143,6 @@ def test_an_error_is_shown_in_the_panel(error: Exception) -> None:
     message = clicked(StatusPanel(a_status(), Runs(error)), "%mlprod rollback flights")
     assert message["kind"] == "error"
     assert str(error) in message["text"]
-
-
-class FakeShell:
-    """As much of a kernel's shell as showing needs."""
-
-    def __init__(self, cell: str = "") -> None:
-        self.kernel = object()
-        self.cell = cell
-        self.display_pub = self
-        self.published: list[dict[str, Any]] = []
-
-    def get_parent(self) -> dict[str, Any]:
-        return {"metadata": {"cellId": self.cell} if self.cell else {}}
-
-    def publish(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        self.published.append(data)
 
 
 def test_in_jupyterlab_a_panel_comes_before_its_page() -> None:

@@ -23,7 +23,7 @@ from mlprod_nb.widgets.registry import RegistryPanel
 from mlprod_nb.widgets.status import StatusPanel
 from mlprod_nb.widgets.traffic import TrafficPanel
 from tests.browser import samples
-from tests.widgets.test_widgets_status import FakeShell
+from tests.widgets.fake_shell import FakeShell
 
 MADE: dict[str, tuple[Callable[..., Panel], Callable[[], Any]]] = {
     "status": (StatusPanel, samples.a_status),
