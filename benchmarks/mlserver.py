@@ -25,7 +25,9 @@ PACKAGES = (
     f"scikit-learn=={version('scikit-learn')}",
 )
 ENVIRONMENT = Path(__file__).parents[1] / ".venv-mlserver"
-MAX_BATCH_SIZE, MAX_BATCH_TIME_SECONDS = 64, 0.005
+MAX_BATCH_SIZE, MAX_BATCH_TIME_SECONDS = 64, 0.02
+"""What gave the logistic regression the most answers a second, of batches of 8 to 64 and waits of 1 to 20 ms."""
+
 PARALLEL_WORKERS = 1
 """MLServer's own default."""
 
