@@ -80,6 +80,11 @@ class EncodedBlock:
     data: NDArray[np.uint8]
 
 
+def padded(length: int) -> int:
+    """Return how many bytes a buffer of so many takes, filled up as the format asks."""
+    return -(-length // _ALIGNMENT) * _ALIGNMENT
+
+
 def encode(kind: Kind, nulls: int, *buffers: Buffer) -> Encoded:
     """Return a column of these buffers."""
     lengths, parts = [], []
@@ -160,10 +165,10 @@ def _head(rows: int, nulls: tuple[int, ...], lengths: tuple[int, ...], block: in
     """Return a batch's metadata; the last ``block`` columns have an empty validity and 8 bytes a row each."""
     of_block = np.tile(np.array([0, 8 * rows], dtype="<i8"), block)
     sizes = np.concatenate((np.array(lengths, dtype="<i8"), of_block))
-    padded = (sizes + (_ALIGNMENT - 1)) // _ALIGNMENT * _ALIGNMENT
+    filled = (sizes + (_ALIGNMENT - 1)) // _ALIGNMENT * _ALIGNMENT
     nodes = np.column_stack((np.full(len(nulls), rows, dtype="<i8"), np.array(nulls, dtype="<i8")))
-    buffers = np.column_stack((np.cumsum(padded) - padded, sizes))
-    return _template(len(nodes), len(buffers)).fill(rows, nodes, buffers, int(padded.sum()))
+    buffers = np.column_stack((np.cumsum(filled) - filled, sizes))
+    return _template(len(nodes), len(buffers)).fill(rows, nodes, buffers, int(filled.sum()))
 
 
 @dataclass(frozen=True)

@@ -77,14 +77,14 @@ def strings(values: Sequence[Any] | NDArray[Any]) -> Encoded:
 def moments(values: Sequence[datetime]) -> Encoded:
     """Return aware moments as microseconds of UTC."""
     if isinstance(values, Repeated):
-        data = _microseconds(values.value).to_bytes(8, "little", signed=True) * len(values)
+        data = microseconds(values.value).to_bytes(8, "little", signed=True) * len(values)
         return Encoded("moment", 0, (0, len(data)), data)
     known, us = _EPOCH, 0
     since_epoch = array("q")
     for value in values:
         # The rows of a request are often given one event time.
         if value is not known:
-            known, us = value, _microseconds(value)
+            known, us = value, microseconds(value)
         since_epoch.append(us)
     return _encoded("moment", None, since_epoch)
 
@@ -184,7 +184,8 @@ def _repeated_text(text: str | None, rows: int) -> Encoded:
     return _encoded("string", missing, _even_offsets(rows, len(content)), content * rows)
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
+    """Return an aware moment as microseconds since the Unix epoch."""
     passed = moment - _EPOCH
     return passed.days * _DAY_US + passed.seconds * _SECOND_US + passed.microseconds
 

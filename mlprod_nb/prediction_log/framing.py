@@ -24,6 +24,7 @@ from mlprod_nb.prediction_log.arrow_ipc import END_OF_STREAM, Buffer
 
 MAGIC = b"MLPLOG1\n"
 _HEAD = struct.Struct("<II")
+HEAD_BYTES = _HEAD.size
 _BODY = struct.Struct("<BH")
 
 RecordKind = Literal["predictions", "feedback"]
@@ -70,7 +71,11 @@ def frame(kind: RecordKind, endpoint: str, *payload: bytes | NDArray[np.uint8]) 
         payload: An Arrow IPC stream in parts that follow each other; arrays are read-only, of shape ``(bytes,)``.
     """
     name = endpoint.encode()
-    parts: list[Buffer] = [_BODY.pack(_CODES[kind], len(name)), name, *payload]
+    return enclose(_BODY.pack(_CODES[kind], len(name)), name, *payload)
+
+
+def enclose(*parts: Buffer) -> bytes:
+    """Return a record whose body is of these parts, one after the other; arrays as :func:`frame` takes them."""
     crc = 0
     for part in parts:  # so that what is large is copied once, into the record
         crc = google_crc32c.extend(crc, part)

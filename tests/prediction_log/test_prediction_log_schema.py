@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlprod_nb.columns import Texts
+from mlprod_nb.columns import Block, Repeated, Texts
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PREDICTION_FIELDS, decode
+from mlprod_nb.prediction_log.forms import Form
 from mlprod_nb.prediction_log.framing import MAGIC, Record, scan
 from mlprod_nb.prediction_log.schema import (
     FeedbackBatch,
@@ -190,3 +191,69 @@ def test_texts_of_one_length_are_kept_as_a_list_of_them_is() -> None:
         batch = predictions(["1"] * len(texts), request_id=texts)
         same = replace(batch, request_id=joined)
         assert encode_predictions(same) == encode_predictions(batch)
+
+
+def written_out(batch: PredictionBatch) -> PredictionBatch:
+    """Return a batch with a list for each column and an array for each input."""
+    plain: dict[str, Any] = {name: list(getattr(batch, name)) for name in PREDICTION_FIELDS.names}
+    return replace(batch, **plain, inputs=dict(batch.inputs))
+
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
+MOMENTS = st.datetimes(timezones=st.just(UTC))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data(), st.integers(1, 3), st.integers(0, 4))
+def test_rows_that_share_most_values_are_written_as_any_other_rows_are(
+    data: st.DataObject, rows: int, wide: int
+) -> None:
+    def repeated(values: st.SearchStrategy[Any]) -> Repeated[Any]:
+        return Repeated(data.draw(values), rows)
+
+    def ids(width: int) -> Texts:
+        return Texts(data.draw(st.text("0123456789abcdef-", min_size=width * rows, max_size=width * rows)), rows)
+
+    few = st.sampled_from(["", "a", "flüge"])
+    batch = PredictionBatch(
+        prediction_id=ids(36),
+        request_id=ids(data.draw(st.sampled_from([5, 36]))),
+        endpoint=repeated(few),
+        revision=repeated(st.integers(1, 2)),
+        variant=repeated(few),
+        model=repeated(few),
+        version=repeated(st.integers(1, 2)),
+        shadow=repeated(st.booleans()),
+        unit=repeated(st.none() | few),
+        event_time=repeated(MOMENTS),
+        received_at=repeated(MOMENTS),
+        latency_ms=repeated(st.floats(0, 1e6) | st.sampled_from([0, float("nan"), float("inf")])),
+        prediction=repeated(st.none() | few),
+        score=np.array(data.draw(st.lists(NUMBERS, min_size=rows, max_size=rows))),
+        inputs=Block(
+            tuple(f"x{number}" for number in range(wide)),
+            np.array(data.draw(st.lists(NUMBERS, min_size=rows * wide, max_size=rows * wide))).reshape(wide, rows),
+        ),
+    )
+    assert back(encode_predictions(batch)).equals(back(encode_predictions(written_out(batch))))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("variant", None), ("variant", 3), ("revision", 1.5), ("version", "3"), ("event_time", None), ("latency_ms", "1")],
+)
+def test_a_shared_value_that_does_not_fit_its_column_is_named(column: str, value: Any) -> None:
+    batch = predictions(Texts("ab", 2), inputs=Block(("x",), np.zeros((1, 2))))
+    shared: dict[str, Any] = {
+        name: Repeated(getattr(batch, name)[0], 2) for name in PREDICTION_FIELDS.names[2:] if name != "score"
+    }
+    shared |= {"request_id": Texts("cd", 2), "event_time": Repeated(START, 2)}
+    assert encode_predictions(replace(batch, **shared))
+    with pytest.raises(InvalidInput, match=f"'{column}'"):
+        encode_predictions(replace(batch, **shared | {column: Repeated(value, 2)}))
+
+
+def test_a_form_takes_only_parts_as_long_as_its_places() -> None:
+    form = Form(encode_predictions(predictions(["a"])), [(20, 4)])
+    with pytest.raises(ValueError, match=r"parts of \[3\] bytes do not fit places of \[4\]"):
+        form.fill(b"abc")
