@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -130,7 +130,7 @@ def assign(spec: EndpointSpec, units: Sequence[str]) -> NDArray[np.intp]:
     """
     owners, ends, key = spec.division
     if len(owners) == 1:
-        return np.full(len(units), owners[0], dtype=np.intp)
+        return _all(int(owners[0]), len(units))
     points = np.frombuffer(b"".join(_digest(unit, key) for unit in units), dtype="<u4")
     chosen: NDArray[np.intp] = owners[np.searchsorted(ends, points, side="right")]
     return chosen
@@ -202,6 +202,13 @@ def _joined(pieces: list[tuple[int, int, str]]) -> tuple[tuple[int, str], ...]:
             ranges.pop()
         ranges.append((end, name))
     return tuple(ranges)
+
+
+@lru_cache(maxsize=256)
+def _all(owner: int, count: int) -> NDArray[np.intp]:
+    every = np.full(count, owner, dtype=np.intp)
+    every.flags.writeable = False
+    return every
 
 
 def _digest(text: str, key: bytes) -> bytes:

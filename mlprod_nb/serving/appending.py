@@ -112,13 +112,17 @@ class LogAppender:
         """Return whether an endpoint answers where its rows cannot be logged."""
         return endpoint in self._unlogged
 
-    async def predictions(self, batch: PredictionBatch) -> None:
+    async def predictions(self, batch: PredictionBatch, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Append rows; return when they are as durable as their endpoint wants them.
+
+        Args:
+            batch: The rows.
+            meanwhile: Called once the rows are on their way; must not raise.
 
         Raises:
             LogUnavailable: They could not be written or synced, or too much waits.
         """
-        await self._unsynced.get(batch.endpoint[0], self._synced).predictions(batch)
+        await self._unsynced.get(batch.endpoint[0], self._synced).predictions(batch, meanwhile)
 
     async def feedback(self, batch: FeedbackBatch) -> None:
         """Append feedback; return when it is as durable as its endpoint wants it.

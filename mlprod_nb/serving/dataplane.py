@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -60,8 +60,8 @@ class Answer:
         Args:
             counts: How many rows each request has, together as many as there are.
         """
-        scores, ids = self.scores.tolist(), list(self.prediction_ids)
-        names, versions = list(_each(self.variants, "name")), list(_each(self.variants, "model_version"))
+        scores, ids = self.scores.tolist(), [*self.prediction_ids]
+        names, versions = [*_each(self.variants, "name")], [*_each(self.variants, "model_version")]
         start = 0
         for count in counts:
             part = slice(start, start + count)
@@ -127,13 +127,21 @@ class DataPlane:
         with self.turnstile.one(live.name):
             return await self.answer(live, read_rows(live, request, call, self.identifiers.take(request.rows)))
 
-    async def answer(self, live: LiveEndpoint, rows: Rows, *, final: bool = True) -> Answer:
+    async def answer(
+        self,
+        live: LiveEndpoint,
+        rows: Rows,
+        *,
+        final: bool = True,
+        meanwhile: Callable[[Answer], None] = lambda _: None,
+    ) -> Answer:
         """Answer checked rows; the caller holds the endpoint's lease and has passed the turnstile.
 
         Args:
             live: The endpoint.
             rows: Its rows.
             final: Whether a model's failure is the answer, and so counts; ``False`` where the rows are asked anew.
+            meanwhile: Called with what the answer is going to be while the log's disk is at it; must not raise.
 
         Raises:
             NotFound: The rows ask for a variant that is not there.
@@ -146,10 +154,12 @@ class DataPlane:
         met = np.flatnonzero(np.bincount(chosen)).tolist() if len(live.models) > 1 else [0]
         scores = await self._score(live, rows, chosen, met, final=final)
         variants = _variants(live, chosen, met)
+        answer = Answer(scores.predictions, scores.scores, rows.ids, variants)
+        batch = self._batch(live, rows, variants, scores, shadow=False)
         with self._tracing.span("append", **{"mlprod.rows": rows.count}):
-            logged = await self._append(live, rows, self._batch(live, rows, variants, scores, shadow=False))
+            logged = await self._append(live, rows, batch, partial(meanwhile, answer))
         self._follow_up(live, rows, chosen, met)
-        return Answer(scores.predictions, scores.scores, rows.ids, variants, logged)
+        return answer if logged else replace(answer, logged=False)
 
     async def close(self) -> None:
         """Wait for the shadows that are under way."""
@@ -210,10 +220,12 @@ class DataPlane:
             logger.error("endpoint %s: %s failed: %s", live.name, who, error.__cause__ or error)
             raise ModelFailed(f"{who} failed on these rows.") from error
 
-    async def _append(self, live: LiveEndpoint, rows: Rows, batch: PredictionBatch) -> bool:
+    async def _append(
+        self, live: LiveEndpoint, rows: Rows, batch: PredictionBatch, meanwhile: Callable[[], None] = lambda: None
+    ) -> bool:
         """Log rows; return whether they are in the log, where their endpoint wants an answer all the same."""
         try:
-            await self.log.predictions(batch)
+            await self.log.predictions(batch, meanwhile)
         except LogUnavailable:
             if self.log.answers_unlogged(live.name) and not batch.shadow[0]:
                 self._telemetry.unlogged_answers.labels(live.name).inc(rows.count)
@@ -308,6 +320,8 @@ def _finite(scores: NDArray[np.float64]) -> bool:
 
 def _texts(labels: Sequence[Any]) -> Sequence[str]:
     """Return labels as text."""
+    if len(labels) == 1:
+        return Repeated(str(labels[0]), 1)
     if len(set(map(type, labels))) > 1:  # equal ones may be written differently
         return [str(label) for label in labels]
     known = {label: str(label) for label in set(labels)}

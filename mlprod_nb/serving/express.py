@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -66,6 +67,30 @@ class _Request:
         return self.table.rows
 
 
+class _Replies:
+    """The bodies of the replies to some requests, written while the log's disk is at their rows.
+
+    Args:
+        requests: The requests.
+    """
+
+    def __init__(self, requests: Sequence[_Request]) -> None:
+        self._counts = [len(request.table.rows) for request in requests]
+        self._bodies: list[bytes] = []
+
+    def prepare(self, answer: Answer) -> None:
+        """Write the bodies of an answer; where that fails, it fails again when they are due."""
+        with suppress(Exception):
+            self._bodies = self._write(answer)
+
+    def of(self, answer: Answer) -> list[bytes]:
+        """Return the bodies of the answer that was prepared, or of one that is not logged."""
+        return self._bodies if self._bodies and answer.logged else self._write(answer)
+
+    def _write(self, answer: Answer) -> list[bytes]:
+        return [orjson.dumps(document) for document in answer.documents(self._counts)]
+
+
 class ExpressLane:
     """Answers what is ordinary.
 
@@ -99,14 +124,28 @@ class ExpressLane:
     def take(self, endpoint: str, exchange: Exchange) -> None:
         """Take a request; it is answered, or handed back, at the end of this turn of the event loop."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._depart)
+            self._start(self._depart())
         self._waiting.setdefault(endpoint, []).append(exchange)
 
     async def close(self) -> None:
         """Wait for the answers that are under way."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    def _depart(self) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _depart(self) -> None:
+        """Answer what waits, the first part in this task: most often it is the only one."""
+        answers = [*self._answers()]
+        for answer in answers[1:]:
+            self._start(answer)
+        for answer in answers[:1]:
+            await answer
+
+    def _answers(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """Let in what waits, and yield what answers each part of it."""
         waiting, self._waiting = self._waiting, {}
         for endpoint, exchanges in waiting.items():
             live = self._book.at_rest(endpoint)
@@ -117,9 +156,7 @@ class ExpressLane:
             for part in _parts(exchanges, _bytes, _PART_BYTES):
                 visit = self._let_in(live, part)
                 lease = live.lease()  # taken in this turn, so that a swap in the next one cannot close the models
-                task = asyncio.get_running_loop().create_task(self._answer(live, part[: visit.requests], lease, visit))
-                self._under_way.add(task)
-                task.add_done_callback(self._under_way.discard)
+                yield self._answer(live, part[: visit.requests], lease, visit)
 
     def _let_in(self, live: LiveEndpoint, exchanges: list[Exchange]) -> Visit:
         """Let in as many of the requests as may be under way now; refuse the others."""
@@ -141,10 +178,13 @@ class ExpressLane:
         if columns is None:
             return
         exchanges = [request.exchange for request in requests]
-        ids = self._plane.identifiers.take(len(requests))
+        count = sum(len(request.table.rows) for request in requests)
+        ids, row_ids = self._plane.identifiers.take_two(len(requests), count)
         alone = len(requests) == 1  # of several, one may have ended the model
+        replies = _Replies(requests)
         try:
-            answer = await self._plane.answer(live, self._rows(requests, columns, ids, began), final=alone)
+            rows = self._rows(requests, columns, ids, row_ids, began)
+            answer = await self._plane.answer(live, rows, final=alone, meanwhile=replies.prepare)
         except (LogUnavailable, ModelUnavailable, ModelFailed) as error:
             if not (alone or isinstance(error, LogUnavailable)):
                 _hand_back(exchanges, visit)
@@ -156,21 +196,21 @@ class ExpressLane:
         except Exception:  # noqa: BLE001 (whatever it is, the routes meet it again, one request at a time, and say it)
             _hand_back(exchanges, visit)
         else:
-            self._send(live, requests, ids, answer)
+            self._send(live, exchanges, ids, answer, replies)
 
-    def _send(self, live: LiveEndpoint, requests: list[_Request], ids: Sequence[str], answer: Answer) -> None:
+    def _send(
+        self, live: LiveEndpoint, exchanges: Sequence[Exchange], ids: Sequence[str], answer: Answer, replies: _Replies
+    ) -> None:
         """Reply to requests whose rows are in the log: what cannot be written down is refused, not asked anew."""
-        exchanges = [request.exchange for request in requests]
         try:
-            documents = answer.documents(len(request.rows) for request in requests)
-            bodies = [orjson.dumps(document) for document in documents]
+            bodies = replies.of(answer)
         except Exception:
             logger.exception("endpoint %s: answers that are in the log cannot be written down", live.name)
             self._refuse(live, exchanges, ids, ExecutionFailed("the answer cannot be written down."))
             return
         for exchange, request_id, body in zip(exchanges, ids, bodies, strict=True):
             exchange.reply(200, JSON, request_id, body)
-        self._count(live, "200", len(requests))
+        self._count(live, "200", len(exchanges))
 
     def _count(self, live: LiveEndpoint, status: str, requests: int) -> None:
         self._telemetry.replied("invoke", live.name, status, requests)
@@ -187,14 +227,16 @@ class ExpressLane:
 
     def _read_all(self, live: LiveEndpoint, exchanges: list[Exchange], visit: Visit) -> list[_Request]:
         """Read requests; hand back those that are not of the ordinary form."""
-        callers = {exchange.authorization for exchange in exchanges}
-        may = {caller: self._gatekeeper.recall(caller, "predict") for caller in callers}
-        found = []
+        may: dict[bytes, bool] = {}
+        reader, found = self._reader(live), []
         for exchange in exchanges:
+            caller = exchange.authorization
+            if caller not in may:
+                may[caller] = self._gatekeeper.recall(caller, "predict")
             try:
-                if not may[exchange.authorization]:
+                if not may[caller]:
                     raise ValueError
-                found.append(_read(exchange, live, self._reader(live)))
+                found.append(_read(exchange, live, reader))
             except NOT_ORDINARY:
                 _hand_back([exchange], visit)
         return found
@@ -222,17 +264,18 @@ class ExpressLane:
         requests[:] = good
         return reader.decode([request.table for request in good]) if good else None
 
-    def _rows(self, requests: list[_Request], columns: Columns, ids: Sequence[str], began: float) -> Rows:
-        now = self._clock()
-        count = sum(len(request.rows) for request in requests)
-        request_ids: Sequence[str] = ids
+    def _rows(
+        self, requests: list[_Request], columns: Columns, ids: Sequence[str], row_ids: Sequence[str], began: float
+    ) -> Rows:
+        now, count = self._clock(), len(row_ids)
+        request_ids = ids
         if count > len(requests):
             each = (len(request.rows) * name for name, request in zip(ids, requests, strict=True))
             request_ids = Texts("".join(each), count)
         return Rows(
             count=count,
             columns=columns,
-            ids=self._plane.identifiers.take(count),
+            ids=row_ids,
             request_ids=request_ids,
             units=join([request.units for request in requests]),
             event_time=Repeated(now, count),
@@ -252,10 +295,12 @@ def _read(exchange: Exchange, live: LiveEndpoint, reader: Reader) -> _Request:
 
 def _parts(things: list[T], size: Callable[[T], int], most: int) -> list[list[T]]:
     """Divide things into parts of about equal size, so that none of several is larger than ``most``."""
+    if len(things) <= 1:
+        return [things] if things else []
     sizes = [size(thing) for thing in things]
     count = -(-sum(sizes) // most)
     if count <= 1:
-        return [things] if things else []
+        return [things]
     share = sum(sizes) / count
     parts: list[list[T]] = []
     whole = share

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -48,10 +48,15 @@ class Identifiers:
         """Return one identifier."""
         return self.take(1)[0]
 
-    def take(self, count: int) -> Sequence[str]:
+    def take(self, count: int) -> Texts:
         """Return ``count`` identifiers, each greater than every one before it."""
         first, random = self._reserve(count)
         return (_few if count < _MANY else _many)(first, count, random)
+
+    def take_two(self, one: int, other: int) -> tuple[Texts, Texts]:
+        """Return so many identifiers, and so many others that are greater."""
+        text, cut = self.take(one + other).text, one * _LENGTH
+        return Texts(text[:cut], one), Texts(text[cut:], other)
 
     def _reserve(self, count: int) -> tuple[int, bytes]:
         """Return the first of so many moments, and random bytes for each, of which many are drawn at once."""

@@ -106,8 +106,12 @@ class LogChannel:
         oldest = next(iter(self._under_way.values()), None)
         return 0.0 if oldest is None else self._monotonic() - oldest.arrived
 
-    async def predictions(self, batch: PredictionBatch) -> None:
+    async def predictions(self, batch: PredictionBatch, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Append rows; return when the storage has them.
+
+        Args:
+            batch: The rows.
+            meanwhile: Called once the rows are on their way; must not raise.
 
         Raises:
             LogUnavailable: They could not be written or synced, or too much waits.
@@ -118,13 +122,14 @@ class LogChannel:
             self._admit(waiting.bytes)
             self._bytes += waiting.bytes
             self._waiting.append(waiting)
+            meanwhile()
             await waiting.synced
             return
         if self._bytes:  # its caller gave up, and it is on its way all the same
             self._admit(_size(batch))
         self._busy = True
         try:
-            await self._sync("prediction", encode_predictions(batch), now)
+            await self._sync("prediction", encode_predictions(batch), now, meanwhile)
         finally:  # what arrived meanwhile goes on in a task
             self._busy = bool(self._waiting)
             if self._busy:
@@ -216,7 +221,9 @@ class LogChannel:
                 if not waiting.synced.done():
                     waiting.synced.set_result(None)
 
-    async def _sync(self, kind: str, record: bytes, arrived: float) -> None:
+    async def _sync(
+        self, kind: str, record: bytes, arrived: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         if self._stalled or self._writer is None:
             raise _unlogged(Unavailable(self.trouble))
         loop = asyncio.get_running_loop()
@@ -224,6 +231,7 @@ class LogChannel:
         self._under_way[synced] = _Moments(arrived, self._monotonic())
         self._bytes += len(record)
         self._writer.append(record, lambda error: self._tell(loop, synced, len(record), error))
+        meanwhile()
         await synced
         self._telemetry.appended(kind)
 

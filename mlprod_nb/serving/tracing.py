@@ -22,6 +22,9 @@ CHOSEN = "mlprod.traced"
 """The member of a request's scope that says that chance chose it."""
 
 
+_UNTIMED = nullcontext()
+
+
 class Tracing(Protocol):
     """What is told of the way of a request."""
 
@@ -44,7 +47,7 @@ class NoTracing:
 
     def span(self, name: str, **attributes: Any) -> AbstractContextManager[None]:  # noqa: ARG002
         """Do nothing."""
-        return nullcontext()
+        return _UNTIMED
 
     def close(self) -> None:
         """Do nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from mlprod_nb.serving.errors import TooManyRequests
 
@@ -80,6 +80,9 @@ class Turnstile:
             yield
 
 
+_UNLIMITED = nullcontext()
+
+
 class VariantLimits:
     """Counts the rows that are with each variant's model in one gateway worker, and keeps out what is too many.
 
@@ -99,18 +102,18 @@ class VariantLimits:
         """Return how many rows of an endpoint may go together so that no variant gets too many of them."""
         return min(self._least.get(endpoint, otherwise), otherwise)
 
-    @contextmanager
-    def rows(self, endpoint: str, variant: str, count: int) -> Iterator[None]:
+    def rows(self, endpoint: str, variant: str, count: int) -> AbstractContextManager[None]:
         """Let rows in and, at the end, out.
 
         Raises:
             TooManyRequests: There is no room for them.
         """
+        most = self._limits.get((endpoint, variant))
+        return _UNLIMITED if most is None else self._within(most, endpoint, variant, count)
+
+    @contextmanager
+    def _within(self, most: int, endpoint: str, variant: str, count: int) -> Iterator[None]:
         key = (endpoint, variant)
-        most = self._limits.get(key)
-        if most is None:
-            yield
-            return
         if self._inside[key] and self._inside[key] + count > most:
             raise TooManyRequests(
                 f"as many rows are with variant {variant!r} of endpoint {endpoint!r} as may be.",
