@@ -127,12 +127,12 @@ def export(context: Context, reference: str, to: str) -> ExportResult:
         NotFound: The version does not exist.
         Refused: It has no bundle, or the file cannot be written.
     """
-    from mlprod_nb.registry import archives, bundles, moving
+    from mlprod_nb.registry import archives, bundles, models, moving
 
     context.change()
     version = context.registry.resolve(reference)
     if not version.bundle:
-        raise Refused(f"{version.ref} has no bundle.", hint="Register the model with: mlprod register")
+        raise models.no_bundle(version)
     file = Path(to or f"{version.model}-{version.version}.zip")
     if not file.parent.is_dir():
         raise Refused(f"there is no folder {file.parent}.", hint="Make it first.")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_MLFLOW_OWN = Path("mlflow.db")
+"""Where MLflow keeps runs and versions unless it is told otherwise, in the directory in which it runs."""
 _REFERENCE = re.compile(r"(?P<model>[^/@]+)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))?")
 
 
@@ -49,6 +51,12 @@ def check_alias(alias: str) -> None:
     check_name(alias, "alias")
     if alias.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", alias):
         raise UsageError(f"{alias!r} cannot name an alias.", hint="MLflow keeps 'latest' and v1, v2, … for itself.")
+
+
+def no_bundle(version: ModelVersion) -> Refused:
+    """Return the error about a version that cannot do without the bundle that it lacks."""
+    hint = f"A check makes one: mlprod check {version.ref}"
+    return Refused(f"{version.ref} has no bundle, since it was registered elsewhere.", hint=hint)
 
 
 class Registry:
@@ -186,7 +194,15 @@ class Registry:
                 entity = self._find(model)
                 if entity is not None:
                     return {alias: int(version) for alias, version in sorted(entity.aliases.items())}
-        raise NotFound("model", model, self.models(), hint="" if self.models() else "Register one first.")
+        known = self.models()
+        raise NotFound("model", model, known, hint="" if known else "Register one first.", besides=self._beside())
+
+    def _beside(self) -> str:
+        """Say how plain MLflow writes here where it has written into its own file in the current directory."""
+        if not self.tracking_uri.startswith("sqlite:///") or not _MLFLOW_OWN.is_file():
+            return ""
+        line = f'mlflow.set_tracking_uri("{self.tracking_uri}")'
+        return f"Plain MLflow has written into {_MLFLOW_OWN} here; to write into this registry: {line}"
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Point an alias to a version, whatever it pointed to before.
@@ -216,11 +232,11 @@ class Registry:
         """Return a version's bundle, brought into the store where it is not there yet.
 
         Raises:
-            Refused: The version has no bundle, since it was not registered here.
+            Refused: The version has no bundle, since it was registered elsewhere.
             Corrupt: The registry's copy is missing, or is not the bundle that was registered.
         """
         if not version.bundle:
-            raise Refused(f"{version.ref} has no bundle.", hint="Register the model with: mlprod register")
+            raise no_bundle(version)
         with contextlib.suppress(NotFound, Corrupt):
             return store.get(version.bundle)
         with temporary_folder("work") as scratch:

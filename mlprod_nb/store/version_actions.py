@@ -78,8 +78,9 @@ def begin(connection: Connection, action: VersionAction, *, now: datetime) -> No
 
 
 def end(connection: Connection, action: VersionAction, state: State, detail: str, *, now: datetime) -> None:
-    """Write down how an action ended, or what it waits for."""
-    _set(connection, action, now, state=state, detail=detail)
+    """Write down how an action, given as it was before it began, ended or what it waits for; waiting is no try."""
+    waits = {"tries": action.tries} if state == "planned" else {}
+    _set(connection, action, now, state=state, detail=detail, **waits)
 
 
 def _add(connection: Connection, model: str, version: int, now: datetime, **values: str) -> bool:

@@ -16,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlprod_nb import Workspace
+from mlprod_nb.errors import Refused, Unavailable, UsageError
+from mlprod_nb.lifecycle.releasing import checking
 from mlprod_nb.registry.quiet import quiet
 from tests.lifecycle.conftest import Site
 from tests.lifecycle.releases import PLAIN, ask, running, serving
@@ -77,6 +79,8 @@ def with_plain_mlflow(site: Site, model: str, *, in_a_run: bool = True, **option
         try:
             mlflow.set_tracking_uri(uri)
             mlflow.set_registry_uri(uri)
+            if mlflow.get_experiment_by_name(model) is None:
+                mlflow.create_experiment(model, (site.workspace.root / "plain" / model).as_uri())
             experiment = mlflow.get_experiment_by_name(model)
             assert experiment is not None
             run = mlflow.start_run(experiment_id=experiment.experiment_id) if in_a_run else nullcontext()
@@ -177,9 +181,45 @@ def test_a_version_without_rows_to_make_a_bundle_of_says_why_and_people_are_told
     [row] = workspace.release_watch().versions
     assert row.state == "left alone"
     assert "an input example of 5 rows (50 rows are needed)" in row.detail
-    assert row.detail.endswith("Register it with: mlprod register, or log it with a longer input_example.")
+    assert row.detail.endswith("Register it with: mlprod register, or log it with input_example=X.head(200).")
     [alert] = workspace.alerts_list(model).alerts
     assert f"{model}/2 was not checked" in alert.sentence
+    assert alert.next == f"%mlprod check {model}/2"
+
+
+def test_the_first_version_of_a_model_is_new_where_the_first_look_found_none(site: Site, watching: Watching) -> None:
+    model = f"m{next(COUNT)}"
+    workspace = watching(model, "check")
+    with_plain_mlflow(site, model, input_example=site.data[:200])
+    [row] = workspace.release_watch().versions
+    assert (row.version, row.state) == (f"{model}/1", "done")
+
+
+def test_what_could_not_be_done_for_the_third_time_is_given_up_and_people_are_told(
+    site: Site, watching: Watching, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = watching(model, "check")
+    register(site, workspace, model)
+
+    def away(*_: object) -> None:
+        raise Unavailable("the registry does not answer.")
+
+    monkeypatch.setattr(checking, "verdict", away)
+    for state in ("failed", "failed", "left alone"):
+        [row] = workspace.release_watch().versions
+        assert row.state == state
+    assert workspace.release_watch().versions == ()
+    [alert] = workspace.alerts_list(model).alerts
+    assert alert.sentence == f"{model}/2 was not checked: the registry does not answer. It was tried 3 times."
+
+
+def test_a_check_by_hand_makes_the_bundle_that_a_version_of_plain_mlflow_lacks(site: Site) -> None:
+    model = f"m{next(COUNT)}"
+    with_plain_mlflow(site, model, input_example=site.data[:200])
+    with pytest.raises(Refused, match=f"has no bundle, since it was registered elsewhere. .*: mlprod check {model}/1"):
+        site.workspace.deploy(f"{model}/1")
+    assert site.workspace.check(f"{model}/1").exit_code == 0
+    assert site.workspace.deploy(f"{model}/1").exit_code == 0
 
 
 def killed(workspace: Workspace, mark: str) -> None:
@@ -217,7 +257,5 @@ def test_a_version_is_checked_though_the_look_is_killed(site: Site, watching: Wa
 
 
 def test_the_settings_refuse_a_word_that_is_none(site: Site, watching: Watching, model: str) -> None:
-    from mlprod_nb.errors import UsageError
-
     with pytest.raises(UsageError, match="on_register"):
         watching(model, "relaese")

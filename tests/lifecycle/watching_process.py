@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mlprod_nb import Workspace
-from mlprod_nb.lifecycle.releasing import bundling, checking, story
+from mlprod_nb.lifecycle.registering import bundling
+from mlprod_nb.lifecycle.releasing import checking, story
 
 MARKS: dict[str, tuple[Any, str]] = {
     "begun": (bundling, "ensure"),

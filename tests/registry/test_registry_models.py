@@ -167,6 +167,20 @@ def test_a_version_made_by_mlflow_alone_is_listed_and_has_no_bundle(registry: Re
         registry.fetch_bundle(version, BundleStore(tmp_path / "store"))
 
 
+def test_a_model_that_plain_mlflow_wrote_beside_the_registry_is_told_where_it_should_have_gone(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFound) as failed:
+        registry.resolve("elsewhere")
+    assert "mlflow" not in str(failed.value)
+    Path("mlflow.db").touch()
+    with pytest.raises(NotFound) as failed:
+        registry.resolve("elsewhere")
+    line = f'mlflow.set_tracking_uri("{registry.tracking_uri}")'
+    assert str(failed.value).endswith(f"into mlflow.db here; to write into this registry: {line}")
+
+
 def _everything(registry: Registry) -> tuple[Any, ...]:
     client = registry.client
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]

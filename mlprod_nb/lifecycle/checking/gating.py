@@ -19,6 +19,7 @@ from mlprod_nb.errors import Corrupt, NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.checking import held_out, own_gates
 from mlprod_nb.lifecycle.checking.held_out import NOTHING, Given
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.registering import bundling
 from mlprod_nb.scratch import temporary_folder
 
 if TYPE_CHECKING:
@@ -67,16 +68,18 @@ class Check:
 
 
 def check(context: Context, wanted: Check) -> GateReport:
-    """Run the gates on a version and archive what they found.
+    """Run the gates on a version and archive what they found; one that plain MLflow registered gets its bundle first.
 
     Raises:
         NotFound: The version, or a gate or an option that the settings name, does not exist.
-        Refused: The version has no bundle.
+        Refused: The version has no bundle, and none can be made.
         UsageError: The settings do not fit, or a file cannot be written.
     """
     from mlprod_nb import gates
 
     version = context.registry.resolve(wanted.version)
+    if bundling.ensure(context, version, version.model):
+        version = context.registry.resolve(version.ref)
     asked = context.settings.model(version.model).gates
     bundle = context.registry.fetch_bundle(version, context.bundles)
     around = surroundings(context, version, wanted)

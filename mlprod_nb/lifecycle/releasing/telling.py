@@ -22,12 +22,12 @@ def told(context: Context, connection: Connection, release: Release, event: Even
     if event.kind not in ("rolled back", "refused"):
         return
     sentence = f"{given.version} was not released to {given.endpoint!r}: {event.detail}"
-    alarm(context, connection, given.endpoint, given.version, sentence)
+    alarm(context, connection, given.endpoint, given.version, sentence, f"%mlprod release show {given.endpoint}")
 
 
-def alarm(context: Context, connection: Connection, endpoint: str, version: str, sentence: str) -> None:
+def alarm(context: Context, connection: Connection, endpoint: str, version: str, sentence: str, action: str) -> None:
     """Raise an alert about a version, in the caller's transaction; one that is open already stays."""
-    said = NewAlert(endpoint, _FAMILY, "alarm", sentence, f"%mlprod release show {endpoint}", "", "")
+    said = NewAlert(endpoint, _FAMILY, "alarm", sentence, action, "", "")
     raised = alerts.add(connection, said, [f"{_FAMILY}: {version}"], now=context.clock())
     if raised is not None:
         notices.add(connection, raised, "raised", now=context.clock())

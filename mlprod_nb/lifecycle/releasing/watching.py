@@ -13,7 +13,8 @@ from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
 from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.alerting import notifying
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.releasing import bundling, carrying, checking, story, telling
+from mlprod_nb.lifecycle.registering import bundling
+from mlprod_nb.lifecycle.releasing import carrying, checking, story, telling
 from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.results import Result, counted
@@ -86,7 +87,7 @@ def watch(context: Context) -> WatchResult:
             try:
                 there = context.registry.versions(model)
             except NotFound:
-                continue
+                there = ()  # seen to have none yet, so its first version is new
             rows += _see_to(context, model, wants, there)
     if not watched:
         carrying.clear(context, carrying.WATCH)
@@ -133,10 +134,12 @@ def _attempt(context: Context, action: VersionAction, version: ModelVersion) -> 
     except _Later as error:
         _end(context, action, "planned", f"waits: {error}")
     except Unavailable as error:
-        _end(context, action, "failed", str(error))
+        if action.tries + 1 < _TRIES:
+            _end(context, action, "failed", str(error))
+        else:
+            _give_up(context, action, f"{error} It was tried {_TRIES} times.")
     except MlprodError as error:
-        _end(context, action, "left alone", str(error))
-        _tell(context, action, str(error))
+        _give_up(context, action, str(error))
 
 
 def _hindrance(context: Context, action: VersionAction) -> None:
@@ -180,19 +183,23 @@ def _release(context: Context, action: VersionAction, made: str) -> None:
     story.look(context, story.begin(context, given, ended))
 
 
+def _give_up(context: Context, action: VersionAction, why: str) -> None:
+    _end(context, action, "left alone", why)
+    _tell(context, action, why)
+
+
 def _end(context: Context, action: VersionAction, state: State, detail: str) -> None:
-    """Write down how an action ended; what it waits for is written once."""
-    if (state, detail) == (action.state, action.detail):
-        return
+    """Write down how an action ended; the audit trail has the same word, look after look, once."""
     with context.store.write() as connection:
         version_actions.end(connection, action, state, detail, now=context.clock())
-        context.audit(connection, "on register", action.ref, f"{action.wants} {state}: {detail}")
+        if (state, detail) != (action.state, action.detail):
+            context.audit(connection, "on register", action.ref, f"{action.wants} {state}: {detail}")
 
 
 def _tell(context: Context, action: VersionAction, sentence: str) -> None:
     with context.store.write() as connection:
         said = f"{action.ref} was not {'checked' if action.wants == 'check' else 'released'}: {sentence}"
-        telling.alarm(context, connection, action.model, action.ref, said)
+        telling.alarm(context, connection, action.model, action.ref, said, f"%mlprod {action.wants} {action.ref}")
 
 
 def _alone(context: Context) -> AbstractContextManager[bool]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_ROWS = 20_000
+_EXAMPLE = 200
 
 
 def ensure(context: Context, version: ModelVersion, endpoint: str) -> str:
@@ -26,6 +27,8 @@ def ensure(context: Context, version: ModelVersion, endpoint: str) -> str:
     """
     if version.bundle:
         return ""
+    context.change()
+    context.progress.step(f"making a bundle of {version.ref}, which was registered elsewhere")
     rows, target, source = _reference(context, version, endpoint)
     try:
         runtime = _make(context, version, rows, target)
@@ -76,6 +79,6 @@ def _reference(context: Context, version: ModelVersion, endpoint: str) -> tuple[
         raise Refused(
             f"{version.ref} was registered elsewhere and has no bundle: {endpoint!r} has too few labelled rows in its "
             f"log to make one with, and the model has {has} ({FEWEST} rows are needed).",
-            hint="Register it with: mlprod register, or log it with a longer input_example.",
+            hint=f"Register it with: mlprod register, or log it with input_example=X.head({_EXAMPLE}).",
         )
     return example, None, "its input example"
