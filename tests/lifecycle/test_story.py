@@ -25,7 +25,7 @@ from mlprod_nb import Workspace, commands, scheduler
 from mlprod_nb.lifecycle.alerting.alerts import AlertRow
 from mlprod_nb.lifecycle.context import Caller
 from mlprod_nb.targets import local
-from tests.lifecycle.releases import serving, wait_for_shadows
+from tests.lifecycle.releasing.releases import serving, wait_for_shadows
 from tests.monitoring.flights import CATEGORIES, NUMBERS, all_flights
 from tests.workspaces import new_workspace
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.releases import Opener, fresh_endpoint, opener, running
+from tests.lifecycle.releasing.releases import Opener, fresh_endpoint, opener, running
 
 
 @pytest.fixture(scope="module")

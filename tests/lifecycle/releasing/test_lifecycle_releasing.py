@@ -18,7 +18,7 @@ from mlprod_nb.lifecycle.releasing.shown import ReleaseResult
 from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store.releases import Release
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.releases import (
+from tests.lifecycle.releasing.releases import (
     BAD,
     Opener,
     ask,

@@ -11,14 +11,14 @@ import pytest
 
 from mlprod_nb import Workspace
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.releases import BAD, GOOD, Opener, ask, serving, state
+from tests.lifecycle.releasing.releases import BAD, GOOD, Opener, ask, serving, state
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.slow]
 
 
 def killed(workspace: Workspace, endpoint: str, mark: str) -> None:
     """Let a look at the release be killed at a mark."""
-    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.releasing_process"]
+    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.releasing.releasing_process"]
     command = [*words, str(workspace.root), endpoint, mark]
     here = Path(__file__).parents[3]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120, check=False)

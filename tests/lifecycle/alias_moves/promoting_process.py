@@ -1,6 +1,6 @@
 """A process that promotes flights/2, and is killed at one mark.
 
-``python -m tests.lifecycle.promoting_process ROOT MARK``
+``python -m tests.lifecycle.alias_moves.promoting_process ROOT MARK``
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from mlprod_nb.registry import attachments
 from mlprod_nb.registry.versions import GATES_TAG
 from mlprod_nb.routing import EndpointSpec, Variant
 from mlprod_nb.store import revisions
+from tests.lifecycle.checking.held_out import more_flights
 from tests.lifecycle.conftest import Site, make_site
-from tests.lifecycle.held_out import more_flights
 
 PATIENT = "[models.flights.gates.latency]\nlimit_ms = 5000.0\n"  # a budget that a busy machine keeps
 

@@ -13,8 +13,8 @@ from mlprod_nb import settings
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.gates import GateOutcome, GateReport
 from mlprod_nb.registry import attachments
+from tests.lifecycle.checking.held_out import more_flights
 from tests.lifecycle.conftest import Site, make_site
-from tests.lifecycle.held_out import more_flights
 
 #: The gates that take time and are not the matter here.
 QUICK = """off = ["loads", "memory", "speed", "latency", "robustness"]

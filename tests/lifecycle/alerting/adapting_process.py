@@ -1,6 +1,6 @@
 """A process that looks at an endpoint, finds an alarm, acts on it, and is killed at one step.
 
-``python -m tests.lifecycle.adapting_process ROOT STEP``
+``python -m tests.lifecycle.alerting.adapting_process ROOT STEP``
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mlprod_nb.lifecycle import retraining, revise
 from mlprod_nb.lifecycle.alerting import adapting, alerts, notifying
 from mlprod_nb.lifecycle.alias_moves import aliases
 from mlprod_nb.store import actions
-from tests.lifecycle.looks import look
+from tests.lifecycle.alerting.looks import look
 
 STEPS: dict[str, tuple[Any, str]] = {
     "planned": (adapting, "carry_out"),

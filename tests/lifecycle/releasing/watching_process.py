@@ -1,6 +1,6 @@
 """A process that looks for new versions, and is killed at one mark.
 
-``python -m tests.lifecycle.watching_process ROOT MARK``
+``python -m tests.lifecycle.releasing.watching_process ROOT MARK``
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from mlprod_nb import Workspace
 from mlprod_nb.access import secrets
 from mlprod_nb.errors import UsageError
 from mlprod_nb.lifecycle.alerting import alerts
-from tests.lifecycle.looks import look
-from tests.lifecycle.receivers import Webhook, mail_server, silent_port, webhook
+from tests.lifecycle.alerting.looks import look
+from tests.lifecycle.alerting.receivers import Webhook, mail_server, silent_port, webhook
 
 SECRET = "s3cret-t0ken"
 Opener = Callable[..., Workspace]

@@ -20,7 +20,7 @@ from mlprod_nb.errors import Refused, Unavailable, UsageError
 from mlprod_nb.lifecycle.releasing import checking
 from mlprod_nb.registry.quiet import quiet
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.releases import PLAIN, ask, running, serving
+from tests.lifecycle.releasing.releases import PLAIN, ask, running, serving
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -223,8 +223,16 @@ def test_a_check_by_hand_makes_the_bundle_that_a_version_of_plain_mlflow_lacks(s
 
 
 def killed(workspace: Workspace, mark: str) -> None:
-    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.watching_process", str(workspace.root), mark]
-    here = Path(__file__).parents[2]
+    words = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "tests.lifecycle.releasing.watching_process",
+        str(workspace.root),
+        mark,
+    ]
+    here = Path(__file__).parents[3]
     done = subprocess.run(words, cwd=here, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
 

@@ -16,8 +16,8 @@ from mlprod_nb.lifecycle.context import Caller
 from mlprod_nb.lifecycle.registering import register
 from mlprod_nb.registry.models import Registry
 from mlprod_nb.store import journal, revisions
+from tests.lifecycle.alias_moves.promoting_process import MARKS
 from tests.lifecycle.conftest import Site
-from tests.lifecycle.promoting_process import MARKS
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -34,10 +34,10 @@ def site(site: Site) -> Site:
 
 def killed(site: Site, mark: str) -> Workspace:
     """Let a promotion be killed at a mark, and wait for the gateway's decision; return a process's fresh look."""
-    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.promoting_process"]
+    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.alias_moves.promoting_process"]
     command = [*words, str(site.workspace.root), mark]
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=False
+        command, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     context = site.workspace._context

@@ -16,7 +16,7 @@ from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.alerting import alerts
 from mlprod_nb.lifecycle.alerting.alerts import Look
 from mlprod_nb.results import AlertChange, Verdict
-from tests.lifecycle.looks import look
+from tests.lifecycle.alerting.looks import look
 
 
 class Clock:

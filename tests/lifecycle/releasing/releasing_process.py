@@ -1,6 +1,6 @@
 """A process that carries an endpoint's release on, and is killed at one mark.
 
-``python -m tests.lifecycle.releasing_process ROOT ENDPOINT MARK``
+``python -m tests.lifecycle.releasing.releasing_process ROOT ENDPOINT MARK``
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ from mlprod_nb.lifecycle.history import Move
 from mlprod_nb.monitoring import MonitorResult
 from mlprod_nb.store import actions
 from mlprod_nb.store.actions import Action
+from tests.lifecycle.alerting.looks import look
+from tests.lifecycle.alerting.receivers import Webhook, webhook
 from tests.lifecycle.conftest import Site, make_site
-from tests.lifecycle.looks import look
-from tests.lifecycle.receivers import Webhook, webhook
 from tests.notebook_files import code, text, verdict, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -268,8 +268,8 @@ def test_while_one_process_acts_another_does_not(opened: Opener, endpoint: str) 
 
 def killed(workspace: Workspace, endpoint: str, step: str) -> None:
     """Let a look be killed at a step."""
-    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.adapting_process"]
-    here = Path(__file__).parents[2]
+    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.alerting.adapting_process"]
+    here = Path(__file__).parents[3]
     command = [*words, str(workspace.root), endpoint, step]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
