@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from benchmarks import wrk
 from benchmarks.servers import Running
 
 _TRICKLE_SECONDS = 0.2
+_MOMENTS = 20
 _HEAD = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n"
 
 
@@ -78,7 +80,7 @@ def _overload(folder: Path, running: Running, seconds: int) -> Strain:
 
 @contextmanager
 def trickling(running: Running, connections: int) -> Iterator[None]:
-    """Hold connections that send one byte of a request now and then; one that is cut is opened again."""
+    """Hold connections that send one byte of a request every 0.2 s, each at its own moment; one cut is opened again."""
     ended = threading.Event()
     thread = threading.Thread(target=_trickle, args=(running, connections, ended))
     thread.start()
@@ -94,14 +96,16 @@ def _trickle(running: Running, connections: int, ended: threading.Event) -> None
     head = _HEAD % running.path.encode()
     with selectors.DefaultSelector() as selector:
         sent: dict[socket.socket, int] = {}
-        while not ended.wait(_TRICKLE_SECONDS):
+        for moment in cycle(range(_MOMENTS)):
+            if ended.wait(_TRICKLE_SECONDS / _MOMENTS):
+                break
             for _ in range(connections - len(sent)):
                 client = socket.create_connection((str(address.hostname), int(address.port or 80)))
                 client.setblocking(False)
                 selector.register(client, selectors.EVENT_READ)
                 sent[client] = 0
             cut = [key.fileobj for key, _ in selector.select(0)]
-            for client in list(sent):
+            for client in [each for each in sent if each.fileno() % _MOMENTS == moment]:
                 # Half of them are slow with the head, half with the body.
                 begin = len(head) if client.fileno() % 2 and not sent[client] else 1
                 with suppress(OSError):
