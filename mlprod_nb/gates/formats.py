@@ -31,8 +31,9 @@ def junit(report: GateReport) -> str:
     properties = ElementTree.SubElement(suite, "properties")
     for name, text in report.facts():
         ElementTree.SubElement(properties, "property", {"name": name, "value": _text(text)})
+    remedies = report.remedies()
     for gate in report.gates:
-        _case(suite, report.subject, gate)
+        _case(suite, report.subject, gate, remedies.get(gate.name, ""))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -42,15 +43,19 @@ def summary(report: GateReport) -> str:
     facts = " · ".join(f"{name}: {_cell(text)}" for name, text in report.facts() if name != "page")
     lines = [f"### {_cell(str(report.verdict))}", "", facts, "", "| | Gate | Finding |", "|---|---|---|"]
     lines += [f"| {SYMBOLS[gate.status]} | {_cell(gate.name)} | {_cell(gate.sentence)} |" for gate in report.gates]
+    if remedies := report.remedies():
+        lines += ["", "**What to do**", "", *(f"- {_cell(name)}: {_cell(text)}" for name, text in remedies.items())]
     return "\n".join(lines) + "\n"
 
 
-def _case(suite: ElementTree.Element, subject: str, gate: GateOutcome) -> None:
+def _case(suite: ElementTree.Element, subject: str, gate: GateOutcome, remedy: str) -> None:
     named = {"classname": _text(f"mlprod.gates.{subject}"), "name": _text(gate.name), "time": f"{gate.seconds:.3f}"}
     case = ElementTree.SubElement(suite, "testcase", named)
     text = _text(gate.sentence)
     if gate.status == "alarm":
-        ElementTree.SubElement(case, "failure", {"message": text, "type": "gate"}).text = text
+        ElementTree.SubElement(case, "failure", {"message": text, "type": "gate"}).text = _text(
+            f"{gate.sentence} {remedy}".rstrip()
+        )
     elif gate.status == "skipped":
         ElementTree.SubElement(case, "skipped", {"message": text})
     else:

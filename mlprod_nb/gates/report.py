@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from mlprod_nb.errors import Corrupt
 from mlprod_nb.gates.protocol import GateOutcome
+from mlprod_nb.gates.remedies import remedy
 from mlprod_nb.registry.bundles import canonical_json
 from mlprod_nb.results import Result, Section, Verdict
 
@@ -48,9 +49,10 @@ class GateReport(Result):
     _frame_field: ClassVar[str] = "gates"
 
     def sections(self) -> list[Section]:
-        """Show one row a gate."""
+        """Show one row a gate, and what to do about those that say no."""
         rows: list[tuple[Any, ...]] = [(SYMBOLS[gate.status], gate.name, gate.sentence) for gate in self.gates]
-        return [Section("", (), self.facts()), Section("gates", ("passed", "gate", "finding"), tuple(rows))]
+        found = Section("gates", ("passed", "gate", "finding"), tuple(rows))
+        return [Section("", (), self.facts()), found, *([self.what_to_do()] if self.remedies() else [])]
 
     def facts(self) -> tuple[tuple[str, str], ...]:
         """Return what the report is about, as names and texts."""
@@ -64,6 +66,17 @@ class GateReport(Result):
             ("page", self.page),
         )
         return tuple((name, text) for name, text in facts if text)
+
+    def remedies(self) -> dict[str, str]:
+        """Return what to do about each gate that says no, by its name."""
+        folder = self.page.rpartition("/")[0]
+        no = (gate for gate in self.gates if gate.status == "alarm")
+        told = {gate.name: remedy(gate, subject=self.subject, other=self.against, folder=folder) for gate in no}
+        return {name: text for name, text in told.items() if text}
+
+    def what_to_do(self) -> Section:
+        """Return :meth:`remedies` as a table."""
+        return Section("what to do", ("gate", "what to do"), tuple(self.remedies().items()))
 
     def outcome(self, name: str) -> GateOutcome | None:
         """Return what a gate found, or ``None`` where it did not run."""

@@ -14,6 +14,7 @@ from mlprod_nb.errors import MlprodError, NotFound, UsageError
 from mlprod_nb.gates.builtin import BUILT_IN
 from mlprod_nb.gates.bundle import IntegrityGate
 from mlprod_nb.gates.protocol import Gate, GateOutcome, Inspection, NotTested
+from mlprod_nb.gates.remedies import REQUIRED
 from mlprod_nb.gates.report import GateReport, conclude
 from mlprod_nb.progress import SILENCE, Progress
 
@@ -110,7 +111,7 @@ def _check(gate: Gate, inspection: Inspection) -> GateOutcome:
 
 def _held_to(outcome: GateOutcome) -> GateOutcome:
     """Turn a required gate's warning or skip into a no."""
-    words = {"warn": "Required without a warning: ", "skipped": "Required. "}
+    words = {"warn": f"{REQUIRED} without a warning: ", "skipped": f"{REQUIRED}. "}
     if outcome.status not in words:
         return replace(outcome, required=True)
     return replace(outcome, status="alarm", sentence=words[outcome.status] + outcome.sentence, required=True)

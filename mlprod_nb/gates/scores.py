@@ -175,7 +175,10 @@ class CalibrationGate:
         status: GateStatus = (
             "ok" if excess <= self.most else "alarm" if (found.p_value or 0.0) <= _BEYOND_CHANCE else "warn"
         )
-        sentence = _sentence(f"{found.statement}; by chance alone the error would be {found.error_by_chance:.3f}")
+        said, happened = percent(float(predicted.rows.scores.mean())), percent(float(came.mean()))
+        error = f"the calibration error is {found.error:.3f}, by chance alone it would be {found.error_by_chance:.3f}"
+        told = {"ok": "", "warn": "; these rows cannot tell whether that is chance", "alarm": "; that is no chance"}
+        sentence = _sentence(f"on average {said} was said and {happened} happened; {error}{told[status]}")
         return GateOutcome(self.name, status, sentence, excess, self.most)
 
 

@@ -21,6 +21,8 @@ REPORT = GateReport(
     "flights/4", conclude("flights/4", OUTCOMES), OUTCOMES, "ab" * 32, "onnx", made_at="2013-04-01T00:00:00Z"
 )
 
+TO_DO = "Train it on more or newer rows; its limits stand in [models.flights.gates.score]."
+
 
 def test_junit_has_one_case_a_gate_with_failures_and_reasons() -> None:
     suite = ElementTree.fromstring(junit(REPORT)).find("testsuite")
@@ -39,6 +41,7 @@ def test_junit_has_one_case_a_gate_with_failures_and_reasons() -> None:
     assert failure is not None
     assert skipped is not None
     assert failure.get("message") == "Accuracy is <b>0.5</b> & \ufffd below | its floor."
+    assert (failure.text or "").endswith(f"its floor. {TO_DO}")
     assert skipped.get("message") == "Not tested: there are no held-out rows."
 
 
@@ -48,6 +51,9 @@ def test_the_summary_is_a_table_in_which_nothing_is_markup() -> None:
     assert len(rows) == 1 + len(OUTCOMES)
     assert "| ✗ | score | Accuracy is \\<b\\>0.5\\</b\\> & \x00 below \\| its floor. |" in rows
     assert text.startswith("### ✗ ALARM: flights/4 must not be deployed: score")
+    assert text.endswith(
+        "- score: Train it on more or newer rows; its limits stand in \\[models.flights.gates.score\\].\n"
+    )
 
 
 def test_a_sealed_report_is_read_again_as_it_was() -> None:

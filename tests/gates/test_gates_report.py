@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 
 from mlprod_nb import extensions, gates
 from mlprod_nb.errors import NotFound, UsageError
-from mlprod_nb.gates import BUILT_IN, Gate, GateOutcome, Inspection
+from mlprod_nb.gates import BUILT_IN, Gate, GateOutcome, Inspection, remedies
 from mlprod_nb.gates.bundle import FormatGate, LatencyGate
 from mlprod_nb.progress import Silence
 from mlprod_nb.registry.bundles import Bundle
@@ -137,6 +137,37 @@ def test_a_package_cannot_replace_a_built_in_gate(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(extensions, "entry_points", lambda group: [_Entry("integrity")])
     with pytest.raises(UsageError, match="a package adds a gate 'integrity', a name that is taken"):
         gates.available()
+
+
+def test_what_to_do_stands_below_the_gates_that_say_no(onnx_bundle: Bundle) -> None:
+    said = [Said("champion", "alarm"), Said("robustness", "warn"), Said("licences", "alarm"), Said("mine", "alarm")]
+    found = replace(gates.run(Inspection(onnx_bundle, "flights/2"), gates=said), against="flights/1")
+    assert found.remedies() == {
+        "champion": "See what differs: mlprod diff flights/1 flights/2. Its margin: [models.flights.gates.champion].",
+        "licences": "Do without the package, and register it again.",
+    }
+    text = str(found)
+    assert text.index("WHAT TO DO") > text.index("GATES")
+    assert "mlprod diff flights/1 flights/2" in text
+    sound = gates.run(Inspection(onnx_bundle, "flights/2"), gates=[Said("champion")])
+    assert "WHAT TO DO" not in str(sound)
+
+
+def test_a_gate_that_is_only_required_is_mended_or_required_no_more(onnx_bundle: Bundle) -> None:
+    found = gates.run(Inspection(onnx_bundle, "flights/2"), gates=[Said("champion", "skipped")], required=["champion"])
+    assert found.remedies() == {"champion": "Mend what it says, or take it out of required in [models.flights.gates]."}
+
+
+def test_a_gate_that_is_a_notebook_is_to_be_read_there() -> None:
+    outcome = GateOutcome("fairness", "alarm", "It is not fair.", notebook="fairness.ipynb")
+    told = remedies.remedy(outcome, subject="flights/2", other="", folder="reports/flights/gates/v2-3fa9")
+    assert told == "See where it says so: reports/flights/gates/v2-3fa9/fairness.ipynb"
+
+
+def test_there_is_something_to_do_about_every_gate_that_can_say_no() -> None:
+    never = {"format", "held-out"}  # which warn at most
+    for name in set(BUILT_IN) - never:
+        assert remedies.remedy(GateOutcome(name, "alarm", "No."), subject="m/2", other="m/1", folder="")
 
 
 def test_a_gate_that_is_skipped_is_counted_apart(onnx_bundle: Bundle) -> None:

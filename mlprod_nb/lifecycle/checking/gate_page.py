@@ -56,6 +56,7 @@ def page(report: GateReport, before: ReportRecord | None = None) -> str:
     cells = [
         _text(f"# Gate report of {report.subject}"),
         _output(report.verdict._repr_mimebundle_()),
+        *(_what_to_do(report)),
         _text("## Gates"),
         _shown(_Table(f"{counted(len(rows), 'gate')}: {_tally(ordered)}.", (gates,))),
         _text("## What was checked"),
@@ -67,6 +68,12 @@ def page(report: GateReport, before: ReportRecord | None = None) -> str:
     about = {"mlprod": {"before": _before(report, before), "step": "To serve it, run"}}
     notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
     return render.to_html(notebook, title=f"Gate report of {report.subject}")
+
+
+def _what_to_do(report: GateReport) -> Sequence[dict[str, Any]]:
+    if not report.remedies():
+        return ()
+    return _text("## What to do"), _shown(_Table("One way for each gate that says no.", (report.what_to_do(),)))
 
 
 def _before(report: GateReport, before: ReportRecord | None) -> str:
