@@ -9,6 +9,7 @@ import pytest
 
 from mlprod_nb.store import Store
 from tests.browser.jupyterlab import Lab, Pictures, Server, browser, lab_alone
+from tests.forks import Forks, waiting
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -28,6 +29,13 @@ def nothing_of_mlflows_is_left_in_the_current_directory() -> Iterator[None]:
     there = [path for path in made if path.exists()]
     yield
     assert [path.name for path in made if path.exists() and path not in there] == []
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Commands that pay for no imports: forks of a process that has imported."""
+    with waiting(tmp_path_factory.mktemp("forks")) as forks:
+        yield forks
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -23,9 +24,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlprod_nb import Workspace
 from mlprod_nb.settings import EndpointSettings, Settings
+from tests.forks import Forks
 from tests.notebook_files import code, write
+from tests.workspaces import new_workspace
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -54,14 +56,34 @@ def blocks(page: Path) -> list[Block]:
     return [Block(page, text[: match.start()].count("\n") + 1, match[1], match[2]) for match in found]
 
 
+@dataclass(frozen=True)
+class Shell:
+    """Starts processes in a workspace: each leads a group of its own, so it can be ended with all that it called."""
+
+    workspace: Path
+    forks: Forks
+
+    def start(self, command: list[str]) -> subprocess.Popen[str]:
+        path = os.pathsep.join([str(self.forks.tools), str(Path(sys.executable).parent), os.environ["PATH"]])
+        return subprocess.Popen(
+            command,
+            cwd=self.workspace,
+            env={**os.environ, "PATH": path, "MLPROD_WORKSPACE": str(self.workspace)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,
+        )
+
+
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("docs")
-    Workspace.init(str(root))
-    open_workspace = Workspace.open(root)
+    open_workspace = new_workspace(root)
     random = np.random.default_rng(7)
     data = pd.DataFrame({"distance": random.normal(900, 300, 400), "hour": random.integers(5, 23, 400)})
     target = pd.Series((data["hour"] / 23 + random.normal(0, 0.3, 400) > 0.7).astype(int))
@@ -80,16 +102,21 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     open_workspace.context.store.close()
 
 
+@pytest.fixture(scope="module")
+def shell(workspace: Path, forks: Forks) -> Shell:
+    return Shell(workspace, forks)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_block_of_a_page_runs(page: Path, workspace: Path) -> None:
-    with interpreter(workspace) as execute:  # a later block of Python goes on where the one before ended
-        run_blocks(page, workspace, execute)
+def test_every_block_of_a_page_runs(page: Path, shell: Shell) -> None:
+    with interpreter(shell) as execute:  # a later block of Python goes on where the one before ended
+        run_blocks(page, shell, execute)
 
 
-def run_blocks(page: Path, workspace: Path, execute: Callable[[Block], None]) -> None:
+def run_blocks(page: Path, shell: Shell, execute: Callable[[Block], None]) -> None:
     for block in blocks(page):
         if block.language == "bash":
-            run(["bash", "-euo", "pipefail", "-c", block.text], workspace, block)
+            run(block, shell)
         elif block.language == "python":
             execute(block)
         elif block.language == "toml":
@@ -104,7 +131,8 @@ def run_blocks(page: Path, workspace: Path, execute: Callable[[Block], None]) ->
 
 #: Executes each line that comes, a text of Python in JSON, and says when it is done.
 LOOP = f"""
-import json, sys
+import json, sys, warnings
+warnings.simplefilter("ignore")
 names = {{"__name__": "__main__"}}
 for line in sys.stdin:
     exec(compile(json.loads(line), "<block>", "exec"), names)
@@ -113,28 +141,17 @@ for line in sys.stdin:
 
 
 @contextmanager
-def interpreter(folder: Path) -> Iterator[Callable[[Block], None]]:
+def interpreter(shell: Shell) -> Iterator[Callable[[Block], None]]:
     """Yield what executes blocks of Python one after the other in a process of their own, which the first starts."""
     started: list[subprocess.Popen[str]] = []
 
     def execute(block: Block) -> None:
         if not started:
-            command = [sys.executable, "-W", "ignore", "-c", LOOP]
-            started.append(
-                subprocess.Popen(
-                    command,
-                    cwd=folder,
-                    env=environment(folder),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                )
-            )
+            started.append(shell.start([str(shell.forks.python), "-c", LOOP]))
         process = started[0]
         assert process.stdin is not None
         assert process.stdout is not None
-        limit = threading.Timer(SECONDS, process.kill)
+        limit = threading.Timer(SECONDS, kill, [process])
         limit.start()
         try:
             with suppress(BrokenPipeError):
@@ -156,16 +173,19 @@ def interpreter(folder: Path) -> Iterator[Callable[[Block], None]]:
             process.communicate(timeout=SECONDS)
 
 
-def environment(folder: Path) -> dict[str, str]:
-    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": tools, "MLPROD_WORKSPACE": str(folder)}
+def run(block: Block, shell: Shell) -> None:
+    process = shell.start(["bash", "-euo", "pipefail", "-c", block.text])
+    try:
+        said, _ = process.communicate(timeout=SECONDS)
+    finally:
+        kill(process)
+    assert process.returncode == 0, f"{block.name}\n{said}"
 
 
-def run(command: list[str], folder: Path, block: Block) -> None:
-    done = subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    assert done.returncode == 0, f"{block.name}\n{done.stdout}\n{done.stderr}"
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill what is left of a process and of what it called."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_there_are_blocks_to_run() -> None:
