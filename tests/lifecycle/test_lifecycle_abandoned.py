@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mlprod_nb.errors import Refused
+from tests.forks import Forks
 from tests.lifecycle.conftest import Site, make_site
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -27,11 +26,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.workspace.context.store.close()
 
 
-def test_a_change_whose_verb_was_killed_never_serves_and_the_history_says_why(site: Site) -> None:
+def test_a_change_whose_verb_was_killed_never_serves_and_the_history_says_why(site: Site, forks: Forks) -> None:
     workspace = site.workspace
-    command = [sys.executable, "-m", "tests.lifecycle.routing_process", str(workspace.root), "flights"]
-    killed = subprocess.run([*command, "challenger=100"], timeout=120, check=False)
-    assert killed.returncode == -9
+    forks.killed("tests.lifecycle.routing_process", workspace.root, "flights", "challenger=100")
     assert workspace.history("flights").moves[0].outcome == "waiting"
     with pytest.raises(Refused, match="the gateway is not running"):
         workspace.route("flights", "challenger=50")

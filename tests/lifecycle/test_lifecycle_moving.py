@@ -21,6 +21,7 @@ from mlprod_nb.lifecycle.alias_moves import protecting
 from mlprod_nb.lifecycle.alias_moves.aliases import planned
 from mlprod_nb.lifecycle.checking import gating
 from mlprod_nb.lifecycle.context import Caller
+from tests.forks import Forks
 from tests.lifecycle.conftest import Site, make_site
 from tests.lifecycle.moving_process import MARKS
 from tests.workspaces import new_workspace
@@ -174,10 +175,9 @@ def test_a_dry_run_and_a_damaged_archive_change_nothing(moved: Move, tmp_path: P
 @pytest.mark.parametrize(
     "mark", [mark if mark in SAMPLE else pytest.param(mark, marks=pytest.mark.exhaustive) for mark in MARKS]
 )
-def test_an_import_that_is_killed_at_any_step_is_made_whole_by_the_next(move: Move, mark: str) -> None:
+def test_an_import_that_is_killed_at_any_step_is_made_whole_by_the_next(move: Move, mark: str, forks: Forks) -> None:
     name, root = f"killed-{mark.strip('_').replace('_', '-')}", move.target.root
-    command = [sys.executable, "-m", "tests.lifecycle.moving_process", str(root), str(move.fast), name, mark]
-    assert subprocess.run(command, timeout=300, check=False).returncode == -9
+    forks.killed("tests.lifecycle.moving_process", root, move.fast, name, mark)
     registry = move.target.context.registry
     made = MARKS.index(mark) > MARKS.index("create_model_version")
     assert (name in registry.models()) == made

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +17,7 @@ from mlprod_nb.lifecycle.history import Move
 from mlprod_nb.monitoring import MonitorResult
 from mlprod_nb.store import actions
 from mlprod_nb.store.actions import Action
+from tests.forks import Forks
 from tests.lifecycle.alerting.looks import look
 from tests.lifecycle.alerting.receivers import Webhook, webhook
 from tests.lifecycle.conftest import Site, make_site
@@ -266,15 +264,7 @@ def test_while_one_process_acts_another_does_not(opened: Opener, endpoint: str) 
     assert action(workspace, endpoint).state == "done"
 
 
-def killed(workspace: Workspace, endpoint: str, step: str) -> None:
-    """Let a look be killed at a step."""
-    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.alerting.adapting_process"]
-    here = Path(__file__).parents[3]
-    command = [*words, str(workspace.root), endpoint, step]
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-
-
+PROCESS = "tests.lifecycle.alerting.adapting_process"
 KILLS = ["planned", "begun", "proposed", "active", "moved", "told"]
 
 
@@ -282,12 +272,12 @@ KILLS = ["planned", "begun", "proposed", "active", "moved", "told"]
 @pytest.mark.parametrize("step", KILLS)
 @pytest.mark.parametrize("what", ["rollback", pytest.param("fallback", marks=pytest.mark.exhaustive)])
 def test_traffic_moves_once_though_the_job_is_killed(
-    site: Site, opened: Opener, endpoint: str, what: str, step: str, monkeypatch: pytest.MonkeyPatch
+    site: Site, opened: Opener, endpoint: str, what: str, step: str, forks: Forks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with webhook() as hook:
         monkeypatch.setenv("MLPROD_ALERTS__URLS", hook.url())
         workspace = opened(what, fallback="flights/1")
-        killed(workspace, endpoint, step)
+        forks.killed(PROCESS, workspace.root, endpoint, step)
         alarm(workspace, endpoint)
         alarm(workspace, endpoint)
     assert [move.outcome for move in revisions_of(workspace, endpoint)] == ["active"] * 3
@@ -307,14 +297,14 @@ def test_traffic_moves_once_though_the_job_is_killed(
     ],
 )
 def test_one_challenger_is_trained_though_the_job_is_killed(
-    site: Site, opened: Opener, endpoint: str, step: str
+    site: Site, opened: Opener, endpoint: str, step: str, forks: Forks
 ) -> None:
     site.workspace.predict(endpoint, data=site.data[:200])
     label(site, endpoint)
     workspace = opened("retrain")
     before = len(workspace.models("flights").versions)
     serves = serving(workspace, endpoint)
-    killed(workspace, endpoint, step)
+    forks.killed(PROCESS, workspace.root, endpoint, step)
     alarm(workspace, endpoint)
     alarm(workspace, endpoint)
     versions = workspace.models("flights").versions

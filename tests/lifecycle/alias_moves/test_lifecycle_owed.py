@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +12,7 @@ from mlprod_nb.lifecycle.context import Caller
 from mlprod_nb.lifecycle.registering import register
 from mlprod_nb.registry.models import Registry
 from mlprod_nb.store import journal, revisions
+from tests.forks import Forks
 from tests.lifecycle.alias_moves.promoting_process import MARKS
 from tests.lifecycle.conftest import Site
 
@@ -32,14 +29,9 @@ def site(site: Site) -> Site:
     return site
 
 
-def killed(site: Site, mark: str) -> Workspace:
+def killed(site: Site, forks: Forks, mark: str) -> Workspace:
     """Let a promotion be killed at a mark, and wait for the gateway's decision; return a process's fresh look."""
-    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.alias_moves.promoting_process"]
-    command = [*words, str(site.workspace.root), mark]
-    done = subprocess.run(
-        command, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    forks.killed("tests.lifecycle.alias_moves.promoting_process", site.workspace.root, mark)
     context = site.workspace._context
     with context.store.read() as connection:
         newest = revisions.history(connection, "flights")[-1]
@@ -53,8 +45,8 @@ def champion(site: Site) -> int:
 
 
 @pytest.mark.parametrize("mark", MARKS)
-def test_the_next_verb_moves_the_alias_that_a_killed_promotion_left(site: Site, mark: str) -> None:
-    found = killed(site, mark).status()
+def test_the_next_verb_moves_the_alias_that_a_killed_promotion_left(site: Site, forks: Forks, mark: str) -> None:
+    found = killed(site, forks, mark).status()
     assert champion(site) == 2
     assert found.verdict.status == "ok"
     assert found.endpoints[0].version == "flights/2"
@@ -65,16 +57,16 @@ def test_the_next_verb_moves_the_alias_that_a_killed_promotion_left(site: Site, 
     assert not list((site.workspace.root / ".mlprod" / "moves").iterdir())
 
 
-def test_an_alias_that_somebody_moved_meanwhile_stays_as_it_is(site: Site) -> None:
-    workspace = killed(site, "journal written")
+def test_an_alias_that_somebody_moved_meanwhile_stays_as_it_is(site: Site, forks: Forks) -> None:
+    workspace = killed(site, forks, "journal written")
     site.workspace._context.registry.delete_alias("flights", "champion")
     workspace.status()
     assert site.workspace._context.registry.aliases("flights").get("champion") is None
     assert not list((site.workspace.root / ".mlprod" / "moves").iterdir())
 
 
-def test_a_registry_that_does_not_answer_lets_the_move_wait_and_status_says_so(site: Site) -> None:
-    workspace = killed(site, "journal written")
+def test_a_registry_that_does_not_answer_lets_the_move_wait_and_status_says_so(site: Site, forks: Forks) -> None:
+    workspace = killed(site, forks, "journal written")
     database = workspace._context.layout.mlflow_database
     away = database.rename(database.with_suffix(".away"))
     try:

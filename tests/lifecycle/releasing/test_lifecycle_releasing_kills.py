@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from mlprod_nb import Workspace
+from tests.forks import Forks
 from tests.lifecycle.conftest import Site
 from tests.lifecycle.releasing.releases import BAD, GOOD, Opener, ask, serving, state
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.slow]
-
-
-def killed(workspace: Workspace, endpoint: str, mark: str) -> None:
-    """Let a look at the release be killed at a mark."""
-    words = [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.releasing.releasing_process"]
-    command = [*words, str(workspace.root), endpoint, mark]
-    here = Path(__file__).parents[3]
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+PROCESS = "tests.lifecycle.releasing.releasing_process"
 
 
 def sometimes(marks: list[str], ordinary: str) -> list[object]:
@@ -40,11 +28,13 @@ def champion(workspace: Workspace) -> int:
 @pytest.mark.parametrize(
     "mark", sometimes(["begun event", "begun", "proposed", "active", "made", "stands"], "proposed")
 )
-def test_a_share_of_the_traffic_is_routed_once(site: Site, opened: Opener, endpoint: str, mark: str) -> None:
+def test_a_share_of_the_traffic_is_routed_once(
+    site: Site, opened: Opener, endpoint: str, mark: str, forks: Forks
+) -> None:
     workspace = opened(steps="[20, 50]")
     workspace.release(GOOD, endpoint=endpoint)
     ask(site, endpoint)
-    killed(workspace, endpoint, mark.removesuffix(" event"))
+    forks.killed(PROCESS, workspace.root, endpoint, mark.removesuffix(" event"))
     workspace.release_advance(endpoint)
     assert serving(workspace, endpoint) == "champion flights/1 80 %, v2 flights/2 20 %"
     assert outcomes(workspace, endpoint) == ["active"] * 3
@@ -57,13 +47,13 @@ def test_a_share_of_the_traffic_is_routed_once(site: Site, opened: Opener, endpo
     "mark", sometimes(["begun", "proposed", "active", "journal written", "promoted"], "journal written")
 )
 def test_a_version_is_promoted_once_and_the_alias_goes_with_it(
-    site: Site, opened: Opener, endpoint: str, mark: str
+    site: Site, opened: Opener, endpoint: str, mark: str, forks: Forks
 ) -> None:
     workspace = opened(steps="[50]", shadow="false")
     began = workspace.context.clock()  # the tests of this module share the alias
     workspace.release(GOOD, endpoint=endpoint)
     ask(site, endpoint)
-    killed(workspace, endpoint, mark)
+    forks.killed(PROCESS, workspace.root, endpoint, mark)
     workspace.release_advance(endpoint)
     assert serving(workspace, endpoint) == "champion flights/2 100 %"
     assert outcomes(workspace, endpoint) == ["active"] * 3
@@ -76,11 +66,13 @@ def test_a_version_is_promoted_once_and_the_alias_goes_with_it(
 @pytest.mark.parametrize(
     "mark", sometimes(["reverting event", "reverting", "proposed", "active", "rolled back"], "active")
 )
-def test_a_harmful_version_is_rolled_back_once(site: Site, opened: Opener, endpoint: str, mark: str) -> None:
+def test_a_harmful_version_is_rolled_back_once(
+    site: Site, opened: Opener, endpoint: str, mark: str, forks: Forks
+) -> None:
     workspace = opened(steps="[50]", shadow="false")
     workspace.release(BAD, endpoint=endpoint)
     ask(site, endpoint)
-    killed(workspace, endpoint, mark.removesuffix(" event"))
+    forks.killed(PROCESS, workspace.root, endpoint, mark.removesuffix(" event"))
     workspace.release_advance(endpoint)
     assert serving(workspace, endpoint) == "champion flights/1 100 %"
     assert outcomes(workspace, endpoint) == ["active"] * 3

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +15,7 @@ from mlprod_nb import Workspace
 from mlprod_nb.errors import Refused, Unavailable, UsageError
 from mlprod_nb.lifecycle.releasing import checking
 from mlprod_nb.registry.quiet import quiet
+from tests.forks import Forks
 from tests.lifecycle.conftest import Site
 from tests.lifecycle.releasing.releases import PLAIN, ask, running, serving
 
@@ -222,29 +219,17 @@ def test_a_check_by_hand_makes_the_bundle_that_a_version_of_plain_mlflow_lacks(s
     assert site.workspace.deploy(f"{model}/1").exit_code == 0
 
 
-def killed(workspace: Workspace, mark: str) -> None:
-    words = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "tests.lifecycle.releasing.watching_process",
-        str(workspace.root),
-        mark,
-    ]
-    here = Path(__file__).parents[3]
-    done = subprocess.run(words, cwd=here, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+PROCESS = "tests.lifecycle.releasing.watching_process"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mark", ["release begun", pytest.param("begun", marks=pytest.mark.exhaustive)])
 def test_a_version_is_released_once_though_the_look_is_killed(
-    site: Site, watching: Watching, model: str, mark: str
+    site: Site, watching: Watching, model: str, mark: str, forks: Forks
 ) -> None:
     workspace = watching(model, "release")
     register(site, workspace, model)
-    killed(workspace, mark)
+    forks.killed(PROCESS, workspace.root, mark)
     workspace.release_watch()
     workspace.release_advance(model)
     found = workspace.release_show(model)
@@ -256,10 +241,12 @@ def test_a_version_is_released_once_though_the_look_is_killed(
 
 
 @pytest.mark.slow
-def test_a_version_is_checked_though_the_look_is_killed(site: Site, watching: Watching, model: str) -> None:
+def test_a_version_is_checked_though_the_look_is_killed(
+    site: Site, watching: Watching, model: str, forks: Forks
+) -> None:
     workspace = watching(model, "check")
     register(site, workspace, model)
-    killed(workspace, "checking")
+    forks.killed(PROCESS, workspace.root, "checking")
     [row] = workspace.release_watch().versions
     assert row.state == "done"
 
