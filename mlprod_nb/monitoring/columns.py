@@ -39,7 +39,8 @@ class Coded:
 
     def present(self) -> tuple[str, ...]:
         """Return the texts that some row holds, sorted."""
-        return tuple(sorted({self.names[place] for place in np.unique(self.codes).tolist() if place >= 0}))
+        every = self.codes if any(self.codes.strides) else self.codes[:1]  # one code that stands for all rows
+        return tuple(sorted({self.names[place] for place in np.unique(every).tolist() if place >= 0}))
 
 
 def is_missing(value: Any) -> bool:
