@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
@@ -52,6 +53,17 @@ def test_a_model_that_overflows_on_extreme_input_is_found_with_the_column_and_th
     found = RobustnessGate().check(answering(onnx_bundle, overflows))
     assert found.status == "alarm"
     assert found.sentence.startswith("Where hour is 23000: the model gives numbers that are not finite")
+
+
+def test_what_a_model_warns_of_on_odd_input_disturbs_nobody(onnx_bundle: Bundle) -> None:
+    def warns(rows: Rows) -> Output:
+        warnings.warn("divide by zero encountered in log", RuntimeWarning, stacklevel=2)
+        return even(rows)
+
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        assert RobustnessGate().check(answering(onnx_bundle, warns)).status == "ok"
+    assert heard == []
 
 
 def test_a_model_that_fails_on_an_unseen_text_is_found(onnx_bundle: Bundle) -> None:
