@@ -11,8 +11,8 @@ from mlprod_nb import scheduler
 from mlprod_nb.errors import Refused
 from mlprod_nb.lifecycle.alerting import notifying
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result, Verdict
-from mlprod_nb.scheduler import JobList, JobSpec
+from mlprod_nb.results import Result, Verdict, duration
+from mlprod_nb.scheduler import JobList, JobSpec, failures
 from mlprod_nb.scheduler import export as outside
 from mlprod_nb.scheduler.export import File, Numbered, Place
 
@@ -170,9 +170,14 @@ def run(context: Context, job: int) -> JobRan:
     log = Path(due.log_path)
     log = log if log.is_absolute() else context.root / log
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    sentence = {0: "done.", 1: "the verdict is no."}.get(status, f"it failed with exit code {status}.")
-    verdict = Verdict("ok" if status == 0 else "alarm", f"job {job}: {sentence}")
+    verdict = Verdict("ok" if status == 0 else "alarm", f"job {job}: {_ended(status, due.timeout_seconds)}")
     return JobRan(verdict, job, due.command, status, "\n".join(lines[-_LOG_LINES:]), str(log))
+
+
+def _ended(status: int, timeout_seconds: float) -> str:
+    if status == failures.TIMED_OUT:
+        return f"it took longer than its time-out of {duration(timeout_seconds)}, and was ended."
+    return {0: "done.", 1: "the verdict is no."}.get(status, f"it failed with exit code {status}.")
 
 
 def remove(context: Context, job: int) -> JobRemoved:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb import Workspace, scheduler
+from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import Refused
+from mlprod_nb.scheduler import JobSpec
 
 
 @pytest.fixture
@@ -40,6 +42,13 @@ def test_the_list_of_jobs_says_whether_anybody_runs_them(workspace: Workspace) -
     assert workspace.schedule_list().headline() == "1 job is scheduled, and the scheduler is running."
     scheduler.stop(workspace.root)
     assert workspace.schedule_list().headline() == idle
+
+
+def test_a_run_that_was_ended_by_its_time_out_says_so(workspace: Workspace) -> None:
+    with workspace.context.store.write() as connection:  # shorter than Python takes to start
+        job = scheduler.add(connection, JobSpec("0 6 * * 1", "status", timeout_seconds=0.01), now=utc_now()).job
+    ran = workspace.schedule_run(job)
+    assert str(ran.verdict) == f"✗ ALARM: job {job}: it took longer than its time-out of 0.01 s, and was ended."
 
 
 def test_an_export_is_shown_as_it_is_or_written_and_never_over_another_file(workspace: Workspace) -> None:
