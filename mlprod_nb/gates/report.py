@@ -76,7 +76,7 @@ class GateReport(Result):
 
     def what_to_do(self) -> Section:
         """Return :meth:`remedies` as a table."""
-        return Section("what to do", ("gate", "what to do"), tuple(self.remedies().items()))
+        return Section("what to do", ("gate", "remedy"), tuple(self.remedies().items()))
 
     def outcome(self, name: str) -> GateOutcome | None:
         """Return what a gate found, or ``None`` where it did not run."""

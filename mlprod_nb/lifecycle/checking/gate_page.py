@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.clock import iso
@@ -73,7 +73,8 @@ def page(report: GateReport, before: ReportRecord | None = None) -> str:
 def _what_to_do(report: GateReport) -> Sequence[dict[str, Any]]:
     if not report.remedies():
         return ()
-    return _text("## What to do"), _shown(_Table("One way for each gate that says no.", (report.what_to_do(),)))
+    table = replace(report.what_to_do(), title="")  # the heading says it
+    return _text("## What to do"), _shown(_Table("One way for each gate that says no.", (table,)))
 
 
 def _before(report: GateReport, before: ReportRecord | None) -> str:
