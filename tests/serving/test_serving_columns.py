@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.registry.bundles import Column, ColumnType, Signature
@@ -113,3 +115,29 @@ def test_large_numbers_that_are_exact_are_taken() -> None:
     assert read("double", [1e300, 2**60, 10**16]).tolist() == [1e300, 2.0**60, 1e16]
     with pytest.raises(InvalidInput, match="too large to be exact"):  # a missing value makes the column float64
         read("long", [2**53, None], nullable=True)
+
+
+NUMBERS = st.floats(width=32) | st.integers(-(2**54), 2**54) | st.sampled_from([2.0**60, 2**60, 10**400])
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3).flatmap(lambda rows: st.lists(st.lists(NUMBERS, min_size=rows, max_size=rows), min_size=2)))
+@example([[1.5], [None]])
+@example([[True], [1.5]])
+@example([[1.5], ["1"]])
+@example([[1.5, 2.5], [3.5]])
+def test_columns_of_numbers_only_are_read_as_beside_a_text(values: list[list[Any]]) -> None:
+    names = [f"x{number}" for number in range(len(values))]
+    columns = dict(zip(names, values, strict=True))
+    numbers = tuple(Column(name, "double", nullable=False) for name in names)
+    rows = len(values[0])
+
+    def told(columns: dict[str, list[Any]], signature: Signature) -> Any:
+        try:
+            found = typed(columns, rows, signature)
+        except InvalidInput as error:
+            return str(error)
+        return {name: found[name].tolist() for name in names}
+
+    beside = told(columns | {"text": ["a"] * rows}, Signature((*numbers, Column("text", "string", nullable=False))))
+    assert told(columns, Signature(numbers)) == beside
