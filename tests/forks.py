@@ -108,7 +108,10 @@ def main(folder: Path) -> None:
             connection, _ = listening.accept()
             if os.fork() == 0:
                 listening.close()
-                _answer(connection)
+                try:
+                    _answer(connection)
+                finally:
+                    os._exit(70)  # whatever went wrong, at once, as in _end
             connection.close()
             with suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
@@ -142,7 +145,10 @@ def _answer(connection: socket.socket) -> NoReturn:
 def _read(connection: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:
-        data += connection.recv(size - len(data))
+        more = connection.recv(size - len(data))
+        if not more:
+            raise EOFError("the caller has ended")
+        data += more
     return data
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 
+import psutil
 import pytest
 
 from mlprod_nb.processes import identity, wait_for
@@ -35,6 +37,15 @@ def test_a_fork_ends_with_its_caller(forks: Forks) -> None:
         assert identity(fork)
         caller.kill()
     assert wait_for(lambda: not identity(fork), 30)
+
+
+def test_a_caller_that_ends_before_it_has_asked_leaves_no_fork(forks: Forks) -> None:
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(forks.python.parent / "forks.socket"))
+        socket.send_fds(caller, [(100).to_bytes(4, "big")], [0, 1, 2])
+    subprocess.run([forks.python, "-c", ""], check=True, timeout=60)  # whose turn comes after that caller's
+    (server,) = [child for child in psutil.Process().children() if "tests.forks" in child.cmdline()]
+    assert wait_for(lambda: all(fork.status() == psutil.STATUS_ZOMBIE for fork in server.children()), 30)
 
 
 def test_mlprod_is_the_shells_own(forks: Forks) -> None:
