@@ -141,6 +141,9 @@ def test_a_failed_check_exits_with_1_and_does_not_stand(checked: Site) -> None:
         found = impatient.check("flights/2")
         assert found.exit_code == 1
         assert not standing(impatient, "flights/2").passes
+        page = (checked.workspace.root / found.page).read_text(encoding="utf-8")
+        assert "What to do" in page
+        assert "Run next" not in page
     finally:
         set_to(checked, PATIENT)
 
