@@ -94,4 +94,4 @@ verbs: setup  ## Write anew the pages that are made from code: docs/verbs, one a
 	PYTHONPATH=. $(BIN)/python tools/verbs.py
 
 clean:
-	rm -rf .venv .venv-latest demo
+	rm -rf .venv .venv-latest .venv-mlserver demo
