@@ -95,6 +95,7 @@ def serve(folder: Path, name: str, python: Path) -> Iterator[Running]:
         "http_port": port,
         "grpc_port": free_port(),
         "metrics_port": free_port(),
+        "metrics_dir": str(place / "metrics"),  # else it writes into the directory that it is started in
         "parallel_workers": PARALLEL_WORKERS,
         "debug": False,  # else it logs every request
     }
