@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +19,8 @@ from mlprod_nb.reports.replay import ReplayResult
 from mlprod_nb.results import Result, Verdict
 from tests.monitoring import samples
 from tests.notebook_files import code, html, notebook, text
-from tests.reports.chromium import FLAGS, opened
+from tests.reports.chromium import browser as browser
+from tests.reports.chromium import opened
 from tests.reports.hostile import EVERY
 from tests.reports.pages import REPORT, without_our_script
 
@@ -131,16 +132,6 @@ def test_a_page_of_hostile_names_holds_nothing_that_runs_or_fetches(number: int)
     page = pages()[number]
     assert _Risky(without_our_script(page)).found == []
     assert len(page.encode("utf-8", "replace")) < 400_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.mark.browser
