@@ -94,7 +94,7 @@ class Registry:
 
     def reachable(self) -> bool:
         """Return whether there is a registry that answers."""
-        return self.begun() and not (server.is_server(self.tracking_uri) and server.silence(self.tracking_uri))
+        return self.begun() and not server.silence(self.tracking_uri)
 
     def register(self, candidate: Candidate) -> ModelVersion:
         """Make a model's next version, with run, artifacts and MLflow model; on any failure nothing is left.

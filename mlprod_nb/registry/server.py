@@ -36,21 +36,19 @@ def check(uri: str) -> None:
             raise Unavailable(
                 f"the MLflow registry cannot be kept in {folder}: {error.strerror}.", hint=f"Check {_KEY}."
             ) from None
-    silent = silence(uri) if is_server(uri) else ""
+    silent = silence(uri)
     if silent:
         raise Unavailable(f"the MLflow registry at {shown(uri)} {silent}.", hint=f"Start it, or correct {_KEY}.")
-
-
-def is_server(uri: str) -> bool:
-    """Return whether an address is that of a tracking server, not of a database or a folder."""
-    return urlsplit(uri).scheme in ("http", "https")
 
 
 def silence(uri: str) -> str:
     """Return why nobody answers at a tracking server's address, in words; empty where somebody does.
 
-    Any answer will do: who may ask, and by which certificate, MLflow says better.
+    Empty also where the address is that of a database or a folder. Any answer will do: who may ask, and by which
+    certificate, MLflow says better.
     """
+    if urlsplit(uri).scheme not in ("http", "https"):
+        return ""
     import requests
 
     try:
