@@ -93,7 +93,7 @@ def _run(words: Sequence[str], door: Door) -> Result:
     if isinstance(call, Page):
         return call
     if settings.candidates_folder() is not None and call.verb.name not in REPRODUCED:
-        from mlprod_nb.lifecycle.replicas import LeftOut
+        from mlprod_nb.lifecycle.reproducing.replicas import LeftOut
 
         return LeftOut(call.verb.name)
     if sending.asked(words):

@@ -8,9 +8,9 @@ from mlprod_nb.workspace.base import Base
 
 if TYPE_CHECKING:
     from mlprod_nb.gates import GateReport
-    from mlprod_nb.lifecycle.agreeing import ReproduceResult
     from mlprod_nb.lifecycle.moving import ExportResult, ImportResult
     from mlprod_nb.lifecycle.registering.register import ModelsResult, RegisterResult
+    from mlprod_nb.lifecycle.reproducing.agreeing import ReproduceResult
     from mlprod_nb.lifecycle.retraining import RetrainResult
 
 
@@ -192,6 +192,6 @@ class Models(Base):
             mlprod reproduce flights@champion --tolerance 0.001
             mlprod reproduce flights/3 --environment
         """
-        from mlprod_nb.lifecycle import reproducing
+        from mlprod_nb.lifecycle.reproducing import story
 
-        return reproducing.reproduce(self.context, reproducing.Reproduction(version, environment, tolerance))
+        return story.reproduce(self.context, story.Reproduction(version, environment, tolerance))

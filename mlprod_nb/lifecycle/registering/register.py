@@ -133,8 +133,8 @@ class ModelsResult(Result):
 
 def register(context: Context, submission: Submission) -> RegisterResult:
     """Register a model as a new version."""
-    from mlprod_nb.lifecycle import replicas
     from mlprod_nb.lifecycle.registering import candidates, clean_run
+    from mlprod_nb.lifecycle.reproducing import replicas
     from mlprod_nb.registry import models
 
     models.check_name(submission.name)

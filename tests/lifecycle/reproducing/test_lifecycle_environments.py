@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb.errors import ExecutionFailed
-from mlprod_nb.lifecycle import environments
+from mlprod_nb.lifecycle.reproducing import environments
 
 PACKAGES = {"numpy": "2.1.0", "mlprod_nb": "0.1.0", "own_tools": "3", "pandas": "2.2.3"}
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import mlprod_nb
 from mlprod_nb import notebooks, scratch, settings
 from mlprod_nb.errors import NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import agreeing, environments, replicas
-from mlprod_nb.lifecycle.agreeing import Ran, ReproduceResult
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.registering import recorded
+from mlprod_nb.lifecycle.reproducing import agreeing, environments, replicas
+from mlprod_nb.lifecycle.reproducing.agreeing import Ran, ReproduceResult
 
 if TYPE_CHECKING:
     from mlprod_nb.registry.lineage import Lineage, NotebookContext

@@ -15,7 +15,7 @@ from mlprod_nb.lifecycle.comparing import Difference
 from mlprod_nb.results import Result, Section, Verdict, counted
 
 if TYPE_CHECKING:
-    from mlprod_nb.lifecycle.replicas import Replica
+    from mlprod_nb.lifecycle.reproducing.replicas import Replica
     from mlprod_nb.registry.bundles import Bundle
     from mlprod_nb.registry.lineage import Lineage
 
