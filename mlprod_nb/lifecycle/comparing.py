@@ -126,7 +126,7 @@ def diff(context: Context, before: str, after: str) -> DiffResult | VersionsDiff
     """
     kinds = [_is_digest(word) for word in (before, after)]
     if all(kinds):
-        from mlprod_nb.lifecycle import replaying
+        from mlprod_nb.lifecycle.reporting import replaying
 
         return replaying.diff(context, before, after)
     if any(kinds):

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from mlprod_nb.lifecycle.abtests.shipping import ABTestStopped
     from mlprod_nb.lifecycle.abtests.starting import ABTestStarted
     from mlprod_nb.lifecycle.comparing import VersionsDiff
-    from mlprod_nb.lifecycle.report_batch import ReportsResult
-    from mlprod_nb.lifecycle.reporting import ApprovalResult, PruneResult
+    from mlprod_nb.lifecycle.reporting.approving import ApprovalResult
+    from mlprod_nb.lifecycle.reporting.batch import ReportsResult
+    from mlprod_nb.lifecycle.reporting.publishing import PruneResult
     from mlprod_nb.monitoring import MonitorResult
     from mlprod_nb.monitoring.drill_result import DrillResult
     from mlprod_nb.reports import ReportResult
@@ -237,10 +238,11 @@ class Evidence(Base):
             mlprod report flights abtest
             mlprod report flights drift --parameters "alibi=false joint=false"
         """
-        from mlprod_nb.lifecycle import reporting, watch
+        from mlprod_nb.lifecycle import watch
+        from mlprod_nb.lifecycle.reporting import running
 
-        asked = reporting.Asked(watch.Window(endpoint, since, until), kind, parameters, kernel)
-        return reporting.report(self.context, asked)
+        asked = running.Asked(watch.Window(endpoint, since, until), kind, parameters, kernel)
+        return running.report(self.context, asked)
 
     def report_batch(self, endpoints: str, kinds: str, *, since: str = "", until: str = "") -> ReportsResult:
         """Run several reports in one go: each kind of each endpoint, in a kernel of its own that starts faster.
@@ -255,11 +257,12 @@ class Evidence(Base):
             mlprod report batch flights drift,performance --since 7d
             mlprod report batch flights,boats drift
         """
-        from mlprod_nb.lifecycle import report_batch, reporting, watch
+        from mlprod_nb.lifecycle import watch
+        from mlprod_nb.lifecycle.reporting import batch, running
 
         pairs = [(one, kind) for one in endpoints.split(",") for kind in kinds.split(",")]
-        asked = [reporting.Asked(watch.Window(one.strip(), since, until), kind.strip()) for one, kind in pairs]
-        return report_batch.report(self.context, asked)
+        asked = [running.Asked(watch.Window(one.strip(), since, until), kind.strip()) for one, kind in pairs]
+        return batch.report(self.context, asked)
 
     def report_new(self, name: str, *, from_: str = "drift") -> OwnReport:
         """Copy a report's notebook into the workspace as one of your own.
@@ -304,9 +307,9 @@ class Evidence(Base):
         Examples:
             mlprod approve 3fa9c1d2 --reason "drift is seasonal"
         """
-        from mlprod_nb.lifecycle import reporting
+        from mlprod_nb.lifecycle.reporting import approving
 
-        return reporting.approve(self.context, digest, reason)
+        return approving.approve(self.context, digest, reason)
 
     def replay(self, report: str, *, model: str = "") -> ReplayResult | FlipsResult:
         """Run a report again on the rows it is bound to: it must conclude and show the same.
@@ -319,7 +322,7 @@ class Evidence(Base):
             mlprod replay 3fa9c1d2
             mlprod replay 3fa9c1d2 --model flights/7
         """
-        from mlprod_nb.lifecycle import replaying
+        from mlprod_nb.lifecycle.reporting import replaying
 
         return replaying.replay_with(self.context, report, model) if model else replaying.replay(self.context, report)
 
@@ -351,6 +354,6 @@ class Evidence(Base):
             mlprod site
             mlprod site --dry-run
         """
-        from mlprod_nb.lifecycle import reporting
+        from mlprod_nb.lifecycle.reporting import publishing
 
-        return reporting.due(self.context) if dry_run else reporting.site(self.context)
+        return publishing.due(self.context) if dry_run else publishing.site(self.context)

@@ -187,8 +187,8 @@ def archive(context: Context, version: ModelVersion, report: GateReport, execute
         executed: The executed notebooks of gates that are notebooks.
     """
     from mlprod_nb.gates import formats
-    from mlprod_nb.lifecycle import reporting
     from mlprod_nb.lifecycle.checking import gate_page
+    from mlprod_nb.lifecycle.reporting import publishing
     from mlprod_nb.registry import attachments
     from mlprod_nb.registry.versions import GATES_TAG
     from mlprod_nb.store import evidence, report_index
@@ -222,7 +222,7 @@ def archive(context: Context, version: ModelVersion, report: GateReport, execute
     with context.store.write() as connection:
         report_index.add(connection, record)
         context.audit(connection, "check", version.ref, f"{report.digest} {report.verdict.status}")
-    reporting.site(context)
+    publishing.site(context)
     return report
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.lifecycle import reporting
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.reporting import Asked
+from mlprod_nb.lifecycle.reporting import publishing, running
+from mlprod_nb.lifecycle.reporting.running import Asked
 from mlprod_nb.results import Result, Status, Verdict, counted
 
 _GRAVITY: tuple[Status, ...] = ("ok", "warn", "alarm")
@@ -73,14 +73,14 @@ def report(context: Context, asked: Sequence[Asked]) -> ReportsResult:
         for row in found:
             rows.append(row)
             context.progress.at(len(rows), len(asked))
-    reporting.site(context)
+    publishing.site(context)
     return ReportsResult(_gravest(rows), tuple(rows))
 
 
 def _row(context: Context, asked: Asked) -> ReportRow:
     endpoint, kind = asked.window.endpoint, asked.kind
     try:
-        found = reporting.report(context, asked)
+        found = running.report(context, asked)
     except MlprodError as error:
         return ReportRow(endpoint, kind, "failed", str(error), 0.0, "")
     said = found.verdict

@@ -1,49 +1,24 @@
-"""Reports: a pinned range of the log, a notebook in a fresh kernel, one verdict, a digest to approve."""
+"""Running a report: a pinned range of the log, a notebook in a fresh kernel, one verdict, a digest to approve."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import Unavailable
 from mlprod_nb.lifecycle.alerting import alerts
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.reporting import publishing
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, pin, pinned_text
 from mlprod_nb.progress import SILENCE, Progress
-from mlprod_nb.results import AlertChange, Result, Verdict, counted
+from mlprod_nb.results import AlertChange, Verdict
 
 if TYPE_CHECKING:
     from mlprod_nb.notebooks import Nursery
     from mlprod_nb.reports import ReportRequest, ReportResult
-    from mlprod_nb.site import SiteResult
-
-
-@dataclass(frozen=True)
-class ApprovalResult(Result):
-    """A report is approved.
-
-    Attributes:
-        digest: The report's digest.
-        actor: Who approved.
-        reason: Why.
-        at: When.
-        void: Which protected aliases it will not count for, and why; empty where it may.
-    """
-
-    digest: str
-    actor: str
-    reason: str
-    at: datetime
-    void: str = ""
-    _hidden: ClassVar[tuple[str, ...]] = ("void",)
-
-    def headline(self) -> str:
-        """Say which, and whether it counts."""
-        return f"Report {self.digest[:12]} is approved by {self.actor}. {self.void}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -87,7 +62,7 @@ def report(context: Context, asked: Asked) -> ReportResult:
     except reports.ReportFailed:
         if asked.nursery is None:
             with suppress(OSError, Unavailable):  # what the report itself failed of is told first
-                site(context)
+                publishing.site(context)
         raise
     with context.store.write() as connection:
         context.audit(connection, "report", f"{window.endpoint} {kind}", f"{found.digest} {found.verdict.status}")
@@ -95,7 +70,7 @@ def report(context: Context, asked: Asked) -> ReportResult:
     told = replace(found, since_last_report=alerts.settle(context, alerts.of_report(context, found)))
     # Last, so that whatever hinders it hinders no alert.
     if asked.nursery is None:
-        site(context)
+        publishing.site(context)
     return told
 
 
@@ -138,71 +113,3 @@ def _options(context: Context, asked: Asked) -> dict[str, Any]:
     found = notebooks.parse(asked.parameters, declared)
     notebooks.check(found, {name: replace(known, required=False) for name, known in declared.items()})
     return found
-
-
-@dataclass(frozen=True)
-class PruneResult(Result):
-    """Which reports the rule of ``[reports]`` would remove.
-
-    Attributes:
-        keep_days: After how many days files go; 0: never.
-        keep: How many of the newest of each endpoint and kind stay.
-        folders: The folders that would go, relative to the workspace, the oldest first.
-    """
-
-    keep_days: int
-    keep: int
-    folders: tuple[str, ...]
-    _hidden: ClassVar[tuple[str, ...]] = ("keep_days", "keep")
-
-    def headline(self) -> str:
-        """Say how many."""
-        if not self.keep_days:
-            return "Reports are kept for ever: keep_days is 0 in [reports]."
-        age = counted(self.keep_days, "day")
-        rule = f"older than {age}, the newest {self.keep} of each kind and what is approved kept"
-        return f"{counted(len(self.folders), 'report')} would go ({rule}; dry run, nothing changed)."
-
-
-def due(context: Context) -> PruneResult:
-    """Show which reports the rule would remove."""
-    from mlprod_nb.site import retention
-
-    kept = context.settings.reports
-    with context.store.read() as connection:
-        rule = retention.Rule(kept.keep_days, kept.keep)
-        found = retention.due(connection, context.layout.reports, rule, now=context.clock())
-    return PruneResult(kept.keep_days, kept.keep, tuple(path.relative_to(context.root).as_posix() for path in found))
-
-
-def site(context: Context) -> SiteResult:
-    """Remove the reports that are due, and write the page that leads to every report anew, and the feed."""
-    from mlprod_nb import site
-    from mlprod_nb.site import retention
-
-    context.change()
-    kept = context.settings.reports
-    if kept.keep_days:
-        rule = retention.Rule(kept.keep_days, kept.keep)
-        gone = retention.prune(context.store, context.layout.reports, rule, now=context.clock())
-        if gone:
-            with context.store.write() as connection:
-                names = ", ".join(path.name for path in gone)
-                context.audit(connection, "prune reports", f"{len(gone)} of {context.layout.reports.name}", names)
-    title = context.settings.name or context.root.resolve().name
-    return site.build(context.store, context.layout.reports, title=title, base=context.settings.alerts.pages)
-
-
-def approve(context: Context, digest: str, reason: str) -> ApprovalResult:
-    """Record an approval of a report that is still as it was written."""
-    from mlprod_nb.store import approvals, report_index
-
-    with context.store.write() as connection:
-        given = approvals.approve(
-            connection, context.root, digest, actor=context.caller.actor, reason=reason, now=context.clock()
-        )
-        context.audit(connection, approvals.ACTION, given.digest, given.reason)
-        record = report_index.find(connection, given.digest)
-        void = approvals.void_by(connection, record, given.actor, context.settings)
-    site(context)
-    return ApprovalResult(given.digest, given.actor, given.reason, given.at, void)

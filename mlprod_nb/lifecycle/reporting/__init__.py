@@ -1,0 +1,1 @@
+"""Reports as stories: run, several at once, run again, approved, and the page that leads to them."""
