@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from mlprod_nb import settings
 from mlprod_nb.clock import utc_now
-from mlprod_nb.commands import sending
+from mlprod_nb.commands import jobs, sending
 from mlprod_nb.commands.completion import Suggestion as Suggestion
 from mlprod_nb.commands.completion import complete as complete
 from mlprod_nb.commands.door import Door as Door
 from mlprod_nb.commands.grammar import Call as Call
 from mlprod_nb.commands.grammar import Page as Page
 from mlprod_nb.commands.grammar import parse as parse
+from mlprod_nb.commands.grammar import split as split
 from mlprod_nb.commands.showing import Shown as Shown
 from mlprod_nb.commands.verbs import BODY as BODY
 from mlprod_nb.commands.verbs import REPRODUCED as REPRODUCED
 from mlprod_nb.commands.verbs import Verb as Verb
 from mlprod_nb.commands.verbs import verbs as verbs
-from mlprod_nb.errors import MlprodError, UsageError
+from mlprod_nb.errors import MlprodError
 from mlprod_nb.results import Result
 from mlprod_nb.workspace import Workspace
 
@@ -44,20 +45,6 @@ __all__ = [
     "typed",
     "verbs",
 ]
-
-
-def split(line: str) -> list[str]:
-    """Split a line into words as a shell does; quotes group, nothing is expanded or evaluated.
-
-    Raises:
-        UsageError: A quote is not closed.
-    """
-    try:
-        return shlex.split(line)
-    except ValueError:
-        raise UsageError(
-            f"a quote is not closed in: {line.strip()}.", hint='Write it like --reason "it\'s late".'
-        ) from None
 
 
 def typed(line: str) -> tuple[list[str], str]:
@@ -101,12 +88,13 @@ def _run(words: Sequence[str], door: Door) -> Result:
 
         sent = sending.words_for(call.verb, sending.without(words), door)
         return background.start(_opened(door, call.verb).context, sent, shlex.join(["mlprod", *sent]))
-    if call.verb.method == "schedule_add":
-        _check_job(call.arguments[1])
+    job = jobs.understood(call.arguments[1]) if call.verb.method == "schedule_add" else None
     with _runner(door, call.verb) as runner:
         facade: Any = door.facade if not call.verb.opens else _opened(door, call.verb, runner)
         with _shown(door.progress):
             result = getattr(facade, call.verb.method)(*call.arguments, **call.options)
+    if job is not None and isinstance(facade, Workspace):
+        result = jobs.remarked(result, job, facade.context)
     assert isinstance(result, Result)
     return result
 
@@ -165,16 +153,3 @@ def _shown(progress: Shown) -> Iterator[None]:
         progress.end("failed")
         raise
     progress.end("done")
-
-
-def _check_job(line: str) -> None:
-    """Refuse a job's line now rather than at six in the morning."""
-    door, _, words = line.strip().partition(" ")
-    if door.lstrip("%") == "mlprod":
-        raise UsageError(
-            f"the job's line is wrong: it begins with {door!r}.", hint=f"Write it without: {words.strip()}"
-        )
-    try:
-        parse(split(line), Door())
-    except UsageError as error:
-        raise UsageError(f"the job's line is wrong: {error}") from None

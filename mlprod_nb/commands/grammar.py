@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,20 @@ class _Shown(Exception):
     def __init__(self, text: str, door: Door | None = None) -> None:
         cell = door is not None and door.names is not None
         self.page = Page(_TYPED.sub(r"\1%mlprod ", text) if cell else text)
+
+
+def split(line: str) -> list[str]:
+    """Split a line into words as a shell does; quotes group, nothing is expanded or evaluated.
+
+    Raises:
+        UsageError: A quote is not closed.
+    """
+    try:
+        return shlex.split(line)
+    except ValueError:
+        raise UsageError(
+            f"a quote is not closed in: {line.strip()}.", hint='Write it like --reason "it\'s late".'
+        ) from None
 
 
 def parse(words: Sequence[str], door: Door) -> Call | Page:

@@ -31,6 +31,7 @@ class JobAdded(Result):
         rules: Its time-out, retries, overlap and catch-up, in words.
         next_at: When it runs first, UTC.
         scheduler: Whether the scheduler runs.
+        remarks: Which of the names in its line the workspace does not have yet, in sentences.
     """
 
     job: int
@@ -40,6 +41,7 @@ class JobAdded(Result):
     rules: str
     next_at: datetime | None
     scheduler: str
+    remarks: tuple[str, ...] = ()
 
     def headline(self) -> str:
         """Say what will run."""

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mlprod_nb import Workspace, scheduler
+from mlprod_nb import Workspace, commands, scheduler
 from mlprod_nb.clock import utc_now
-from mlprod_nb.errors import Refused
+from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.lifecycle.scheduling import JobAdded
+from mlprod_nb.routing import EndpointSpec, Variant
 from mlprod_nb.scheduler import JobSpec
+from mlprod_nb.store import revisions
 
 
 @pytest.fixture
@@ -20,6 +23,13 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     yield workspace
     workspace.down(yes=True)
     workspace.context.store.close()
+
+
+def serve(workspace: Workspace, endpoint: str) -> None:
+    state = EndpointSpec(endpoint, (Variant("champion", endpoint, 1, "0" * 64, 1.0),))
+    with workspace.context.store.write() as connection:
+        made = revisions.propose(connection, endpoint, state, actor="ada", command="", reason="", now=utc_now())
+        revisions.decide(connection, made.id, "active", detail="", now=utc_now())
 
 
 def test_up_leaves_the_jobs_to_an_outside_scheduler_where_the_settings_say_so(workspace: Workspace) -> None:
@@ -42,6 +52,31 @@ def test_the_list_of_jobs_says_whether_anybody_runs_them(workspace: Workspace) -
     assert workspace.schedule_list().headline() == "1 job is scheduled, and the scheduler is running."
     scheduler.stop(workspace.root)
     assert workspace.schedule_list().headline() == idle
+
+
+def test_a_job_is_told_at_once_which_of_its_names_the_workspace_does_not_have(workspace: Workspace) -> None:
+    def remarks(line: str) -> tuple[str, ...]:
+        added = commands.run(["schedule", "add", "0 6 * * 1", line], commands.Door(workspace=str(workspace.root)))
+        assert isinstance(added, JobAdded)
+        return added.remarks
+
+    serve(workspace, "flights")
+    assert remarks("report flights drift --since 7d") == ()
+    assert remarks("deploy flights/2 --endpoint flights-eu") == ()
+    assert remarks("monitor fligths") == ("there is no endpoint 'fligths'. Did you mean 'flights'?",)
+    no_kind = "there is no kind of report 'drfit'. Did you mean 'drift'?"
+    assert remarks("report flights drfit") == (no_kind,)
+    assert remarks("report batch flights,fares drift,drfit") == (
+        "there is no endpoint 'fares'. There is: flights.",
+        no_kind,
+    )
+
+
+@pytest.mark.parametrize("line", ["monitor flights --since 7dd", "retrain flights --until yesterdya"])
+def test_a_job_whose_moment_is_none_is_refused(workspace: Workspace, line: str) -> None:
+    with pytest.raises(UsageError, match=r"the job's line is wrong: '[^']+' is not a moment"):
+        commands.run(["schedule", "add", "0 6 * * 1", line], commands.Door(workspace=str(workspace.root)))
+    assert workspace.schedule_list().jobs == ()
 
 
 def test_a_run_that_was_ended_by_its_time_out_says_so(workspace: Workspace) -> None:
