@@ -18,6 +18,7 @@ from mlprod_nb.errors import Refused
 from mlprod_nb.lifecycle.context import Caller
 from mlprod_nb.progress import SILENCE, uninterrupted, whole_imports
 from mlprod_nb.results import Result
+from tests.clocks import Steady
 from tests.fake_workspace import FakeWorkspace
 
 
@@ -154,24 +155,14 @@ def test_in_another_thread_nothing_is_done() -> None:
     assert seen == [False]
 
 
-class Ticks:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def shown() -> tuple[showing.InPlace, list[tuple[str, bool]], Ticks]:
+def shown() -> tuple[showing.InPlace, list[tuple[str, bool]], Steady]:
     bundles: list[tuple[str, bool]] = []
-    ticks = Ticks()
+    steady = Steady()
 
     def publish(bundle: dict[str, Any], update: bool) -> None:
         bundles.append((bundle["text/plain"], update))
 
-    return showing.InPlace(showing.CellOutput(publish), ticks), bundles, ticks
+    return showing.InPlace(showing.CellOutput(publish), steady), bundles, steady
 
 
 def test_a_notebook_is_left_the_output_it_was_given_first() -> None:
@@ -202,10 +193,10 @@ def test_where_it_failed_or_was_interrupted_stays() -> None:
 
 
 def test_parts_are_shown_at_most_ten_times_a_second() -> None:
-    place, bundles, ticks = shown()
+    place, bundles, steady = shown()
     place.step("reading")
     for part in range(1, 1001):
-        ticks.now += 0.001
+        steady.seconds += 0.001
         place.at(part, 1000)
     assert 9 <= len(bundles) - 2 <= 10
 
@@ -226,7 +217,7 @@ def test_steps_with_markup_in_them_are_text() -> None:
 
 def test_a_terminal_keeps_one_line_and_takes_it_away() -> None:
     stream = io.StringIO()
-    place = showing.InPlace(showing.TerminalLine(stream), Ticks())
+    place = showing.InPlace(showing.TerminalLine(stream), Steady())
     place.step("reading")
     place.step("counting")
     place.end("done")

@@ -21,20 +21,11 @@ from mlprod_nb.scheduler import DueSlot, JobSpec, Leases, claims, holders
 from mlprod_nb.scheduler.failures import LOST, REPLACED, STOPPED, TIMED_OUT
 from mlprod_nb.store import Fence, Store, alerts, notices
 from mlprod_nb.store.tables import job_runs
+from tests.clocks import Steady
 
 NOON = datetime(2025, 5, 5, 12, 0, 30, tzinfo=UTC)
 ONE = NOON + timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-
-
-class Steady:
-    """Seconds that pass when told."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture

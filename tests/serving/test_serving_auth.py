@@ -13,6 +13,7 @@ from mlprod_nb.errors import AccessDenied
 from mlprod_nb.serving.auth import REMEMBER_SECONDS, Gatekeeper
 from mlprod_nb.serving.errors import Unauthenticated
 from mlprod_nb.store import Store
+from tests.clocks import Steady
 
 NOW = datetime(2013, 4, 1, tzinfo=UTC)
 
@@ -39,15 +40,6 @@ def issue(store: Store, role: str) -> str:
         return f"Bearer {tokens.issue(connection, role, role, now=NOW)}"
 
 
-class Seconds:
-    """A clock that stands until it is moved."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 async def test_many_requests_with_one_token_at_once_ask_the_store_once(store: Store) -> None:
     gatekeeper = CountingGatekeeper(store, lambda: NOW)
     header = issue(store, "caller")
@@ -71,15 +63,15 @@ async def test_a_header_is_recalled_only_after_it_was_verified_and_for_what_its_
 async def test_a_header_in_use_is_verified_again_before_it_is_forgotten_and_a_revoked_one_is_not_kept(
     store: Store,
 ) -> None:
-    seconds = Seconds()
-    gatekeeper = CountingGatekeeper(store, lambda: NOW, seconds)
+    steady = Steady(100.0)
+    gatekeeper = CountingGatekeeper(store, lambda: NOW, steady)
     header = issue(store, "caller")
     await gatekeeper.require(header, "predict")
-    seconds.now += 0.6 * REMEMBER_SECONDS
+    steady.seconds += 0.6 * REMEMBER_SECONDS
     assert [gatekeeper.recall(header.encode(), "predict") for _ in range(9)] == [True] * 9
     await asyncio.gather(*gatekeeper._verifying.values())
     assert gatekeeper.asked == 2
-    seconds.now += 0.6 * REMEMBER_SECONDS  # beyond the first verification's time, within the second's
+    steady.seconds += 0.6 * REMEMBER_SECONDS  # beyond the first verification's time, within the second's
     with store.write() as connection:
         tokens.revoke(connection, "caller", now=NOW)
     assert gatekeeper.recall(header.encode(), "predict")
@@ -90,9 +82,9 @@ async def test_a_header_in_use_is_verified_again_before_it_is_forgotten_and_a_re
 
 
 async def test_a_header_that_nobody_used_is_forgotten(store: Store) -> None:
-    seconds = Seconds()
-    gatekeeper = Gatekeeper(store, lambda: NOW, seconds)
+    steady = Steady(100.0)
+    gatekeeper = Gatekeeper(store, lambda: NOW, steady)
     header = issue(store, "caller")
     await gatekeeper.require(header, "predict")
-    seconds.now += REMEMBER_SECONDS
+    steady.seconds += REMEMBER_SECONDS
     assert not gatekeeper.recall(header.encode(), "predict")

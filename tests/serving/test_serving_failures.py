@@ -8,7 +8,7 @@ from pathlib import Path
 from mlprod_nb.routing import Variant
 from mlprod_nb.serving import failures
 from mlprod_nb.serving.failures import MOST_KINDS, Asked, FailedRows, Failures
-from tests.serving.moved_clock import NOON, Clock
+from tests.clocks import NOON, Clock
 from tests.serving.oddity import Oddity
 from tests.serving.workshop import Workshop, gateway
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlprod_nb.serving import refusals
 from mlprod_nb.serving.refusals import LINE_SECONDS, Refusals
-from tests.serving.moved_clock import NOON, Clock
+from tests.clocks import NOON, Clock
 from tests.serving.workshop import Workshop, body, gateway, row
 
 

@@ -16,22 +16,13 @@ from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.alerting import alerts
 from mlprod_nb.lifecycle.alerting.alerts import Look
 from mlprod_nb.results import AlertChange, Verdict
+from tests.clocks import Clock
 from tests.lifecycle.alerting.looks import look
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2013, 7, 1, 6, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(datetime(2013, 7, 1, 6, tzinfo=UTC))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import email.policy
 import logging
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import cast
@@ -18,19 +18,12 @@ from mlprod_nb import Workspace
 from mlprod_nb.access import secrets
 from mlprod_nb.errors import UsageError
 from mlprod_nb.lifecycle.alerting import alerts
+from tests.clocks import Clock
 from tests.lifecycle.alerting.looks import look
 from tests.lifecycle.alerting.receivers import Webhook, mail_server, silent_port, webhook
 
 SECRET = "s3cret-t0ken"
 Opener = Callable[..., Workspace]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2013, 7, 1, 6, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture
