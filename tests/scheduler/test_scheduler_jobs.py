@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -20,14 +18,6 @@ from mlprod_nb.store.tables import job_runs
 
 NOON = datetime(2025, 5, 5, 12, 0, 30, tzinfo=UTC)
 HOURLY = JobSpec("0 * * * *", "monitor flights")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(Store.sqlite_url(tmp_path / "state.db"))
-    store.migrate()
-    yield store
-    store.close()
 
 
 def add(store: Store, spec: JobSpec = HOURLY, now: datetime = NOON) -> int:

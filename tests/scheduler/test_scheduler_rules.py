@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -26,14 +25,6 @@ from tests.clocks import Steady
 NOON = datetime(2025, 5, 5, 12, 0, 30, tzinfo=UTC)
 ONE = NOON + timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(Store.sqlite_url(tmp_path / "state.db"))
-    store.migrate()
-    yield store
-    store.close()
 
 
 def add(store: Store, spec: JobSpec) -> int:

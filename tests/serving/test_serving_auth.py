@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -26,13 +25,6 @@ class CountingGatekeeper(Gatekeeper):
     def _verify(self, secret: str) -> tokens.Principal | None:
         self.asked += 1
         return super()._verify(secret)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(Store.sqlite_url(tmp_path / "state.db"))
-    store.migrate()
-    return store
 
 
 def issue(store: Store, role: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -15,9 +14,8 @@ NOW = datetime(2013, 4, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(Store.sqlite_url(tmp_path / "state.db"))
-    store.migrate()
+def store(store: Store) -> Store:
+    """A state database in which something of each kind happened."""
     fill(store)
     return store
 
@@ -31,7 +29,6 @@ def test_nobody_can_edit_what_happened(store: Store, table: sa.Table, edit: str)
         connection.execute(statement)
     with store.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == 1
-    store.close()
 
 
 @pytest.mark.parametrize("table", append_only.TABLES, ids=lambda table: table.name)
@@ -40,7 +37,6 @@ def test_replacing_what_happened_is_an_edit_too(store: Store, table: sa.Table) -
     again = sa.insert(table).prefix_with("OR REPLACE").from_select(list(table.columns), copied)
     with pytest.raises(sa.exc.IntegrityError, match=f"{table.name} is append-only"), store.write() as connection:
         connection.execute(again)
-    store.close()
 
 
 def test_an_audit_entry_is_not_replaced_by_one_of_its_digest_under_another_number(store: Store) -> None:
@@ -51,7 +47,6 @@ def test_an_audit_entry_is_not_replaced_by_one_of_its_digest_under_another_numbe
         connection.execute(again)
     with store.read() as connection:
         assert connection.scalar(sa.select(tables.audit.c.actor)) == "ada"
-    store.close()
 
 
 def test_a_revision_is_not_replaced_by_one_of_its_endpoint_and_number(store: Store) -> None:
@@ -60,7 +55,6 @@ def test_a_revision_is_not_replaced_by_one_of_its_endpoint_and_number(store: Sto
     again = sa.insert(tables.revisions).prefix_with("OR REPLACE").from_select(columns, copied)
     with pytest.raises(sa.exc.IntegrityError, match="revisions is append-only"), store.write() as connection:
         connection.execute(again)
-    store.close()
 
 
 def test_a_database_from_before_the_triggers_gets_them(store: Store) -> None:
@@ -71,7 +65,6 @@ def test_a_database_from_before_the_triggers_gets_them(store: Store) -> None:
     store.migrate()
     with store.read() as connection:
         assert append_only.protected(connection)
-    store.close()
 
 
 def test_aliases_that_moved_alone_are_found_by_their_model(store: Store) -> None:
@@ -79,4 +72,3 @@ def test_aliases_that_moved_alone_are_found_by_their_model(store: Store) -> None
         assert [entry.after for entry in journal.alone(connection, {"flights"})] == ["flights/1"]
         assert journal.alone(connection, {"flight_", "f"}) == []
         assert journal.alone(connection, set()) == []
-    store.close()

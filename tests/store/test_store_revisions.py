@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,14 +18,6 @@ from mlprod_nb.store import Revision, Store, gateways, journal, revisions, table
 from tests.store.specs import spec
 
 NOW = datetime(2013, 4, 1, 6, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(Store.sqlite_url(tmp_path / "state.db"))
-    store.migrate()
-    yield store
-    store.close()
 
 
 def propose(store: Store, state: EndpointSpec | None) -> Revision:
