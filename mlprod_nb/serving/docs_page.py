@@ -53,7 +53,8 @@ document.getElementById("ask").addEventListener("submit", async (event) => {
     const section = element("section");
     section.append(element("h2", "POST " + path), element("p", item.post.summary));
     const table = element("table");
-    for (const [name, schema] of Object.entries(body.schema.properties.inputs.properties)) {
+    const columns = data.components.schemas["Columns_" + path.split("/")[2]];
+    for (const [name, schema] of Object.entries(columns.properties)) {
       const row = element("tr");
       row.append(element("td", name), element("td", [].concat(schema.items.type).join(" or ")));
       table.append(row);
@@ -118,8 +119,7 @@ def _operation(path: str, verb: str, operation: dict[str, Any], base_url: str) -
 def _body(operation: dict[str, Any]) -> str:
     if "requestBody" not in operation:
         return ""
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    return f"<p>{_kind(schema)}.</p>" if "$ref" in schema else _fields(schema)
+    return f"<p>{_kind(operation['requestBody']['content']['application/json']['schema'])}.</p>"
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
@@ -127,6 +127,8 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
 
 
 def _fields(schema: dict[str, Any]) -> str:
+    if "properties" not in schema:
+        return f"<p>{_kind(schema)}.</p>"
     rows = []
     for name, field in schema["properties"].items():
         cells = f"<td>{_kind(field)}</td><td>{_text(field.get('description', ''))}</td>"
@@ -135,9 +137,11 @@ def _fields(schema: dict[str, Any]) -> str:
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """Return what a value is, in HTML: the name of a schema, or its types."""
+    """Return what a value is, in HTML: the name of a schema, its types, or a choice of them."""
     if "$ref" in schema:
         return _text(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
+        return " or ".join(_kind(choice) for choice in schema["anyOf"])
     kind = schema.get("type", "any")
     shown = _text(" or ".join(kind) if isinstance(kind, list) else kind)
     return f"{shown} of {_kind(schema['items'])}" if schema.get("items") else shown

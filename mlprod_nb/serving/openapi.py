@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from mlprod_nb.registry.bundles import Column, ColumnType
+from mlprod_nb.registry.bundles import Column
 from mlprod_nb.serving.admission import VARIANT_HEADER
-from mlprod_nb.serving.openapi_schemas import SCHEMAS, Schema, array, members, reference, text
+from mlprod_nb.serving.openapi_requests import EXAMPLE_COLUMNS, EXAMPLES, FORMS, by_column, csv_body, json_body
+from mlprod_nb.serving.openapi_schemas import SCHEMAS, Schema, reference, text
 from mlprod_nb.serving.protocols import invocations
 from mlprod_nb.serving.protocols.open_inference import BINARY, DATATYPES, HEADER_LENGTH
 from mlprod_nb.serving.routes import LiveEndpoint
 
 _JSON = invocations.JSON
-_TYPES: dict[ColumnType, str] = {"double": "number", "long": "integer", "boolean": "boolean", "string": "string"}
-_EXAMPLES: dict[ColumnType, Any] = {"double": 1.5, "long": 1, "boolean": True, "string": "a"}
-_EXAMPLE_COLUMNS = (Column("distance", "double", nullable=False), Column("carrier", "string", nullable=False))
 _EXAMPLE_FEEDBACK = {"feedback": [{"prediction_id": "019ab3a0-7c1e-7a55-8d5e-3f2b1c0d9e8f", "value": 1}]}
 _PROBLEMS = {
     "400": "The body is not JSON or not of this form; the problem names the place.",
@@ -46,10 +42,12 @@ def document(endpoints: Iterable[LiveEndpoint]) -> dict[str, Any]:
     Args:
         endpoints: The endpoints to describe by name; the general paths are always there.
     """
-    paths = {**_own_paths(), **_health_paths(), **_mlflow_paths(), **_inference_paths()}
+    paths, schemas = {**_own_paths(), **_health_paths(), **_mlflow_paths(), **_inference_paths()}, {**SCHEMAS, **FORMS}
     for live in endpoints:
         columns, what = live.signature.columns, f"Ask {live.name} for predictions"
-        predict = _invocation(f"predict_{live.name}", what, columns, live.spec.unit)
+        schemas |= by_column(columns, live.name)
+        body = json_body(columns, live.spec.unit, live.name)
+        predict = _invocation(f"predict_{live.name}", what, body, csv_body(columns))
         paths[f"/endpoints/{live.name}/invocations"] = {"post": predict}
         infer = _inference(f"infer_{live.name}", f"{what} in tensors", columns)
         paths[f"/v2/models/{live.name}/infer"] = {"post": infer}
@@ -67,14 +65,15 @@ def document(endpoints: Iterable[LiveEndpoint]) -> dict[str, Any]:
                 "token": {"type": "http", "scheme": "bearer"},
                 "password": {"type": "http", "scheme": "basic", "description": "The token as password, any user."},
             },
-            "schemas": SCHEMAS,
+            "schemas": schemas,
         },
     }
 
 
 def _own_paths() -> dict[str, Any]:
-    predict = _invocation("predict", "Ask an endpoint for predictions", _EXAMPLE_COLUMNS, "")
-    only = _invocation("invoke_only", "Ask the only endpoint for predictions", _EXAMPLE_COLUMNS, "")
+    bodies = json_body(()), csv_body(())
+    predict = _invocation("predict", "Ask an endpoint for predictions", *bodies)
+    only = _invocation("invoke_only", "Ask the only endpoint for predictions", *bodies)
     feedback = {
         **_operation("feedback", "Say what became of predictions", reference("Accepted"), _but_not("500")),
         "requestBody": _content({_JSON: {"schema": reference("Feedback"), "example": _EXAMPLE_FEEDBACK}}),
@@ -129,7 +128,7 @@ def _inference_paths() -> dict[str, Any]:
         problems = (*_READING, "503")
         model = _operation(f"{prefix}model", "Tell what a model takes and gives", reference("ModelMetadata"), problems)
         ready = _operation(f"{prefix}model_ready", "Whether a model is loaded", reference("ModelReady"), problems)
-        infer = _inference(f"{prefix}model_infer", "Ask a model for predictions in tensors", _EXAMPLE_COLUMNS)
+        infer = _inference(f"{prefix}model_infer", "Ask a model for predictions in tensors", EXAMPLE_COLUMNS)
         paths[path] = {"parameters": parameters, "get": model}
         paths[f"{path}/ready"] = {"parameters": parameters, "get": ready}
         paths[f"{path}/infer"] = {"parameters": parameters, "post": infer}
@@ -196,69 +195,18 @@ def _health(operation_id: str, summary: str, schema: str) -> dict[str, Any]:
     return {**operation, "security": []}
 
 
-def _invocation(operation_id: str, summary: str, columns: Sequence[Column], unit: str) -> dict[str, Any]:
+def _invocation(operation_id: str, summary: str, in_json: dict[str, Any], in_csv: dict[str, Any]) -> dict[str, Any]:
     return {
         **_operation(operation_id, summary, reference("Predictions"), _PROBLEMS),
         "parameters": [_UNIT, _MOMENT, _CLIENT_ID, _EXPLAIN, _VARIANT],
-        "requestBody": _content(
-            {
-                _JSON: _invocation_body(columns, unit),
-                invocations.CSV: {
-                    "schema": text("A line of column names, then a line a row; an empty cell is missing."),
-                    "example": _csv(columns),
-                },
-            }
-        ),
+        "requestBody": _content({_JSON: in_json, invocations.CSV: in_csv}),
     }
-
-
-def _invocation_body(columns: Sequence[Column], unit: str) -> dict[str, Any]:
-    values = {column.name: array({"type": _json_type(column)}) for column in columns}
-    one_a_row = {"type": ["array", "null"]}
-    properties: Schema = {
-        "inputs": {
-            "type": ["object", "array"],
-            "properties": values,
-            "description": "A list of values for each column, or rows as lists in the signature's order.",
-        },
-        "dataframe_split": members(
-            "pandas: frame.to_dict(orient='split').",
-            {"data": array(array({}))},
-            {"columns": array(text()), "index": array({})},
-        ),
-        "dataframe_records": array({"type": "object"}, "pandas: frame.to_dict(orient='records')."),
-        "instances": array({}, "Rows as objects, or as lists in the signature's order."),
-        "units": {**one_a_row, "items": {"type": ["string", "integer", "null"]}, "description": "Who is randomised."},
-        "event_time": {
-            "type": ["string", "array", "null"],
-            "description": "ISO 8601, one for all rows or a list; the present where left out.",
-        },
-        "client_ids": {**one_a_row, "items": {}, "description": "Echoed, and nothing else."},
-        "explain": {"type": "boolean", "description": "Whether to explain each row's score, by column."},
-        "params": {"type": ["object", "null"], "maxProperties": 0, "description": "No model takes any."},
-    }
-    example: dict[str, Any] = {"inputs": {column.name: [_EXAMPLES[column.type]] for column in columns}}
-    if unit:
-        example["units"] = ["unit-1"]
-    schema = {
-        "type": "object",
-        "properties": properties,
-        "additionalProperties": False,
-        "oneOf": [{"required": [key]} for key in ("inputs", "dataframe_split", "dataframe_records", "instances")],
-    }
-    return {"schema": schema, "example": example}
-
-
-def _csv(columns: Sequence[Column]) -> str:
-    page = io.StringIO()
-    csv.writer(page).writerows([[column.name for column in columns], [_EXAMPLES[column.type] for column in columns]])
-    return page.getvalue()
 
 
 def _inference(operation_id: str, summary: str, columns: Sequence[Column]) -> dict[str, Any]:
     example = {
         "inputs": [
-            {"name": column.name, "datatype": DATATYPES[column.type], "shape": [1], "data": [_EXAMPLES[column.type]]}
+            {"name": column.name, "datatype": DATATYPES[column.type], "shape": [1], "data": [EXAMPLES[column.type]]}
             for column in columns
         ]
     }
@@ -270,7 +218,3 @@ def _inference(operation_id: str, summary: str, columns: Sequence[Column]) -> di
         "parameters": [_UNIT, _MOMENT, _CLIENT_ID, _VARIANT, _HEADER_LENGTH],
         "requestBody": _content({_JSON: {"schema": reference("InferRequest"), "example": example}, BINARY: binary}),
     }
-
-
-def _json_type(column: Column) -> str | list[str]:
-    return [_TYPES[column.type], "null"] if column.nullable else _TYPES[column.type]

@@ -1,4 +1,8 @@
-"""The schemas (JSON Schema 2020-12) that the gateway's OpenAPI document refers to by name."""
+"""The schemas (JSON Schema 2020-12) that the gateway's OpenAPI document refers to by name.
+
+They keep to what generators of clients read: a choice is between whole schemas, each by its name; no schema is of two
+types, save one that may be null; none is a constant.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ def members(
     properties = {**required, **(optional or {})}
     return {
         "type": "object",
-        "description": description,
+        **({"description": description} if description else {}),
         "required": list(required),
         "properties": properties,
         "additionalProperties": False,
@@ -40,6 +44,11 @@ def array(items: Schema, description: str = "") -> Schema:
 def text(description: str = "", **more: Any) -> Schema:
     """Return the schema of a text."""
     return {"type": "string", **({"description": description} if description else {}), **more}
+
+
+def any_of(description: str, *choices: Schema) -> Schema:
+    """Return the schema of what fits one of several; generators read ``anyOf`` with fewer surprises than ``oneOf``."""
+    return {"anyOf": list(choices), **({"description": description} if description else {})}
 
 
 _ANY: Schema = {}
@@ -59,7 +68,7 @@ _PREDICTIONS = members(
         "model_version": array(text(), "As flights/3."),
     },
     {
-        "logged": {"const": False, "description": "Where the log failed and the endpoint answers all the same."},
+        "logged": {**_YES_OR_NO, "description": "False where the log failed and the endpoint answers all the same."},
         "client_ids": array(_ANY, "Echoed where they were sent."),
         "contributions": array(
             {"type": "object", "additionalProperties": _NUMBER},
@@ -91,20 +100,13 @@ _PROBLEM: Schema = {
 }
 _FEEDBACK_ROW = {
     "prediction_id": text(f"As the gateway gave it, at most {LATEST.days} days ago.", format="uuid"),
-    "value": {"type": ["string", "number", "boolean"], "description": "What became of it."},
+    "value": any_of("What became of it.", text(), _NUMBER, _YES_OR_NO),
 }
 _FEEDBACK_OPTIONS = {
     "kind": text("What the value is.", enum=list(KINDS), default="label"),
     "name": text("Which of several feedbacks of a kind.", default="label"),
     "source": text("Who says so; of each source the latest counts.", default=""),
     "event_time": text("ISO 8601; the present where left out."),
-}
-_FEEDBACK: Schema = {
-    "type": "object",
-    "description": "A list of rows, or the members of one row.",
-    "properties": {"feedback": array(reference("FeedbackRow")), **_FEEDBACK_ROW, **_FEEDBACK_OPTIONS},
-    "additionalProperties": False,
-    "oneOf": [{"required": ["feedback"], "maxProperties": 1}, {"required": list(_FEEDBACK_ROW)}],
 }
 _VARIANT = members(
     "One variant of an endpoint.",
@@ -152,7 +154,7 @@ _BINARY_SIZE = members(
 _WANTED_OUTPUT = members("An output that is wanted.", {"name": text()}, {"parameters": {"type": "object"}})
 _INFER_REQUEST = members(
     "One tensor a column, of shape [n] or [n, 1]; or one of shape [n, columns], in the signature's order.",
-    {"inputs": array(reference("InputTensor"))},
+    {"inputs": array(any_of("", reference("InputTensor"), reference("BinaryInputTensor")))},
     {
         "id": text("Echoed."),
         "model_name": text("The model that the path names, or left out."),
@@ -186,14 +188,15 @@ _MLFLOW_ENDPOINT = members(
         "endpoint_type": text(),
         "model": members("What it serves.", {"name": text(), "provider": text()}),
         "endpoint_url": text(),
-        "limit": {"type": "null"},
+        "limit": {"type": ["object", "null"], "description": "Always null."},
     },
 )
 
 SCHEMAS: dict[str, Schema] = {
     "Predictions": _PREDICTIONS,
     "Problem": _PROBLEM,
-    "Feedback": _FEEDBACK,
+    "Feedback": any_of("A list of rows, or one row.", reference("FeedbackRows"), reference("FeedbackRow")),
+    "FeedbackRows": members("What became of predictions.", {"feedback": array(reference("FeedbackRow"))}),
     "FeedbackRow": members("What became of one prediction.", _FEEDBACK_ROW, _FEEDBACK_OPTIONS),
     "Accepted": members("How many rows were taken, all on disk.", {"accepted": _COUNT}),
     "Endpoint": _ENDPOINT,
@@ -220,11 +223,9 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "Ready": members("Whether everything is loaded and the log can be written.", {"ready": _YES_OR_NO}),
-    "InputTensor": members(
-        "A tensor of a request: with data, row-major, or with binary_data_size.",
-        _TENSOR,
-        {"data": array(_ANY), "parameters": reference("BinarySize")},
-        oneOf=[{"required": ["data"]}, {"required": ["parameters"]}],
+    "InputTensor": members("A tensor with its values, row-major.", {**_TENSOR, "data": array(_ANY)}),
+    "BinaryInputTensor": members(
+        "A tensor whose values stand, as bytes, after the JSON.", {**_TENSOR, "parameters": reference("BinarySize")}
     ),
     "OutputTensor": members(
         "A tensor of a reply.", _TENSOR, {"data": array(_ANY), "parameters": reference("BinarySize")}
