@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
             settings.for_counting()
         return _answer(sys.argv[1:], facade)
     finally:
-        gc.freeze()  # the process ends: to search all that it imported for garbage takes as long as a small look
+        if "duckdb" not in sys.modules:  # DuckDB reports in 47 lines what was not collected when the process ends
+            gc.freeze()  # to search all that was imported for garbage takes as long as a small look
 
 
 def _answer(words: list[str], facade: Any) -> int:

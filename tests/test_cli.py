@@ -116,6 +116,14 @@ def test_a_shell_s_process_ends_without_a_search_of_all_that_it_imported_for_gar
     assert ended.stdout.splitlines()[-1] == "0 True"
 
 
+def test_a_shell_s_process_that_used_duckdb_ends_in_silence(tmp_path: Path) -> None:
+    code = "import sys; from mlprod_nb import cli; import duckdb; duckdb.sql('select 1').fetchall(); cli.main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stderr == ""
+
+
 def test_clicks_own_completion_knows_the_verbs_and_options(tmp_path: Path) -> None:
     def suggestions(words: str, index: int) -> list[str]:
         variables = {"_MLPROD_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(index)}

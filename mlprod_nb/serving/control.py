@@ -255,6 +255,9 @@ class Control:
     def _swap(self, table: RouteTable) -> None:
         self._book.table = table
         self._telemetry.serving({name: live.revision for name, live in table.endpoints.items()})
+        for name, live in table.endpoints.items():
+            variants, shadows = live.spec.variants, live.spec.shadows
+            self._telemetry.expect(name, (variant.name for variant in variants), (shadow.name for shadow in shadows))
 
     async def _read_to_load(self) -> None:
         await self._read_newest()

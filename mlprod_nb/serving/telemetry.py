@@ -157,6 +157,18 @@ class Telemetry:
         for endpoint, number in revisions.items():
             self.revision.labels(endpoint).set(number)
 
+    def expect(self, endpoint: str, variants: Iterable[str], shadows: Iterable[str]) -> None:
+        """Tell the counters of what must not happen from 0 on.
+
+        Prometheus takes the first number that it reads of a counter for its beginning. So ``increase`` is blind to the
+        event with which a counter appears.
+        """
+        for counter in (self.unlogged, self.unlogged_answers, self.shadows_dropped):
+            counter.labels(endpoint)
+        for shadow, names in (("false", variants), ("true", shadows)):
+            for variant in names:
+                self.model_errors.labels(endpoint, variant, shadow)
+
     def refused(self, endpoint: str, reason: str, requests: int = 1) -> None:
         """Count requests that were refused, for the monitor."""
         if self._refusals is not None:

@@ -295,6 +295,20 @@ async def test_the_metrics_count_requests_rows_appends_and_the_revision(shop: Wo
     assert "made-up" not in text
 
 
+async def test_counters_of_what_must_not_happen_are_told_before_it_happens(shop: Workshop) -> None:
+    async with gateway(shop) as client:
+        await shop.deploy("flights", shop.variant("champion"), shadows=[shop.variant("challenger")])
+        text = (await client.get("/metrics")).text
+    for line in (
+        'mlprod_model_errors_total{endpoint="flights",shadow="false",variant="champion"} 0.0',
+        'mlprod_model_errors_total{endpoint="flights",shadow="true",variant="challenger"} 0.0',
+        'mlprod_unlogged_rows_total{endpoint="flights"} 0.0',
+        'mlprod_unlogged_answers_total{endpoint="flights"} 0.0',
+        'mlprod_shadow_rows_dropped_total{endpoint="flights"} 0.0',
+    ):
+        assert line in text
+
+
 async def test_a_prediction_that_cannot_be_logged_is_not_given_until_the_log_recovers(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
