@@ -20,7 +20,7 @@ from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.budget import Budget
 from mlprod_nb.monitoring.columns import to_numbers, to_texts
 from mlprod_nb.monitoring.detectors import Detector
-from mlprod_nb.monitoring.drill_result import DrillResult, DrillRow
+from mlprod_nb.monitoring.drill_result import Already, DrillResult, DrillRow
 from mlprod_nb.monitoring.pooling import LOOKS, pools
 from mlprod_nb.monitoring.profile import ColumnProfile, Profile
 from mlprod_nb.registry.bundles import LABEL_COLUMN
@@ -83,11 +83,13 @@ def _numeric(column: ColumnProfile) -> tuple[float, float]:
 def _shift(text: str, column: ColumnProfile, rest: Sequence[str], _: Profile) -> Injection:
     sd = _numeric(column)[1]
     by = float(rest[1]) * sd * (-1 if rest[0] == "-" else 1)
+    _check_change(text, by != 0)
     return Injection(text, (column.name,), lambda _, rows: {**rows, column.name: rows[column.name] + by})
 
 
 def _scale(text: str, column: ColumnProfile, rest: Sequence[str], _: Profile) -> Injection:
     mean, by = _numeric(column)[0], float(rest[0])
+    _check_change(text, by != 1)
     return Injection(
         text, (column.name,), lambda _, rows: {**rows, column.name: mean + by * (rows[column.name] - mean)}
     )
@@ -136,6 +138,11 @@ def _turn(text: str, column: ColumnProfile, rest: Sequence[str], profile: Profil
         return {**rows, other.name: values}
 
     return Injection(text, (column.name, other.name), change)
+
+
+def _check_change(text: str, changes: bool) -> None:
+    if not changes:
+        raise UsageError(f"{text!r} changes nothing.", hint=f"Write {_EXAMPLES} correlation round.")
 
 
 def _percent(value: float, text: str) -> float:
@@ -200,7 +207,8 @@ def run(endpoint: str, ground: Ground, injection: Injection) -> DrillResult:
 
     most = min(ground.rows, LADDER[-1])
     windows = [draw(most, changed=False) for _ in range(max(LOOKS))]
-    already = _firing(ground, injection, windows)
+    pooled, alone = _firing(ground, injection, windows), _firing(ground, injection, windows[:1])
+    already: dict[str, Already] = {**dict.fromkeys(pooled, "pooled"), **dict.fromkeys(alone, "alone")}
     first = draw(most, changed=True)
     lone: set[str] = _firing(ground, injection, [first])
     by_rows = dict.fromkeys(lone, most)
@@ -213,7 +221,8 @@ def run(endpoint: str, ground: Ground, injection: Injection) -> DrillResult:
         for name in _firing(ground, injection, windows):
             by_looks.setdefault(name, look)
     rows = tuple(
-        DrillRow(name, by_rows.get(name), by_looks.get(name), name in already) for name in _names(ground, injection)
+        DrillRow(name, by_rows.get(name), by_looks.get(name), already.get(name, ""))
+        for name in _names(ground, injection)
     )
     return DrillResult(endpoint, injection.text, known, most, rows)
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from mlprod_nb.results import Result, Section
+
+Already = Literal["", "pooled", "alone"]
+_REMARKS: dict[Already, str] = {
+    "": "",
+    "pooled": "13 looks at the window as it is, pooled, make it fire",
+    "alone": "fires on the window as it is",
+}
 
 
 @dataclass(frozen=True)
@@ -17,13 +24,18 @@ class DrillRow:
         detector: Its name; ``correlation`` for the rank correlations with other columns.
         rows: The fewest of the tried numbers of rows from which on it fires in one look; ``None``: on none.
         looks: In which look at the drifted data it fires first, pooled windows among them; ``None``: not within 13.
-        already: Whether it fires on the window as it is, alone or pooled with others drawn from it.
+        already: Whether it fires on the window as it is: alone, or only pooled with others drawn from it.
     """
 
     detector: str
     rows: int | None
     looks: int | None
-    already: bool
+    already: Already
+
+    @property
+    def told(self) -> bool:
+        """Whether it would tell of what was injected, and not of what is in the window anyway."""
+        return self.looks is not None if self.already == "" else self.already == "pooled" and self.rows is not None
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ class DrillResult(Result):
     def headline(self) -> str:
         """Return which detector finds the drift first."""
         first = min(
-            (row for row in self.detectors if row.looks is not None and not row.already),
+            (row for row in self.detectors if row.told),
             key=lambda row: (row.looks or 0, row.rows or self.rows + 1),
             default=None,
         )
@@ -67,7 +79,7 @@ class DrillResult(Result):
                 _spell(row.detector),
                 f"more than {self.rows:,}" if row.rows is None else f"{row.rows:,}",
                 "not within 13" if row.looks is None else str(row.looks),
-                "fires on the window as it is" if row.already else "",
+                _REMARKS[row.already],
             )
             for row in self.detectors
         )

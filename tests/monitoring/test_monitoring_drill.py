@@ -90,6 +90,8 @@ def test_the_window_itself_is_not_touched(reference: Profile) -> None:
         ("amount=a+5pts", "holds numbers"),
         ("group=bb+5pts", "category of group"),
         ("amount missing 500%", "not above 0 and at most 100"),
+        ("amount+0sd", "changes nothing"),
+        ("amount*1.0sd", "changes nothing"),
         ("", "no drift that can be injected"),
     ],
 )
@@ -155,7 +157,7 @@ def test_a_drift_that_is_there_already_is_remarked(reference: Profile) -> None:
     moved = rows()
     moved["amount"] = moved["amount"] + 1
     found = {row.detector: row for row in drill(reference, "amount+0.3sd", moved).detectors}
-    assert found["location"].already
+    assert found["location"].already == "alone"
     assert "fires on the window as it is" in str(drill(reference, "amount+0.3sd", moved))
 
 
@@ -174,7 +176,19 @@ def test_what_only_the_pooled_window_shows_is_not_put_down_to_the_injection(refe
     assert not any(row.already for name, row in found.items() if name != "missing")
     moved = {row.detector: row for row in drill(reference, "amount*1.01sd", own, n=1500).detectors}
     assert moved["location"].rows is None
-    assert moved["location"].already
+    assert moved["location"].already == "pooled"
+
+
+def test_what_one_look_shows_is_put_down_to_the_injection_though_looks_pooled_would_show_something_before(
+    reference: Profile,
+) -> None:
+    own = rows()
+    own["amount"] = own["amount"] + 0.1
+    result = drill(reference, "amount+0.5sd", own, n=1500)
+    found = {row.detector: row for row in result.detectors}
+    assert found["location"].already == "pooled"
+    assert found["location"].rows is not None
+    assert "in the first look of 1,500 rows, by ks, and from 200 rows on" in result.headline()
 
 
 def test_a_drill_repeats_itself_and_renders(reference: Profile) -> None:
