@@ -27,12 +27,14 @@ class Stretches:
 
     Attributes:
         begin: The first stretch's beginning, seconds since 1970.
-        length: How long each is, seconds.
+        length: How long each is, seconds; the last one may be shorter.
+        end: The last stretch's end, seconds since 1970.
         places: The index of each row's stretch, shape ``(rows,)``.
     """
 
     begin: int
     length: int
+    end: int
     places: NDArray[np.int16]
 
     @property
@@ -55,7 +57,7 @@ class Stretches:
 
     def ends(self, place: int) -> datetime:
         """Return when a stretch ends."""
-        return self.starts(place + 1)
+        return datetime.fromtimestamp(min(self.begin + (place + 1) * self.length, self.end), UTC)
 
 
 def seconds_of(table: pa.Table, name: str = "event_time") -> Seconds | None:
@@ -108,7 +110,8 @@ def divide_alike(some: Sequence[Seconds], most: int) -> list[Stretches]:
     if span > 2 * _DAY:
         unit, span, begin = _DAY, span + begin % _DAY, begin - begin % _DAY
     length = max(-(-span // (unit * most)) * unit, 1)
-    return [Stretches(begin, length, _places(seconds, begin, length)) for seconds in some]
+    end = begin + -(-span // unit) * unit
+    return [Stretches(begin, length, end, _places(seconds, begin, length)) for seconds in some]
 
 
 def _places(seconds: Seconds, begin: int, length: int) -> NDArray[np.int16]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pyarrow as pa
 
@@ -34,6 +36,14 @@ def test_the_sizes_of_stretches_are_the_rows_that_lie_in_each() -> None:
     expected = [int(((found.begin + place * found.length) <= seconds).sum()) for place in range(12)]
     assert found.sizes.tolist() == [one - next_one for one, next_one in zip(expected, [*expected[1:], 0], strict=True)]
     assert found.present == list(range(12))
+
+
+def test_the_last_stretch_ends_with_the_last_day_that_has_rows() -> None:
+    day = 86_400
+    found = divide(np.array([5, 3 * day, 100 * day + 7]), 12)
+    assert found.length == 9 * day
+    assert found.ends(10) == found.starts(11)
+    assert found.ends(11) == datetime.fromtimestamp(101 * day, UTC)
 
 
 def test_rows_of_two_sorts_are_divided_as_if_they_were_of_one() -> None:
