@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.store import tables
+from mlprod_nb.store.tries import with_one
 
 Kind = Literal["fallback", "rollback", "retrain"]
 State = Literal["planned", "begun", "done", "failed", "left alone"]
@@ -28,9 +29,10 @@ class Action:
         mark: Unique; what the action makes carries it.
         state: planned; begun, which a dead process may have left; done; failed, to be tried again by a later look; or
             left alone, for good.
-        tries: How often it was begun.
+        tries: How often it was begun; what was begun again within minutes is one try (:mod:`.tries`).
         before: The endpoint's newest revision when it was begun.
         detail: What came of it, in words.
+        changed_at: When it was planned, or the newest of its tries was counted.
     """
 
     alert: int
@@ -41,6 +43,7 @@ class Action:
     tries: int
     before: int
     detail: str
+    changed_at: datetime
 
     def __str__(self) -> str:
         return f"{self.kind} {self.state}" + (f": {self.detail}" if self.detail else "")
@@ -72,15 +75,16 @@ def unfinished(connection: Connection, endpoint: str) -> list[Action]:
 
 def begin(connection: Connection, action: Action, *, before: int, now: datetime) -> None:
     """Write down that an action begins."""
-    _set(connection, action, now, state="begun", tries=action.tries + 1, before=before)
+    tries, since = with_one(action.tries, action.changed_at, now)
+    _set(connection, action, since, state="begun", tries=tries, before=before)
 
 
 def end(connection: Connection, action: Action, state: State, detail: str, *, now: datetime) -> None:
-    """Write down how an action ended."""
-    _set(connection, action, now, state=state, detail=detail)
+    """Write down how an action, given as it was before it began, ended."""
+    _set(connection, action, with_one(action.tries, action.changed_at, now)[1], state=state, detail=detail)
 
 
-def _set(connection: Connection, action: Action, now: datetime, **values: object) -> None:
+def _set(connection: Connection, action: Action, since: datetime, **values: object) -> None:
     table = tables.alert_actions
     mine = sa.update(table).where(table.c.alert_id == action.alert)
-    connection.execute(mine.values(changed_at=now, **values))
+    connection.execute(mine.values(changed_at=since, **values))

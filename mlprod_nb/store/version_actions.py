@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.store import tables
+from mlprod_nb.store.tries import with_one
 
 State = Literal["planned", "begun", "done", "failed", "left alone"]
 _WATCHED = 0
@@ -29,8 +30,9 @@ class VersionAction:
         version: The version's number.
         wants: check or release.
         state: planned; begun, which a dead process may have left; done; failed, to be tried again; or left alone.
-        tries: How often it was begun.
+        tries: How often it was begun; what was begun again within minutes is one try (:mod:`.tries`).
         detail: What came of it, or what it waits for, in words.
+        changed_at: When it was planned, or the newest of its tries was counted.
     """
 
     model: str
@@ -39,6 +41,7 @@ class VersionAction:
     state: State
     tries: int
     detail: str
+    changed_at: datetime
 
     @property
     def ref(self) -> str:
@@ -74,13 +77,16 @@ def of_model(connection: Connection, model: str) -> list[VersionAction]:
 
 def begin(connection: Connection, action: VersionAction, *, now: datetime) -> None:
     """Write down that an action begins."""
-    _set(connection, action, now, state="begun", tries=action.tries + 1)
+    tries, since = with_one(action.tries, action.changed_at, now)
+    _set(connection, action, since, state="begun", tries=tries)
 
 
 def end(connection: Connection, action: VersionAction, state: State, detail: str, *, now: datetime) -> None:
     """Write down how an action, given as it was before it began, ended or what it waits for; waiting is no try."""
-    waits = {"tries": action.tries} if state == "planned" else {}
-    _set(connection, action, now, state=state, detail=detail, **waits)
+    if state == "planned":
+        _set(connection, action, action.changed_at, state=state, detail=detail, tries=action.tries)
+    else:
+        _set(connection, action, with_one(action.tries, action.changed_at, now)[1], state=state, detail=detail)
 
 
 def _add(connection: Connection, model: str, version: int, now: datetime, **values: str) -> bool:
@@ -93,7 +99,7 @@ def _add(connection: Connection, model: str, version: int, now: datetime, **valu
     return True
 
 
-def _set(connection: Connection, action: VersionAction, now: datetime, **values: object) -> None:
+def _set(connection: Connection, action: VersionAction, since: datetime, **values: object) -> None:
     table = tables.version_actions
     mine = sa.and_(table.c.model == action.model, table.c.version == action.version)
-    connection.execute(sa.update(table).where(mine).values(changed_at=now, **values))
+    connection.execute(sa.update(table).where(mine).values(changed_at=since, **values))

@@ -156,7 +156,7 @@ def _check(context: Context, alert: Alert, action: Action) -> None:
     broken = all(cause.startswith("quality") for cause in alert.open_causes)
     if broken and action.kind != "fallback":
         raise _LeftAlone("the data are at fault, not the version.", hint=f"See: {alert.said.action}")
-    if action.tries >= TRIES:
+    if action.state == "begun" and action.tries >= TRIES:
         raise _LeftAlone(f"it was begun {action.tries} times and never ended.")
     current = revise.existing(context, alert.said.endpoint)
     if action.kind == "retrain":

@@ -19,6 +19,7 @@ from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.results import Result, counted
 from mlprod_nb.store import releases, version_actions
+from mlprod_nb.store.tries import with_one
 from mlprod_nb.store.version_actions import State, VersionAction
 
 _TRIES = 3
@@ -134,7 +135,7 @@ def _attempt(context: Context, action: VersionAction, version: ModelVersion) -> 
     except _Later as error:
         _end(context, action, "planned", f"waits: {error}")
     except Unavailable as error:
-        if action.tries + 1 < _TRIES:
+        if with_one(action.tries, action.changed_at, context.clock())[0] < _TRIES:
             _end(context, action, "failed", str(error))
         else:
             _give_up(context, action, f"{error} It was tried {_TRIES} times.")

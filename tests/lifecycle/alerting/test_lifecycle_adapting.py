@@ -5,11 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mlprod_nb import Workspace
+from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.alerting import adapting, alerts
@@ -95,6 +98,13 @@ def action(workspace: Workspace, endpoint: str) -> Action:
 
 def alarm(workspace: Workspace, endpoint: str, *causes: str) -> None:
     alerts.settle(workspace.context, look(*(causes or ("drift=alarm",)), endpoint=endpoint))
+
+
+def alarms_over_half_an_hour(workspace: Workspace, endpoint: str) -> None:
+    now = utc_now()
+    for minutes in range(0, 30, 6):
+        moment = now + timedelta(minutes=minutes)
+        alarm(Workspace(workspace.root, clock=partial(datetime.astimezone, moment)), endpoint)
 
 
 def about(hook: Webhook, endpoint: str) -> list[dict[str, str]]:
@@ -216,8 +226,7 @@ def test_a_fallback_version_that_is_gone_is_named_tried_thrice_and_leaves_what_s
     with webhook() as hook:
         monkeypatch.setenv("MLPROD_ALERTS__URLS", hook.url())
         workspace = opened("fallback", fallback="flights/99")
-        for _ in range(5):
-            alarm(workspace, endpoint)
+        alarms_over_half_an_hour(workspace, endpoint)
     failed = action(workspace, endpoint)
     assert (failed.state, failed.tries) == ("failed", 3)
     assert "there is no version 'flights/99'" in failed.detail
@@ -228,6 +237,26 @@ def test_a_fallback_version_that_is_gone_is_named_tried_thrice_and_leaves_what_s
         "failed",
     ]
     assert "Fallback failed: there is no version 'flights/99'" in failure_told["message"]
+
+
+def test_looks_by_hand_one_after_the_other_use_up_one_try(site: Site, opened: Opener, endpoint: str) -> None:
+    workspace = opened("fallback", fallback="flights/1")
+    with gateway_away(site):
+        for _ in range(5):
+            alarm(workspace, endpoint)
+    assert (action(workspace, endpoint).state, action(workspace, endpoint).tries) == ("failed", 1)
+    alarm(workspace, endpoint)
+    assert action(workspace, endpoint).state == "done"
+
+
+def test_what_was_given_up_can_still_be_done_by_hand(site: Site, opened: Opener, endpoint: str) -> None:
+    workspace = opened("fallback", fallback="flights/1")
+    with gateway_away(site):
+        alarms_over_half_an_hour(workspace, endpoint)
+    alarm(workspace, endpoint)
+    assert (action(workspace, endpoint).state, action(workspace, endpoint).tries) == ("failed", 3)
+    workspace.alerts_act(workspace.alerts_list(endpoint).alerts[0].alert)
+    assert "flights/1 100 %" in serving(workspace, endpoint)
 
 
 def test_an_endpoint_that_was_taken_away_is_left_without_a_trace(site: Site, opened: Opener, endpoint: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlprod_nb import Workspace
+from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import Refused, Unavailable, UsageError
 from mlprod_nb.lifecycle.releasing import checking
 from mlprod_nb.registry.quiet import quiet
@@ -62,6 +64,11 @@ def watching(site: Site) -> Iterator[Watching]:
 
 def register(site: Site, workspace: Workspace, model: str) -> Any:
     return workspace.register(model, model=site.model, data=site.data, target=site.target)
+
+
+def after(workspace: Workspace, *, minutes: int) -> Workspace:
+    """Return the workspace as it is opened some minutes from now."""
+    return Workspace(workspace.root, clock=lambda: utc_now() + timedelta(minutes=minutes))
 
 
 def with_plain_mlflow(site: Site, model: str, *, in_a_run: bool = True, **options: Any) -> None:
@@ -202,12 +209,30 @@ def test_what_could_not_be_done_for_the_third_time_is_given_up_and_people_are_to
         raise Unavailable("the registry does not answer.")
 
     monkeypatch.setattr(checking, "verdict", away)
-    for state in ("failed", "failed", "left alone"):
-        [row] = workspace.release_watch().versions
+    for late, state in ((0, "failed"), (6, "failed"), (12, "left alone")):
+        [row] = after(workspace, minutes=late).release_watch().versions
         assert row.state == state
-    assert workspace.release_watch().versions == ()
+    assert after(workspace, minutes=18).release_watch().versions == ()
     [alert] = workspace.alerts_list(model).alerts
     assert alert.sentence == f"{model}/2 was not checked: the registry does not answer. It was tried 3 times."
+
+
+def test_looks_by_hand_one_after_the_other_use_up_one_try(
+    site: Site, watching: Watching, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = watching(model, "check")
+    register(site, workspace, model)
+
+    def away(*_: object) -> None:
+        raise Unavailable("the registry does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checking, "verdict", away)
+        for _ in range(5):
+            [row] = workspace.release_watch().versions
+            assert row.state == "failed"
+    [row] = workspace.release_watch().versions
+    assert row.state == "done"
 
 
 def test_a_check_by_hand_makes_the_bundle_that_a_version_of_plain_mlflow_lacks(site: Site) -> None:
