@@ -1,11 +1,11 @@
 /** The jobs panel: what runs when, how the last runs ended, what they wrote; run now. */
 import { actionButtons, ago, chosenLine, h, moment, outcome, panel, top } from "./base.js";
 
-const MARKS = { ok: "✓", running: "…" };
+const MARKS = { ok: "✓", running: "…", "verdict: no": "!" };
 
-/** A run's ending as a mark and words. */
+/** A run's ending as a mark and words; what it says in brackets, as of an attempt, is no part of how it ended. */
 export function ending(run) {
-  return { mark: MARKS[run.ending] ?? (run.ending === "verdict: no" ? "!" : "✗"), text: run.ending };
+  return { mark: MARKS[run.ending.replace(/ \(.*\)$/, "")] ?? "✗", text: run.ending };
 }
 
 /** How long a run took, in words; nothing while it runs. */

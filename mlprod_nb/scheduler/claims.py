@@ -21,8 +21,6 @@ from mlprod_nb.scheduler.holders import Leases
 from mlprod_nb.store import Store
 from mlprod_nb.store.tables import job_runs
 
-#: What a scheduler that looks every second may be late without having missed anything.
-PUNCTUAL = timedelta(minutes=1)
 #: The attempt of a run that somebody asked for by hand; it is not tried again.
 BY_HAND = 0
 
@@ -170,7 +168,7 @@ def last_run(connection: Connection, job: int, now: datetime) -> Any | None:
 
 def _newest_due(job: Any, last: Any | None, now: datetime) -> datetime | None:
     """Return the newest slot that a job has missed and that its rules do not let go."""
-    catch_up = max(timedelta(seconds=job.catch_up_seconds), PUNCTUAL)
+    catch_up = max(timedelta(seconds=job.catch_up_seconds), jobs.PUNCTUAL)
     since = max(now - catch_up, job.created_at)
     if last is not None:
         since = max(since, last.slot)

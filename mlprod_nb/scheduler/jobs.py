@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import shlex
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -21,6 +22,9 @@ from mlprod_nb.store.tables import job_runs, jobs
 Overlap = Literal["wait", "skip", "replace"]
 OVERLAPS: tuple[str, ...] = get_args(Overlap)
 MOST_RETRIES = 10
+#: What a scheduler that looks every second may be late without having missed anything.
+PUNCTUAL = timedelta(minutes=1)
+_MOST_MISSED = 1_000
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,8 @@ def runs_of(connection: Connection, job: int, *, limit: int) -> tuple[JobRun, ..
     """Return a job's last runs, newest first."""
     rules = connection.execute(sa.select(jobs).where(jobs.c.id == job)).one()
     query = sa.select(job_runs).where(job_runs.c.job_id == job).order_by(job_runs.c.id.desc()).limit(limit)
-    rows = connection.execute(query)
-    return tuple(JobRun(r.slot, r.started_at, r.finished_at, _ending(rules, r), r.log_path) for r in rows)
+    rows = connection.execute(query).all()
+    return tuple(JobRun(r.slot, r.started_at, r.finished_at, _ending(connection, rules, r), r.log_path) for r in rows)
 
 
 def add(connection: Connection, spec: JobSpec, *, now: datetime) -> JobRow:
@@ -204,15 +208,32 @@ def _row(connection: Connection, job: Any, now: datetime, root: Path | None = No
         rules=_rules(job),
         next_at=cron.next_slot(job.cron, job.timezone, now),
         last_at=last.slot if last else None,
-        last=_ending(job, last) if last else "",
+        last=_ending(connection, job, last) if last else "",
         log_path=last.log_path if last else "",
         failure=failures.told(root / last.log_path) if root and last and failed else "",
     )
 
 
-def _ending(job: Any, run: Any) -> str:
+def _ending(connection: Connection, job: Any, run: Any) -> str:
+    """Return how a run ended; in brackets which attempt it was, or how late it came and what was missed before it."""
     words = failures.ending(run.exit_code)
-    return f"{words} (attempt {run.attempt} of {job.retries + 1})" if run.attempt > 1 else words
+    if run.attempt > 1:
+        return f"{words} (attempt {run.attempt} of {job.retries + 1})"
+    late = run.started_at - run.slot
+    if late <= PUNCTUAL:
+        return words
+    missed = _missed_before(connection, job, run)
+    before = f", {missed}{'+' if missed == _MOST_MISSED else ''} missed before it" if missed else ""
+    return f"{words} ({spell_duration(late.total_seconds() // 60 * 60)} late{before})"
+
+
+def _missed_before(connection: Connection, job: Any, run: Any) -> int:
+    """Return how many slots passed between the run before and this one; of a great many, how many at least."""
+    slot = job_runs.c.slot
+    earlier = sa.select(sa.func.max(slot)).where((job_runs.c.job_id == job.id) & (slot < run.slot))
+    since = connection.scalar(earlier) or job.created_at
+    passed = takewhile(lambda slot: slot < run.slot, cron.slots(job.cron, job.timezone, since))
+    return sum(1 for _ in islice(passed, _MOST_MISSED))
 
 
 def _rules(job: Any) -> str:

@@ -116,7 +116,7 @@ def test_an_end_is_recorded_once(store: Store) -> None:
 )
 def test_the_list_says_how_the_last_run_ended_and_when_the_next_is(store: Store, exit_code: int, words: str) -> None:
     job = add(store, JobSpec("0 6 * * *", "mlprod status", "Europe/Berlin"))
-    now = NOON + timedelta(days=1)
+    now = datetime(2025, 5, 6, 4, 0, 1, tzinfo=UTC)
     (due,) = claim(store, now)
     finish(store, due, exit_code, now)
     row = listed(store, now)
@@ -124,6 +124,20 @@ def test_the_list_says_how_the_last_run_ended_and_when_the_next_is(store: Store,
     assert row.last_at == datetime(2025, 5, 6, 4, tzinfo=UTC)
     assert row.next_at == datetime(2025, 5, 7, 4, tzinfo=UTC)
     assert row.log_path.startswith(f".mlprod/run/jobs/{job}-")
+
+
+def test_a_run_that_was_caught_up_says_how_late_it_is_and_what_was_missed(store: Store) -> None:
+    add(store)
+    now = NOON + timedelta(hours=3, minutes=51)
+    (due,) = claim(store, now)
+    finish(store, due, 0, now)
+    assert listed(store).last == "ok (51m late, 2 missed before it)"
+    (due,) = claim(store, NOON + timedelta(hours=4))
+    assert listed(store).last == "running"
+    finish(store, due, 0, NOON + timedelta(hours=4, minutes=1))
+    (late,) = claim(store, NOON + timedelta(hours=5, minutes=2))
+    finish(store, late, 1, NOON + timedelta(hours=5, minutes=3))
+    assert listed(store).last == "verdict: no (2m late)"
 
 
 def test_an_empty_list_says_so(store: Store) -> None:

@@ -10,6 +10,9 @@ test("a run's ending has a mark and words", () => {
   assert.deepEqual(panel.ending({ ending: "running" }), { mark: "…", text: "running" });
   assert.deepEqual(panel.ending({ ending: "verdict: no" }), { mark: "!", text: "verdict: no" });
   assert.deepEqual(panel.ending({ ending: "timed out" }), { mark: "✗", text: "timed out" });
+  assert.equal(panel.ending({ ending: "ok (attempt 2 of 3)" }).mark, "✓");
+  assert.equal(panel.ending({ ending: "failed, exit code 3 (attempt 2 of 3)" }).mark, "✗");
+  assert.equal(panel.ending({ ending: "verdict: no (51m late, 2 missed before it)" }).mark, "!");
 });
 
 test("a run tells how long it took once it has ended", () => {
