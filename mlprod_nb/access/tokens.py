@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mlprod_nb.access.rights import Role, check_role
+from mlprod_nb.clock import iso
 from mlprod_nb.errors import UsageError
 from mlprod_nb.store import tables
 
@@ -90,6 +91,17 @@ def verify(connection: Connection, secret: str, *, now: datetime) -> Principal |
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         return None
     return Principal(row.name, check_role(row.role))
+
+
+def why_not(connection: Connection, secret: str, *, now: datetime) -> str:
+    """Say what is wrong with a token that does not pass: to whom holds it, that it ended is no secret."""
+    table = tables.tokens
+    row = connection.execute(sa.select(table).where(table.c.digest == _digest(secret))).first()
+    if row is not None and row.revoked_at is not None:
+        return f"was revoked at {iso(row.revoked_at)}"
+    if row is not None and row.expires_at is not None and row.expires_at <= now:
+        return f"expired at {iso(row.expires_at)}"
+    return "is not valid"
 
 
 def revoke(connection: Connection, name: str, *, now: datetime) -> int:

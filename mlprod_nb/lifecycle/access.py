@@ -75,13 +75,16 @@ class TokensResult(Result):
 
     Attributes:
         tokens: One row a token.
+        in_force: How many of them are neither revoked nor expired.
     """
 
     tokens: tuple[TokenRow, ...]
+    in_force: int
+    _hidden: ClassVar[tuple[str, ...]] = ("in_force",)
 
     def headline(self) -> str:
         """Say how many are in force."""
-        return f"{counted(sum(token.revoked_at is None for token in self.tokens), 'token')} in force."
+        return f"{counted(self.in_force, 'token')} in force."
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,10 @@ def list_tokens(context: Context) -> TokensResult:
 
     with context.store.read() as connection:
         held = tokens.list_tokens(connection)
-    return TokensResult(tuple(TokenRow(t.name, t.role, t.created_at, t.expires_at, t.revoked_at) for t in held))
+    now = context.clock()
+    in_force = sum(one.revoked_at is None and (one.expires_at is None or one.expires_at > now) for one in held)
+    rows = tuple(TokenRow(t.name, t.role, t.created_at, t.expires_at, t.revoked_at) for t in held)
+    return TokensResult(rows, in_force)
 
 
 def audit_show(context: Context, limit: int) -> AuditResult:

@@ -38,6 +38,7 @@ class Gatekeeper:
         self._clock = clock
         self._monotonic = monotonic
         self._known: OrderedDict[bytes, tuple[Principal | None, float]] = OrderedDict()
+        self._refused: OrderedDict[bytes, str] = OrderedDict()
         self._verifying: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     async def require(self, authorization: str, action: Action) -> Principal:
@@ -53,9 +54,8 @@ class Gatekeeper:
         """
         principal = await self._principal(authorization)
         if principal is None:
-            raise Unauthenticated(
-                "the token is not valid.", hint="Get one with: mlprod access grant NAME --role caller"
-            )
+            why = self._refused.get(_key(authorization.encode("latin-1", "replace")), "is not valid")
+            raise Unauthenticated(f"the token {why}.", hint="Get one with: mlprod access grant NAME --role caller")
         if not allowed(principal.role, action):
             raise AccessDenied(f"the role {principal.role!r} may not {action.replace('_', ' ')}.")
         return principal
@@ -97,15 +97,22 @@ class Gatekeeper:
     async def _verify_and_remember(self, key: bytes, secret: str) -> Principal | None:
         began = self._monotonic()  # what is revoked after this moment counts from it
         principal = await asyncio.to_thread(self._verify, secret)
+        if principal is None:
+            self._refused[key] = await asyncio.to_thread(self._why_not, secret)
         self._known[key] = (principal, began + REMEMBER_SECONDS)
         self._known.move_to_end(key)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        for remembered in (self._known, self._refused):
+            while len(remembered) > _REMEMBERED:
+                remembered.popitem(last=False)
         return principal
 
     def _verify(self, secret: str) -> Principal | None:
         with self._store.read() as connection:
             return tokens.verify(connection, secret, now=self._clock())
+
+    def _why_not(self, secret: str) -> str:
+        with self._store.read() as connection:
+            return tokens.why_not(connection, secret, now=self._clock())
 
 
 def _key(authorization: bytes) -> bytes:

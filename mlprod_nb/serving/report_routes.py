@@ -210,7 +210,7 @@ class ReportRoutes:
                 raise AccessDenied(f"The role {holder.role!r} may not read reports.")
             secret = sessions.begin(connection, token, now=self._clock())
             if secret is None:
-                raise Unauthenticated("This token is not valid.")
+                raise Unauthenticated(f"This token {tokens.why_not(connection, token, now=self._clock())}.")
             sessions.end(connection, before, now=self._clock())
             return secret
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -80,3 +80,22 @@ async def test_a_header_that_nobody_used_is_forgotten(store: Store) -> None:
     await gatekeeper.require(header, "predict")
     steady.seconds += REMEMBER_SECONDS
     assert not gatekeeper.recall(header.encode(), "predict")
+
+
+async def test_who_holds_a_token_that_ended_is_told_when(store: Store) -> None:
+    now = NOW
+    gatekeeper = Gatekeeper(store, lambda: now)
+    with store.write() as connection:
+        expires = f"Bearer {tokens.issue(connection, 'bob', 'caller', now=NOW, expires_at=NOW + timedelta(days=1))}"
+    revoked = issue(store, "viewer")
+    with store.write() as connection:
+        tokens.revoke(connection, "viewer", now=NOW + timedelta(hours=1))
+    now += timedelta(days=2)
+    for header, words in (
+        (expires, r"the token expired at 2013-04-02T00:00:00Z\."),
+        (revoked, r"the token was revoked at 2013-04-01T01:00:00Z\."),
+        ("Bearer made-up", r"the token is not valid\."),
+    ):
+        for _ in range(2):
+            with pytest.raises(Unauthenticated, match=words):
+                await gatekeeper.require(header, "predict")
