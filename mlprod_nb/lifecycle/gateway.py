@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mlprod_nb import settings
@@ -58,6 +59,7 @@ class UpResult(Result):
         scheduler_pid: The scheduler's process; ``None`` where the settings leave the jobs to an outside one.
         already_running: Whether the gateway ran before this call.
         lost_port: The port that it kept until now and that another program has taken; ``None`` where it keeps its own.
+        settings_changed: Whether ``mlprod.toml`` was changed after it started, so that it does not run by it.
     """
 
     url: str
@@ -65,10 +67,16 @@ class UpResult(Result):
     scheduler_pid: int | None
     already_running: bool
     lost_port: int | None = None
+    settings_changed: bool = False
 
     def headline(self) -> str:
-        """Say where it answers, and that its callers must hear of it where that is new."""
+        """Say where it answers, and what its callers or its operator must know."""
         where = f"The gateway {'runs already' if self.already_running else 'is up'} at {self.url}"
+        if self.settings_changed:
+            return (
+                f"{where}, by the settings that it started with: mlprod.toml was changed since. "
+                "To let it read them: mlprod down, then mlprod up."
+            )
         if self.lost_port is None:
             return where
         return (
@@ -136,7 +144,10 @@ def up(context: Context) -> UpResult:
             context.audit(connection, "up", record.url)
     carrying.watch_where_asked(context)
     jobs = scheduler.start(context.root) if context.settings.scheduler.enabled else None
-    return UpResult(record.url, record.pid, jobs, before is not None, lost)
+    written = datetime.fromtimestamp(context.layout.settings_file.stat().st_mtime, UTC)
+    return UpResult(
+        record.url, record.pid, jobs, before is not None, lost, before is not None and written > before.started_at
+    )
 
 
 def down(context: Context, *, yes: bool) -> DownResult:

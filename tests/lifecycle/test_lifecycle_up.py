@@ -9,7 +9,7 @@ from mlprod_nb import Workspace
 from mlprod_nb.settings import Layout
 
 
-def test_a_port_that_another_program_took_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_port_that_was_taken_and_settings_that_it_does_not_run_by_are_told_with_what_to_do(tmp_path: Path) -> None:
     Workspace.init(str(tmp_path))
     workspace = Workspace.open(tmp_path)
     kept = Layout(tmp_path).run / "port"
@@ -26,6 +26,11 @@ def test_a_port_that_another_program_took_is_told_with_what_to_do(tmp_path: Path
         )
         again = workspace.up()
         assert again.headline() == f"The gateway runs already at {up.url}"
+        workspace.context.layout.settings_file.write_text("[gateway]\nworkers = 2\n", encoding="utf-8")
+        assert workspace.up().headline() == (
+            f"The gateway runs already at {up.url}, by the settings that it started with: "
+            "mlprod.toml was changed since. To let it read them: mlprod down, then mlprod up."
+        )
     finally:
         workspace.down(yes=True)
         workspace.context.store.close()
