@@ -81,7 +81,7 @@ def _follow(context: Context, subject: Subject, decision: Decision) -> bool:
         note(context, subject.release, "stopped", subject.standing.step, decision.why)
         return True
     if decision.move == "pause":
-        note(context, subject.release, "paused", subject.standing.step, decision.why)
+        note(context, subject.release, "paused", subject.standing.step, decision.why, facts={telling.BY_ITSELF: True})
     elif decision.move == "wait" and not subject.standing.paused:
         _remember(context, subject, decision.why)
     return False

@@ -144,9 +144,12 @@ def test_somebody_elses_route_pauses_the_release_and_a_resumption_makes_its_step
     assert row.state == "paused"
     assert "made revision 3 of" in row.sentence
     assert serving(workspace, endpoint) == "champion flights/1 100 %"
+    [alert] = workspace.alerts_list(endpoint).alerts
+    assert (alert.status, alert.next) == ("warn", f"%mlprod release resume {endpoint}")
     with pytest.raises(Refused, match="is paused already"):
         workspace.release_pause(endpoint)
     resumed = workspace.release_resume(endpoint, reason="the audit is over")
+    assert workspace.alerts_list(endpoint).alerts == ()
     assert (resumed.state, resumed.step) == ("under way", "shadow")
     assert serving(workspace, endpoint) == "champion flights/1 100 %, v2 flights/2 shadow"
     workspace.release_stop(endpoint)
@@ -300,11 +303,16 @@ def test_the_promotion_waits_for_approvals_and_says_whose_and_by_which_line(
     assert "waits for approval: flights/2 lacks 1 approval by others than its author" in row.sentence
     assert shown(workspace.release_show(endpoint)).end_waits_for == begun.end_waits_for
     digest = row.sentence.partition("runs: mlprod approve ")[2].split()[0]
+    [alert] = workspace.alerts_list(endpoint).alerts
+    assert (alert.status, alert.next) == ("warn", f"%mlprod release show {endpoint}")
+    assert "waits for approval: flights/2 lacks 1 approval" in alert.sentence
+    assert f"runs: mlprod approve {digest} --reason WHY" in alert.sentence
     assert serving(workspace, endpoint) == "champion flights/1 50 %, v2 flights/2 50 %"
     Workspace.open(workspace.root, caller=Caller("bob")).approve(digest, reason="I have read it")
     [row] = workspace.release_advance(endpoint).releases
     assert row.state == "promoted"
     assert serving(workspace, endpoint) == "champion flights/2 100 %"
+    assert workspace.alerts_list(endpoint).alerts == ()
 
 
 def test_waiting_in_the_foreground_ends_with_the_release_and_tells_its_steps(
