@@ -6,6 +6,7 @@ has approved; so an approval needs no revoking.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -87,23 +88,40 @@ def approvals_of(connection: Connection, digest: str) -> list[Approval]:
     return _select(connection, tables.approvals.c.report_digest == report.digest)
 
 
-def void_by(connection: Connection, report: ReportRecord, actor: str, settings: Settings) -> str:
+def void_by(
+    connection: Connection,
+    report: ReportRecord,
+    actor: str,
+    settings: Settings,
+    made_elsewhere: Callable[[str], str] = lambda _: "",
+) -> str:
     """Say which protected aliases an approval will not count for, since it is of the actor's own version.
 
     Empty where it may count, and where no alias asks for it. Who approves learns it at once, and not when the alias is
     to be moved.
+
+    Args:
+        connection: A connection.
+        report: The report.
+        actor: Who approves it.
+        settings: The workspace's settings.
+        made_elsewhere: Returns who made an imported version where it is from, which the journal does not know.
     """
     own, asking = [], []
     for version in report.bound_to.get("model_versions", ()):
         model = version.partition("/")[0]
         rules = settings.model(model).protected
         asked = [f"{model}@{name}" for name, rule in rules.items() if rule.approvals and report.kind in rule.reports]
-        if asked and journal.maker(connection, version) == actor:
+        if asked and actor in (journal.maker(connection, version), _origin(connection, version, made_elsewhere)):
             own.append(version)
             asking += [alias for alias in asked if alias not in asking]
     if not own:
         return ""
     return f"An approval by {actor} does not count for {', '.join(asking)}: {actor} registered {' and '.join(own)}."
+
+
+def _origin(connection: Connection, version: str, made_elsewhere: Callable[[str], str]) -> str:
+    return made_elsewhere(version) if journal.arrived(connection, version) else ""
 
 
 def every(connection: Connection) -> list[Approval]:

@@ -134,7 +134,8 @@ def test_neither_who_imports_a_version_nor_its_author_there_approves_it(moved: M
         ann = Workspace(moved.target.root, caller=Caller("ann"))
         digest = ann.check("flights/1").digest
         for actor in ("ann", "bob"):
-            Workspace(moved.target.root, caller=Caller(actor)).approve(digest, reason="my own work")
+            given = Workspace(moved.target.root, caller=Caller(actor)).approve(digest, reason="my own work")
+            assert f"An approval by {actor} does not count for flights@champion: {actor} registered" in str(given)
         found = protecting.examine(ann.context, planned(ann.context, "flights", "champion", 1))
         assert found is not None
         assert found.given == ()

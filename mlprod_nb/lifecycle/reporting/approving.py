@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
+from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.reporting import publishing
 from mlprod_nb.results import Result
@@ -45,6 +48,15 @@ def approve(context: Context, digest: str, reason: str) -> ApprovalResult:
         )
         context.audit(connection, approvals.ACTION, given.digest, given.reason)
         record = report_index.find(connection, given.digest)
-        void = approvals.void_by(connection, record, given.actor, context.settings)
+    with context.store.read() as connection:
+        void = approvals.void_by(connection, record, given.actor, context.settings, partial(_made_elsewhere, context))
     publishing.site(context)
     return ApprovalResult(given.digest, given.actor, given.reason, given.at, void)
+
+
+def _made_elsewhere(context: Context, version: str) -> str:
+    """Return who registered an imported version where it is from; nothing where the registry does not answer."""
+    with suppress(MlprodError):
+        origin = context.registry.resolve(version).origin
+        return origin.author if origin else ""
+    return ""
