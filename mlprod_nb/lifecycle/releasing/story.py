@@ -113,7 +113,8 @@ def _refuse_what_cannot_be_released(context: Context, current: Revision, version
         hint = f"Route it to one first, as in: mlprod route {endpoint} {heard[0].name}=100"
         raise Refused(f"the traffic of {endpoint!r} is split ({revise.describe(spec)}).", hint=hint)
     if heard[0].model_version == version:
-        raise Refused(f"{version} serves at {endpoint!r} already.")
+        hint = "Name a newer version; one that a pipeline registered is only here where it wrote to this registry."
+        raise Refused(f"{version} serves at {endpoint!r} already.", hint=hint)
     if heard[0].name == variant_name(version):
         raise Refused(f"{heard[0].name!r} is what {heard[0].model_version} is called at {endpoint!r}.",
                       hint="Promote what serves first, so that it is called by its alias.")  # fmt: skip
