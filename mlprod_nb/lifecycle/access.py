@@ -119,7 +119,8 @@ class AuditResult(Result):
 
     def headline(self) -> str:
         """Say how many are shown."""
-        return f"{len(self.entries)} entries of the audit trail, newest first."
+        shown = "1 entry" if len(self.entries) == 1 else f"{len(self.entries):,} entries"
+        return f"{shown} of the audit trail, newest first."
 
 
 @dataclass(frozen=True)

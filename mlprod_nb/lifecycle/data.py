@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.results import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,10 +55,14 @@ def column(value: Any, rows: pd.DataFrame, what: str) -> tuple[Sequence[Any], st
     values = value.tolist() if hasattr(value, "tolist") else value
     if not isinstance(values, Collection):
         hint = f"Give the name of a column, or a list with {len(rows)} values."
-        raise UsageError(f"--{what} is one value ({str(value)[:40]}), and --data has {len(rows)} rows.", hint=hint)
+        raise UsageError(
+            f"--{what} is one value ({str(value)[:40]}), and --data has {counted(len(rows), 'row')}.", hint=hint
+        )
     values = list(values)
     if len(values) != len(rows):
-        raise UsageError(f"--{what} has {len(values)} rows and --data has {len(rows)}.", hint="They must be as many.")
+        raise UsageError(
+            f"--{what} has {counted(len(values), 'row')} and --data has {len(rows):,}.", hint="They must be as many."
+        )
     return values, ""
 
 

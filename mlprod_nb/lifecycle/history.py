@@ -56,7 +56,7 @@ class HistoryResult(Result):
 
     def headline(self) -> str:
         """Say how much happened."""
-        return f"Endpoint {self.endpoint!r}: {len(self.moves)} moves."
+        return f"Endpoint {self.endpoint!r}: {counted(len(self.moves), 'move')}."
 
 
 @dataclass(frozen=True)

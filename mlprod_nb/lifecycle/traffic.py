@@ -87,7 +87,7 @@ class FeedbackResult(Result):
 
     def headline(self) -> str:
         """Say how many values were taken."""
-        return f"{self.accepted:,} {self.kind}s taken for {self.endpoint!r}."
+        return f"{counted(self.accepted, self.kind)} taken for {self.endpoint!r}."
 
 
 def predict(context: Context, endpoint: str, rows: Any, *, units: Any, event_time: Any) -> PredictResult:
@@ -115,7 +115,9 @@ def feedback(context: Context, given: Feedback) -> FeedbackResult:
         raise UsageError(f"{given.kind!r} is not a kind of feedback.", hint=f"There is: {', '.join(_KINDS)}.")
     ids, values = reading.one_column(given.ids, "ids"), reading.one_column(given.values, "values")
     if len(ids) != len(values):
-        raise UsageError(f"--ids has {len(ids)} rows and --values has {len(values)}.", hint="They must be as many.")
+        raise UsageError(
+            f"--ids has {counted(len(ids), 'row')} and --values has {len(values):,}.", hint="They must be as many."
+        )
     shared = {"kind": given.kind, "name": given.name, "source": given.source}
     rows = [{"prediction_id": i, "value": value, **shared} for i, value in zip(ids, values, strict=True)]
     with client(context) as gateway:

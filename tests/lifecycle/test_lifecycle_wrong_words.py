@@ -69,7 +69,7 @@ def test_an_alias_that_will_not_do_is_refused_before_anything_is_registered(site
 def test_feedback_of_several_columns_is_refused_by_name(site: Site) -> None:
     with pytest.raises(UsageError, match=r"--ids has \d+ columns\. Pass one of them\."):
         site.workspace.feedback("flights", ids=site.data, values=[1])
-    with pytest.raises(UsageError, match=r"--ids has 1 rows and --values has 2\."):
+    with pytest.raises(UsageError, match=r"--ids has 1 row and --values has 2\."):
         site.workspace.feedback("flights", ids=site.data[["hour"]][:1], values=[1, 0])
 
 
