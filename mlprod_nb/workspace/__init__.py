@@ -17,6 +17,9 @@ __all__ = ["Workspace"]
 class Workspace(Serving, Models, Delivery, Evidence, Operations):
     """A directory with ``mlprod.toml``: its registry, endpoints, prediction log and reports.
 
+    Each verb returns a :class:`mlprod_nb.results.Result`: ``str()``, ``to_dict()``, ``to_frame()``, ``exit_code``.
+    What a user can mend is raised as an :class:`mlprod_nb.errors.MlprodError`, whose module draws the tree of errors.
+
     Args:
         root: The directory.
         caller: Who calls, from where, with which line; by default the operating system's user.

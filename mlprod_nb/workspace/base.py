@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 
 class Base:
-    """A directory with ``mlprod.toml``, opened by somebody.
-
-    Args:
-        root: The directory.
-        caller: Who calls, from where, with which line; by default the operating system's user.
-        clock: Gives the present moment.
-    """
+    """A directory with ``mlprod.toml``, opened by somebody; :class:`mlprod_nb.Workspace` says what it takes."""
 
     def __init__(self, root: Path, *, caller: Caller | None = None, clock: Clock = utc_now) -> None:
         self.root = root
