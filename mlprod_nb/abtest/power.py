@@ -39,11 +39,6 @@ class Baseline:
     rows_per_unit: float = 1.0
     rows_per_day: float = 0.0
 
-    @classmethod
-    def of_proportion(cls, metric: str, share: float, *, rows_per_day: float = 0.0) -> Baseline:
-        """Return the baseline of a proportion whose predictions are independent."""
-        return cls(metric, share, share * (1 - share), rows_per_day=rows_per_day)
-
 
 @dataclass(frozen=True)
 class Aim:

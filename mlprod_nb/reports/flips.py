@@ -22,8 +22,6 @@ SMALLEST_GROUP = 20
 _MOST_VALUES = 200
 _TOP = 10
 
-Values = NDArray[Any]
-
 
 @dataclass(frozen=True)
 class Decisions:

@@ -86,11 +86,6 @@ def maker(connection: Connection, version: str) -> str:
     return found[0].actor if found else ""
 
 
-def registrations(connection: Connection) -> list[JournalEntry]:
-    """Return every registration, oldest first."""
-    return _select(connection, tables.journal.c.kind == "register")[::-1]
-
-
 def newest_of(connection: Connection, subject: str) -> JournalEntry | None:
     """Return the newest move of one alias that counts, or ``None``."""
     return next(

@@ -19,6 +19,11 @@ def read(text: str, variants: tuple[str, ...] = ("champion", "challenger")) -> D
     return parse(text, endpoint="flights", variants=variants, task="classification", started_at=START)
 
 
+def accuracy(share: float) -> Baseline:
+    """Return the baseline of an accuracy of independent predictions."""
+    return Baseline("accuracy", share, share * (1 - share))
+
+
 def test_an_empty_body_takes_every_default() -> None:
     design = read("")
     assert (design.control, design.treatment, design.primary) == ("champion", "challenger", "accuracy")
@@ -131,17 +136,17 @@ def test_a_split_with_one_or_three_variants_says_what_to_do() -> None:
 def test_a_fixed_plan_agrees_with_statsmodels() -> None:
     from statsmodels.stats.power import NormalIndPower
 
-    found = plan(Baseline.of_proportion("accuracy", 0.8), Aim(effect=0.02, method="fixed"))
+    found = plan(accuracy(0.8), Aim(effect=0.02, method="fixed"))
     theirs = NormalIndPower().solve_power(0.02 / (0.8 * 0.2) ** 0.5, alpha=0.05, power=0.8)
     assert found.units == pytest.approx(2 * theirs, rel=1e-3)
-    uneven = plan(Baseline.of_proportion("accuracy", 0.8), Aim(effect=0.02, method="fixed", treatment_share=0.1))
+    uneven = plan(accuracy(0.8), Aim(effect=0.02, method="fixed", treatment_share=0.1))
     theirs = NormalIndPower().solve_power(0.02 / (0.8 * 0.2) ** 0.5, alpha=0.05, power=0.8, ratio=9)
     assert uneven.units == pytest.approx(10 * theirs, rel=1e-3)
 
 
 def test_looking_whenever_you_like_costs_more_than_planned_looks() -> None:
     units = {
-        method: plan(Baseline.of_proportion("accuracy", 0.8), Aim(effect=0.02, method=method)).units
+        method: plan(accuracy(0.8), Aim(effect=0.02, method=method)).units
         for method in ("fixed", "planned", "always-valid")
     }
     assert units["fixed"] < units["planned"] < 1.05 * units["fixed"]
@@ -176,7 +181,7 @@ def test_days_come_from_the_traffic_in_the_log() -> None:
 
 
 def test_a_plan_without_traffic_gives_no_days() -> None:
-    found = plan(Baseline.of_proportion("accuracy", 0.8), Aim(effect=0.02))
+    found = plan(accuracy(0.8), Aim(effect=0.02))
     assert found.days is None
     assert "days" not in found.headline()
 
@@ -192,18 +197,18 @@ def test_a_plan_without_traffic_gives_no_days() -> None:
 )
 def test_an_impossible_aim_is_refused(aim: Aim, error: type[MlprodError], message: str) -> None:
     with pytest.raises(error, match=message):
-        plan(Baseline.of_proportion("accuracy", 0.5), aim)
+        plan(accuracy(0.5), aim)
 
 
 def test_a_plan_needs_feedback_and_variance() -> None:
     with pytest.raises(Refused, match="there is no feedback for accuracy yet"):
         baseline(labelled(["champion"] * 3, prediction=["1"] * 3), "accuracy", BINARY)
     with pytest.raises(Refused, match="accuracy does not vary"):
-        plan(Baseline.of_proportion("accuracy", 1.0), Aim(effect=0.1))
+        plan(accuracy(1.0), Aim(effect=0.1))
 
 
 def test_the_chance_to_find_an_effect_agrees_with_the_plan() -> None:
-    today = Baseline.of_proportion("accuracy", 0.8)
+    today = accuracy(0.8)
     for method in ("fixed", "planned", "always-valid"):
         aim = Aim(effect=0.02, method=method)
         assert chance(today, aim, plan(today, aim).rows) == pytest.approx(0.8, abs=0.001)

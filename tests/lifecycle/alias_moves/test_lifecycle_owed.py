@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from mlprod_nb import Workspace
 from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.context import Caller
 from mlprod_nb.lifecycle.registering import register
 from mlprod_nb.registry.models import Registry
-from mlprod_nb.store import journal, revisions
+from mlprod_nb.store import revisions
+from mlprod_nb.store.tables import journal
 from tests.forks import Forks
 from tests.lifecycle.alias_moves.promoting_process import MARKS
 from tests.lifecycle.conftest import Site
@@ -91,8 +93,8 @@ def test_a_version_whose_registration_died_before_the_journal_is_written_into_it
         Workspace.open(site.workspace.root).models("night")
     [version] = site.workspace.models("night").versions
     with site.workspace.context.store.read() as connection:
-        told = [entry for entry in journal.registrations(connection) if entry.subject == version.version]
-    assert [(entry.reason, entry.actor) for entry in told] == [("in the dark", version.author)]
+        entries = sa.select(journal.c.reason, journal.c.actor).where(journal.c.subject == version.version)
+        assert [tuple(row) for row in connection.execute(entries)] == [("in the dark", version.author)]
     [audited] = [e for e in site.workspace.audit_show(limit=5).entries if e.subject == version.version]
     assert audited.detail.endswith("whoever began it died")
     assert not list((site.workspace.root / ".mlprod" / "moves").iterdir())
