@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlprod_nb.abtest import ABTestResult, analyse, parse
-
-from .tables import START
+from tests.abtest.tables import START
 
 HALF = {"champion": 0.5, "challenger": 0.5}
 NAMES = ("champion", "challenger")

@@ -9,9 +9,8 @@ import pytest
 from mlprod_nb.abtest import metrics, plots
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.results import percent
-
-from .readings import arms, result, rights
-from .tables import labelled, right_or_wrong
+from tests.abtest.readings import arms, result, rights
+from tests.abtest.tables import labelled, right_or_wrong
 
 
 def test_a_better_treatment_is_to_be_shipped() -> None:

@@ -13,8 +13,7 @@ from mlprod_nb.abtest import Outcome, parse
 from mlprod_nb.abtest.calibration import AAResult, run
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.errors import Refused
-
-from .tables import START, labelled, right_or_wrong
+from tests.abtest.tables import START, labelled, right_or_wrong
 
 NAMES = ("champion", "challenger")
 HALF = dict.fromkeys(NAMES, 0.5)

@@ -13,8 +13,7 @@ from mlprod_nb.abtest.expression import checked
 from mlprod_nb.abtest.rows import with_inputs
 from mlprod_nb.errors import InvalidInput, MlprodError, NotFound, UsageError
 from tests.abtest.designs import NAMES, design, result
-
-from .tables import labelled, right_or_wrong
+from tests.abtest.tables import labelled, right_or_wrong
 
 
 def latencies(count: int = 4_000, *, more: float = 0.0, tail: float = 0.0) -> pa.Table:

@@ -9,8 +9,7 @@ from sklearn.metrics import roc_auc_score
 from mlprod_nb.abtest import Aim, Baseline, Design, Guardrail, Outcome, baseline, merge, parse, plan
 from mlprod_nb.abtest.power import chance
 from mlprod_nb.errors import MlprodError, NotFound, Refused, UsageError
-
-from .tables import START, labelled, right_or_wrong
+from tests.abtest.tables import START, labelled, right_or_wrong
 
 BINARY = Outcome("classification", ("0", "1"))
 

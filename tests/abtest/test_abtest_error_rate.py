@@ -12,8 +12,7 @@ from mlprod_nb.abtest import ABTestResult, parse
 from mlprod_nb.abtest.results import MetricLift
 from mlprod_nb.errors import UsageError
 from tests.abtest.designs import NAMES, design, result
-
-from .tables import START, labelled
+from tests.abtest.tables import START, labelled
 
 ROWS = 6_000
 SLOW = "metrics: {slow: {value: 'case when latency_ms > 10 then 1 else 0 end', better: same, needs_labels: false}}\n"

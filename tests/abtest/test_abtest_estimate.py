@@ -12,8 +12,7 @@ from mlprod_nb.abtest import fixed, mixture, sequential
 from mlprod_nb.abtest.estimate import Difference, Sample
 from mlprod_nb.abtest.metrics import Outcome, find
 from mlprod_nb.abtest.scan import open_scan
-
-from .tables import START, labelled
+from tests.abtest.tables import START, labelled
 
 REGRESSION = Outcome("regression")
 

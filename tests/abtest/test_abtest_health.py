@@ -10,8 +10,7 @@ import pytest
 
 from mlprod_nb.abtest import ABTestResult, analyse, balance, parse
 from mlprod_nb.abtest.balance import Balance, compare
-
-from .tables import START, labelled, right_or_wrong
+from tests.abtest.tables import START, labelled, right_or_wrong
 
 NAMES = ("champion", "challenger")
 COUNT = 4_000

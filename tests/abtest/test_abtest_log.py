@@ -11,9 +11,8 @@ from mlprod_nb.abtest import analyse, parse
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch, encode_feedback, encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
+from tests.abtest.tables import START
 from tests.prediction_log.batches import append
-
-from .tables import START
 
 COUNT = 2_000
 

@@ -10,8 +10,7 @@ from mlprod_nb.abtest.metrics import BUILT_IN, ENTRY_POINTS, Metric, Outcome, av
 from mlprod_nb.abtest.outcome import names_failed
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import NotFound, UsageError
-
-from .tables import labelled
+from tests.abtest.tables import labelled
 
 BINARY = Outcome("classification", ("0", "1"))
 REGRESSION = Outcome("regression")

@@ -16,8 +16,7 @@ from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.metrics import AbsoluteError, Outcome
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import UsageError
-
-from .tables import START, labelled
+from tests.abtest.tables import START, labelled
 
 NAMES = ("champion", "challenger")
 HALF = dict.fromkeys(NAMES, 0.5)

@@ -8,8 +8,7 @@ import pytest
 
 from mlprod_nb.abtest import ABTestResult, analyse, parse
 from mlprod_nb.errors import UsageError
-
-from .tables import START, labelled
+from tests.abtest.tables import START, labelled
 
 COUNT = 4_500
 

@@ -10,8 +10,7 @@ import pytest
 
 from mlprod_nb.abtest import ABTestResult, analyse, parse, periods, srm
 from mlprod_nb.abtest.estimate import Arm, Sample
-
-from .tables import START, right_or_wrong
+from tests.abtest.tables import START, right_or_wrong
 
 NAMES = ("champion", "challenger")
 Splits = Sequence[dict[str, float]]

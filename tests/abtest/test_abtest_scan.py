@@ -15,8 +15,7 @@ from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.metrics import Expression, find
 from mlprod_nb.abtest.rows import label_class, predictions
 from mlprod_nb.abtest.scan import open_scan
-
-from .tables import labelled, right_or_wrong
+from tests.abtest.tables import labelled, right_or_wrong
 
 BINARY = Outcome("classification", ("0", "1"))
 NAMES = ("champion", "challenger")

@@ -16,8 +16,7 @@ from mlprod_nb.abtest.results import SegmentLift
 from mlprod_nb.abtest.rows import with_inputs
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import MlprodError, NotFound, UsageError
-
-from .tables import START, labelled, right_or_wrong
+from tests.abtest.tables import START, labelled, right_or_wrong
 
 NAMES = ("champion", "challenger")
 HALF = dict.fromkeys(NAMES, 0.5)

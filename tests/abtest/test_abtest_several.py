@@ -10,8 +10,7 @@ import pytest
 
 from mlprod_nb.abtest import ABTestResult, Design, analyse, multiplicity, parse, plots
 from mlprod_nb.errors import UsageError
-
-from .tables import START, right_or_wrong
+from tests.abtest.tables import START, right_or_wrong
 
 NAMES = ("champion", "b", "c")
 SHARES = dict.fromkeys(NAMES, 1 / 3)

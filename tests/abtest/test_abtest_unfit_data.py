@@ -10,9 +10,8 @@ import pytest
 
 from mlprod_nb.abtest import plots
 from mlprod_nb.errors import InvalidInput, UsageError
-
-from .readings import NAMES, arms, result, rights
-from .tables import labelled, right_or_wrong
+from tests.abtest.readings import NAMES, arms, result, rights
+from tests.abtest.tables import labelled, right_or_wrong
 
 
 def test_a_mismatched_split_is_invalid_whatever_the_lift() -> None:

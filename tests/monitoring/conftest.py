@@ -8,8 +8,7 @@ import pytest
 from mlprod_nb.monitoring import Profile
 from mlprod_nb.monitoring.detectors import alibi
 from mlprod_nb.monitoring.impact import with_importance
-
-from . import samples
+from tests.monitoring import samples
 
 collect_ignore = [] if alibi.available() else ["test_monitoring_alibi.py"]
 

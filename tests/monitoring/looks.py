@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, run
-
-from . import samples
+from tests.monitoring import samples
 
 
 def look(

@@ -16,8 +16,7 @@ from mlprod_nb.monitoring.detectors import BUILT_IN, alibi
 from mlprod_nb.monitoring.detectors.alibi import door, online
 from mlprod_nb.monitoring.profile import build
 from mlprod_nb.monitoring.rows import AlibiRow
-
-from . import samples
+from tests.monitoring import samples
 
 KINDS = {"x": "number", "y": "number", "g": "category"}
 LETTERS = np.array(["a", "b", "c"], dtype=object)

@@ -13,8 +13,7 @@ from scipy import stats
 from mlprod_nb.monitoring import arrivals
 from mlprod_nb.monitoring.monitor import MonitorInput, run
 from mlprod_nb.monitoring.rows import Finding
-
-from . import samples
+from tests.monitoring import samples
 
 NOON = datetime(2013, 6, 1, 12, tzinfo=UTC)
 

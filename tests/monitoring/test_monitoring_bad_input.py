@@ -10,8 +10,7 @@ import pytest
 
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, run
 from mlprod_nb.monitoring.detectors import BUILT_IN
-
-from . import samples
+from tests.monitoring import samples
 
 ROWS = 1500
 Change = Callable[[dict[str, Any]], dict[str, Any]]

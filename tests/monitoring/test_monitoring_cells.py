@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring import build, counting
 from mlprod_nb.monitoring.bins import bin_counts, choose_edges
 from mlprod_nb.monitoring.cells import Cells, divide
-
-from . import samples
+from tests.monitoring import samples
 
 Draw = Callable[[np.random.Generator, int], Any]
 LAWS: dict[str, Draw] = {

@@ -18,9 +18,8 @@ from mlprod_nb.columns import arrow_present, arrow_values
 from mlprod_nb.monitoring import MonitorInput, counting, levels, run, scoring, stored_counts
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.profile import Profile, build
+from tests.monitoring import samples
 from tests.monitoring.counted import differences
-
-from . import samples
 
 
 def counted(profile: Profile, table: pa.Table, version: str = "flights/1") -> WindowCounts:

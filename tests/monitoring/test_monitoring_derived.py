@@ -17,9 +17,8 @@ from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.columns import Coded
 from mlprod_nb.monitoring.impact import with_importance
 from mlprod_nb.monitoring.stored_counts import decode, encode
+from tests.monitoring import samples
 from tests.monitoring.counted import differences
-
-from . import samples
 
 COLUMNS = samples.signature(amount="double", note="string", booked="string", group="string")
 DAY = 86_400

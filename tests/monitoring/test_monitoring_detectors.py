@@ -24,9 +24,8 @@ from mlprod_nb.monitoring.detectors.missing import MissingRate
 from mlprod_nb.monitoring.detectors.psi import StabilityIndex
 from mlprod_nb.monitoring.detectors.scale import Scale
 from mlprod_nb.monitoring.profile import Profile, build
+from tests.monitoring import samples
 from tests.monitoring.counted import counts
-
-from . import samples
 
 EVERY = pytest.mark.parametrize("detector", list(BUILT_IN.values()), ids=list(BUILT_IN))
 

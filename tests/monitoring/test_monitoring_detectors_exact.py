@@ -14,8 +14,7 @@ from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.detectors import BUILT_IN, Comparison, bridge, permutation
 from mlprod_nb.monitoring.profile import build
-
-from . import samples
+from tests.monitoring import samples
 
 Numbers = np.ndarray[Any, Any]
 TABLE = np.array([[500, 300, 200], [260, 120, 130]])

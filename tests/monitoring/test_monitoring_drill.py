@@ -13,8 +13,7 @@ from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.detectors import choose
 from mlprod_nb.monitoring.drill import Ground, parse, run
 from mlprod_nb.monitoring.drill_result import DrillResult
-
-from . import samples
+from tests.monitoring import samples
 
 
 @pytest.fixture(scope="module")

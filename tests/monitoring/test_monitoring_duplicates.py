@@ -11,8 +11,7 @@ from scipy import stats
 
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, build, counting, duplicates, run
 from mlprod_nb.monitoring.examination import Request
-
-from . import samples
+from tests.monitoring import samples
 
 Reference = tuple[Profile, dict[str, Any]]
 

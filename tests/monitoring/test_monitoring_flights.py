@@ -10,9 +10,8 @@ import pytest
 
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, build, run
 from mlprod_nb.monitoring.verdict import performance_grade
-
-from . import samples
-from .looks import row_of
+from tests.monitoring import samples
+from tests.monitoring.looks import row_of
 
 
 @pytest.fixture(scope="module")

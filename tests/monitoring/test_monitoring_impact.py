@@ -15,8 +15,7 @@ from mlprod_nb.monitoring.performance import Labelled
 from mlprod_nb.monitoring.profile import Profile
 from mlprod_nb.monitoring.rows import ColumnDrift
 from mlprod_nb.monitoring.traffic import Traffic
-
-from . import samples
+from tests.monitoring import samples
 
 HOUR, DAY = 3_600, 86_400
 

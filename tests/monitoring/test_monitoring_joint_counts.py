@@ -15,8 +15,7 @@ from mlprod_nb.monitoring.counting import add, count
 from mlprod_nb.monitoring.levels import LEVELS, levels_of
 from mlprod_nb.monitoring.pooling import Pool
 from mlprod_nb.registry.bundles import Column, Signature
-
-from . import samples
+from tests.monitoring import samples
 
 TYPES = samples.signature(x="double", y="double", gaps="double", group="string")
 

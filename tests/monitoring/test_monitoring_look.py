@@ -15,9 +15,8 @@ from scipy import stats
 from mlprod_nb.errors import MissingExtra
 from mlprod_nb.monitoring import MonitorInput, Profile, build, run
 from mlprod_nb.monitoring.detectors import DEFAULT, alibi
-
-from . import samples
-from .looks import findings_of, look, row_of, traffic
+from tests.monitoring import samples
+from tests.monitoring.looks import findings_of, look, row_of, traffic
 
 
 def test_unchanged_traffic_is_all_well(reference: Profile) -> None:

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pytest
 
 from mlprod_nb.monitoring import MonitorInput, Profile, build, run
-
-from . import samples
-from .looks import findings_of, look, row_of, traffic
+from tests.monitoring import samples
+from tests.monitoring.looks import findings_of, look, row_of, traffic
 
 
 def test_an_empty_window_says_that_nothing_was_tested(reference: Profile) -> None:

@@ -17,8 +17,7 @@ from mlprod_nb.monitoring.detectors.online import BUILT_IN, Basis, OnlineDetecto
 from mlprod_nb.monitoring.detectors.online.protocol import WINDOWS
 from mlprod_nb.monitoring.online import Firing, StreamReference, Watch
 from mlprod_nb.monitoring.streams import _tell
-
-from . import samples
+from tests.monitoring import samples
 
 EVERY = pytest.mark.parametrize("detector", list(BUILT_IN.values()), ids=list(BUILT_IN))
 EACH = pytest.mark.parametrize(

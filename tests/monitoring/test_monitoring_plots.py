@@ -9,8 +9,7 @@ import pytest
 from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.plots import Bars, Figure, Point, bars, column_figure, over_time
 from mlprod_nb.monitoring.profile import build
-
-from . import samples
+from tests.monitoring import samples
 
 
 def figures() -> list[Figure]:

@@ -10,8 +10,7 @@ from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, build, ru
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.counting import count
 from mlprod_nb.monitoring.pooling import Pool, describe, pools
-
-from . import samples
+from tests.monitoring import samples
 
 TYPES = samples.signature(x="double", y="double")
 

@@ -17,8 +17,7 @@ from mlprod_nb.monitoring.detectors.ks import KolmogorovSmirnov
 from mlprod_nb.monitoring.impact import weights, with_importance
 from mlprod_nb.monitoring.profile import Profile, build
 from mlprod_nb.registry.bundles import canonical_json
-
-from . import samples
+from tests.monitoring import samples
 
 
 def profile_of(columns: Mapping[str, Any], **types: Any) -> Profile:

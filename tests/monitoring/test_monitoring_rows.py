@@ -17,8 +17,7 @@ from mlprod_nb.monitoring import MonitorInput, Profile, joint, run
 from mlprod_nb.monitoring.detectors import mmd
 from mlprod_nb.monitoring.detectors.rows import Encoding, JointComparison, RowDetector, read
 from mlprod_nb.monitoring.joint import BUILT_IN
-
-from . import samples
+from tests.monitoring import samples
 
 EVERY = pytest.mark.parametrize("detector", list(BUILT_IN.values()), ids=list(BUILT_IN))
 KINDS = {c.name: "number" if c.type in ("double", "long") else "category" for c in samples.TRAFFIC.columns}

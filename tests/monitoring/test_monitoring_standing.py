@@ -14,8 +14,7 @@ from scipy import stats
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, Profile, build, run
 from mlprod_nb.monitoring.detectors import DEFAULT
 from mlprod_nb.monitoring.examination import Request
-
-from . import samples
+from tests.monitoring import samples
 
 Sample = dict[str, Any]
 #: A label that has not come; of any type, since numpy's own stubs know no ``None``.

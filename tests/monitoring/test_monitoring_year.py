@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from mlprod_nb.monitoring import MonitorInput, MonitorResult, build, counting, run, scoring
+from tests.monitoring import samples
 from tests.monitoring.flights import CATEGORIES, NUMBERS, all_flights
-
-from . import samples
 
 PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
 MONTHS = ("April", "May", "June", "July", "August", "September", "October", "November", "December")
