@@ -1,21 +1,16 @@
-"""Looking back: who moved what, what was answered, by which version, and whether the records are whole."""
+"""An endpoint's history: who moved what, when, why, from what to what."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from mlprod_nb.clock import parse_moment
-from mlprod_nb.errors import NotFound, Refused
+from mlprod_nb.errors import NotFound
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import describe
-from mlprod_nb.results import Result, Section, Verdict, counted
+from mlprod_nb.results import Result, counted
 from mlprod_nb.store import Revision, journal, revisions
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -59,175 +54,6 @@ class HistoryResult(Result):
         return f"Endpoint {self.endpoint!r}: {counted(len(self.moves), 'move')}."
 
 
-@dataclass(frozen=True)
-class LogQuery:
-    """What :meth:`mlprod_nb.Workspace.logs` takes."""
-
-    endpoint: str
-    since: str
-    until: str
-    where: str
-    limit: int | None
-
-
-@dataclass(frozen=True)
-class LogsResult(Result):
-    """Rows of the prediction log.
-
-    Attributes:
-        endpoint: The endpoint's name.
-        rows: The rows, each a dictionary.
-    """
-
-    endpoint: str
-    rows: tuple[dict[str, Any], ...]
-    _frame_field: ClassVar[str] = "rows"
-
-    def headline(self) -> str:
-        """Say how many rows there are."""
-        return f"{counted(len(self.rows), 'prediction')} of {self.endpoint!r}."
-
-    def sections(self) -> tuple[Section, ...]:
-        """Show what a reader looks for first; the frame holds every column."""
-        names = ("event_time", "variant", "model", "version", "unit", "prediction", "score", "inputs", "prediction_id")
-        return (Section("", names, tuple(tuple(_shown(row.get(name)) for name in names) for row in self.rows)),)
-
-
-@dataclass(frozen=True, eq=False)
-class LogTable:
-    """Rows of the prediction log for analysis, the newest first, each with its latest label.
-
-    Attributes:
-        endpoint: The endpoint's name.
-        table: The rows; each of the model's inputs is a column.
-    """
-
-    endpoint: str
-    table: pa.Table
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    def __repr__(self) -> str:
-        rows = counted(len(self), "prediction")
-        return f"{rows} of {self.endpoint!r}: .to_frame() gives a data frame, .table is Arrow's."
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the rows as a data frame."""
-        frame: pd.DataFrame = self.table.to_pandas()
-        return frame
-
-
-class LogReader:
-    """Reads the prediction log as tables; see :attr:`mlprod_nb.Workspace.log`.
-
-    Args:
-        context: The workspace.
-    """
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def __call__(
-        self, endpoint: str, *, since: str = "", until: str = "", where: str = "", limit: int | None = None
-    ) -> LogTable:
-        """Return an endpoint's rows.
-
-        Args:
-            endpoint: The endpoint's name.
-            since: From this event time on: a date, a time, an age such as 7d, or yesterday.
-            until: Before this event time.
-            where: A SQL condition over the log's columns and the model's inputs.
-            limit: How many rows at most; ``None``: all.
-
-        Raises:
-            NotFound: The endpoint does not exist.
-            UsageError: A moment or the condition is malformed, or the condition names no column.
-        """
-        from mlprod_nb.prediction_log import query
-
-        return LogTable(endpoint, query.flat(_read(self._context, LogQuery(endpoint, since, until, where, limit))))
-
-
-@dataclass(frozen=True)
-class WhoServedResult(Result):
-    """Which version answered, and why it was the one.
-
-    Attributes:
-        prediction_id: The id that was asked for.
-        model_version: The version that answered, as ``flights/3``.
-        variant: The variant's name.
-        endpoint: The endpoint.
-        revision: The endpoint's revision at that moment.
-        revision_command: The line that had made that revision.
-        revision_actor: Who had made it.
-        unit: The unit that the row belonged to.
-        event_time: When the event was.
-        received_at: When the gateway received it.
-        prediction: What was answered.
-        score: Its score.
-        latency_ms: How long it took.
-        bundle: The digest of what answered.
-        inputs: The row.
-        feedback: What was learnt afterwards.
-    """
-
-    prediction_id: str
-    model_version: str
-    variant: str
-    endpoint: str
-    revision: int
-    revision_command: str
-    revision_actor: str
-    unit: str
-    event_time: datetime
-    received_at: datetime
-    prediction: str
-    score: float
-    latency_ms: float
-    bundle: str
-    inputs: dict[str, Any]
-    feedback: tuple[dict[str, Any], ...]
-
-    def headline(self) -> str:
-        """Name the version."""
-        return f"{self.model_version} served it, as {self.variant!r} of {self.endpoint!r} at revision {self.revision}."
-
-
-@dataclass(frozen=True)
-class CompactResult(Result):
-    """What a compaction of the prediction log did.
-
-    Attributes:
-        verdict: Whether all went well.
-        segments: How many segments went.
-        rows: How many rows of them are in Parquet files now.
-        files: How many files were added.
-        leftovers: How many files and segments that a killed compaction had left were removed.
-        problems: What is damaged or was left alone.
-    """
-
-    verdict: Verdict
-    segments: int
-    rows: int
-    files: int
-    leftovers: int
-    problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class VerifyLogResult(Result):
-    """Whether log, bundles and audit trail are whole.
-
-    Attributes:
-        verdict: Whether all checksums and digests match.
-        problems: What does not.
-    """
-
-    verdict: Verdict
-    problems: tuple[str, ...]
-
-
 def history(context: Context, endpoint: str, *, limit: int) -> HistoryResult:
     """Merge revisions and alias moves, newest first."""
     with context.store.read() as connection:
@@ -260,77 +86,3 @@ def _decided(revision: Revision) -> str:
     """Return a revision's outcome in words: ``rejected: the bundle is damaged``."""
     found = revision.outcome
     return ": ".join(part for part in (found.outcome, found.detail) if part) if found else "waiting"
-
-
-def logs(context: Context, query: LogQuery) -> LogsResult:
-    """Read rows of the prediction log, newest first."""
-    return LogsResult(query.endpoint, tuple(_read(context, query).to_pylist()))
-
-
-def who_served(context: Context, prediction_id: str) -> WhoServedResult:
-    """Find a prediction and the revision that was serving."""
-    found = context.log.find(prediction_id)
-    if found is None:
-        raise NotFound(
-            "prediction", prediction_id, hint="Ids are in a reply's prediction_ids and in: mlprod logs ENDPOINT"
-        )
-    row = found.row
-    with context.store.read() as connection:
-        past = {r.number: r for r in revisions.history(connection, row["endpoint"])}
-    revision = past[row["revision"]]
-    variant = revision.spec.variant(row["variant"]) if revision.spec else None
-    return WhoServedResult(
-        prediction_id=prediction_id,
-        model_version=f"{row['model']}/{row['version']}",
-        variant=row["variant"],
-        endpoint=row["endpoint"],
-        revision=row["revision"],
-        revision_command=revision.command,
-        revision_actor=revision.actor,
-        unit=row["unit"] or "",
-        event_time=row["event_time"],
-        received_at=row["received_at"],
-        prediction=row["prediction"] or "",
-        score=row["score"],
-        latency_ms=row["latency_ms"],
-        bundle=variant.bundle if variant else "",
-        inputs=row["inputs"],
-        feedback=tuple(found.feedback),
-    )
-
-
-def compact(context: Context) -> CompactResult:
-    """Put the rows of sealed segments into Parquet files, and count these for monitors, as after the gateway's own."""
-    from mlprod_nb.lifecycle import counting_ahead
-    from mlprod_nb.prediction_log.catalogue import Catalogue
-    from mlprod_nb.prediction_log.compaction import Compactor
-
-    done = Compactor(context.layout.log, Catalogue(context.store), clock=context.clock).run()
-    if done.busy:
-        raise Refused("another process compacts the prediction log just now.", hint="Nothing else is to be done.")
-    rows, segments = counted(done.rows, "row"), counted(done.segments, "segment")
-    verdict = Verdict("ok", f"{rows} of {segments} went into {counted(done.files, 'Parquet file')}.")
-    if done.problems:
-        verdict = Verdict("alarm", f"{counted(len(done.problems), 'problem')} found.", "%mlprod verify")
-    context.progress.step("counting files for the monitor")
-    counting_ahead.count(context.log, context.store, context.bundles)  # of what it cannot count a look says why
-    return CompactResult(verdict, done.segments, done.rows, done.files, done.leftovers, done.problems)
-
-
-def _read(context: Context, query: LogQuery) -> pa.Table:
-    now = context.clock()
-    with context.store.read() as connection:
-        known = revisions.endpoint_names(connection)
-    if query.endpoint not in known:
-        raise NotFound("endpoint", query.endpoint, known)
-    return context.log.query(
-        query.endpoint,
-        since=parse_moment(query.since, now=now) if query.since else None,
-        until=parse_moment(query.until, now=now) if query.until else None,
-        where=query.where,
-        limit=query.limit,
-    )
-
-
-def _shown(value: Any) -> Any:
-    return value.strftime("%Y-%m-%d %H:%M") if isinstance(value, datetime) else value

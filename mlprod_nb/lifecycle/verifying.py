@@ -7,19 +7,32 @@ against the audit trail, which is a chain. Where somebody wrote to the database 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.alias_moves import protecting
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.history import VerifyLogResult
-from mlprod_nb.results import Verdict, counted
+from mlprod_nb.results import Result, Verdict, counted
 from mlprod_nb.store import approvals, report_index
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from mlprod_nb.access.audit import AuditEntry
+
+
+@dataclass(frozen=True)
+class VerifyLogResult(Result):
+    """Whether log, bundles and audit trail are whole.
+
+    Attributes:
+        verdict: Whether all checksums and digests match.
+        problems: What does not.
+    """
+
+    verdict: Verdict
+    problems: tuple[str, ...]
 
 
 def verify(context: Context) -> VerifyLogResult:

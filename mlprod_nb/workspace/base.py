@@ -11,7 +11,7 @@ from mlprod_nb.clock import Clock, utc_now
 
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.context import Caller, Context
-    from mlprod_nb.lifecycle.history import LogReader
+    from mlprod_nb.lifecycle.logs import LogReader
     from mlprod_nb.lifecycle.training import TrainingReader
 
 
@@ -56,7 +56,7 @@ class Base:
     @cached_property
     def log(self) -> LogReader:
         """The prediction log as tables, for analysis: ``ws.log("flights", since="7d").to_frame()``."""
-        from mlprod_nb.lifecycle.history import LogReader
+        from mlprod_nb.lifecycle.logs import LogReader
 
         return LogReader(self.context)
 

@@ -10,10 +10,12 @@ from mlprod_nb.workspace.base import Base
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.deploy import RevisionResult, UndeployResult
     from mlprod_nb.lifecycle.gateway import DownResult, InitResult, UpResult
-    from mlprod_nb.lifecycle.history import CompactResult, HistoryResult, LogsResult, VerifyLogResult, WhoServedResult
+    from mlprod_nb.lifecycle.history import HistoryResult
+    from mlprod_nb.lifecycle.logs import CompactResult, LogsResult, WhoServedResult
     from mlprod_nb.lifecycle.previewing import PromotionPreview
     from mlprod_nb.lifecycle.status import StatusResult
     from mlprod_nb.lifecycle.traffic import FeedbackResult, PredictResult
+    from mlprod_nb.lifecycle.verifying import VerifyLogResult
 
 
 class Serving(Base):
@@ -229,10 +231,10 @@ class Serving(Base):
         Examples:
             mlprod logs flights --since 2013-04-01 --where "variant = 'challenger' and carrier = 'UA'"
         """
-        from mlprod_nb.lifecycle import history
+        from mlprod_nb.lifecycle import logs
 
-        query = history.LogQuery(endpoint, since, until, where, limit)
-        return history.logs(self.context, query)
+        query = logs.LogQuery(endpoint, since, until, where, limit)
+        return logs.logs(self.context, query)
 
     def who_served(self, prediction_id: str) -> WhoServedResult:
         """Tell which version answered a request, by prediction id, and why it was the one.
@@ -243,9 +245,9 @@ class Serving(Base):
         Examples:
             mlprod who-served 0198a5c2-7d11-7c3a-9d57-0242ac120002
         """
-        from mlprod_nb.lifecycle import history
+        from mlprod_nb.lifecycle import logs
 
-        return history.who_served(self.context, prediction_id)
+        return logs.who_served(self.context, prediction_id)
 
     def compact(self) -> CompactResult:
         """Put the prediction log's full segments into Parquet files; a running gateway does so by itself.
@@ -253,9 +255,9 @@ class Serving(Base):
         Examples:
             mlprod compact
         """
-        from mlprod_nb.lifecycle import history
+        from mlprod_nb.lifecycle import logs
 
-        return history.compact(self.context)
+        return logs.compact(self.context)
 
     def verify(self) -> VerifyLogResult:
         """Check every checksum of the prediction log, every digest of bundles, reports and the audit trail.
