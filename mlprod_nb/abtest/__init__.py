@@ -8,8 +8,9 @@ often the test is read.
 """
 
 from mlprod_nb.abtest.analysis import analyse
-from mlprod_nb.abtest.design import Design, Guardrail, merge, own_metrics, parse
+from mlprod_nb.abtest.design import Design, Guardrail
 from mlprod_nb.abtest.metrics import BUILT_IN, Metric, Outcome
+from mlprod_nb.abtest.parsing import merge, own_metrics, parse
 from mlprod_nb.abtest.power import Aim, Baseline, PlanResult, baseline, plan
 from mlprod_nb.abtest.results import ABTestResult, LookPoint, MetricLift
 from mlprod_nb.abtest.srm import SampleRatioCheck
