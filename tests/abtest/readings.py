@@ -1,4 +1,4 @@
-"""A test of champion and challenger as it is read, and units that are right at a given rate."""
+"""A design as a text, the result of a table under it, and units that are right at a given rate."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mlprod_nb.abtest import ABTestResult, analyse, parse
+from mlprod_nb.abtest import ABTestResult, Design, analyse, parse
+from mlprod_nb.abtest.outcome import Task
 from tests.abtest.tables import START
 
-HALF = {"champion": 0.5, "challenger": 0.5}
 NAMES = ("champion", "challenger")
+HALF = dict.fromkeys(NAMES, 0.5)
+
+
+def design(body: str, variants: tuple[str, ...] = NAMES, task: Task = "classification") -> Design:
+    return parse(body, endpoint="flights", variants=variants, task=task, started_at=START)
 
 
 def result(
     table: pa.Table, body: str = "", shares: dict[str, float] = HALF, classes: tuple[Any, ...] = (0, 1)
 ) -> ABTestResult:
-    task = "classification" if classes else "regression"
-    design = parse(body, endpoint="flights", variants=NAMES, task=task, started_at=START)  # type: ignore[arg-type]
-    return analyse(table, design, shares=shares, task=task, classes=classes)  # type: ignore[arg-type]
+    """Read a table under a design; without classes the endpoint's task is regression."""
+    task: Task = "classification" if classes else "regression"
+    return analyse(table, design(body, tuple(shares), task), shares=shares, task=task, classes=classes)
 
 
 def arms(count: int) -> list[str]:

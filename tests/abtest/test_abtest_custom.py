@@ -12,7 +12,7 @@ from mlprod_nb.abtest import Design
 from mlprod_nb.abtest.expression import checked
 from mlprod_nb.abtest.rows import with_inputs
 from mlprod_nb.errors import InvalidInput, MlprodError, NotFound, UsageError
-from tests.abtest.designs import NAMES, design, result
+from tests.abtest.readings import NAMES, design, result
 from tests.abtest.tables import labelled, right_or_wrong
 
 

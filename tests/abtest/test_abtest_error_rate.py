@@ -11,7 +11,7 @@ import pytest
 from mlprod_nb.abtest import ABTestResult, parse
 from mlprod_nb.abtest.results import MetricLift
 from mlprod_nb.errors import UsageError
-from tests.abtest.designs import NAMES, design, result
+from tests.abtest.readings import NAMES, design, result
 from tests.abtest.tables import START, labelled
 
 ROWS = 6_000

@@ -16,21 +16,11 @@ from mlprod_nb.abtest.results import SegmentLift
 from mlprod_nb.abtest.rows import with_inputs
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import MlprodError, NotFound, UsageError
+from tests.abtest.readings import HALF, NAMES, design, result
 from tests.abtest.tables import START, labelled, right_or_wrong
 
-NAMES = ("champion", "challenger")
-HALF = dict.fromkeys(NAMES, 0.5)
 COUNT = 6_000
 KINDS = {"carrier": "string", "hour": "long", "distance": "double", "score in": "double"}
-
-
-def design(body: str, variants: tuple[str, ...] = NAMES, task: Any = "classification") -> Design:
-    return parse(body, endpoint="flights", variants=variants, task=task, started_at=START)
-
-
-def result(table: pa.Table, body: str, shares: dict[str, float] = HALF) -> ABTestResult:
-    classes = (0, 1)
-    return analyse(table, design(body, tuple(shares)), shares=shares, task="classification", classes=classes)
 
 
 def flights(aa: float = 0.85, others: float = 0.7, *, count: int = COUNT, seed: int = 0) -> pa.Table:
