@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from mlprod_nb.workspace.base import Base
 
 if TYPE_CHECKING:
-    from mlprod_nb.lifecycle.pipelines import PipelineResult
+    from mlprod_nb.lifecycle.ci.pipelines import PipelineResult
+    from mlprod_nb.lifecycle.ci.sanitizing import SanitizingResult
     from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
     from mlprod_nb.lifecycle.releasing.shown import AdvanceResult, ReleaseResult
     from mlprod_nb.lifecycle.releasing.watching import WatchResult
-    from mlprod_nb.lifecycle.unsteady import UnsteadyResult
 
 
 class Delivery(Base):
@@ -140,11 +140,11 @@ class Delivery(Base):
             mlprod ci init github --model flights --dry-run
             mlprod ci init gitlab --model flights --notebooks notebooks/train.ipynb
         """
-        from mlprod_nb.lifecycle import pipelines
+        from mlprod_nb.lifecycle.ci import pipelines
 
         return pipelines.write(self.context, pipelines.Pipeline(provider, model, notebooks, force, dry_run))
 
-    def ci_nbval(self, *, force: bool = False, dry_run: bool = False) -> UnsteadyResult:
+    def ci_nbval(self, *, force: bool = False, dry_run: bool = False) -> SanitizingResult:
         """Write nbval.cfg: what nbval shall take for equal in two runs of a notebook, moments and ids.
 
         It is for pytest --nbval --nbval-sanitize-with=nbval.cfg; a file that is there is kept.
@@ -157,6 +157,6 @@ class Delivery(Base):
             mlprod ci nbval
             mlprod ci nbval --dry-run
         """
-        from mlprod_nb.lifecycle import unsteady
+        from mlprod_nb.lifecycle.ci import sanitizing
 
-        return unsteady.write(self.context, force=force, dry_run=dry_run)
+        return sanitizing.write(self.context, force=force, dry_run=dry_run)

@@ -7,11 +7,10 @@ compares the two.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from mlprod_nb.lifecycle.ci.written import WrittenFile, write_or_keep
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.written import WrittenFile, write_or_keep
 
 FILE = "nbval.cfg"
 _UNITS = "ms|s|min|h|days?|seconds?|minutes?|hours?"
@@ -39,7 +38,7 @@ _HEAD = """\
 
 
 @dataclass(frozen=True)
-class UnsteadyResult(WrittenFile):
+class SanitizingResult(WrittenFile):
     """What nbval is to take for equal, in the workspace's directory.
 
     Attributes:
@@ -55,15 +54,8 @@ def text() -> str:
     return _HEAD + "".join(parts)
 
 
-def steadied(output: str) -> str:
-    """Return an output as nbval compares it."""
-    for regex, replace in PATTERNS.values():
-        output = re.sub(regex, replace, output)
-    return output
-
-
-def write(context: Context, *, force: bool, dry_run: bool) -> UnsteadyResult:
+def write(context: Context, *, force: bool, dry_run: bool) -> SanitizingResult:
     """Write the file into the workspace's directory; one that is there is kept unless it is forced."""
     kept = write_or_keep(context, context.root / FILE, text(), force=force, dry_run=dry_run)
     run = f"python -m pytest --nbval --nbval-sanitize-with={FILE} NOTEBOOK.ipynb"
-    return UnsteadyResult(FILE, kept, dry_run, text(), run)
+    return SanitizingResult(FILE, kept, dry_run, text(), run)

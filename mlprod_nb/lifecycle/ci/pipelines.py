@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mlprod_nb import notebooks as notebook_files
 from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.lifecycle.ci.written import WrittenFile, write_or_keep
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.written import WrittenFile, write_or_keep
 
 FILES = {"github": ".github/workflows/mlprod.yml", "gitlab": ".gitlab-ci.yml"}
 _PLAIN = re.compile(r"[A-Za-z0-9_./*-]+")
