@@ -55,7 +55,11 @@ class Segment:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """Read a design's ``segments``: a list, or a text whose parts are divided by commas."""
+    """Read a design's ``segments``: a list, or a text whose parts are divided by commas.
+
+    Raises:
+        UsageError: It is neither.
+    """
     found = _parts(value) if isinstance(value, str) else value
     if not isinstance(found, list) or not all(isinstance(text, str) and text.strip() for text in found):
         raise UsageError(
@@ -66,7 +70,11 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def check(segments: Sequence[str]) -> None:
-    """Refuse a segment that is named twice."""
+    """Refuse a segment that is named twice.
+
+    Raises:
+        UsageError: One is.
+    """
     for text in segments:
         if segments.count(text) > 1:
             raise UsageError(f"segment {text!r} is named twice.", hint="Keep one.")

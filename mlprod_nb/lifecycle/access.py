@@ -47,7 +47,7 @@ class RevokeResult(Result):
 
     def headline(self) -> str:
         """Say how many."""
-        return f"Revoked {self.revoked} token{'' if self.revoked == 1 else 's'} of {self.name!r}."
+        return f"Revoked {counted(self.revoked, 'token')} of {self.name!r}."
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,11 @@ def grant(context: Context, name: str, *, role: str, expires: str) -> GrantResul
 
 
 def revoke(context: Context, name: str) -> RevokeResult:
-    """Revoke all tokens of a holder."""
+    """Revoke all tokens of a holder.
+
+    Raises:
+        NotFound: No token of that holder is in force.
+    """
     from mlprod_nb.access import tokens
 
     with context.store.write() as connection:
@@ -162,7 +166,7 @@ def revoke(context: Context, name: str) -> RevokeResult:
             raise NotFound(
                 "token in force for", name, {t.name for t in tokens.list_tokens(connection) if not t.revoked_at}
             )
-        context.audit(connection, "revoke", name, f"{count} tokens")
+        context.audit(connection, "revoke", name, counted(count, "token"))
     if name != LOCAL_TOKEN.removesuffix(".token"):
         (context.layout.secrets / f"{_file_name(name)}.token").unlink(missing_ok=True)
     return RevokeResult(name, count)

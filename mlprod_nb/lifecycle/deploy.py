@@ -127,7 +127,12 @@ def deploy(context: Context, version: str, *, endpoint: str, reason: str, dry_ru
 def route(
     context: Context, endpoint: str, shares: Sequence[str], *, unit: str, reason: str, dry_run: bool
 ) -> RevisionResult:
-    """Split an endpoint's traffic; of the units, the fewest possible meet another variant than before."""
+    """Split an endpoint's traffic; of the units, the fewest possible meet another variant than before.
+
+    Raises:
+        UsageError: No share is given, one is malformed, or a variant is named twice.
+        NotFound: There is no such endpoint, alias or version.
+    """
     current = existing(context, endpoint)
     assert current.spec is not None
     if not shares:

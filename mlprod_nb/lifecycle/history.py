@@ -55,7 +55,11 @@ class HistoryResult(Result):
 
 
 def history(context: Context, endpoint: str, *, limit: int) -> HistoryResult:
-    """Merge revisions and alias moves, newest first."""
+    """Merge revisions and alias moves, newest first.
+
+    Raises:
+        NotFound: There is no such endpoint.
+    """
     with context.store.read() as connection:
         past = revisions.history(connection, endpoint)
         if not past:

@@ -179,7 +179,11 @@ def logs(context: Context, query: LogQuery) -> LogsResult:
 
 
 def who_served(context: Context, prediction_id: str) -> WhoServedResult:
-    """Find a prediction and the revision that was serving."""
+    """Find a prediction and the revision that was serving.
+
+    Raises:
+        NotFound: The log has no prediction with that id.
+    """
     found = context.log.find(prediction_id)
     if found is None:
         raise NotFound(
@@ -211,7 +215,11 @@ def who_served(context: Context, prediction_id: str) -> WhoServedResult:
 
 
 def compact(context: Context) -> CompactResult:
-    """Put the rows of sealed segments into Parquet files, and count these for monitors, as after the gateway's own."""
+    """Put the rows of sealed segments into Parquet files, and count these for monitors, as after the gateway's own.
+
+    Raises:
+        Refused: Another process compacts the log.
+    """
     from mlprod_nb.lifecycle import counting_ahead
     from mlprod_nb.prediction_log.catalogue import Catalogue
     from mlprod_nb.prediction_log.compaction import Compactor

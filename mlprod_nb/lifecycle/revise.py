@@ -123,7 +123,12 @@ def active(context: Context) -> dict[str, Revision]:
 
 
 def commit(context: Context, change: Change) -> Committed:
-    """Propose, wait for the gateway's decision, then let the aliases follow."""
+    """Propose, wait for the gateway's decision, then let the aliases follow.
+
+    Raises:
+        Refused: The gateway does not run, or did not take the revision.
+        Unavailable: The registry is not there, so what served before serves again.
+    """
     from mlprod_nb.targets import local
 
     context.change()

@@ -110,7 +110,11 @@ def predict(context: Context, endpoint: str, rows: Any, *, units: Any, event_tim
 
 
 def feedback(context: Context, given: Feedback) -> FeedbackResult:
-    """Send feedback over HTTP."""
+    """Send feedback over HTTP.
+
+    Raises:
+        UsageError: There is no such kind of feedback, or ids and values are not as many.
+    """
     if given.kind not in _KINDS:
         raise UsageError(f"{given.kind!r} is not a kind of feedback.", hint=f"There is: {', '.join(_KINDS)}.")
     ids, values = reading.one_column(given.ids, "ids"), reading.one_column(given.values, "values")

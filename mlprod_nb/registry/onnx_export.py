@@ -124,7 +124,11 @@ def export(subject: Subject, sample: Sample, *, seconds: float = _SECONDS) -> Ex
 
 
 def compare(expected: Output, found: Output) -> Agreement:
-    """Compare two outputs for the same rows; a difference that is no number counts as infinite."""
+    """Compare two outputs for the same rows; a difference that is no number counts as infinite.
+
+    Raises:
+        ValueError: The two have different shapes.
+    """
     labels, numbers = expected
     found_labels, found_numbers = found
     if found_numbers.shape != numbers.shape or (labels is None) != (found_labels is None):

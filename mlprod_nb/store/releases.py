@@ -114,7 +114,11 @@ def begin(connection: Connection, given: NewRelease, *, now: datetime) -> int:
 
 
 def append(connection: Connection, release: int, event: Event) -> None:
-    """Append an event; a release that is over takes none."""
+    """Append an event; a release that is over takes none.
+
+    Raises:
+        Refused: It is over.
+    """
     newest = sa.select(tables.release_events.c.kind).where(tables.release_events.c.release_id == release)
     last = connection.scalar(newest.order_by(tables.release_events.c.id.desc()).limit(1))
     if last in ENDINGS:

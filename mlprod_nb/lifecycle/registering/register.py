@@ -197,7 +197,11 @@ def described(version: ModelVersion, manifest: Manifest, lineage: Lineage) -> Re
 
 
 def models(context: Context, name: str) -> ModelsResult:
-    """List versions."""
+    """List versions.
+
+    Raises:
+        NotFound: There is no model of that name.
+    """
     names = context.registry.models()
     if name and name not in names:
         raise NotFound("model", name, names)

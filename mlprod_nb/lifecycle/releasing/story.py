@@ -197,7 +197,11 @@ def advance(context: Context, endpoint: str) -> AdvanceResult:
 
 
 def pause(context: Context, endpoint: str, reason: str) -> ReleaseResult:
-    """Keep a release where it stands."""
+    """Keep a release where it stands.
+
+    Raises:
+        Refused: It is paused already, or over.
+    """
     found = _open(context, endpoint)
     standing = of(found)
     if standing.paused:
@@ -208,7 +212,11 @@ def pause(context: Context, endpoint: str, reason: str) -> ReleaseResult:
 
 
 def resume(context: Context, endpoint: str, reason: str) -> ReleaseResult:
-    """Let a paused release go on; where somebody else routed meanwhile, its step is made again."""
+    """Let a paused release go on; where somebody else routed meanwhile, its step is made again.
+
+    Raises:
+        Refused: It is not paused, or over.
+    """
     found = _open(context, endpoint)
     standing = of(found)
     if not standing.paused:
