@@ -1,4 +1,4 @@
-"""alibi-detect has no release for Python 3.13: there its tests are not collected, and its absence is tested anyway."""
+"""The reference that looks are compared with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 
 from mlprod_nb.monitoring import Profile
-from mlprod_nb.monitoring.detectors import alibi
 from mlprod_nb.monitoring.impact import with_importance
 from tests.monitoring import samples
-
-collect_ignore = [] if alibi.available() else ["test_monitoring_alibi.py"]
 
 
 @pytest.fixture(scope="session")

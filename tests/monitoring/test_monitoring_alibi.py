@@ -1,3 +1,5 @@
+"""alibi-detect as a second opinion; its absence is tested beside the looks (test_monitoring_look.py)."""
+
 from __future__ import annotations
 
 import logging
@@ -17,6 +19,10 @@ from mlprod_nb.monitoring.detectors.alibi import door, online
 from mlprod_nb.monitoring.profile import build
 from mlprod_nb.monitoring.rows import AlibiRow
 from tests.monitoring import samples
+
+pytestmark = pytest.mark.skipif(
+    not alibi.available(), reason="alibi-detect is not installed: the extra alibi brings it"
+)
 
 KINDS = {"x": "number", "y": "number", "g": "category"}
 LETTERS = np.array(["a", "b", "c"], dtype=object)
