@@ -5,24 +5,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mlprod_nb import Workspace
-from mlprod_nb.clock import utc_now
-from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.lifecycle import revise
-from mlprod_nb.lifecycle.alerting import adapting, alerts
-from mlprod_nb.lifecycle.history import Move
+from mlprod_nb.errors import Refused
+from mlprod_nb.lifecycle.alerting import adapting
 from mlprod_nb.monitoring import MonitorResult
-from mlprod_nb.store import actions
-from mlprod_nb.store.actions import Action
 from tests.forks import Forks
-from tests.lifecycle.alerting.looks import look
-from tests.lifecycle.alerting.receivers import Webhook, webhook
+from tests.lifecycle.alerting.acted import about, action, alarm, alarms_over_half_an_hour, revisions_of, serving
+from tests.lifecycle.alerting.receivers import webhook
 from tests.lifecycle.conftest import Site, make_site
 from tests.notebook_files import code, text, verdict, write
 
@@ -79,37 +72,6 @@ def opened(site: Site, endpoint: str) -> Iterator[Opener]:
 
     yield again
     file.write_text(PLAIN)
-
-
-def revisions_of(workspace: Workspace, endpoint: str) -> list[Move]:
-    return [m for m in workspace.history(endpoint).moves if m.what.startswith("revision")][::-1]
-
-
-def serving(workspace: Workspace, endpoint: str) -> str:
-    return revise.describe(revise.existing(workspace.context, endpoint).spec)
-
-
-def action(workspace: Workspace, endpoint: str) -> Action:
-    """Return what was done about the endpoint's newest alert."""
-    newest = workspace.alerts_list(endpoint, every=True).alerts[0].alert
-    with workspace.context.store.read() as connection:
-        return actions.of(connection, [newest])[newest]
-
-
-def alarm(workspace: Workspace, endpoint: str, *causes: str) -> None:
-    alerts.settle(workspace.context, look(*(causes or ("drift=alarm",)), endpoint=endpoint))
-
-
-def alarms_over_half_an_hour(workspace: Workspace, endpoint: str) -> None:
-    now = utc_now()
-    for minutes in range(0, 30, 6):
-        moment = now + timedelta(minutes=minutes)
-        alarm(Workspace(workspace.root, clock=partial(datetime.astimezone, moment)), endpoint)
-
-
-def about(hook: Webhook, endpoint: str) -> list[dict[str, str]]:
-    """What was told of one endpoint: the workspace is shared, and what another test could not send comes here too."""
-    return [taken for taken in hook.taken if taken["title"].endswith(f" on {endpoint}")]
 
 
 def test_by_default_people_are_told_and_nothing_is_done(opened: Opener, endpoint: str) -> None:
@@ -401,8 +363,3 @@ def test_a_monitor_raises_alerts_in_a_job_and_not_by_hand(site: Site, opened: Op
     later = workspace.monitor(endpoint)
     assert isinstance(later, MonitorResult)
     assert ("still open", "drift") in [(c.change, c.cause) for c in later.since_last_report]
-
-
-def test_a_fallback_without_a_version_is_refused_when_the_settings_are_read(opened: Opener) -> None:
-    with pytest.raises(UsageError, match='on_drift = "fallback" needs fallback'):
-        opened("fallback").status()
