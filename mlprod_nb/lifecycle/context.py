@@ -128,9 +128,12 @@ class Context:
 
     @cached_property
     def registry(self) -> Registry:
-        """The MLflow registry."""
+        """The MLflow registry; one of the workspace's own goes with it where that is moved or copied."""
+        from mlprod_nb.registry import relocating
         from mlprod_nb.registry.models import Registry
 
+        if not self.settings.registry.tracking_uri and not self.reproducing:
+            relocating.follow(self.layout.mlflow_database, self.layout.artifacts)
         uri = self.settings.registry.tracking_uri or Store.sqlite_url(self.layout.mlflow_database)
         return Registry(uri, self.layout.artifacts, read_only=UNCHANGED if self.reproducing else "")
 
