@@ -15,6 +15,8 @@ from mlprod_nb.lifecycle.ci.written import WrittenFile, write_or_keep
 from mlprod_nb.lifecycle.context import Context
 
 FILES = {"github": ".github/workflows/mlprod.yml", "gitlab": ".gitlab-ci.yml"}
+#: Where it is not said, the release would look for the model in the checkout, whose workspace is empty.
+_THERE = 'MLPROD_WORKSPACE="${MLPROD_WORKSPACE:?set this variable to the directory of the workspace on this machine}"'
 _PLAIN = re.compile(r"[A-Za-z0-9_./*-]+")
 
 
@@ -83,7 +85,7 @@ def _commands(root: Path, model: str, notebooks: str) -> _Commands:
         prepare="mlprod init .",
         test=f"python -m pytest --nbval-lax --nbval-cell-timeout=900 --junitxml=notebooks.xml {notebooks}",
         check=f"mlprod check {model} --junit gates.xml",
-        release=f"mlprod release {model} --reason",
+        release=f"{_THERE} mlprod release {model} --reason",
     )
 
 

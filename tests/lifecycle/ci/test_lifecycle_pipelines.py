@@ -79,6 +79,7 @@ def test_each_step_of_the_workflow_runs(site: Site, tmp_path: Path) -> None:
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     summary = tmp_path / "summary.md"
     known = {"PATH": tools, "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_SHA": "0123abc"}
+    known["MLPROD_WORKSPACE"] = str(site.workspace.root)
     for command in commands:
         done = subprocess.run(
             ["bash", "-eo", "pipefail", "-c", command],
@@ -95,6 +96,16 @@ def test_each_step_of_the_workflow_runs(site: Site, tmp_path: Path) -> None:
     assert {case.get("name") for case in suite.iter("testcase")} >= {"champion", "segments", "calibration"}
     assert "flights/3" in summary.read_text(encoding="utf-8")
     assert "flights/3" in str(site.workspace.release_show("flights"))
+
+
+def test_a_release_on_a_machine_that_does_not_say_where_its_workspace_is_says_which_variable_is_missing(
+    site: Site,
+) -> None:
+    release = steps(written(site.workspace, "gitlab", force=True))[-1]
+    known = {name: value for name, value in os.environ.items() if name != "MLPROD_WORKSPACE"}
+    done = subprocess.run(["sh", "-ec", release], env=known, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "MLPROD_WORKSPACE: set this variable to the directory of the workspace on this machine" in done.stderr
 
 
 def test_both_providers_run_the_same_commands(site: Site) -> None:
