@@ -141,6 +141,7 @@ def run(given: MonitorInput) -> MonitorResult:
         since=given.since,
         until=given.until,
         rows=given.window.num_rows,
+        version_rows=int(own.sum()),
         labelled_share=float(outcomes.known[own].mean()) if own.any() else 0.0,
         columns=moved.columns,
         outcomes=moved.outcomes,
@@ -248,7 +249,9 @@ def _label_findings(given: MonitorInput, outcomes: scoring.Outcomes) -> list[Fin
         found.append(Finding("", "version", "warn", 0.0, text))
     strange = labels.unusable(given.profile, given.window, outcomes, own)
     if own.any() and not outcomes.known[own].any() and not strange:
-        found.append(Finding("", "labels", "info", 0.0, "no prediction has a label: performance was not tested"))
+        whose = "" if own.all() else f" of {given.model_version}"
+        text = f"no prediction{whose} has a label: performance was not tested"
+        found.append(Finding("", "labels", "info", 0.0, text))
     return [*found, *strange]
 
 

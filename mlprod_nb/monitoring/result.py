@@ -26,6 +26,7 @@ class MonitorResult(Result):
         since: The window's beginning.
         until: The window's end, exclusive.
         rows: Predictions in the window.
+        version_rows: Those of them that the version made.
         labelled_share: Share of the version's predictions that have a label.
         columns: The model's input columns and what is derived of them, what matters most first.
         outcomes: The score, the predictions and the labels.
@@ -50,6 +51,7 @@ class MonitorResult(Result):
     since: datetime | None
     until: datetime | None
     rows: int
+    version_rows: int
     labelled_share: float
     columns: tuple[ColumnDrift, ...]
     outcomes: tuple[ColumnDrift, ...]
@@ -85,7 +87,7 @@ class MonitorResult(Result):
         facts += [("model version", self.model_version)] if self.model_version else []
         window = f"{sections.day(self.since)} to {sections.day(self.until)}" if self.since or self.until else ""
         facts += [("window", window)] if window else []
-        facts += [("predictions", self.rows), ("with a label", percent(self.labelled_share))]
+        facts += [("predictions", self.rows), ("with a label", self._labelled())]
         tables = (
             sections.since_last_report(self.since_last_report),
             sections.performance(self.performance),
@@ -101,6 +103,13 @@ class MonitorResult(Result):
             Section("method", (), tuple(self.method.items())),
         )
         return [Section("", (), tuple(facts)), *(self._folded(table) for table in tables if table.rows)]
+
+    def _labelled(self) -> str | None:
+        """Say which share has a label, and of which predictions where the window has other versions' too."""
+        if self.version_rows == self.rows:
+            return percent(self.labelled_share)
+        whose = f"of the {self.version_rows:,} of {self.model_version}"
+        return f"{percent(self.labelled_share)} {whose}" if self.version_rows else None
 
     def _folded(self, table: Section) -> Section:
         """Fold what a look shows besides what its verdict rests on, unless the model was looked at thoroughly."""

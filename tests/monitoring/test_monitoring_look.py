@@ -140,6 +140,17 @@ def test_only_the_versions_own_rows_are_judged_and_the_others_are_shown(referenc
     assert all(row.reference is None for row in result.performance if row.scope != "version flights/1")
 
 
+def test_a_version_without_labels_beside_one_with_labels_is_said_to_have_none_itself(reference: Profile) -> None:
+    first, second = traffic(20, 1500), traffic(21, 1200)
+    scores = samples.score_of(first)
+    before = samples.window(first, scores, samples.labels_of(np.random.default_rng(0), scores), version=1)
+    after = samples.window(second, samples.score_of(second), None, version=2)
+    result = run(MonitorInput("flights", reference, pa.concat_tables([before, after]), model_version="flights/2"))
+    assert findings_of(result, "labels")[""].startswith("no prediction of flights/2 has a label")
+    facts = dict(result.sections()[0].rows)
+    assert (facts["predictions"], facts["with a label"]) == (2700, "0.0 % of the 1,200 of flights/2")
+
+
 def test_a_version_that_made_no_prediction_is_a_warning(reference: Profile) -> None:
     columns = traffic(22)
     table = samples.window(columns, samples.score_of(columns), None, version=7)
