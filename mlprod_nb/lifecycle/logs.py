@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mlprod_nb.clock import parse_moment
 from mlprod_nb.errors import NotFound, Refused
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result, Section, Verdict, counted
+from mlprod_nb.results import Result, Section, Verdict, counted, format_value
 from mlprod_nb.store import revisions
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+#: How many of a row's inputs a table shows: a row with all thirty of a model's is a screen high.
+_INPUTS = 6
 
 
 @dataclass(frozen=True)
@@ -252,4 +255,8 @@ def _read(context: Context, query: LogQuery) -> pa.Table:
 
 
 def _shown(value: Any) -> Any:
+    """Return a value as a table shows it: of a row's many inputs the first ones."""
+    if isinstance(value, dict) and len(value) > _INPUTS:
+        first = dict(list(value.items())[:_INPUTS])
+        return f"{format_value(first)} and {len(value) - _INPUTS} more"
     return value.strftime("%Y-%m-%d %H:%M") if isinstance(value, datetime) else value
