@@ -24,12 +24,11 @@ def frame(data: Any, what: str = "data") -> pd.DataFrame:
         UsageError: The data are of a kind that has no columns, or have no rows.
         NotFound: The file does not exist.
     """
-    import numpy as np
     import pandas as pd
 
     if isinstance(data, str | Path):
         data = _read(Path(data))
-    if isinstance(data, np.ndarray) and data.ndim == 2:
+    if is_array(data):
         data = pd.DataFrame(data, columns=[f"x{i}" for i in range(data.shape[1])])
     if not isinstance(data, pd.DataFrame):
         raise UsageError(
@@ -39,6 +38,13 @@ def frame(data: Any, what: str = "data") -> pd.DataFrame:
     if data.empty:
         raise UsageError(f"--{what} has no rows.")
     return data
+
+
+def is_array(data: Any) -> bool:
+    """Return whether data are a two-dimensional array, whose columns have no names."""
+    import numpy as np
+
+    return isinstance(data, np.ndarray) and data.ndim == 2
 
 
 def column(value: Any, rows: pd.DataFrame, what: str) -> tuple[Sequence[Any], str]:

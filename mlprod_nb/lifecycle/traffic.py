@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.errors import InvalidInput, Refused, UsageError
 from mlprod_nb.lifecycle import data as reading
 from mlprod_nb.lifecycle.context import LOCAL_TOKEN, Context
 from mlprod_nb.results import Result, Section, counted
@@ -104,9 +104,18 @@ def predict(context: Context, endpoint: str, rows: Any, *, units: Any, event_tim
         frame = frame.drop(columns=[name]) if name else frame
     columns = {str(name): reading.plain(frame[name]) for name in frame.columns}
     with client(context) as gateway:
-        reply = gateway.predict(endpoint, columns, units=unit_values, event_time=when)
+        try:
+            reply = gateway.predict(endpoint, columns, units=unit_values, event_time=when)
+        except InvalidInput as error:
+            raise _of_an_array(error) if reading.is_array(rows) and error.column else error from None
     names = ("predictions", "scores", "prediction_ids", "variant", "model_version")
     return PredictResult(endpoint, *(tuple(reply[name]) for name in names))
+
+
+def _of_an_array(error: InvalidInput) -> InvalidInput:
+    """Say with an error about a column how an array's columns are called."""
+    text = f"{error} An array's columns are called x0, x1, …: pass a DataFrame with the endpoint's columns."
+    return InvalidInput(text, column=error.column, row=error.row)
 
 
 def feedback(context: Context, given: Feedback) -> FeedbackResult:

@@ -17,6 +17,9 @@ from mlprod_nb.registry.bundles import Column, ColumnType, Signature
 INEXACT = 2.0**53
 """From here on a double has not every whole number, and one may stand for another."""
 
+_FIRST = 8
+"""How many columns are named to who sent one that the endpoint does not take."""
+
 _NUMBERS = frozenset((float, int))
 _WORDS: dict[ColumnType, str] = {
     "double": "a number",
@@ -81,11 +84,15 @@ def _check_names(columns: Mapping[str, Sequence[Any]], signature: Signature) -> 
     for name in columns:
         if name not in known:
             suggestion = nearest(name, set(known) - set(columns))
-            hint = f"Did you mean {suggestion!r}?" if suggestion else "GET the endpoint to see its signature."
+            hint = f"Did you mean {suggestion!r}?" if suggestion else f"It takes: {_first(known)}."
             raise InvalidInput(f"the endpoint takes no column {name!r}.", column=name, hint=hint)
     for column in signature.columns:
         if column.name not in columns:
             raise InvalidInput(f"column {column.name!r} is missing.", column=column.name)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_FIRST]) + (f" and {len(names) - _FIRST} more" if len(names) > _FIRST else "")
 
 
 def _array(column: Column, values: Sequence[Any], rows: int) -> NDArray[Any]:

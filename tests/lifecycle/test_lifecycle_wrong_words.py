@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
 from mlprod_nb import commands
 from mlprod_nb.commands.showing import Lines
-from mlprod_nb.errors import NotFound, UsageError
+from mlprod_nb.errors import InvalidInput, NotFound, UsageError
 from tests.lifecycle.conftest import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -58,6 +59,13 @@ TYPOS = [
 ]
 
 
+def serve(site: Site) -> None:
+    """Let the endpoint serve, and have answered."""
+    if not any(row.endpoint == "flights" for row in site.workspace.status().endpoints):
+        site.workspace.deploy("flights@champion")
+        site.workspace.predict("flights", data=site.data[:60])
+
+
 @pytest.mark.parametrize("alias", ["my alias", "latest", "v2"])
 def test_an_alias_that_will_not_do_is_refused_before_anything_is_registered(site: Site, alias: str) -> None:
     before = site.workspace.models("flights").versions
@@ -73,14 +81,20 @@ def test_feedback_of_several_columns_is_refused_by_name(site: Site) -> None:
         site.workspace.feedback("flights", ids=site.data[["hour"]][:1], values=[1, 0])
 
 
+def test_an_array_is_told_how_its_columns_are_called_and_what_the_endpoint_takes(site: Site) -> None:
+    serve(site)
+    names = ", ".join(site.data.columns)
+    said = f"takes no column 'x0'. It takes: {names}. An array's columns are called x0, x1"
+    with pytest.raises(InvalidInput, match=re.escape(said)):
+        site.workspace.predict("flights", data=site.data.to_numpy()[:3])
+
+
 @pytest.mark.parametrize(("line", "nearest"), TYPOS)
 def test_a_wrong_word_is_answered_by_the_nearest_right_one(
     site: Site, monkeypatch: pytest.MonkeyPatch, line: str, nearest: str
 ) -> None:
     monkeypatch.chdir(site.workspace.root)
-    if not any(row.endpoint == "flights" for row in site.workspace.status().endpoints):
-        site.workspace.deploy("flights@champion")
-        site.workspace.predict("flights", data=site.data[:60])
+    serve(site)
     names = {"data": site.data, "model": site.model}
     steps = io.StringIO()
     with pytest.raises(Exception) as caught:  # noqa: PT011 (which class it is, is what is looked at)
@@ -95,8 +109,7 @@ def test_a_wrong_word_is_answered_by_the_nearest_right_one(
 
 @pytest.mark.parametrize("verb", ["monitor flights", "report flights drift", "retrain flights"])
 def test_a_wrong_moment_is_told_before_work_starts(site: Site, verb: str) -> None:
-    if not any(row.endpoint == "flights" for row in site.workspace.status().endpoints):
-        site.workspace.deploy("flights@champion")
+    serve(site)
     steps = io.StringIO()
     door = commands.Door(workspace=str(site.workspace.root), progress=Lines(steps))
     with pytest.raises(UsageError, match="'yesterdya' is not a moment") as caught:

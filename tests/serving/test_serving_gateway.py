@@ -101,6 +101,7 @@ async def test_several_endpoints_are_served_and_the_short_path_needs_exactly_one
     [
         (body({"distance": 1.0}), 422, "carrier", "is missing"),
         (body({**row(), "carier": "AA"}), 422, "carier", "takes no column"),
+        (body({**row(), "x0": 1}), 422, "x0", "takes no column 'x0'. It takes: distance, carrier."),
         (body({"distance": "far", "carrier": "AA"}), 422, "distance", "takes a number, not text"),
         (body({"distance": None, "carrier": "AA"}), 422, "distance", "has no value"),
         (body(event_time="soon"), 422, None, "ISO 8601"),
