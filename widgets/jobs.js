@@ -48,7 +48,7 @@ function jobCard(job, ui, now) {
 export function page(state, message, ui, seen) {
   return [
     top("Jobs", state, ui, seen),
-    h("div", { class: "mlprod-row" }, h("span", { class: "mlprod-soft" }, state.running ? "The scheduler is running" : "The scheduler is not running"), actionButtons(state.actions, ui)),
+    h("div", { class: "mlprod-row" }, h("span", { class: "mlprod-soft" }, `The scheduler is ${state.scheduler}`), actionButtons(state.actions, ui)),
     chosenLine(ui),
     outcome(message),
     state.jobs.length ? null : h("p", { class: "mlprod-soft" }, 'No job is scheduled: %mlprod schedule add "0 6 * * 1" "report NAME drift --since 7d"'),

@@ -116,7 +116,7 @@ def add(context: Context, spec: JobSpec) -> JobAdded:
     with context.store.write() as connection:
         job = scheduler.add(connection, spec, now=context.clock())
         context.audit(connection, "schedule add", f"job {job.job}", f"{spec.cron} {spec.timezone}: {job.command}")
-    return JobAdded(job.job, job.command, job.cron, job.timezone, job.rules, job.next_at, _whether_run(context))
+    return JobAdded(job.job, job.command, job.cron, job.timezone, job.rules, job.next_at, whether_run(context))
 
 
 def export(context: Context, kind: str, into: str) -> ScheduleExport:
@@ -150,14 +150,16 @@ def list_jobs(context: Context) -> JobList:
     """List jobs, and say whether anybody runs them."""
     with context.store.read() as connection:
         listed = scheduler.list_jobs(connection, now=context.clock(), root=context.root)
-    return replace(listed, scheduler=_whether_run(context))
+    return replace(listed, scheduler=whether_run(context))
 
 
-def _whether_run(context: Context) -> str:
+def whether_run(context: Context) -> str:
     """Say whether the scheduler runs, and what to do where it does not."""
+    if scheduler.running(context.root):
+        return "running"
     if not context.settings.scheduler.enabled:
         return "turned off in mlprod.toml: see mlprod schedule export"
-    return "running" if scheduler.running(context.root) else "not running: mlprod up starts it"
+    return "not running: mlprod up starts it"
 
 
 def run(context: Context, job: int) -> JobRan:

@@ -35,5 +35,5 @@ def view(jobs: JobsView) -> dict[str, Any]:
         number = row["job"]
         run = panel.action("Run now", f"schedule run {number}", about=f"job {number}")
         row["actions"] = [run, panel.action("Remove", f"schedule remove {number}", about=f"job {number}")]
-    start = [] if plain["running"] else [panel.action("Start the scheduler", "up")]
+    start = [panel.action("Start the scheduler", "up")] if jobs.enabled and not jobs.running else []
     return {**plain, "actions": start, "refresh": "%mlprod panel jobs"}

@@ -192,6 +192,8 @@ def some_jobs() -> JobsView:
     running = JobRun(now(), now(), None, "running", "")
     return JobsView(
         False,
+        True,
+        "not running: mlprod up starts it",
         (
             JobCard(
                 1, "0 6 * * 1", "UTC", "report flights drift --since 7d", now() + timedelta(days=2), runs, "done.\n"

@@ -10,10 +10,12 @@ import pytest
 from mlprod_nb import Workspace, commands, scheduler
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import Refused, UsageError
+from mlprod_nb.lifecycle.panels.jobs import JobsView
 from mlprod_nb.lifecycle.scheduling import JobAdded
 from mlprod_nb.routing import EndpointSpec, Variant
 from mlprod_nb.scheduler import JobSpec
 from mlprod_nb.store import revisions
+from mlprod_nb.widgets.jobs import view
 
 
 @pytest.fixture
@@ -41,6 +43,10 @@ def test_up_leaves_the_jobs_to_an_outside_scheduler_where_the_settings_say_so(wo
     assert added.scheduler == "turned off in mlprod.toml: see mlprod schedule export"
     assert workspace.schedule_list().headline() == f"1 job is scheduled, and the scheduler is {added.scheduler}."
     assert added.rules == "at most 1h, 1 retry after 1m30s, skips what overlaps, caught up for 2h"
+    panel = workspace.panel("jobs")
+    assert isinstance(panel, JobsView)
+    assert panel.headline() == workspace.schedule_list().headline()
+    assert view(panel)["actions"] == [], "there is nothing to start"
 
 
 def test_the_list_of_jobs_says_whether_anybody_runs_them(workspace: Workspace) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mlprod_nb import scheduler
+from mlprod_nb.lifecycle import scheduling
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import Result
 from mlprod_nb.scheduler.jobs import JobRow, JobRun
@@ -47,20 +48,25 @@ class JobsView(Result):
 
     Attributes:
         running: Whether the scheduler runs.
+        enabled: Whether ``up`` starts it.
+        scheduler: Whether it runs, in words, and what to do where it does not.
         jobs: One row a job.
     """
 
     running: bool
+    enabled: bool
+    scheduler: str
     jobs: tuple[JobCard, ...]
 
     _frame_field: ClassVar[str] = "jobs"
+    _hidden: ClassVar[tuple[str, ...]] = ("running", "enabled")
 
     def headline(self) -> str:
         """Say how many there are, and whether they run."""
         if not self.jobs:
             return "No job is scheduled."
         number = f"{len(self.jobs)} {'job is' if len(self.jobs) == 1 else 'jobs are'} scheduled"
-        return f"{number}." if self.running else f"{number}, and the scheduler is not running: mlprod up starts it."
+        return f"{number}." if self.running else f"{number}, and the scheduler is {self.scheduler}."
 
 
 def look(context: Context) -> JobsView:
@@ -69,7 +75,8 @@ def look(context: Context) -> JobsView:
         listed = scheduler.list_jobs(connection, now=context.clock(), root=context.root).jobs
         runs = {row.job: scheduler.runs_of(connection, row.job, limit=_RUNS) for row in listed}
     cards = tuple(_card(context.root, row, runs[row.job]) for row in listed)
-    return JobsView(scheduler.running(context.root) is not None, cards)
+    whether = (scheduler.running(context.root) is not None, context.settings.scheduler.enabled)
+    return JobsView(*whether, scheduling.whether_run(context), cards)
 
 
 def _card(root: Path, row: JobRow, runs: tuple[JobRun, ...]) -> JobCard:
