@@ -38,7 +38,8 @@ color:var(--ink);font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);max
 .mlprod-result.mlprod-alarm>.mlprod-head{border-color:var(--alarm)}
 .mlprod-result table{border-collapse:collapse;margin:0 0 .9em;
 font-size:inherit;font-variant-numeric:tabular-nums;width:auto}
-.mlprod-result caption{text-align:left;color:var(--soft);font-weight:600;padding:.2em 0;caption-side:top}
+.mlprod-result caption{max-width:calc(100vw - 8rem);
+text-align:left;color:var(--soft);font-weight:600;padding:.2em 0;caption-side:top}
 .mlprod-result.mlprod-result tbody tr{background:none}
 .mlprod-result.mlprod-result th,.mlprod-result.mlprod-result td{text-align:left;padding:.25em .9em .25em 0;border:0;
 border-bottom:1px solid var(--line);
