@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +14,11 @@ CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 6.0
 _GONE = (502, 503, 504)
 #: MLflow's addresses that are a word alone.
 _WORDS = ("databricks", "databricks-uc", "uc")
+#: What its other addresses begin with, and where its plug-ins name theirs.
+_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", *_WORDS)
+_PLUGINS = "mlflow.model_registry_store"
 _KEY = "[registry] tracking_uri in mlprod.toml"
+_WRITE = 'Write it as "http://HOST:PORT" or "postgresql://USER@HOST/NAME", or "" for SQLite in .mlprod.'
 
 
 def check(uri: str) -> None:
@@ -23,11 +28,11 @@ def check(uri: str) -> None:
         UsageError: It is no address.
         Unavailable: The server does not answer, or the directory cannot be made.
     """
-    if not urlsplit(uri).scheme and uri not in _WORDS:
-        raise UsageError(
-            f"{_KEY} is {uri!r}, which is no address.",
-            hint='Write it as "http://HOST:PORT" or "postgresql://USER@HOST/NAME", or "" for SQLite in .mlprod.',
-        )
+    scheme = urlsplit(uri).scheme
+    if not scheme and uri not in _WORDS:
+        raise UsageError(f"{_KEY} is {uri!r}, which is no address.", hint=_WRITE)
+    if scheme and scheme.partition("+")[0] not in _SCHEMES and not entry_points(group=_PLUGINS, name=scheme):
+        raise UsageError(f"{_KEY} begins with {scheme!r}, and MLflow knows no such registry.", hint=_WRITE)
     if uri.startswith("sqlite:///"):
         folder = Path(uri.removeprefix("sqlite:///")).parent
         try:

@@ -94,6 +94,18 @@ def test_a_word_that_is_no_address_is_told_as_the_setting_it_is(uri: str, tmp_pa
         Registry(uri, tmp_path).models()
 
 
+@pytest.mark.parametrize("scheme", ["ftp", "htpt", "s3"])
+def test_an_address_of_a_kind_that_mlflow_does_not_know_is_told_as_the_setting_it_is(
+    scheme: str, tmp_path: Path
+) -> None:
+    said = (
+        f"tracking_uri in mlprod.toml begins with '{scheme}', and MLflow knows no such registry. Write it as \"http://"
+    )
+    with pytest.raises(UsageError, match=said) as told:
+        Registry(f"{scheme}://ann:hidden@127.0.0.1/mlflow", tmp_path).models()
+    assert "hidden" not in str(told.value)
+
+
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Unavailable, match=f"the MLflow registry cannot be kept in {tmp_path}/file/below: "):
