@@ -38,15 +38,20 @@ class InitResult(Result):
         workspace: Its name.
         root: Its directory.
         created: What this call made; empty where all was there.
+        inside: The directory of the workspace that it was made in; empty where it is in none.
     """
 
     workspace: str
     root: str
     created: tuple[str, ...]
+    inside: str = ""
 
     def headline(self) -> str:
-        """Say whether it was made or found."""
-        return f"Workspace {self.workspace!r} is {'ready' if self.created else 'already here'}."
+        """Say whether it was made or found, and which workspace lines from here reached until now."""
+        state = f"Workspace {self.workspace!r} is {'ready' if self.created else 'already here'}"
+        if not self.inside:
+            return f"{state}."
+        return f"{state}. Until now lines from here reached the workspace around it, {self.inside}; they do no more."
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ def init(path: Path, *, name: str) -> InitResult:
     context = Context(root, Caller.current(), utc_now)
     context.change()
     path.mkdir(parents=True, exist_ok=True)
+    around = settings.find_root(root)
     created = []
     if not context.layout.settings_file.exists():
         context.layout.settings_file.write_text(
@@ -123,7 +129,8 @@ def init(path: Path, *, name: str) -> InitResult:
         (context.layout.state / ".gitignore").write_text("*\n", encoding="utf-8")
         created.append(".mlprod")
     _local_token(context)
-    return InitResult(context.settings.name or root.name, str(root), tuple(created))
+    inside = "" if around in (None, root) else str(around)
+    return InitResult(context.settings.name or root.name, str(root), tuple(created), inside)
 
 
 def up(context: Context) -> UpResult:
