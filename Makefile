@@ -17,6 +17,7 @@ setup: .venv/ready
 
 .venv/ready: requirements/all.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "mlprod_nb needs Python 3.11 or 3.12: none is on the PATH."; exit 1; }
+	@echo "Installing into .venv what requirements/all.txt names: a few minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -qq --require-hashes -r requirements/all.txt
 	$(BIN)/python -m pip install -qq --no-deps -e .
