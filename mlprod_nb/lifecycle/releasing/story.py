@@ -67,7 +67,7 @@ def release(context: Context, wanted: Wanted) -> ReleaseResult | ReleasePlan:
         number = known.id
     else:
         number = begin(context, given)
-    return _wait(context, number) if wanted.wait else look(context, number)
+    return _wait(context, number) if wanted.wait else _look_once(context, number)
 
 
 def prepare(context: Context, wanted: Wanted) -> NewRelease:
@@ -160,6 +160,23 @@ def look(context: Context, number: int) -> ReleaseResult:
     carrying.clear(context)
     notifying.deliver(context)
     return shown.result(context, number, evidence)
+
+
+def _look_once(context: Context, number: int) -> ReleaseResult:
+    """Look; an interruption is told what becomes of the release, which goes on without this process.
+
+    Raises:
+        KeyboardInterrupt: The user interrupted; its text says so.
+    """
+    try:
+        return look(context, number)
+    except KeyboardInterrupt:
+        left = _interrupted(context, number).state
+        said = {
+            "under way": "is carried on by the scheduler, until release stop ends it",
+            "paused": "is paused: release resume carries it on, release stop ends it",
+        }
+        raise KeyboardInterrupt(f"release {number} {said.get(left, f'has ended: {left}')}") from None
 
 
 def _wait(context: Context, number: int) -> ReleaseResult:

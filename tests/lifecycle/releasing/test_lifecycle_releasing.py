@@ -344,6 +344,8 @@ def test_an_interruption_pauses_a_release_that_nobody_else_carries_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(story, "look", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=r"release [0-9]+ is paused: release resume carries it on"):
+        workspace.release("flights/2", endpoint=endpoint)
     found = shown(workspace.release("flights/2", endpoint=endpoint, wait=True))
     assert found.state == "paused"
     assert "interrupted, and no scheduler runs to carry it on" in found.verdict.sentence
@@ -353,6 +355,8 @@ def test_an_interruption_pauses_a_release_that_nobody_else_carries_on(
     monkeypatch.setattr(story, "look", interrupted)
     again = shown(workspace.release("flights/2", endpoint=endpoint, wait=True))
     assert (again.state, again.carried_on) == ("under way", "the scheduler, every minute")
+    with pytest.raises(KeyboardInterrupt, match=r"release [0-9]+ is carried on by the scheduler, until release stop"):
+        workspace.release("flights/2", endpoint=endpoint)
     monkeypatch.undo()
     workspace.release_stop(endpoint)
 
