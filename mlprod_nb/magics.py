@@ -27,7 +27,7 @@ from IPython.core.completer import (
 )
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
-from traitlets import Bool, Enum, Unicode
+from traitlets import Bool, Enum, TraitError, Unicode
 
 from mlprod_nb.errors import MlprodError, Refused, UsageError, unexpected
 from mlprod_nb.progress import whole_imports
@@ -49,9 +49,23 @@ _NAME = "MLProd"
 _TAB_SECONDS = 0.05
 
 
+def _made(shell: InteractiveShell) -> MLProd:
+    try:
+        return MLProd(shell)
+    except TraitError as error:
+        # IPython keeps a value that an option has refused: with it nothing could be loaded until the kernel restarts.
+        shell.config.pop(_NAME)
+        shell.configurables[:] = [part for part in shell.configurables if not isinstance(part, MLProd)]
+        raise UsageError(f"%config {_NAME}: {error}", hint="Its options are as they were: load it again.") from None
+
+
 def load(shell: InteractiveShell) -> None:
-    """Add the magics and their completion to a shell."""
-    magics = MLProd(shell)
+    """Add the magics and their completion to a shell.
+
+    Raises:
+        UsageError: One of the magic's options has been set to what it cannot be.
+    """
+    magics = _made(shell)
     shell.register_magics(magics)
     magics.cells.listen()
     shell.events.register("post_run_cell", magics.after_cell)

@@ -339,6 +339,19 @@ assert took < 0.3, took
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_option_that_was_refused_does_not_keep_the_extension_from_being_loaded_again(
+    shell: InteractiveShell,
+) -> None:
+    ran(shell, "%config MLProd.progress = 'fancy'")
+    error, shown = failed(shell, "%reload_ext mlprod_nb")
+    assert isinstance(error, UsageError)
+    assert len(shown) == 1
+    assert "'auto', 'lines', 'off'" in shown[0]
+    ran(shell, "%load_ext mlprod_nb")
+    assert ran(shell, "%mlprod status")[0].verb == "status"
+    assert "MLProd.progress" in ran(shell, "%config MLProd")[1]
+
+
 def test_config_sets_where_lines_work_and_how_they_tell_and_ask(shell: InteractiveShell, tmp_path: Path) -> None:
     _, shown = ran(shell, "%config MLProd")
     for name in ("workspace", "progress", "confirm"):
