@@ -97,7 +97,7 @@ class VersionsDiff(Result):
 
     def sections(self) -> list[Section]:
         """Return the sentences, the differences, the columns and the code."""
-        said = Section("", (), tuple((sentence,) for sentence in self.said[1:]))
+        said = Section("", (), tuple((sentence[:1].upper() + sentence[1:],) for sentence in self.said[1:]))
         rows = tuple((d.part, d.what, _short(d.before), _short(d.after)) for d in self.differences[:_SHOWN])
         table = Section(_first("what differs", self.differences), ("part", "what", "before", "after"), rows)
         names = ("column", "measure", "size", "missing_before", "missing_after")

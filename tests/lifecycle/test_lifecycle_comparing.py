@@ -113,6 +113,8 @@ def test_two_models_of_the_same_data_differ_in_their_scores_and_not_in_the_data(
     assert {column.column for column in found.columns} & {"__score__", "__prediction__"}
     assert not [sentence for sentence in found.said if sentence.startswith("the data differ")]
     assert "on the same data." in " ".join(found.said)
+    sentences = [row[0] for row in found.sections()[0].rows]
+    assert all(sentence[0] == sentence[0].upper() for sentence in sentences), sentences
 
 
 def test_a_diff_is_bounded_and_says_how_long_it_is(site: Site) -> None:
