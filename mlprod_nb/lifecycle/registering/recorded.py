@@ -20,6 +20,8 @@ from mlprod_nb.registry.lineage import ExecutedCell, NotebookContext
 
 #: Characters of all cells that ran, beyond which the oldest are left out.
 LARGEST = 4 * 1024 * 1024
+#: What is said where the notebook itself is not kept.
+AS_THEY_RAN = "kept are the cells as they ran; save the notebook before it registers, and it is kept itself."
 _MOST_NAMED = 5
 _ABOUT = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
@@ -57,7 +59,7 @@ def record(context: Context) -> Recorded | None:
     remarks += _remarks(ran, saved)
     found = replace(told, cells=ran, remarks=tuple(remarks), sha256=notebooks.sha256(file) if file else "")
     if not _holds(saved, ran):
-        return _of_cells(found)
+        return _of_cells(replace(found, remarks=(*found.remarks, AS_THEY_RAN)))
     return Recorded(replace(found, kept="saved", registers=_last(ran, saved)), _bare(saved))
 
 
