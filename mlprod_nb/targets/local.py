@@ -59,10 +59,13 @@ def running(root: Path) -> GatewayRecord | None:
     """Return the gateway that answers now, or ``None``.
 
     The gateway is asked for its id over HTTP, so neither a reused process id nor another program on its port passes
-    for it. One that is there and silent is asked again, until a worker that died or hangs has been replaced.
+    for it. One that is there and silent is asked again, until a worker that died or hangs has been replaced. That of
+    the workspace of which this one is a copy is not taken for its own: it holds no lock here.
     """
     layout = Layout(root)
     if not layout.settings_file.is_file():
+        return None
+    if _is_a_copy(layout):
         return None
     found: list[GatewayRecord] = []
 
@@ -144,6 +147,14 @@ def _held(layout: Layout) -> bool:
     except FileNotFoundError:
         return False
     return False
+
+
+def _is_a_copy(layout: Layout) -> bool:
+    """Return whether what the state database says of a gateway came with a copy of it: none holds the lock here.
+
+    A database that has an address of its own may have its gateway elsewhere.
+    """
+    return layout.gateway_lock.exists() and not _held(layout) and not settings.load(layout.root).store.url
 
 
 def _spawn(layout: Layout, gateway_id: str, after_compaction: str) -> subprocess.Popen[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,21 @@ def test_another_process_with_the_recorded_number_or_address_does_not_pass_for_t
     with store.write() as connection:
         gateways.retire(connection, "gone", now=utc_now())
     store.close()
+    assert local.running(root) == record
+
+
+def test_a_copy_of_a_workspace_neither_takes_the_gateway_for_its_own_nor_stops_it(root: Path, tmp_path: Path) -> None:
+    record = local.start(root)
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    assert local.running(copy) is None
+    assert not local.stop(copy)
+    try:
+        own = local.start(copy)
+        assert own.url != record.url
+        assert local.running(copy) == own
+    finally:
+        local.stop(copy)
     assert local.running(root) == record
 
 
