@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from mlprod_nb.store import Store
 from tests.browser.jupyterlab import Lab, Pictures, Server, browser, lab_alone
 from tests.forks import Forks, waiting
+
+# The same examples in every run, however long each takes; for others: pytest --hypothesis-profile=default.
+settings.load_profile("ci")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

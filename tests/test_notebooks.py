@@ -18,6 +18,7 @@ from mlprod_nb.errors import ExecutionFailed, InvalidInput, NotFound, Refused, U
 from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK, MARK
 from mlprod_nb.progress import Silence
 from tests.notebook_files import code, notebook, text, write
+from tests.notebooks.executions import alive
 
 LIMIT = 120.0
 
@@ -38,10 +39,6 @@ def failed(path: Path, limit: float = LIMIT) -> notebooks.NotebookFailed:
 def printed(path: Path) -> list[str]:
     cells = notebooks.read(path)["cells"]
     return ["".join("".join(o.get("text", "")) for o in cell.get("outputs", ())) for cell in cells]
-
-
-def alive(pid: int) -> bool:
-    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 def check(source: str, parameters: dict[str, Any]) -> None:
@@ -176,7 +173,7 @@ def test_a_caller_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     assert len(below) >= 2
     caller.kill()
     caller.wait()
-    _, left = psutil.wait_procs(below, timeout=15)
+    _, left = psutil.wait_procs(below, timeout=60)
     assert left == []
 
 

@@ -58,27 +58,30 @@ async def test_questions_that_come_at_once_get_their_own_answers_from_one_proces
     await one.end()
 
 
-async def test_what_hangs_is_killed_at_the_deadline_and_the_next_question_is_answered() -> None:
-    one = reader(answer_seconds=2.0)
+async def test_what_hangs_is_killed_at_the_deadline_and_the_next_question_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = reader()
     await one.ask({"folder": "a"})
     hung = one.pid
-    with pytest.raises(Unavailable, match=r"not read within 2 s\."):
-        await one.ask({"folder": "hang"})
+    with monkeypatch.context() as patched:  # a deadline that only what hangs meets
+        patched.setattr(one, "_answer_seconds", 0.2)
+        with pytest.raises(Unavailable, match=r"not read within 0\.2 s\."):
+            await one.ask({"folder": "hang"})
     assert not runs(hung)
     assert await one.ask({"folder": "b"}) == {"heard": "b"}
     await one.end()
 
 
 async def test_the_server_s_other_work_goes_on_while_a_workspace_is_read() -> None:
-    one = reader(answer_seconds=2.0)
+    one = reader(answer_seconds=60)
     asked = asyncio.create_task(one.ask({"folder": "hang"}))
-    turns = 0
-    while not asked.done():
+    for _ in range(20):
         await asyncio.sleep(0.01)
-        turns += 1
-    assert turns > 20
-    with pytest.raises(Unavailable):
-        await asked
+    assert not asked.done()
+    asked.cancel()
+    await asyncio.wait((asked,))
+    assert one.pid is None
 
 
 async def test_a_process_that_ends_over_a_question_is_said_and_started_anew() -> None:

@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from mlprod_nb import notebooks
+from mlprod_nb.processes import identity
 
 
 def printed(folder: Path) -> list[str]:
@@ -19,7 +18,7 @@ def printed(folder: Path) -> list[str]:
 
 
 def alive(pid: int) -> bool:
-    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return bool(identity(pid))
 
 
 def until(true: Any) -> None:

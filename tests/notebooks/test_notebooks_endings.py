@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from mlprod_nb import notebooks, reports
 from mlprod_nb.notebooks.execution import LARGEST_NOTEBOOK
 from mlprod_nb.store import Store, report_index
 from tests.notebook_files import PARAMETERS, code, text, verdict, write
+from tests.notebooks.executions import alive
 
 PINNED = '{"endpoint": "flights", "rows": 0, "segments": [], "since": null, "until": null}'
 #: What every one of these notebooks does first; its output must be kept.
@@ -89,7 +89,7 @@ def test_a_report_whose_kernel_ends_early_leaves_a_page_and_no_process(
         run(tmp_path, store, code(ending.source), verdict(), limit=ending.limit)
     error = caught.value
     assert (error.reason, error.cell_index) == (ending.reason, LAST)
-    assert not psutil.pid_exists(kernel_of(error.notebook))
+    assert not alive(kernel_of(error.notebook))
     page = error.page.read_text(encoding="utf-8")
     assert ending.said in page.split("<h1>")[1].split("</h1>")[0]
     assert "What to do" in page
@@ -106,7 +106,7 @@ def test_a_kernel_that_dies_when_all_cells_have_ended_changes_nothing(tmp_path: 
     late = code("import atexit\natexit.register(os.kill, os.getpid(), signal.SIGKILL)")
     found = run(tmp_path, store, late, verdict("warn", "a little moved."), limit=120)
     assert found.verdict.sentence == "a little moved."
-    assert not psutil.pid_exists(kernel_of(found.notebook))
+    assert not alive(kernel_of(found.notebook))
     assert "A little moved." in found.page.read_text(encoding="utf-8")
 
 
@@ -119,4 +119,4 @@ def test_a_kernel_that_dies_before_the_last_cell_is_answered_has_come_to_no_verd
     with pytest.raises(reports.ReportFailed) as caught:
         run(tmp_path, store, code(hook), verdict("ok", "nothing moved."), limit=120)
     assert (caught.value.reason, caught.value.cell_index) == ("died", LAST + 1)
-    assert not psutil.pid_exists(kernel_of(caught.value.notebook))
+    assert not alive(kernel_of(caught.value.notebook))

@@ -104,7 +104,7 @@ class _SlowFile:
     def append(self, data: bytes) -> None:
         self.storage.writes.append(len(data))
         if len(self.storage.writes) > 1:
-            self.storage.gate.wait(10)
+            self.storage.gate.wait(60)
         self.file.append(data)
 
     def close(self) -> None:
@@ -260,7 +260,7 @@ def test_a_real_record_goes_through_a_real_disk(tmp_path: Path) -> None:
     assert PredictionLog(tmp_path).find("a") is not None
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
     """Poll until a condition holds; fail at the deadline."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -198,9 +198,9 @@ def test_a_run_that_was_given_up_writes_nothing_any_more(store: Store) -> None:
 @pytest.fixture
 def dead() -> str:
     """A holder on this machine that has died."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    name = f"{socket.gethostname()}/{processes.identity(process.pid)}"
-    process.wait(30)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as process:
+        name = f"{socket.gethostname()}/{processes.identity(process.pid)}"
+        process.communicate("\n", 60)
     return name
 
 

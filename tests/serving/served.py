@@ -10,6 +10,8 @@ from mlprod_nb.targets import local
 from tests.serving.workshop import Workshop, body, running_below, until
 
 PATH = "/endpoints/flights/invocations"
+PATIENCE = 60.0
+"""How long a caller waits, seconds: longer than a new worker takes to start and to load, on a slow and busy machine."""
 
 
 class Served:
@@ -35,13 +37,13 @@ class Served:
     def call(self, client: httpx.Client | None = None) -> str:
         """Predict, by default on a connection of its own; return the version that answered."""
         post = client.post if client else httpx.post
-        reply = post(self.record.url + PATH, json=body(), headers=self.headers, timeout=20)
+        reply = post(self.record.url + PATH, json=body(), headers=self.headers, timeout=PATIENCE)
         assert reply.status_code == 200, reply.text
         return str(reply.json()["model_version"][0])
 
     def counted(self) -> float:
         """Return the predictions that the gateway counts."""
-        reply = httpx.get(f"{self.record.url}/metrics", headers=self.headers, timeout=20)
+        reply = httpx.get(f"{self.record.url}/metrics", headers=self.headers, timeout=PATIENCE)
         return sum(float(line.split()[-1]) for line in reply.text.splitlines() if line.startswith(ROWS))
 
 

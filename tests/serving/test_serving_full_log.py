@@ -24,7 +24,7 @@ from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.targets import local
 from tests.prediction_log.small_disk import fill, small_disk
 from tests.serving.counting_lane import BY_THE_ROUTES, ask, running, split
-from tests.serving.served import Served
+from tests.serving.served import PATIENCE, Served
 from tests.serving.workshop import Workshop, make_workshop, until
 
 ROWS = 500
@@ -180,7 +180,7 @@ def test_a_gateway_whose_whole_workspace_is_on_a_full_disk_outlives_its_worker_a
             served = Served(shop)
             stranger = "mlprod.toml: [endpoints.fligths] is about no endpoint that is deployed. Did you mean 'flights'?"
             assert workspace.status().verdict == Verdict("warn", stranger)
-            with httpx.Client(base_url=served.record.url, headers=served.headers, timeout=20) as client:
+            with httpx.Client(base_url=served.record.url, headers=served.headers, timeout=PATIENCE) as client:
                 ledger = Ledger(client)
                 ballast = fill(disk)
                 assert ledger.ask("flights", {}).status_code == 200
@@ -196,7 +196,7 @@ def test_a_gateway_whose_whole_workspace_is_on_a_full_disk_outlives_its_worker_a
                 assert workspace.status().verdict == Verdict("alarm", f"the gateway is not ready: {found.problem}")
             (worker,) = served.workers()
             os.kill(worker, signal.SIGKILL)
-            with httpx.Client(base_url=served.record.url, headers=served.headers, timeout=20) as client:
+            with httpx.Client(base_url=served.record.url, headers=served.headers, timeout=PATIENCE) as client:
                 ledger.client = client
                 starting = ledger.ask("flights", {})  # the worker has not joined the others yet, and nothing is loaded
                 assert (starting.status_code, starting.headers["retry-after"]) == (503, "1")

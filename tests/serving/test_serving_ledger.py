@@ -22,7 +22,7 @@ from mlprod_nb.prediction_log.compaction import Compactor
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.targets import local
-from tests.serving.served import Served
+from tests.serving.served import PATIENCE, Served
 from tests.serving.workshop import body, make_workshop, row, until
 
 SEED = 20130704
@@ -57,13 +57,13 @@ class Clients:
         finally:
             self._end.set()
             for thread in self._threads:
-                thread.join(60)
+                thread.join(2 * PATIENCE)
 
     def _run(self, number: int) -> None:
         sent = {"flights": body(*[row()] * (1 + number % 2)), "delay": body({"distance": 10.0}, {"distance": 20.0})}
         turn = number
         while not self._end.is_set():
-            with suppress(httpx.TransportError), httpx.Client(headers=self.served.headers, timeout=20) as client:
+            with suppress(httpx.TransportError), httpx.Client(headers=self.served.headers, timeout=PATIENCE) as client:
                 while not self._end.is_set():
                     turn += 1
                     name = ENDPOINTS[turn % 2]

@@ -29,16 +29,18 @@ from mlprod_nb.settings import WorkerSettings
 from mlprod_nb.store import Revision, Store, gateways, revisions
 from mlprod_nb.store.gateways import WorkerRecord
 from mlprod_nb.targets import local
-from tests.serving.served import ROWS, Served, settled
+from tests import ports
+from tests.serving.served import PATIENCE, ROWS, Served, settled
 from tests.serving.workshop import Workshop, make_workshop, until
 
 
 def open_workers(tmp_path: Path, bundles: dict[str, Bundle], workers: int) -> Iterator[Served]:
     shop = make_workshop(tmp_path / "workspace", bundles, f"[gateway]\nworkers = {workers}\n")
-    try:
-        yield Served(shop)
-    finally:
-        local.stop(shop.root)
+    with ports.kept(shop.layout):
+        try:
+            yield Served(shop)
+        finally:
+            local.stop(shop.root)
 
 
 @pytest.fixture
@@ -87,19 +89,24 @@ class Caller:
                     self.broken.append(error)
 
 
-def callers_of_both(served: Served, go_on: threading.Event) -> tuple[list[Caller], set[int]]:
-    """Return eight or more callers, some at each worker, and the ports of those at the first worker.
+def callers_of(served: Served, workers: list[int], go_on: threading.Event) -> list[Caller]:
+    """Return eight callers, some at each worker.
 
-    The kernel spreads connections by a hash of their ports, so that eight may all be at one worker.
+    Whichever worker is quicker takes a connection, and one that is still starting takes none, so that eight may all be
+    at one: then others take their places.
     """
-    first, second = served.workers()
     callers = [Caller(served, go_on) for _ in range(8)]
-    for _ in range(50):
+
+    def at_each() -> bool:
         ours = {caller.port for caller in callers}
-        if ours & peers_of(first) and ours & peers_of(second):
-            return callers, ours & peers_of(first)
+        if all(ours & peers_of(worker) for worker in workers):
+            return True
+        callers.pop(0).client.close()
         callers.append(Caller(served, go_on))
-    raise AssertionError("58 connections are all at one worker")
+        return False
+
+    until(at_each)
+    return callers
 
 
 def peers_of(pid: int) -> set[int]:
@@ -110,11 +117,14 @@ def peers_of(pid: int) -> set[int]:
 def test_connections_to_the_other_worker_go_on_where_one_is_killed_under_load(two: Served) -> None:
     go_on = threading.Event()
     go_on.set()
-    callers, of_the_victim = callers_of_both(two, go_on)
+    workers = two.workers()
+    victim = workers[0]
+    callers = callers_of(two, workers, go_on)
+    of_the_victim = peers_of(victim)
     with ThreadPoolExecutor(len(callers)) as pool:
         futures = [pool.submit(caller.keep_calling) for caller in callers]
         try:
-            victim = two.workers()[0]
+            until(lambda: all(caller.answered for caller in callers))
             for _ in range(20):
                 two.call()
             os.kill(victim, signal.SIGKILL)
@@ -124,10 +134,9 @@ def test_connections_to_the_other_worker_go_on_where_one_is_killed_under_load(tw
         finally:
             go_on.clear()
         for future in futures:
-            future.result(timeout=30)
+            future.result(timeout=2 * PATIENCE)
     assert {caller.port for caller in callers if caller.broken} <= of_the_victim
     assert max(len(caller.broken) for caller in callers) <= 1
-    assert min(caller.answered for caller in callers) > 0
 
 
 def test_a_worker_that_hangs_is_killed_and_replaced_while_the_other_answers(two: Served) -> None:
@@ -232,7 +241,7 @@ class Crew:
         return Control(self.store, shelf, self.books[slot], telemetry, utc_now, self.peers[slot])
 
     async def steps(self, *slots: int, until: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not until():
                 for slot in slots:
                     await self.controls[slot].step()
@@ -245,6 +254,10 @@ class Crew:
 
     def loaded_by(self, revision: Revision, slot: int) -> bool:
         return revision.id in self.controls[slot]._ready
+
+    def acknowledged_by(self, revision: Revision, slot: int) -> bool:
+        """Tell whether a worker has loaded a revision and written so, and is at nothing of the endpoint any more."""
+        return self.loaded_by(revision, slot) and revision.endpoint not in self.controls[slot]._busy
 
     def served(self, slot: int) -> int:
         live = self.books[slot].table.endpoints.get("flights")
@@ -264,7 +277,7 @@ async def crew(shop: Workshop) -> Any:
 
 async def test_a_revision_is_active_only_when_every_worker_has_loaded_it(crew: Crew) -> None:
     revision = crew.shop.propose("flights", crew.shop.variant("champion"))
-    await crew.steps(0, until=lambda: crew.loaded_by(revision, 0))
+    await crew.steps(0, until=lambda: crew.acknowledged_by(revision, 0))
     await crew.controls[0].step()
     assert crew.outcome(revision) == ""
     assert crew.served(0) == 0
@@ -279,14 +292,14 @@ async def test_a_revision_that_one_worker_cannot_load_is_rejected_in_all(crew: C
     await crew.steps(0, 1, until=lambda: settled(crew.store, first, "gateway"))
     crew.broken = True
     second = crew.shop.propose("flights", crew.shop.variant("challenger", version=2))
-    await crew.steps(0, until=lambda: crew.loaded_by(second, 0))
+    await crew.steps(0, until=lambda: crew.acknowledged_by(second, 0))
     await crew.steps(0, 1, until=lambda: crew.outcome(second) == "rejected" and not crew.loaded_by(second, 0))
     assert [crew.served(0), crew.served(1)] == [1, 1]
 
 
 async def test_a_worker_that_died_neither_blocks_a_decision_nor_is_waited_for(crew: Crew) -> None:
     revision = crew.shop.propose("flights", crew.shop.variant("champion"))
-    await crew.steps(0, until=lambda: crew.loaded_by(revision, 0))
+    await crew.steps(0, until=lambda: crew.acknowledged_by(revision, 0))
     crew.peers[0].dead.add("w1")
     await crew.steps(0, until=lambda: crew.served(0) == 1 and settled(crew.store, revision, "gateway"))
 
@@ -297,7 +310,7 @@ async def test_a_successor_is_waited_for_in_its_predecessors_place(crew: Crew) -
         assert gateways.workers(connection, "gateway") == {"w0", "new"}
         gateways.join(connection, WorkerRecord("stale", "another gateway", 0, 3, utc_now()))
     revision = crew.shop.propose("flights", crew.shop.variant("champion"))
-    await crew.steps(0, until=lambda: crew.loaded_by(revision, 0))
+    await crew.steps(0, until=lambda: crew.acknowledged_by(revision, 0))
     assert crew.outcome(revision) == ""
     with crew.store.write() as connection:
         revisions.acknowledge(connection, revision.id, "new", loaded=utc_now())
@@ -306,7 +319,7 @@ async def test_a_successor_is_waited_for_in_its_predecessors_place(crew: Crew) -
 
 async def test_a_withdrawn_revision_that_all_have_loaded_is_let_go(crew: Crew) -> None:
     revision = crew.shop.propose("flights", crew.shop.variant("champion"))
-    await crew.steps(0, until=lambda: crew.loaded_by(revision, 0))
+    await crew.steps(0, until=lambda: crew.acknowledged_by(revision, 0))
     with crew.store.write() as connection:
         assert revisions.decide(connection, revision.id, "withdrawn", detail="", now=utc_now())
     await crew.steps(0, 1, until=lambda: not crew.loaded_by(revision, 0))

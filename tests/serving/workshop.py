@@ -157,7 +157,7 @@ def body(*rows: dict[str, Any], **options: Any) -> dict[str, Any]:
     return {"dataframe_records": list(rows or [row()]), **options}
 
 
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a state, with a deadline."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -221,7 +221,7 @@ class Workshop:
                 found.append(now.outcome)
             return bool(found)
 
-        until(decided, 40.0)
+        until(decided, 120.0)
         return found[0]
 
     async def deploy(self, endpoint: str, *variants: Variant, **options: Any) -> revisions.Outcome:
@@ -288,6 +288,6 @@ def logged(shop: Workshop, endpoint: str = "flights", *, shadows: bool = False) 
 
 async def answers(client: httpx.AsyncClient, *statuses: str) -> None:
     """Wait until the gateway has started."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while (await client.get("/health/ready")).json()["status"] not in (statuses or ("ready", "degraded")):
             await asyncio.sleep(0.01)

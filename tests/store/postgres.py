@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests import ports
 
 _INSTALLED = Path("/usr/lib/postgresql")
 _ACCOUNT = "postgres"
@@ -33,12 +34,10 @@ def cluster() -> Iterator[str]:
     if folder is None:
         pytest.skip(NOT_INSTALLED)
     account = _ACCOUNT if os.geteuid() == 0 else None  # it refuses to run as root
-    with tempfile.TemporaryDirectory(prefix="mlprod-pg-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="mlprod-pg-") as temporary, ports.reserved() as port:
         data = Path(temporary) / "data"
         if account:
             shutil.chown(temporary, account)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
         _run(account, folder / "initdb", "-D", data, "-U", "mlprod", "-A", "trust", "--no-sync", "-E", "UTF8")
         options = f"-h 127.0.0.1 -p {port} -k {temporary} -c fsync=off"
         _run(account, folder / "pg_ctl", "-D", data, "-l", f"{temporary}/log", "-w", "-t", "60", "-o", options, "start")

@@ -20,6 +20,7 @@ from mlprod_nb.serving.client import GatewayClient
 from mlprod_nb.settings import Layout
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.targets import local
+from tests import ports
 from tests.serving.workshop import make_workshop
 
 
@@ -30,7 +31,15 @@ def root(tmp_path: Path) -> Iterator[Path]:
     local.stop(shop.root)
 
 
-def test_two_starts_at_once_start_one_gateway_that_is_found_stopped_and_keeps_its_address(root: Path) -> None:
+@pytest.fixture
+def own_port(root: Path) -> Iterator[int]:
+    with ports.kept(Layout(root)) as port:
+        yield port
+
+
+def test_two_starts_at_once_start_one_gateway_that_is_found_stopped_and_keeps_its_address(
+    root: Path, own_port: int
+) -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(local.start, [root, root])
     assert first == second == local.running(root)
@@ -40,20 +49,18 @@ def test_two_starts_at_once_start_one_gateway_that_is_found_stopped_and_keeps_it
     assert not local.stop(root)
     again = local.start(root)
     assert again.id != first.id
-    assert again.url == first.url
+    assert again.url == first.url == f"http://127.0.0.1:{own_port}"
 
 
 def test_a_gateway_that_dies_at_start_is_told_with_its_last_words(root: Path) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
+    with ports.reserved() as port:
         (root / "mlprod.toml").write_text(f"[gateway]\nport = {port}\n", encoding="utf-8")
-        with pytest.raises(Unavailable, match=rf"cannot listen on 127.0.0.1 port {port}: Address already in use"):
+        taken = rf"cannot listen on 127.0.0.1 port {port}: Address already in use"
+        with socket.create_server(("127.0.0.1", port)), pytest.raises(Unavailable, match=taken):
             local.start(root)
-    assert local.running(root) is None
-    record = local.start(root)
-    assert record.url == f"http://127.0.0.1:{port}"
+        assert local.running(root) is None
+        record = local.start(root)
+        assert record.url == f"http://127.0.0.1:{port}"
 
 
 def test_a_port_that_was_taken_meanwhile_is_given_up_for_another(root: Path) -> None:

@@ -118,7 +118,7 @@ def wait_for_shadows(site: Site, count: int) -> None:
     """Poll the log: shadows are scored after the reply."""
     import time
 
-    log, deadline = site.workspace.context.log, time.monotonic() + 30
+    log, deadline = site.workspace.context.log, time.monotonic() + 60
     while time.monotonic() < deadline:
         shadow = log.predictions(log.pin("flights"), shadows=True, only=["shadow"])["shadow"].to_pylist()
         if sum(shadow) >= count:

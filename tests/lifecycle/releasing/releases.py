@@ -68,7 +68,7 @@ def wait_for_shadows(workspace: Workspace, endpoint: str) -> None:
     """Poll the log until every answer of the newest revision has those of its shadows."""
     log, newest = workspace.context.log, revise.existing(workspace.context, endpoint)
     assert newest.spec is not None
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         rows = log.predictions(log.pin(endpoint), shadows=True, only=["revision", "shadow"]).to_pylist()
         mine = [row["shadow"] for row in rows if row["revision"] == newest.number]
