@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+
+from tests import ports
 
 CHROMIUM = Path("/usr/bin/chromium")
 _FLAGS = (
@@ -95,36 +96,32 @@ def jupyterlab(
     overrides = folder / "jupyter_config_dir" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True)
     overrides.write_text(json.dumps(_QUIET), encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     token = secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser", "--allow-root"]
-    options = {"port": port, "port_retries": 0, "root_dir": root, "ip": "127.0.0.1"}
-    command += [f"--ServerApp.{name}={value}" for name, value in options.items()]
     command += [f"--IdentityProvider.token={token}"]
     log = folder / "server.log"
-    with log.open("wb") as output:
+    with ports.reserved() as port, log.open("wb") as output:
+        options = {"port": port, "port_retries": 0, "root_dir": root, "ip": "127.0.0.1"}
         process = subprocess.Popen(
-            command,
+            [*command, *(f"--ServerApp.{name}={value}" for name, value in options.items())],
             env=environment,
             cwd=root if in_root else None,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
-    try:
-        server = Server(f"http://127.0.0.1:{port}", token, root)
-        wait_until(lambda: process.poll() is not None or _answers(server), seconds=60, what=f"JupyterLab ({log})")
-        assert process.poll() is None, log.read_text(encoding="utf-8")[-2000:]
-        yield server
-    finally:
-        process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
+            server = Server(f"http://127.0.0.1:{port}", token, root)
+            wait_until(lambda: process.poll() is not None or _answers(server), seconds=180, what=f"JupyterLab ({log})")
+            assert process.poll() is None, log.read_text(encoding="utf-8")[-2000:]
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
 
 
 def _answers(server: Server) -> bool:

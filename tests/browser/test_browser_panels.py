@@ -98,13 +98,15 @@ def sent(page: Any) -> list[str]:
 
 def test_shares_are_set_by_keyboard_tried_and_applied(chromium: Any) -> None:
     page = opened(chromium, "traffic")
+    page.clock.install()
+    page.clock.pause_at(page.evaluate("Date.now()") + 1_000)
     slider = page.get_by_role("slider", name="Share of champion")
     slider.focus()
     page.keyboard.press("Home")
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     line = '%mlprod route flights champion=3 challenger=78 "<img src=x onerror=window.hit=1>"=19 canary=shadow'
-    page.wait_for_function("window.sent.length === 1")
+    page.clock.run_for(1_000)
     assert sent(page) == [f"{line} --dry-run"], "a burst of keys is one question"
     assert slider.evaluate("e => e === document.activeElement")
     moves = [{"before": "champion", "after": "challenger", "share": 47.0}]

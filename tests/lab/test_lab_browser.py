@@ -101,8 +101,8 @@ def test_the_launcher_and_the_palette_make_notebooks_where_the_verbs_find_them(l
     lab.open("flights/first.ipynb", ["1"])
     lab.command("launcher:create", cwd="flights")
     card = lab.page.locator(".jp-LauncherCard[data-category='mlprod']")
-    card.first.wait_for(timeout=30_000)
-    assert card.all_inner_texts() == ["Report", "Training", "Retraining", "Triage", "All Reports"]
+    names = ["Report", "Training", "Retraining", "Triage", "All Reports"]
+    wait_until(lambda: card.all_inner_texts() == names, seconds=30, what="the launcher's cards")
     card.first.click()
     lab.page.get_by_role("heading", name="Own report").wait_for(timeout=60_000)
     assert (workspace / "own_report.ipynb").is_file()

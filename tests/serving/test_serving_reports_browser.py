@@ -62,7 +62,8 @@ def signed_in(browser: Any, url: str, token: str, **options: Any) -> Iterator[tu
     tab.goto(f"{url}{PAGE}")
     tab.get_by_label("Token").fill(token)
     tab.get_by_role("button", name="Sign in").click()
-    tab.wait_for_url(f"{url}{PAGE}")
+    tab.get_by_role("button", name="Sign out").wait_for()  # the form to sign in stands at the same address
+    tab.wait_for_load_state("load")
     yield tab, asked
     context.close()
 
