@@ -9,7 +9,7 @@ LATEST := .venv-latest/bin
 # Two cores: numeric libraries must not start a pool of threads in every test process.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
-TESTS := -q -n 3 --dist loadscope
+TESTS := -q -n 3 --dist loadscope --no-loadscope-reorder
 
 .PHONY: setup demo lab labextension labextension-if-npm test test-latest check bench bench-monitoring bench-reports bench-stats bench-retraining lock pictures verbs clean
 

@@ -107,6 +107,7 @@ def shell(workspace: Path, forks: Forks) -> Shell:
     return Shell(workspace, forks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_of_a_page_runs(page: Path, shell: Shell) -> None:
     with interpreter(shell) as execute:  # a later block of Python goes on where the one before ended
