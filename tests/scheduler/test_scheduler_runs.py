@@ -261,8 +261,8 @@ class _Away(Store):
 def test_a_killed_schedulers_run_is_ended_by_the_next_one_and_tried_again(runner: Runner) -> None:
     """The whole of it with real processes: kill -9, an orphan, a new scheduler, a second attempt, an alert."""
     program = (
-        "import os, sys, time; print(os.getpid(), flush=True); "
-        'again = os.path.exists("once"); open("once", "w").close(); time.sleep(0 if again else 600)'
+        'import os, time; again = os.path.exists("once"); open("once", "w").close(); '
+        "print(os.getpid(), flush=True); time.sleep(0 if again else 600)"
     )
     with runner.store.write() as connection:
         now = datetime.now(UTC)
