@@ -143,6 +143,13 @@ def test_a_header_length_that_cannot_be_is_refused(length: str) -> None:
         open_inference.read(b"{}", length, SIGNATURE)
 
 
+@pytest.mark.parametrize("length", ["40", "400"])
+def test_the_length_that_a_client_left_in_headers_that_are_used_again_is_told_with_what_to_do(length: str) -> None:
+    body = orjson.dumps({"inputs": [{"name": "distance", "datatype": "FP64", "shape": [1], "data": [1.0]}]})
+    with pytest.raises(MalformedRequest, match="give each call a copy"):
+        open_inference.read(body, length, SIGNATURE)
+
+
 @pytest.mark.parametrize(
     ("classes", "datatype"),
     [([0, 1], "INT64"), ([False, True], "BOOL"), ([0.5, 1], "FP64"), (["a", "b"], "BYTES"), ([1, "b"], "BYTES")],

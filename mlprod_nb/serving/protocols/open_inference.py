@@ -33,6 +33,8 @@ _MODEL = "model_name"
 """The path names the model. KServe's client names it in the body, too, which the protocol does not know."""
 
 _OUTPUT_KEYS = ("name", "parameters")
+_MOST_SPACE = 16  # most white space that may follow the JSON before its tensors' bytes
+_OWN_HEADERS = "tritonclient and kserve write it into the headers that they are given: give each call a copy."
 _STATEFUL = ("sequence_id", "sequence_start", "sequence_end")
 
 
@@ -161,7 +163,9 @@ def _divide(body: bytes, header_length: str | None) -> tuple[bytes, Tail]:
         raise MalformedRequest("Inference-Header-Content-Length must be a whole number.")
     length = int(header_length)
     if length > len(body):
-        raise MalformedRequest("Inference-Header-Content-Length is more than the body has.")
+        raise MalformedRequest("Inference-Header-Content-Length is more than the body has.", hint=_OWN_HEADERS)
+    if not body[max(0, length - _MOST_SPACE) : length].rstrip().endswith((b"}", b"]")):
+        raise MalformedRequest("the JSON does not end where Inference-Header-Content-Length says.", hint=_OWN_HEADERS)
     return body[:length], Tail(body[length:])
 
 
