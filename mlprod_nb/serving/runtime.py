@@ -43,8 +43,11 @@ class Runtime(Protocol):
         """Free what the model holds."""
 
 
-_AT_ONCE_SECONDS = 3e-4
-"""A batch that takes no longer is scored on the event loop itself: a thread's two changes cost about as much."""
+_AT_ONCE_SECONDS = 1e-3
+"""A batch that takes no longer is scored on the event loop itself.
+
+A thread's two changes, and its waiting for the interpreter, cost about as much; others wait no longer for the loop.
+"""
 _NEWEST = 0.2
 
 
