@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +137,16 @@ def test_a_key_that_is_like_no_other_gets_all_that_there_are(tmp_path: Path) -> 
         ("gateway = 3", "gateway: 3 is not a table."),
         ("[endpoints]\nflights = 3", "endpoints.flights: 3 is not a table."),
         ("[endpoints.flights]\nmax_rows = 3", "endpoints.flights.max_rows: 3 is not a table."),
+        ("[gateway]\nport = true", "gateway.port: true is not a whole number."),
+        ("[endpoints.x.max_rows]\na = 0", "endpoints.x.max_rows.a: 0 is out of bounds: it must be more than 0."),
+        (
+            "[models.x.release]\nsteps = [50, 10]",
+            "models.x.release.steps: steps are shares of the traffic in percent, rising, above 0 and up to 100.",
+        ),
+        (
+            "[models.x.gates]\nof = 1",
+            "models.x.gates: 'of' is neither a setting nor a table of a gate. Did you mean 'off'?",
+        ),
         ("[log]\nreserve_mib = 1.5", "log.reserve_mib: 1.5 is not a whole number."),
         ("name = 3", 'name: 3 is not a text in quotes. Did you mean "3"?'),
         ("name = []", "name: [] is not a text in quotes."),
@@ -157,6 +170,40 @@ def test_a_wrong_value_is_told_with_what_it_must_be(tmp_path: Path, text: str, w
     with pytest.raises(UsageError) as told:
         settings.load(tmp_path)
     assert str(told.value) == f"mlprod.toml: {words}"
+
+
+def test_variables_which_are_texts_set_numbers_truths_and_lists_of_words(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPROD_GATEWAY__TLS", "True")
+    monkeypatch.setenv("MLPROD_GATEWAY__TRACE_SHARE", "0.5")
+    monkeypatch.setenv("MLPROD_ALERTS__URLS", "json://a json://b")
+    found = settings.load(root)
+    assert (found.gateway.tls, found.gateway.trace_share) == (True, 0.5)
+    assert [url.value for url in found.alerts.urls] == ["json://a", "json://b"]
+
+
+def test_settings_that_were_written_down_are_read_again_without_their_secrets(root: Path) -> None:
+    text = (
+        "[alerts]\nurls = ['json://secret']\n[models.m.gates]\noff = ['smoke']\n[models.m.gates.loads]\nseconds = 1\n"
+    )
+    (root / "mlprod.toml").write_text(text, encoding="utf-8")
+    found = settings.load(root)
+    written = json.dumps(found.to_dict())
+    assert "secret" not in written + repr(found)
+    again = settings.Settings.from_dict(json.loads(written))
+    assert again.to_dict() == found.to_dict()
+    assert again.model("m").gates == found.model("m").gates
+    assert again.model("m").gates.options == {"loads": {"seconds": 1}}
+
+
+def test_reading_settings_imports_nothing_that_checks_models(root: Path) -> None:
+    code = "import sys; from pathlib import Path; from mlprod_nb import settings; settings.load(Path.cwd())"
+    code += "; print([name for name in ('pydantic', 'sqlalchemy', 'numpy') if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
 
 
 def test_a_variable_is_named_where_what_it_sets_is_wrong_deep_inside(

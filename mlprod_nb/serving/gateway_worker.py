@@ -26,7 +26,7 @@ _SWITCH_SECONDS = 0.0002
 def main() -> int:
     """Serve until told to end; return the exit code."""
     plan: dict[str, Any] = json.load(sys.stdin)
-    settings = Settings.model_validate(plan["settings"])
+    settings = Settings.from_dict(plan["settings"])
     process_log.configure(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
     link = Link(socket.socket(fileno=plan["link"]))

@@ -3,57 +3,66 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Iterable
+from typing import Any
 
 from mlprod_nb.clock import parse_duration
 from mlprod_nb.errors import UsageError, nearest
-from mlprod_nb.settings.base import Table
+from mlprod_nb.settings.base import Table, keys_of
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+Location = tuple[str, ...]
 
-_QUOTED = re.compile("'([^']+)'")
 _LONGEST = 60
-#: What a value must be, by the beginning of pydantic's name for what is wrong.
-_KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "finite": "a number",
-    "bool": "true or false",
-    "string": "a text in quotes",
-    "tuple": "a list",
-    "dict": "a table",
-    "model": "a table",
-}
-_BOUNDS = {
-    "greater_than": "more than {gt:g}",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "{le:g} or less",
-}
+_BOUNDS = {"gt": "more than {:g}", "ge": "{:g} or more", "lt": "less than {:g}", "le": "{:g} or less"}
 
 
-def told(error: ErrorDetails, table: type[Table]) -> tuple[str, str]:
-    """Return what is wrong and what to write instead, each in a sentence; the second may be empty.
+class WrongSetting(ValueError):
+    """A key that there is none of, or a value that it cannot have.
+
+    Attributes:
+        location: The tables and the key.
+        fault: What is wrong, in a sentence.
+        hint: What to write instead, in a sentence; may be empty.
+    """
+
+    def __init__(self, location: Location, fault: str, hint: str = "") -> None:
+        super().__init__(f"{'.'.join(location)}: {fault} {hint}".rstrip())
+        self.location = location
+        self.fault = fault
+        self.hint = hint
+
+
+def wrong_kind(location: Location, value: Any, wanted: str) -> WrongSetting:
+    """Return that a value is not what is wanted, as ``a whole number``."""
+    meant = _value_meant(wanted, location[-1] if location else "", value)
+    return WrongSetting(location, f"{_shown(value)} is not {wanted}.", f"Did you mean {meant}?" if meant else "")
+
+
+def wrong_word(location: Location, value: Any, words: Iterable[str]) -> WrongSetting:
+    """Return that a value is none of some words."""
+    *most, last = words
+    near = nearest(str(value), [*most, last])
+    known = f"{', '.join(map(repr, most))} or {last!r}"
+    return WrongSetting(location, f"{value!r} is not {known}.", f"Did you mean {near!r}?" if near else "")
+
+
+def out_of_bounds(location: Location, value: Any, bound: str, limit: float) -> WrongSetting:
+    """Return that a number is beyond a limit, which is a bound of a rule."""
+    return WrongSetting(location, f"{_shown(value)} is out of bounds: it must be {_BOUNDS[bound].format(limit)}.")
+
+
+def unknown_key(location: Location, table: type[Table], root: type[Table]) -> WrongSetting:
+    """Return that a table has no such key: the nearest right one, or all that there are, where none is near.
 
     Args:
-        error: What pydantic found.
-        table: The whole file's table.
+        location: The tables and the key.
+        table: The table.
+        root: The whole file's.
     """
-    kind, value = error["type"], error["input"]
-    if kind == "extra_forbidden":
-        return "there is no such key.", _key_meant(error, table)
-    if kind == "literal_error":
-        near = nearest(str(value), _QUOTED.findall(error["ctx"]["expected"]))
-        return f"{value!r} is not {error['ctx']['expected']}.", f"Did you mean {near!r}?" if near else ""
-    if kind in _BOUNDS:
-        return f"{_shown(value)} is out of bounds: it must be {_BOUNDS[kind].format(**error['ctx'])}.", ""
-    wanted = _KINDS.get(kind.partition("_")[0])
-    if wanted is None:
-        return f"{error['msg'].removeprefix('Value error, ').rstrip('.')}.", ""
-    meant = _value_meant(wanted, str(error["loc"][-1]), value)
-    return f"{_shown(value)} is not {wanted}.", f"Did you mean {meant}?" if meant else ""
+    name, known = location[-1], list(keys_of(table))
+    suggestion = nearest(name, known) or _elsewhere(name, root)
+    hint = f"Did you mean {suggestion!r}?" if suggestion else f"There is: {', '.join(known)}."
+    return WrongSetting(location, "there is no such key.", hint)
 
 
 def _shown(value: Any) -> str:
@@ -64,13 +73,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _value_meant(wanted: str, key: str, value: Any) -> str:
+def _value_meant(wanted: str, name: str, value: Any) -> str:
     """Return the value that was probably meant, as the file would have it; empty where nobody can tell."""
     if wanted == "a list" and not isinstance(value, dict):
         return _shown([value])
     if wanted == "a text in quotes" and isinstance(value, int | float):
         return _shown(str(value))
-    if wanted in ("a number", "a whole number") and key.endswith("_seconds") and isinstance(value, str):
+    if wanted in ("a number", "a whole number") and name.endswith("_seconds") and isinstance(value, str):
         try:
             return f"{parse_duration(value).total_seconds():g}"
         except UsageError:
@@ -78,23 +87,8 @@ def _value_meant(wanted: str, key: str, value: Any) -> str:
     return ""
 
 
-def _key_meant(error: ErrorDetails, table: type[Table]) -> str:
-    """Return the nearest right key; the keys that there are, where none is near."""
-    name, keys = str(error["loc"][-1]), _keys(error["loc"][:-1], table)
-    suggestion = nearest(name, keys) or _elsewhere(name, table)
-    return f"Did you mean {suggestion!r}?" if suggestion else f"There is: {', '.join(keys)}."
-
-
-def _elsewhere(name: str, table: type[Table]) -> str:
+def _elsewhere(name: str, root: type[Table]) -> str:
     """Return where a key stands that was written outside its table, as ``[gateway] tls``; empty where none has it."""
-    tables = {key: field.annotation for key, field in table.model_fields.items()}
-    found = [key for key, kind in tables.items() if name in getattr(kind, "model_fields", ())]
+    tables = {one: key.kind for one, key in keys_of(root).items() if isinstance(key.default, Table)}
+    found = [one for one, table in tables.items() if name in keys_of(table)]
     return f"[{found[0]}] {name}" if found else ""
-
-
-def _keys(location: tuple[int | str, ...], table: Any) -> list[str]:
-    for part in location:
-        # Below a dictionary of tables, as "models" is, stands a name that is nobody's field.
-        named = get_args(table)
-        table = named[1] if named else table.model_fields[str(part)].annotation
-    return list(table.model_fields)

@@ -10,9 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic.fields import FieldInfo
-
-from mlprod_nb.settings.base import Table
+from mlprod_nb.settings.base import Key, Table, keys_of
 from mlprod_nb.settings.tables import Settings
 
 _OPENING = """\
@@ -51,7 +49,7 @@ def page() -> str:
         guide = f" See [the guide]({_GUIDES[name]})." if name in _GUIDES else ""
         parts.append(f"## {f'[{name}]' if name else 'At the top of the file'}")
         parts.append(f"{_about(table)}{guide}")
-        rows = [_row(key, field) for key, field in keys(table).items()]
+        rows = [_row(key, held) for key, held in keys(table).items()]
         parts += ["\n".join(["| key | default | what it is |", "|---|---|---|", *rows])] if rows else []
     return "\n\n".join(parts) + "\n"
 
@@ -61,23 +59,23 @@ def tables() -> Iterator[tuple[str, type[Table]]]:
     yield from _below("", Settings)
 
 
-def keys(table: type[Table]) -> dict[str, FieldInfo]:
+def keys(table: type[Table]) -> dict[str, Key]:
     """Return the keys of a table that hold values, not further tables."""
-    return {key: field for key, field in table.model_fields.items() if _table_below(field) is None}
+    return {name: key for name, key in keys_of(table).items() if _table_below(key) is None}
 
 
 def _below(name: str, table: type[Table]) -> Iterator[tuple[str, type[Table]]]:
     yield name, table
-    for key, field in table.model_fields.items():
-        found = _table_below(field)
+    for key, held in keys_of(table).items():
+        found = _table_below(held)
         if found is not None:
-            named = f".{_NAMED.get(key, 'NAME')}" if get_origin(field.annotation) is dict else ""
+            named = f".{_NAMED.get(key, 'NAME')}" if get_origin(held.kind) is dict else ""
             yield from _below(f"{name}.{key}{named}".lstrip("."), found)
 
 
-def _table_below(field: FieldInfo) -> type[Table] | None:
+def _table_below(key: Key) -> type[Table] | None:
     """Return the table that a key holds, or holds by name; ``None`` where it holds a value."""
-    kinds = [field.annotation, *get_args(field.annotation)]
+    kinds = [key.kind, *get_args(key.kind)]
     return next((kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, Table)), None)
 
 
@@ -88,14 +86,14 @@ def _about(table: type[Table]) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def _row(key: str, field: FieldInfo) -> str:
-    return f"| `{key}` | `{_toml(field.get_default(call_default_factory=True))}` | {_said(field)} |"
+def _row(name: str, key: Key) -> str:
+    return f"| `{name}` | `{_toml(key.default)}` | {_said(key)} |"
 
 
-def _said(field: FieldInfo) -> str:
-    words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+def _said(key: Key) -> str:
+    words = get_args(key.kind) if get_origin(key.kind) is Literal else ()
     choice = f" One of {', '.join(f'`{_toml(word)}`' for word in words)}." if words else ""
-    return f"{field.description or ''}{choice}".replace("|", "\\|")
+    return f"{key.rule.about}{choice}".replace("|", "\\|")
 
 
 def _toml(value: Any) -> str:

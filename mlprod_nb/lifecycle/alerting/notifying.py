@@ -17,11 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import SecretStr
-
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import Result, Verdict, counted
+from mlprod_nb.settings.base import Secret
 from mlprod_nb.store import actions, alerts, notices
 from mlprod_nb.store.actions import Action
 from mlprod_nb.store.alerts import Alert
@@ -54,7 +53,7 @@ class Address:
     """
 
     name: str
-    url: SecretStr
+    url: Secret
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def addresses(context: Context) -> tuple[Address, ...]:
 
     file = context.layout.secrets / SECRETS_FILE
     lines = secrets.read_secret(file).splitlines() if file.is_file() else []
-    kept = [SecretStr(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    kept = [Secret(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
     urls = [*context.settings.alerts.urls, *kept]
     return tuple(Address(f"{_kind(url)} {place}", url) for place, url in enumerate(urls, 1))
 
@@ -244,7 +243,7 @@ def _load() -> None:
         apprise.Apprise.instantiate("json://localhost")
 
 
-def _send(url: SecretStr, text: Message, seconds: float) -> str:
+def _send(url: Secret, text: Message, seconds: float) -> str:
     """Send to one address; return what went wrong, or nothing."""
     import apprise
 
@@ -253,7 +252,7 @@ def _send(url: SecretStr, text: Message, seconds: float) -> str:
     logger.addHandler(heard)
     try:
         asset = apprise.AppriseAsset(app_id="mlprod", app_desc="mlprod", async_mode=False)
-        service = apprise.Apprise.instantiate(url.get_secret_value(), asset=asset)
+        service = apprise.Apprise.instantiate(url.value, asset=asset)
         if service is None:
             return "apprise does not know such an address"
         service.socket_connect_timeout = service.socket_read_timeout = seconds
@@ -299,8 +298,8 @@ def _names(known: Sequence[Address]) -> str:
     return ", ".join(address.name for address in known)
 
 
-def _kind(url: SecretStr) -> str:
-    found = _KIND.match(url.get_secret_value())
+def _kind(url: Secret) -> str:
+    found = _KIND.match(url.value)
     return found[1].lower() if found else "address"
 
 

@@ -41,7 +41,7 @@ def replay(context: Context, digest: str) -> ReplayResult:
         model_versions=tuple(record.bound_to["model_versions"]),
         options=record.bound_to["parameters"],
         bundles=record.bound_to["bundles"],
-        settings=context.settings.endpoint(record.endpoint).monitor.model_dump(mode="json"),
+        settings=context.settings.endpoint(record.endpoint).monitor.to_dict(),
         timeout_seconds=context.settings.reports.timeout_seconds,
         memory_mib=context.settings.reports.memory_mib,
         kernel=record.bound_to.get("kernel", ""),

@@ -93,7 +93,7 @@ def _request(context: Context, asked: Asked, progress: Progress) -> ReportReques
         pinned=pinned_text(pin(context, asked.window, progress=progress), revision.number),
         model_versions=tuple(variant.model_version for variant in answering),
         bundles={variant.model_version: variant.bundle for variant in answering},
-        settings=context.settings.endpoint(asked.window.endpoint).monitor.model_dump(mode="json"),
+        settings=context.settings.endpoint(asked.window.endpoint).monitor.to_dict(),
         options=options,
         timeout_seconds=settings.timeout_seconds,
         memory_mib=settings.memory_mib,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -175,7 +176,7 @@ def test_no_address_is_ever_shown_logged_or_stored(
         alerts.settle(workspace.context, look("drift=alarm"))
         results = (workspace.alerts_test(), workspace.alerts_list(), workspace.status(), workspace.audit_show())
     shown = "".join(str(r) + repr(r) + r.to_json() + r._repr_html_() + r._repr_markdown_() for r in results)
-    shown += repr(workspace.context.settings) + workspace.context.settings.model_dump_json()
+    shown += repr(workspace.context.settings) + json.dumps(workspace.context.settings.to_dict())
     captured = capfd.readouterr()
     assert SECRET not in shown + caplog.text + captured.out + captured.err
     workspace.context.store.close()
