@@ -86,7 +86,8 @@ def _waiting(
     found, problems = [], {}
     for endpoint, revision in active.items():
         try:
-            counter = WindowCounter.of(log, bundles, main_variant(revision.spec, endpoint), threads=1)
+            variant = main_variant(revision.spec, endpoint)
+            counter = WindowCounter.of(log, bundles.get(variant.bundle), variant.model_version, threads=1)
             found += [(file, counter) for file in counter.uncounted(endpoint)]
         except Exception as error:  # noqa: BLE001 (one endpoint must not keep the others from being counted)
             problems[endpoint] = _why(error)

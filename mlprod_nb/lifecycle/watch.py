@@ -110,15 +110,15 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     from mlprod_nb import monitoring
     from mlprod_nb.lifecycle.window_counts import MOST_EARLIER, WindowCounter
     from mlprod_nb.monitoring.detectors import named
-    from mlprod_nb.registry.bundles import PROFILE, REFERENCE
+    from mlprod_nb.registry.bundles import REFERENCE
 
     _check(extra)
     pinned = pin(context, window, progress=context.progress)
     variant = main_variant(judged_by(context, window).spec, window.endpoint)
     bundle = context.bundles.get(variant.bundle)
-    profile = monitoring.Profile.from_json((bundle.path / PROFILE).read_bytes())
+    counter = WindowCounter.of(context.log, bundle, variant.model_version)
     context.progress.step("counting the log's files")
-    counts, *earlier = WindowCounter(context.log, profile, variant.model_version).counts(pinned, MOST_EARLIER)
+    counts, *earlier = counter.counts(pinned, MOST_EARLIER)
     settings = context.settings.endpoint(window.endpoint).monitor
     rows = context.log.outcomes(
         pinned, only=(*examining.NARROW, *examining.columns(settings, thorough=extra.performance))
@@ -128,7 +128,7 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
         monitoring.MonitorInput(
             endpoint=window.endpoint,
             model_version=variant.model_version,
-            profile=profile,
+            profile=counter.profile,
             reference=bundle.path / REFERENCE,
             window=rows,
             counts=counts,

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from mlprod_nb.monitoring.profile import Profile
     from mlprod_nb.prediction_log.catalogue import LogFile
     from mlprod_nb.prediction_log.reader import PredictionLog
-    from mlprod_nb.registry.bundles import BundleStore
-    from mlprod_nb.routing import Variant
+    from mlprod_nb.registry.bundles import Bundle
 
 MOST_EARLIER = 12
 """How many windows before a window are looked at: with it a quarter of a year of weekly looks."""
@@ -38,26 +37,23 @@ class WindowCounter:
         profile: The reference.
         version: The version whose scores and predictions are counted, as ``flights/3``.
         threads: How many threads count at most.
+        written: The profile as its bundle has it; ``None`` where it has to be written for its digest.
     """
 
     log: PredictionLog
     profile: Profile
     version: str
     threads: int = 2
+    written: bytes | None = None
 
     @classmethod
-    def of(cls, log: PredictionLog, bundles: BundleStore, variant: Variant, *, threads: int = 2) -> WindowCounter:
-        """Return what counts against the reference of a variant's version.
-
-        Raises:
-            NotFound: Its bundle is not there.
-            Corrupt: The bundle is damaged.
-        """
+    def of(cls, log: PredictionLog, bundle: Bundle, version: str, *, threads: int = 2) -> WindowCounter:
+        """Return what counts against the reference of a version, which its bundle has."""
         from mlprod_nb.monitoring.profile import Profile
         from mlprod_nb.registry.bundles import PROFILE
 
-        profile = Profile.from_json((bundles.get(variant.bundle).path / PROFILE).read_bytes())
-        return cls(log, profile, variant.model_version, threads)
+        written = (bundle.path / PROFILE).read_bytes()
+        return cls(log, Profile.from_json(written), version, threads, written)
 
     def counts(self, where: LogRange, earlier: int = 0, until: datetime | None = None) -> list[WindowCounts]:
         """Return the counts of a range, labels left out, and of windows of the same length before it, newest first.
@@ -100,8 +96,8 @@ class WindowCounter:
         """What the counts of a file depend on beside the file, as a digest."""
         from mlprod_nb.monitoring import stored_counts
 
-        facts = f"{stored_counts.FORMAT}\0{self.version}\0".encode() + self.profile.to_json()
-        return hashlib.sha256(facts).hexdigest()
+        written = self.profile.to_json() if self.written is None else self.written
+        return hashlib.sha256(f"{stored_counts.FORMAT}\0{self.version}\0".encode() + written).hexdigest()
 
     def _count(self, tables: Iterable[pa.Table], rows: int) -> bytes:
         from mlprod_nb.monitoring import stored_counts

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
@@ -159,18 +159,22 @@ class Catalogue:
                 connection.execute(sa.delete(tables.log_counts).where(tables.log_counts.c.file.in_(digests)))
                 connection.execute(sa.delete(table).where(gone))
 
-    def kept(self, file: str, key: str) -> bytes | None:
-        """Return what :meth:`keep` kept of a file, or ``None``; what is torn or was moved is as if it were not there.
+    def kept(self, files: Collection[str], key: str) -> dict[str, bytes]:
+        """Return by file what :meth:`keep` kept; what is torn or was moved is as if it were not there.
 
         Args:
-            file: The file's digest.
-            key: What was said of it.
+            files: The files' digests.
+            key: What was said of them.
         """
         table = tables.log_counts.c
-        query = sa.select(table.content, table.digest).where(table.file == file, table.key == key)
+        found: dict[str, bytes] = {}
         with self._store.read() as connection:
-            row = connection.execute(query).one_or_none()
-        return bytes(row.content) if row is not None and row.digest == _seal(file, key, row.content) else None
+            for some in _portions(sorted(files)):
+                query = sa.select(table.file, table.content, table.digest).where(table.file.in_(some), table.key == key)
+                for row in connection.execute(query):
+                    if row.digest == _seal(row.file, key, row.content):
+                        found[row.file] = bytes(row.content)
+        return found
 
     def lacking(self, endpoint: str, key: str) -> list[LogFile]:
         """Return an endpoint's files of predictions of which nothing is kept under a key, the newest rows first."""
@@ -182,22 +186,27 @@ class Catalogue:
         with self._store.read() as connection:
             return [LogFile(**row) for row in connection.execute(query).mappings()]
 
-    def keep(self, file: str, key: str, content: bytes) -> None:
-        """Keep what was said of a file, in the place of what was kept under this key before.
+    def keep(self, said: Mapping[str, bytes], key: str) -> None:
+        """Keep what was said of files, in the place of what was kept under this key before.
 
         Nothing is kept of a file that was forgotten meanwhile: nobody would ever take it away.
 
         Args:
-            file: The file's digest.
-            key: What was said of it.
-            content: Any bytes.
+            said: What was said, any bytes, by the files' digests.
+            key: What was said of them.
         """
-        table = tables.log_counts
-        row = {"file": file, "key": key, "content": content, "digest": _seal(file, key, content)}
+        table, digest = tables.log_counts, tables.log_files.c.digest
         with contextlib.suppress(sa.exc.IntegrityError), self._store.write() as connection:  # another process did
-            connection.execute(sa.delete(table).where(table.c.file == file, table.c.key == key))
-            if connection.scalar(sa.select(sa.exists().where(tables.log_files.c.digest == file))):
-                connection.execute(sa.insert(table).values(**row))
+            for some in _portions(sorted(said)):
+                connection.execute(sa.delete(table).where(table.c.file.in_(some), table.c.key == key))
+                known = set(connection.scalars(sa.select(digest).where(digest.in_(some))))
+                rows = [
+                    {"file": file, "key": key, "content": said[file], "digest": _seal(file, key, said[file])}
+                    for file in some
+                    if file in known
+                ]
+                if rows:
+                    connection.execute(sa.insert(table), rows)
 
     def version(self) -> int:
         """Return the newest version; 0 where there is none. What is read up to one version is one state."""

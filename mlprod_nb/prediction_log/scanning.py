@@ -36,6 +36,8 @@ Times = Sequence[tuple[datetime | None, datetime | None]]
 ASIDE = "Once the segment is closed, mlprod compact puts it aside and goes on with its whole records."
 _HINT = "mlprod verify lists all damage."
 _MOST_TRIES = 5
+_KEPT_TOGETHER = 16
+"""Of so many files what was said is kept in one transaction, each of which waits for the disk."""
 _ENDING = 12
 """How many characters at the end of an id are random: 48 of the 62 random bits of a UUIDv7."""
 
@@ -166,30 +168,34 @@ class Places:
         contents = self._look_at(where)
         read = list(dict.fromkeys([*only, "event_time", "shadow"]))
         tail = decode_placed(self._records(where, "predictions", contents), only=read)
-        found = []
-        for since, until in times:
-            window = replace(where, since=since, until=until)
-            said = [tally([inside(table, window)], 0) for table in tail]
-            for part in self._parts(window, "predictions", contents, None):
-                kept = self.catalogue.kept(part.file.digest, key) if part.whole and self.catalogue else None
-                said.append(self._tally_part(part, window, key, tally, only) if kept is None else kept)
-            found.append(said)
+        found, new = [], dict[str, bytes]()
+        try:
+            for since, until in times:
+                window = replace(where, since=since, until=until)
+                said = [tally([inside(table, window)], 0) for table in tail]
+                parts = list(self._parts(window, "predictions", contents, None))
+                kept = self._kept([part.file.digest for part in parts if part.whole], key)
+                for part in parts:
+                    digest = part.file.digest
+                    if part.whole and digest not in kept:
+                        kept[digest] = new[digest] = self._tally_whole(part.file, tally, only)
+                    said.append(kept[digest] if part.whole else self._tally_some(part, window, tally, only))
+                    if len(new) == _KEPT_TOGETHER:
+                        self._keep(new, key)
+                        new.clear()
+                found.append(said)
+        finally:  # an interrupt, too: what was said need not be said again
+            self._keep(new, key)
         return found
 
-    def tally_file(self, file: LogFile, key: str, tally: Tally, *, only: Sequence[str]) -> bytes:
-        """Return what a function says of all predictions of a file, shadows left out, and keep it.
+    def tally_file(self, file: LogFile, key: str, tally: Tally, *, only: Sequence[str]) -> None:
+        """Keep what a function says of all predictions of a file, shadows left out.
 
         Raises:
             Gone: The file is not there.
             Corrupt: It is damaged.
         """
-        read = list(dict.fromkeys([*only, *(("shadow",) if file.shadows else ())]))
-        tables = lake.blocks(self.folder / file.path, only=read, coded=True, placed=False)
-        answers = (table.filter(pc.invert(table["shadow"])) for table in tables) if file.shadows else tables
-        said = tally(answers, file.rows - file.shadows)
-        if self.catalogue is not None:
-            self.catalogue.keep(file.digest, key, said)
-        return said
+        self._keep({file.digest: self._tally_whole(file, tally, only)}, key)
 
     def sample(self, where: LogRange, rows: int, *, only: Sequence[str]) -> list[pa.Table]:
         """Return some of a range's predictions by chance, with their places: the same ones wherever they lie.
@@ -219,9 +225,20 @@ class Places:
             condition = None if part.whole else part.condition()
             yield from lake.blocks(self.folder / part.file.path, only=read, where=condition)
 
-    def _tally_part(self, part: Part, where: LogRange, key: str, tally: Tally, only: Sequence[str]) -> bytes:
-        if part.whole:
-            return self.tally_file(part.file, key, tally, only=only)
+    def _kept(self, files: Collection[str], key: str) -> dict[str, bytes]:
+        return self.catalogue.kept(files, key) if files and self.catalogue is not None else {}
+
+    def _keep(self, said: Mapping[str, bytes], key: str) -> None:
+        if said and self.catalogue is not None:
+            self.catalogue.keep(said, key)
+
+    def _tally_whole(self, file: LogFile, tally: Tally, only: Sequence[str]) -> bytes:
+        read = list(dict.fromkeys([*only, *(("shadow",) if file.shadows else ())]))
+        tables = lake.blocks(self.folder / file.path, only=read, coded=True, placed=False)
+        answers = (table.filter(pc.invert(table["shadow"])) for table in tables) if file.shadows else tables
+        return tally(answers, file.rows - file.shadows)
+
+    def _tally_some(self, part: Part, where: LogRange, tally: Tally, only: Sequence[str]) -> bytes:
         read = list(dict.fromkeys([*only, "event_time", *(("shadow",) if part.file.shadows else ())]))
         tables = lake.blocks(self.folder / part.file.path, only=read, where=part.condition(), coded=True, placed=False)
         return tally((inside(table, where, shadows=not part.file.shadows) for table in tables), 0)

@@ -78,7 +78,7 @@ class CountedSite:
         return counting_ahead.count(self.site.log, self.site.store, self.bundles, **options)
 
     def counter(self, variant: Variant) -> WindowCounter:
-        return WindowCounter.of(self.site.log, self.bundles, variant)
+        return WindowCounter.of(self.site.log, self.bundles.get(variant.bundle), variant.model_version)
 
     def stored(self) -> dict[tuple[str, str], bytes]:
         """Return what is kept, by file and key."""

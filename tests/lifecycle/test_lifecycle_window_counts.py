@@ -14,6 +14,7 @@ from mlprod_nb.lifecycle.window_counts import WindowCounter
 from mlprod_nb.monitoring import counting, levels, scoring
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.profile import Profile, build
+from mlprod_nb.prediction_log.catalogue import Selection
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.store import tables
 from tests.monitoring import samples
@@ -154,6 +155,18 @@ def test_what_was_kept_and_is_torn_or_of_another_file_is_counted_anew(
     assert differences(counter.counts(where)[0], before) == []
 
 
+def test_what_was_counted_before_a_look_broke_off_is_kept(site: Site, profile: Profile) -> None:
+    fill(site, np.random.default_rng(12), 8)
+    site.compact(least_files=99)
+    counter = WindowCounter(site.log, profile, VERSION)
+    *_, last = files = site.catalogue.files(Selection(endpoint="flights", kind="predictions"))
+    (site.folder / last.path).write_bytes(b"nothing")
+    with pytest.raises(Corrupt, match="damaged"):
+        counter.counts(window(site, None, None))
+    assert len(files) > 1
+    assert site.catalogue.kept([file.digest for file in files], counter.key).keys() == {f.digest for f in files[:-1]}
+
+
 def test_what_was_kept_of_a_file_goes_with_the_file(site: Site, profile: Profile) -> None:
     for number in range(4):
         site.add(f"p{number}", inputs=rows_of(np.random.default_rng(0), 1))
@@ -168,6 +181,7 @@ def test_another_profile_or_version_has_counts_of_its_own(site: Site, profile: P
     counter = WindowCounter(site.log, profile, VERSION)
     others = (replace(counter, version="flights/4"), replace(counter, profile=replace(profile, rows=1)))
     assert len({counter.key, *(other.key for other in others)}) == 3
+    assert replace(counter, written=profile.to_json()).key == counter.key
 
 
 def test_a_sample_is_the_same_rows_wherever_they_lie(site: Site) -> None:

@@ -151,9 +151,9 @@ def test_a_merge_between_any_two_steps_of_a_read_changes_nothing_of_it(site: Sit
 def test_nothing_is_kept_of_a_file_that_was_merged_meanwhile(site: Site) -> None:
     fill(site, 2)
     first, second = site.catalogue.files(Selection(kind="predictions"))
-    site.catalogue.keep(first.digest, "key", b"counts")
+    site.catalogue.keep({first.digest: b"counts"}, "key")
     site.compact(least_files=2)
-    site.catalogue.keep(second.digest, "key", b"counts")  # by a look that had it open
-    assert [site.catalogue.kept(file.digest, "key") for file in (first, second)] == [None, None]
+    site.catalogue.keep({second.digest: b"counts"}, "key")  # by a look that had it open
+    assert site.catalogue.kept([first.digest, second.digest], "key") == {}
     (merged,) = site.catalogue.lacking("flights", "key")
     assert merged.rows == first.rows + second.rows

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy.engine import Connection
 
-from mlprod_nb.lifecycle.alerting import adapting, notifying
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.watch import Window
 from mlprod_nb.results import AlertChange, Cause, Result, Verdict, counted
-from mlprod_nb.store import actions, alerts, notices
-from mlprod_nb.store.actions import Action
+from mlprod_nb.store import alerts
 from mlprod_nb.store.alerts import Alert, HoldKind, NewAlert
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring import MonitorResult
     from mlprod_nb.reports import ReportResult
+    from mlprod_nb.store.actions import Action
 
 #: Whether the variants of a test differ is no trouble of the endpoint's.
 _SILENT = ("abtest",)
@@ -161,6 +160,9 @@ def watched(context: Context, window: Window, result: MonitorResult) -> MonitorR
 
 def settle(context: Context, look: Look) -> tuple[AlertChange, ...]:
     """Raise and close alerts after a look; return what changed, as :func:`compare` would have told before."""
+    from mlprod_nb.lifecycle.alerting import adapting, notifying
+    from mlprod_nb.store import notices
+
     if look.kind in _SILENT:
         return ()
     changes = compare(context, look)
@@ -204,6 +206,9 @@ def compare(context: Context, look: Look) -> tuple[AlertChange, ...]:
 
 def list_alerts(context: Context, endpoint: str, *, every: bool = False) -> AlertsResult:
     """List alerts: those that are not over, or every one."""
+    from mlprod_nb.lifecycle.alerting import notifying
+    from mlprod_nb.store import actions
+
     with context.store.read() as connection:
         found = alerts.list_alerts(connection, endpoint=endpoint, only_open=not every)
         done = actions.of(connection, [alert.id for alert in found])
@@ -232,6 +237,8 @@ def _hold(context: Context, alert: int, kind: HoldKind, until: str, reason: str)
 
 def _remind(connection: Connection, endpoint: str, now: datetime) -> None:
     """Tell once more of alerts whose snooze has ended."""
+    from mlprod_nb.store import notices
+
     for alert in alerts.list_alerts(connection, endpoint=endpoint, only_open=True):
         end = alert.hold.until if alert.hold and alert.hold.kind == "snoozed" else None
         if end is not None and end <= now and not notices.told_since(connection, alert.id, "still open", end):
@@ -248,6 +255,8 @@ def _next(look: Look) -> str:
 
 
 def _row(alert: Alert, now: datetime, action: Action | None, lost: str) -> AlertRow:
+    from mlprod_nb.lifecycle.alerting import notifying
+
     said, state, over = alert.said, alert.state(now), alert.recovered_at
     causes = ", ".join(alert.open_causes or (cause for cause, _ in alert.causes))
     note = f"recovered at {over:%Y-%m-%d %H:%M}" if over else str(alert.hold) if state != "open" else ""

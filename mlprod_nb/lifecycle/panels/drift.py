@@ -132,7 +132,7 @@ def _bars(context: Context, endpoint: str, result: MonitorResult) -> dict[str, B
     moments = [iso(moment) if moment else "" for moment in (result.since, result.until)]
     pinned = watch.pin(context, watch.Window(endpoint, *moments))
     variant = watch.main_variant(existing(context, endpoint).spec, endpoint)
-    counter = WindowCounter.of(context.log, context.bundles, variant)
+    counter = WindowCounter.of(context.log, context.bundles.get(variant.bundle), variant.model_version)
     [counts] = counter.counts(pinned)
     found = {}
     for row in (*result.columns[:_PICTURES], *result.outcomes):
