@@ -15,7 +15,6 @@ from mlprod_nb.monitoring.rows import Finding
 TINY = 100
 _NOTABLE = 0.001
 _MUCH = 0.01
-_FEW = 10
 _UNLIKELY = 1e-6
 
 
@@ -72,7 +71,8 @@ def _missing(column: ColumnProfile, counts: ColumnCounts) -> Iterator[Finding]:
     share = counts.missing / counts.rows if counts.rows else 0.0
     before = column.missing / column.rows if column.rows else 0.0
     if share:
-        much = share - before >= _MUCH and (share - before) * counts.rows >= _FEW
+        rate = careful(column.missing) / max(column.rows, 1)
+        much = share - before >= _MUCH and beyond_chance(counts.missing, counts.rows, rate)
         text = f"{rounded(share)} missing, in the reference {rounded(before)}"
         yield Finding(column.name, "missing", "warn" if much else "info", share, text)
 

@@ -124,6 +124,16 @@ def test_values_out_of_range_are_a_warning_only_beyond_chance(reference: Profile
     assert look(reference, traffic(18)).verdict.status == "ok"
 
 
+def test_missing_values_are_a_warning_only_beyond_chance(reference: Profile) -> None:
+    for seed in range(20):
+        found = look(reference, traffic(seed, 1000)).quality
+        assert not [finding for finding in found if finding.check == "missing" and finding.severity == "warn"]
+    columns = traffic(0, 1000)
+    columns["amount"][:50] = np.nan
+    (missing,) = [f for f in look(reference, columns).quality if (f.column, f.check) == ("amount", "missing")]
+    assert missing.severity == "warn"
+
+
 def test_labels_that_are_no_class_are_left_out_and_counted(reference: Profile) -> None:
     columns = traffic(19)
     labels = samples.labels_of(np.random.default_rng(0), samples.score_of(columns)).astype(object)
