@@ -56,21 +56,23 @@ class LogsResult(Result):
 
 @dataclass(frozen=True, eq=False)
 class LogTable:
-    """Rows of the prediction log for analysis, the newest first, each with its latest label.
+    """Rows of the prediction log for analysis, the newest first.
 
     Attributes:
         endpoint: The endpoint's name.
-        table: The rows; each of the model's inputs is a column.
+        table: The rows. Predictions have each of the model's inputs as a column, and their latest label.
+        row: What one row is.
     """
 
     endpoint: str
     table: pa.Table
+    row: str = "prediction"
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
     def __repr__(self) -> str:
-        rows = counted(len(self), "prediction")
+        rows = counted(len(self), self.row)
         return f"{rows} of {self.endpoint!r}: .to_frame() gives a data frame, .table is Arrow's."
 
     def to_frame(self) -> pd.DataFrame:
@@ -108,6 +110,26 @@ class LogReader:
         from mlprod_nb.prediction_log import query
 
         return LogTable(endpoint, query.flat(_read(self._context, LogQuery(endpoint, since, until, where, limit))))
+
+    def feedback(self, endpoint: str, *, since: str = "", until: str = "") -> LogTable:
+        """Return what became of an endpoint's predictions: labels, rewards and interactions.
+
+        Of each prediction, kind, name and source it is the latest: ``text`` is the value as it came, and ``number``
+        the same where it is a number.
+
+        Args:
+            endpoint: The endpoint's name.
+            since: Of predictions from this event time on: a date, a time, an age such as 7d, or yesterday.
+            until: Of predictions before this event time.
+
+        Raises:
+            NotFound: The endpoint does not exist.
+            UsageError: A moment is malformed.
+        """
+        _check_endpoint(self._context, endpoint)
+        begin, end = _moments(self._context, since, until)
+        where = self._context.log.pin(endpoint, since=begin, until=end)
+        return LogTable(endpoint, self._context.log.feedback(where), "feedback")
 
 
 @dataclass(frozen=True)
@@ -240,18 +262,21 @@ def compact(context: Context) -> CompactResult:
 
 
 def _read(context: Context, query: LogQuery) -> pa.Table:
-    now = context.clock()
+    _check_endpoint(context, query.endpoint)
+    since, until = _moments(context, query.since, query.until)
+    return context.log.query(query.endpoint, since=since, until=until, where=query.where, limit=query.limit)
+
+
+def _check_endpoint(context: Context, endpoint: str) -> None:
     with context.store.read() as connection:
         known = revisions.endpoint_names(connection)
-    if query.endpoint not in known:
-        raise NotFound("endpoint", query.endpoint, known)
-    return context.log.query(
-        query.endpoint,
-        since=parse_moment(query.since, now=now) if query.since else None,
-        until=parse_moment(query.until, now=now) if query.until else None,
-        where=query.where,
-        limit=query.limit,
-    )
+    if endpoint not in known:
+        raise NotFound("endpoint", endpoint, known)
+
+
+def _moments(context: Context, *texts: str) -> tuple[datetime | None, ...]:
+    now = context.clock()
+    return tuple(parse_moment(text, now=now) if text else None for text in texts)
 
 
 def _shown(value: Any) -> Any:

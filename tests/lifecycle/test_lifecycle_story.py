@@ -138,6 +138,20 @@ def test_another_process_sees_the_same_workspace(site: Site, answers: PredictRes
     assert again.up().already_running
 
 
+def test_rewards_and_interactions_are_read_beside_the_labels(site: Site, answers: PredictResult) -> None:
+    ids = answers.prediction_ids[:2]
+    site.workspace.feedback("flights", ids=ids, values=[1.0, 2.5], kind="reward", name="minutes")
+    site.workspace.feedback("flights", ids=ids[:1], values=[3.0], kind="reward", name="minutes")
+    site.workspace.feedback("flights", ids=ids[:1], values=["clicked"], kind="interaction", name="banner")
+    frame = site.workspace.log.feedback("flights").to_frame()
+    assert set(frame[frame["kind"] == "label"]["prediction_id"]) == set(answers.prediction_ids)
+    rewards = frame[(frame["kind"] == "reward") & (frame["name"] == "minutes")].set_index("prediction_id")["number"]
+    assert rewards.to_dict() == {ids[0]: 3.0, ids[1]: 2.5}
+    assert frame[frame["kind"] == "interaction"]["text"].tolist() == ["clicked"]
+    with pytest.raises(NotFound, match="Did you mean 'flights'"):
+        site.workspace.log.feedback("flight")
+
+
 def test_a_second_test_on_one_endpoint_is_refused(site: Site, answers: PredictResult) -> None:
     with pytest.raises(Refused, match="runs on 'flights' already"):
         site.workspace.abtest_start("flights")
