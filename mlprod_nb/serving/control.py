@@ -130,7 +130,8 @@ class Control:
             await self._read_newest()
         self._forget_decided({revision.id for revision in undecided})
         for endpoint, revision in self._newest.items():
-            if self._settled.get(endpoint) != revision.id:
+            # What was decided here while this looked is newer than what it saw, and is not taken back.
+            if self._settled.get(endpoint, 0) < revision.id:
                 self._begin(endpoint, self._follow, revision)
         for revision in _oldest(undecided):
             if revision.id in complete:

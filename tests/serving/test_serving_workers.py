@@ -22,7 +22,7 @@ from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.serving import __main__ as entry
 from mlprod_nb.serving.control import Control, Peers
 from mlprod_nb.serving.models import LoadedModel, Shelf, Workbench
-from mlprod_nb.serving.routes import RouteBook
+from mlprod_nb.serving.routes import Hold, RouteBook
 from mlprod_nb.serving.shared_numbers import SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.settings import WorkerSettings
@@ -324,3 +324,34 @@ async def test_a_withdrawn_revision_that_all_have_loaded_is_let_go(crew: Crew) -
         assert revisions.decide(connection, revision.id, "withdrawn", detail="", now=utc_now())
     await crew.steps(0, 1, until=lambda: not crew.loaded_by(revision, 0))
     assert [crew.served(0), crew.served(1)] == [0, 0]
+
+
+async def test_a_look_that_began_before_a_decision_takes_nothing_of_it_back(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = crew.shop.propose("flights", crew.shop.variant("champion"))
+    await crew.steps(0, 1, until=lambda: settled(crew.store, first, "gateway"))
+    second = crew.shop.propose("flights", crew.shop.variant("challenger", version=2))
+    await crew.steps(1, until=lambda: crew.acknowledged_by(second, 1))
+    control, looked, swapped = crew.controls[0], threading.Event(), threading.Event()
+    activate, look = control._activate, control._look
+
+    def activate_after_the_look(revision: Revision, hold: Hold) -> bool:
+        assert looked.wait(60)
+        return activate(revision, hold)
+
+    def look_until_the_swap() -> Any:
+        found = look()
+        looked.set()
+        assert swapped.wait(60)
+        return found
+
+    monkeypatch.setattr(control, "_activate", activate_after_the_look)
+    await crew.steps(0, until=lambda: crew.loaded_by(second, 0))
+    monkeypatch.setattr(control, "_look", look_until_the_swap)
+    step = asyncio.ensure_future(control.step())
+    await crew.steps(until=lambda: crew.served(0) == 2 and not control._busy)
+    swapped.set()
+    await step
+    await asyncio.gather(*control._busy.values())
+    assert crew.served(0) == 2
