@@ -38,7 +38,7 @@ class RobustnessGate:
 
     def check(self, inspection: Inspection) -> GateOutcome:
         """Put odd values into a few rows of the sample."""
-        manifest = inspection.bundle.manifest
+        manifest, runner = inspection.bundle.manifest, inspection.runner
         whole = reference_arrays(inspection)
         rows = {name: values[:_ROWS] for name, values in whole.items()}
         count, tried, problems = len(next(iter(rows.values()))), 0, []
@@ -47,7 +47,7 @@ class RobustnessGate:
                 tried += 1
                 try:
                     with warnings.catch_warnings(action="ignore"):  # the answers say what is wrong
-                        output = inspection.runner.run({**rows, column.name: values})
+                        output = runner.run({**rows, column.name: values})
                     problem = problem_of(output, count, len(manifest.classes))
                 except ExecutionFailed as error:
                     problem = error.message

@@ -15,8 +15,8 @@ BUILT_IN: dict[str, Gate] = {
     for gate in (
         IntegrityGate(),
         SignatureGate(),
-        AgreementGate(),
         LoadsGate(),
+        AgreementGate(),
         EnvironmentGate(),
         SmokeGate(),
         RobustnessGate(),

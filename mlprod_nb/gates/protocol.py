@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from mlprod_nb.errors import InvalidInput
 from mlprod_nb.registry.bundles import REFERENCE, Bundle
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlprod_nb.gates.rows import HeldOut, Predicted
 
 GateStatus = Literal["ok", "warn", "alarm", "skipped"]
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,12 @@ class Inspection:
         self.bundle = bundle
         self.subject = subject or bundle.digest[:12]
         self.surroundings = surroundings or Surroundings()
+        self._failed: dict[str, Exception] = {}
 
     @cached_property
     def runner(self) -> Runner:
         """The bundle's model, loaded in this process."""
-        return open_runner(self.bundle)
+        return self._once("runner", lambda: open_runner(self.bundle))
 
     @cached_property
     def reference(self) -> pa.Table:
@@ -128,7 +130,7 @@ class Inspection:
         """
         from mlprod_nb.gates.footprint import load_fresh
 
-        return load_fresh(self.bundle)
+        return self._once("fresh", lambda: load_fresh(self.bundle))
 
     @property
     def held_out(self) -> HeldOut:
@@ -173,3 +175,15 @@ class Inspection:
             return predict(champion.bundle, champion.runner, self.held_out)
         except InvalidInput as error:
             raise NotTested(f"{champion.subject} does not take these rows: {error.message.rstrip('.')}") from None
+
+    def _once(self, name: str, make: Callable[[], _Made]) -> _Made:
+        """Return what is made; what failed fails by the same error again, so that gates tell one cause once.
+
+        A model that did not load in a process of its own is not told a second time for not loading here.
+        """
+        try:
+            if name not in self._failed:
+                return make()
+        except Exception as error:  # noqa: BLE001 (it is kept, and raised below)
+            self._failed[name] = self._failed.get("fresh", error)
+        raise self._failed[name]

@@ -84,29 +84,37 @@ def run(
         if name not in names:
             raise NotFound("gate that runs and is required", name, names)
     outcomes: list[GateOutcome] = []
+    told: dict[Exception, str] = {}
     for gate in wanted:
         progress.at(len(outcomes), len(wanted))
         if outcomes and outcomes[0].status == "alarm":
             found = GateOutcome(gate.name, "skipped", "Not run, since the bundle is not intact.")
         else:
-            found = _check(gate, inspection)
+            found = _check(gate, inspection, told)
         outcomes.append(_held_to(found) if gate.name in required else found)
     bundle, name = inspection.bundle, inspection.subject
     return GateReport(name, conclude(name, outcomes), tuple(outcomes), bundle.digest, bundle.manifest.runtime)
 
 
-def _check(gate: Gate, inspection: Inspection) -> GateOutcome:
+def _check(gate: Gate, inspection: Inspection, told: dict[Exception, str]) -> GateOutcome:
+    """Run a gate; ``told`` holds what gates failed by, each with the first of them, so that one cause is one no."""
     begin = time.perf_counter()
     try:
         outcome = gate.check(inspection)
     except NotTested as missing:
         outcome = GateOutcome(gate.name, "skipped", f"Not tested: {missing}.")
-    except MlprodError as error:
-        outcome = GateOutcome(gate.name, "alarm", error.message[:1].upper() + error.message[1:])
     except Exception as error:  # noqa: BLE001 (whatever a gate raises is a no)
-        text = " ".join(str(error).split())[:300]
-        outcome = GateOutcome(gate.name, "alarm", f"The gate failed: {type(error).__name__}: {text}")
+        first = told.setdefault(error, gate.name)
+        outcome = GateOutcome(gate.name, "alarm", _words(error))
+        if first != gate.name:
+            outcome = GateOutcome(gate.name, "skipped", f"Not tested: see {first}.")
     return replace(outcome, name=gate.name, seconds=round(time.perf_counter() - begin, 3))
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, MlprodError):
+        return error.message[:1].upper() + error.message[1:]
+    return f"The gate failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _held_to(outcome: GateOutcome) -> GateOutcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
+from mlprod_nb import gates
 from mlprod_nb.errors import ExecutionFailed
-from mlprod_nb.gates import Inspection, Surroundings
+from mlprod_nb.gates import BUILT_IN, Inspection, Surroundings
 from mlprod_nb.gates.behaviour import ReproducibilityGate, RobustnessGate
 from mlprod_nb.gates.footprint import EnvironmentGate, Fresh, LoadsGate, MemoryGate, SpeedGate
 from mlprod_nb.registry import conversion
@@ -129,9 +131,9 @@ def test_a_bundle_is_loaded_without_what_the_gateway_lacks(onnx_bundle: Bundle) 
     assert "It loads in a fresh process and answers 64 warm-up rows after" in found.sentence
 
 
-def test_a_model_that_needs_a_module_from_beside_the_notebook_does_not_load(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def beside_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """A bundle of a model that needs a module from beside its notebook."""
     (tmp_path / "beside_it.py").write_text("def double(frame):\n    return frame * 2\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     import beside_it  # type: ignore[import-not-found]
@@ -142,10 +144,40 @@ def test_a_model_that_needs_a_module_from_beside_the_notebook_does_not_load(
     frame = pd.DataFrame({"hour": np.arange(200.0) % 24})
     model = make_pipeline(FunctionTransformer(beside_it.double), LogisticRegression())
     prepared = conversion.prepare(model.fit(frame, frame["hour"] > 12), frame, frame["hour"] > 12)
-    bundle = conversion.build_bundle(prepared, folder=tmp_path / "bundle", profile=b"{}")
-    assert bundle.manifest.runtime == "python"
+    return conversion.build_bundle(prepared, folder=tmp_path / "bundle", profile=b"{}")
+
+
+def test_a_model_that_needs_a_module_from_beside_the_notebook_does_not_load(beside_bundle: Bundle) -> None:
+    assert beside_bundle.manifest.runtime == "python"
     with pytest.raises(ExecutionFailed, match=r"it does not load: .*No module named 'beside_it'"):
-        LoadsGate().check(Inspection(bundle))
+        LoadsGate().check(Inspection(beside_bundle))
+
+
+def test_that_a_model_does_not_load_is_one_no_and_needs_one_remedy(beside_bundle: Bundle) -> None:
+    found = gates.run(Inspection(beside_bundle, "flights/1"), gates=[LoadsGate(), MemoryGate()])
+    assert [outcome.status for outcome in found.gates] == ["ok", "alarm", "skipped"]
+    assert found.gates[2].sentence == "Not tested: see loads."
+    assert "gates say no" not in found.verdict.sentence
+    assert list(found.remedies()) == ["loads"]
+
+
+def test_a_model_that_loads_nowhere_is_one_no_of_all_gates(
+    beside_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [path for path in sys.path if path != str(beside_bundle.path.parent)])
+    monkeypatch.delitem(sys.modules, "beside_it")
+    found = gates.run(Inspection(beside_bundle, "flights/1"), gates=BUILT_IN.values())
+    no = {outcome.name: outcome.sentence for outcome in found.gates if outcome.status == "alarm"}
+    assert list(no) == ["loads"]
+    assert "No module named 'beside_it'" in no["loads"]
+    skipped = [outcome.name for outcome in found.gates if outcome.sentence == "Not tested: see loads."]
+    needing = "agreement smoke robustness reproducibility latency memory score calibration"
+    assert skipped == needing.split()
+
+
+def test_memory_alone_says_no_of_a_model_that_does_not_load(beside_bundle: Bundle) -> None:
+    found = gates.run(Inspection(beside_bundle, "flights/1"), gates=[MemoryGate()])
+    assert (found.gates[1].status, found.exit_code) == ("alarm", 1)
 
 
 @pytest.mark.parametrize(

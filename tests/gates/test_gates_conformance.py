@@ -164,14 +164,14 @@ def _lose_hours(table: pa.Table) -> pa.Table:
 
 
 SEALED: dict[str, tuple[Callable[[Path], object], str, str]] = {
-    "a wrong input name": (_model(_rename_input), "agreement", "'minutes', which is no column"),
-    "a wrong output name": (_model(_rename_output), "smoke", "does not give label and probabilities"),
+    "a wrong input name": (_model(_rename_input), "loads", "'minutes', which is no column"),
+    "a wrong output name": (_model(_rename_output), "loads", "does not give label and probabilities"),
     "NaN output": (_model(_times(math.nan)), "smoke", "not finite"),
     "infinite output": (_model(_times(math.inf)), "smoke", "not finite"),
     "probabilities that sum to 1.2": (_model(_times(1.2)), "smoke", "do not sum to 1"),
     "probabilities a little off": (_model(_times(1.0001)), "agreement", "the largest difference of a score"),
-    "a file that is no model": (lambda folder: (folder / "model.onnx").write_bytes(b"x"), "smoke", "cannot be loaded"),
-    "an empty model": (lambda folder: (folder / "model.onnx").write_bytes(b""), "smoke", "cannot be loaded"),
+    "a file that is no model": (lambda folder: (folder / "model.onnx").write_bytes(b"x"), "loads", "cannot be loaded"),
+    "an empty model": (lambda folder: (folder / "model.onnx").write_bytes(b""), "loads", "cannot be loaded"),
     "other scores in the sample": (_reference(_flip_scores), "agreement", "the largest difference"),
     "other labels in the sample": (_reference(_flip_labels), "agreement", "800 of 800 labels differ"),
     "a sample without a column": (_reference(lambda t: t.drop(["hour"])), "signature", "no column 'hour'"),
