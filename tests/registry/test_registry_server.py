@@ -52,9 +52,8 @@ def nobody() -> Iterator[int]:
 
 
 def test_a_server_that_is_gone_is_named_without_its_password(nobody: int, tmp_path: Path) -> None:
-    account = "ann:hidden"
-    address = f"{account}@127.0.0.1:{nobody}"
-    registry = Registry(f"http://{address}/mlflow", tmp_path)
+    address = f"http://ann:hidden@127.0.0.1:{nobody}/mlflow"
+    registry = Registry(address, tmp_path)
     assert not registry.reachable()
     for ask in (registry.models, lambda: registry.aliases("flights"), lambda: registry.resolve("flights/1")):
         with pytest.raises(Unavailable) as told:
