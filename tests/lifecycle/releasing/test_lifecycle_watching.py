@@ -199,14 +199,15 @@ def test_the_first_version_of_a_model_is_new_where_the_first_look_found_none(sit
     assert (row.version, row.state) == (f"{model}/1", "done")
 
 
+def away(*_: object) -> None:
+    raise Unavailable("the registry does not answer.")
+
+
 def test_what_could_not_be_done_for_the_third_time_is_given_up_and_people_are_told(
     site: Site, watching: Watching, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = watching(model, "check")
     register(site, workspace, model)
-
-    def away(*_: object) -> None:
-        raise Unavailable("the registry does not answer.")
 
     monkeypatch.setattr(checking, "verdict", away)
     for late, state in ((0, "failed"), (6, "failed"), (12, "left alone")):
@@ -222,9 +223,6 @@ def test_looks_by_hand_one_after_the_other_use_up_one_try(
 ) -> None:
     workspace = watching(model, "check")
     register(site, workspace, model)
-
-    def away(*_: object) -> None:
-        raise Unavailable("the registry does not answer.")
 
     with monkeypatch.context() as patched:
         patched.setattr(checking, "verdict", away)
