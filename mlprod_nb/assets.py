@@ -1,13 +1,22 @@
-"""Files that ship with the package: notebooks and widget modules."""
+"""What is on disk of the package: its version, and the notebooks and widget modules that ship with it."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from mlprod_nb.errors import NotFound
 
 _PACKAGE = Path(__file__).resolve().parent
+_VERSION = re.compile(r'^__version__ = "([^"]+)"$', re.MULTILINE)
+
+
+def version() -> str:
+    """Return the version that a process which starts now runs by: it may be newer than this process's own."""
+    found = _VERSION.search((_PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    assert found is not None
+    return found[1]
 
 
 def folder(kind: Literal["notebooks", "widgets"]) -> Path:

@@ -3,7 +3,8 @@ import { actionButton, actionButtons, ago, badge, chosenLine, h, listing, outcom
 
 /** How a model runs, in a word, and what there is to note: that it is a shadow, or why it is not the fast way. */
 export function runtimeWord(variant) {
-  return { text: variant.runtime === "onnx" ? "ONNX" : "model worker", note: variant.note ?? "" };
+  const words = { onnx: "ONNX", python: "model worker" };
+  return [words[variant.runtime], variant.note].filter(Boolean).join(": ");
 }
 
 /** One sentence for the gateway. */
@@ -19,14 +20,13 @@ export function alertWord(alert) {
 }
 
 function variantRow(variant, index) {
-  const runtime = runtimeWord(variant);
   return h(
     "tr",
     {},
     h("th", { scope: "row" }, swatch(index), variant.variant),
     h("td", { class: "mlprod-version" }, variant.version),
     h("td", { class: "mlprod-number" }, percent(variant.share)),
-    h("td", { class: "mlprod-soft" }, runtime.note ? `${runtime.text}: ${runtime.note}` : runtime.text),
+    h("td", { class: "mlprod-soft" }, runtimeWord(variant)),
   );
 }
 

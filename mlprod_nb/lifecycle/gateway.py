@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlprod_nb import settings
+from mlprod_nb import assets, settings
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import UsageError
+from mlprod_nb.lifecycle import serving_now
 from mlprod_nb.lifecycle.context import LOCAL_TOKEN, Caller, Context
 from mlprod_nb.results import Result
 
@@ -65,6 +66,7 @@ class UpResult(Result):
         already_running: Whether the gateway ran before this call.
         lost_port: The port that it kept until now and that another program has taken; ``None`` where it keeps its own.
         settings_changed: Whether ``mlprod.toml`` was changed after it started, so that it does not run by it.
+        version: The version of mlprod_nb that it runs by; empty for one too old to say so; ``None``: it did not say.
     """
 
     url: str
@@ -73,10 +75,14 @@ class UpResult(Result):
     already_running: bool
     lost_port: int | None = None
     settings_changed: bool = False
+    version: str | None = None
 
     def headline(self) -> str:
         """Say where it answers, and what its callers or its operator must know."""
         where = f"The gateway {'runs already' if self.already_running else 'is up'} at {self.url}"
+        outdated = serving_now.outdated(self.version) if self.already_running else ""
+        if outdated:
+            return f"{where}; {outdated}"
         if self.settings_changed:
             return (
                 f"{where}, by the settings that it started with: mlprod.toml was changed since. "
@@ -152,9 +158,10 @@ def up(context: Context) -> UpResult:
     carrying.watch_where_asked(context)
     jobs = scheduler.start(context.root) if context.settings.scheduler.enabled else None
     written = datetime.fromtimestamp(context.layout.settings_file.stat().st_mtime, UTC)
-    return UpResult(
-        record.url, record.pid, jobs, before is not None, lost, before is not None and written > before.started_at
-    )
+    found = before is not None
+    version = local.condition(context.root).version if found else assets.version()
+    changed = before is not None and written > before.started_at
+    return UpResult(record.url, record.pid, jobs, found, lost, changed, version)
 
 
 def down(context: Context, *, yes: bool) -> DownResult:

@@ -6,66 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mlprod_nb.lifecycle import background
+from mlprod_nb.lifecycle import background, serving_now
 from mlprod_nb.lifecycle.alias_moves import owed
 from mlprod_nb.lifecycle.background import TaskRow
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import active
+from mlprod_nb.lifecycle.serving_now import EndpointStatus, GatewayStatus
 from mlprod_nb.results import Result, Section, Verdict
 from mlprod_nb.store import journal
-from mlprod_nb.store.revisions import Revision
 
 #: Of so many tasks, the newest, those are shown that run or did not end well.
 _TASKS = 5
 _REPORTS = 5
-
-
-@dataclass(frozen=True)
-class GatewayStatus:
-    """The gateway.
-
-    Attributes:
-        running: Whether it answers.
-        url: Where.
-        pid: Its process, or ``None``.
-        since: When it started.
-        problem: Why it is not ready; empty where it is.
-        workers: How many worker processes it has.
-        restarts: How many of them were replaced since it started.
-        log: Whether the prediction log can be written: ``ok``; ``on_reserve`` or ``failed``, and why.
-    """
-
-    running: bool
-    url: str
-    pid: int | None
-    since: datetime | None
-    problem: str
-    workers: int = 0
-    restarts: int = 0
-    log: str = "ok"
-
-
-@dataclass(frozen=True)
-class EndpointStatus:
-    """One variant of one endpoint.
-
-    Attributes:
-        endpoint: The endpoint's name.
-        revision: Its revision's number.
-        variant: The variant's name.
-        version: The model version behind it.
-        share: Its share of the traffic, percent.
-        runtime: ``onnx``, or ``python`` for a model worker.
-        note: ``shadow`` where it is one, and why it is not ONNX; empty where there is nothing to note.
-    """
-
-    endpoint: str
-    revision: int
-    variant: str
-    version: str
-    share: float
-    runtime: str
-    note: str
 
 
 @dataclass(frozen=True)
@@ -183,13 +135,15 @@ def _short(report: ReportRow, alerts: Sequence[AlertStatus]) -> ReportRow:
 
 def status(context: Context) -> StatusResult:
     """Look at every part; a part that does not answer is said to, never an error."""
-    gateway = _gateway(context)
+    gateway = serving_now.gateway(context)
     deployed = active(context)
-    endpoints = tuple(row for revision in deployed.values() for row in _endpoint(context, revision))
+    endpoints = tuple(row for revision in deployed.values() for row in serving_now.endpoint(context, revision))
     reports = _reports(context)
     waiting = _alerts(context)
     verdict = _verdict(gateway, endpoints, reports, waiting)
-    notable = [
+    notable = [f"a gateway that starts cannot load {row.endpoint!r}: {row.note}." for row in endpoints if row.lost]
+    notable += [sentence for sentence in (gateway.outdated(),) if sentence]
+    notable += [
         f"{move.alias} has not moved to {move.after}: whoever moved it died; the next verb does it once it can."
         for move in owed.waiting(context)
     ]
@@ -208,30 +162,6 @@ def status(context: Context) -> StatusResult:
         alerts=waiting,
         tasks=tuple(row for row in background.tasks(context)[:_TASKS] if row.state != "done"),
     )
-
-
-def _gateway(context: Context) -> GatewayStatus:
-    from mlprod_nb.targets import local
-
-    record = local.running(context.root)
-    if record is None:
-        return GatewayStatus(False, "", None, None, "not running")
-    found = local.condition(context.root)
-    kept = (found.problem, found.workers, found.restarts, found.log)
-    return GatewayStatus(True, record.url, record.pid, record.started_at, *kept)
-
-
-def _endpoint(context: Context, revision: Revision) -> list[EndpointStatus]:
-    assert revision.spec is not None
-    shares = revision.spec.shares()
-    rows = []
-    for variant in (*revision.spec.variants, *revision.spec.shadows):
-        manifest = context.bundles.get(variant.bundle).manifest
-        share = round(100 * shares.get(variant.name, 0.0), 2)
-        names = (revision.endpoint, revision.number, variant.name, variant.model_version)
-        notes = ("shadow" if variant.name not in shares else "", manifest.runtime_reason)
-        rows.append(EndpointStatus(*names, share, manifest.runtime, "; ".join(filter(None, notes))))
-    return rows
 
 
 def _reports(context: Context) -> tuple[ReportRow, ...]:

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Scope
 
+from mlprod_nb import __version__
 from mlprod_nb.access.rights import Action
 from mlprod_nb.clock import Clock
 from mlprod_nb.serving import docs_page, explaining, openapi
@@ -162,8 +163,13 @@ class _Handlers:
         status, reasons = _readiness(self._gateway)
         health = self._gateway.health
         workers = {"running": health.workers, "restarts": health.restarts}
-        document = {"status": status, "id": health.gateway_id, "reasons": reasons, "workers": workers}
-        document["log"] = asdict(self._gateway.plane.log.condition_of_all())
+        document: dict[str, Any] = {
+            "status": status,
+            "id": health.gateway_id,
+            "version": __version__,
+            "reasons": reasons,
+        }
+        document |= {"workers": workers, "log": asdict(self._gateway.plane.log.condition_of_all())}
         return json_reply(document, 200 if status == "ready" else 503)
 
     async def metrics(self, request: Request) -> Response:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import version as version_of
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from mlprod_nb import __version__
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import NotFound, Refused
 from mlprod_nb.registry.bundles import ClassLabel
@@ -67,7 +67,7 @@ class InferenceRoutes:
 
     async def server(self, request: Request) -> Response:  # noqa: ARG002
         """Tell what the server is."""
-        return json_reply({"name": "mlprod", "version": version_of("mlprod_nb"), "extensions": ["binary_tensor_data"]})
+        return json_reply({"name": "mlprod", "version": __version__, "extensions": ["binary_tensor_data"]})
 
     async def server_live(self, request: Request) -> Response:  # noqa: ARG002
         """Tell that the process answers."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from mlprod_nb import __version__
 from mlprod_nb.serving.admission import authorization
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.replies import json_reply
@@ -46,8 +46,8 @@ class MlflowRoutes:
         return json_reply({"ready": ready}, 200 if ready else 503)
 
     async def version(self, request: Request) -> Response:  # noqa: ARG002
-        """Tell the gateway's version."""
-        return PlainTextResponse(version("mlprod_nb"))
+        """Tell the gateway's version, which is not that on disk once a newer one was installed."""
+        return PlainTextResponse(__version__)
 
     async def deployments(self, request: Request) -> Response:
         """List the endpoints as MLflow's deployments client reads them."""

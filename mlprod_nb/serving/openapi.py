@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from typing import Any
 
+from mlprod_nb import __version__
 from mlprod_nb.registry.bundles import Column
 from mlprod_nb.serving.admission import VARIANT_HEADER
 from mlprod_nb.serving.openapi_requests import EXAMPLE_COLUMNS, EXAMPLES, FORMS, by_column, csv_body, json_body
@@ -55,7 +55,7 @@ def document(endpoints: Iterable[LiveEndpoint]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "mlprod gateway",
-            "version": version("mlprod_nb"),
+            "version": __version__,
             "description": "Predictions over HTTP. A reply means that the prediction is logged, on disk.",
         },
         "servers": [{"url": "/"}],

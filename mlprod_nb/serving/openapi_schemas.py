@@ -215,6 +215,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "status": text(enum=["starting", "ready", "degraded", "draining"]),
             "id": text("Unique for each start."),
+            "version": text("The version that it runs by, as /version tells it."),
             "reasons": array(text()),
             "workers": members("The worker processes.", {"running": _COUNT, "restarts": _COUNT}),
             "log": members(

@@ -89,12 +89,14 @@ class Condition:
         workers: How many worker processes run.
         restarts: How many were replaced since it started.
         log: Whether the prediction log can be written: ``ok``; ``on_reserve`` or ``failed``, and why.
+        version: The version of mlprod_nb that it runs by; empty for one too old to say so; ``None``: it did not say.
     """
 
     problem: str = ""
     workers: int = 0
     restarts: int = 0
     log: str = "ok"
+    version: str | None = None
 
 
 def condition(root: Path) -> Condition:
@@ -107,7 +109,8 @@ def condition(root: Path) -> Condition:
     problem = "; ".join(str(reason) for reason in answer.get("reasons", ()))
     log = answer.get("log", {})
     words = ": ".join(str(part) for part in (log.get("state", "ok"), log.get("reason", "")) if part)
-    return Condition(problem, int(workers.get("running", 1)), int(workers.get("restarts", 0)), words)
+    numbers = int(workers.get("running", 1)), int(workers.get("restarts", 0))
+    return Condition(problem, *numbers, words, str(answer.get("version", "")))
 
 
 def stop(root: Path) -> bool:

@@ -21,7 +21,8 @@ from mlprod_nb.lifecycle.panels.live import LiveView, Now
 from mlprod_nb.lifecycle.panels.recent import Recent, Truth
 from mlprod_nb.lifecycle.panels.registry import Card, RegistryView
 from mlprod_nb.lifecycle.panels.traffic import Choice, Earlier, Part, TrafficView
-from mlprod_nb.lifecycle.status import AlertStatus, EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
+from mlprod_nb.lifecycle.serving_now import EndpointStatus, GatewayStatus
+from mlprod_nb.lifecycle.status import AlertStatus, JobStatus, ReportRow, StatusResult
 from mlprod_nb.monitoring.plots import Bars
 from mlprod_nb.monitoring.rows import ColumnDrift
 from mlprod_nb.results import Verdict

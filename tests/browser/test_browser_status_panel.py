@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 A_STATUS = """\
 from datetime import UTC, datetime, timedelta
-from mlprod_nb.lifecycle.status import AlertStatus, EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
+from mlprod_nb.lifecycle.serving_now import EndpointStatus, GatewayStatus
+from mlprod_nb.lifecycle.status import AlertStatus, JobStatus, ReportRow, StatusResult
 from mlprod_nb.results import Verdict
 
 now = datetime.now(UTC)

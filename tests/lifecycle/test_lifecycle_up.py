@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 
-from mlprod_nb import Workspace
+import pytest
+
+import mlprod_nb
+from mlprod_nb import Workspace, __version__
 from mlprod_nb.settings import Layout
 
 
@@ -31,6 +35,34 @@ def test_a_port_that_was_taken_and_settings_that_it_does_not_run_by_are_told_wit
             f"The gateway runs already at {up.url}, by the settings that it started with: "
             "mlprod.toml was changed since. To let it read them: mlprod down, then mlprod up."
         )
+    finally:
+        workspace.down(yes=True)
+        workspace.context.store.close()
+
+
+def test_a_gateway_that_runs_by_an_older_version_than_is_installed_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(Path(mlprod_nb.__file__).parent, older / "mlprod_nb", ignore=shutil.ignore_patterns("__pycache__"))
+    first = older / "mlprod_nb" / "__init__.py"
+    text = first.read_text(encoding="utf-8").replace(f'"{__version__}"', '"0.0.9"')
+    first.write_text(text, encoding="utf-8")
+    root = tmp_path / "workspace"
+    Workspace.init(str(root))
+    workspace = Workspace.open(root)
+    try:
+        with monkeypatch.context() as before:
+            before.setenv("PYTHONPATH", str(older))
+            url = workspace.up().url
+        told = f"the gateway runs by mlprod_nb 0.0.9, and {__version__} is installed. "
+        told += "To let it run: mlprod down, then mlprod up."
+        assert workspace.up().headline() == f"The gateway runs already at {url}; {told}"
+        status = workspace.status()
+        assert (status.gateway.version, status.verdict.status, status.verdict.sentence) == ("0.0.9", "warn", told)
+        workspace.down(yes=True)
+        assert workspace.up().headline() == f"The gateway is up at {url}"
+        assert workspace.status().verdict.status == "ok"
     finally:
         workspace.down(yes=True)
         workspace.context.store.close()

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mlprod_nb import Workspace
+from mlprod_nb import Workspace, __version__
 from mlprod_nb.prediction_log import storage
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
@@ -203,7 +203,7 @@ def test_a_gateway_whose_whole_workspace_is_on_a_full_disk_outlives_its_worker_a
                 assert local.condition(shop.root).log == "failed: No space left on device"
                 ballast.unlink()
                 until(lambda: ledger.ask("flights", {}).status_code == 200)
-                until(lambda: local.condition(shop.root) == local.Condition("", 1, 1))
+                until(lambda: local.condition(shop.root) == local.Condition("", 1, 1, version=__version__))
                 assert ledger.logged <= ledger.in_log(shop)
         finally:
             local.stop(shop.root)

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from mlprod_nb import __version__
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import Refused, Unavailable
 from mlprod_nb.registry.bundles import Bundle, BundleStore
@@ -60,7 +61,7 @@ def test_clients_of_a_single_worker_that_dies_wait_for_its_successor_and_are_ans
         assert set(pool.map(lambda _: one.call(), range(8))) == {"flights/1"}
     assert one.workers() != [worker]
     assert local.running(one.shop.root) == one.record
-    assert local.condition(one.shop.root) == local.Condition("", 1, 1)
+    assert local.condition(one.shop.root) == local.Condition("", 1, 1, version=__version__)
 
 
 class Caller:

@@ -6,9 +6,10 @@ import { load } from "./joined.mjs";
 const panel = await load("status");
 
 test("a model worker says why it is not ONNX, and a shadow that it is one", () => {
-  assert.deepEqual(panel.runtimeWord({ runtime: "onnx", note: "shadow" }), { text: "ONNX", note: "shadow" });
-  assert.deepEqual(panel.runtimeWord({ runtime: "onnx", note: "" }), { text: "ONNX", note: "" });
-  assert.deepEqual(panel.runtimeWord({ runtime: "python", note: "no converter" }), { text: "model worker", note: "no converter" });
+  assert.equal(panel.runtimeWord({ runtime: "onnx", note: "shadow" }), "ONNX: shadow");
+  assert.equal(panel.runtimeWord({ runtime: "onnx", note: "" }), "ONNX");
+  assert.equal(panel.runtimeWord({ runtime: "python", note: "no converter" }), "model worker: no converter");
+  assert.equal(panel.runtimeWord({ runtime: "", note: "its bundle 5d37 is gone" }), "its bundle 5d37 is gone");
 });
 
 test("an alert says that it waits, or who sees to it", () => {

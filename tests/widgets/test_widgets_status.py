@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mlprod_nb.errors import Refused
-from mlprod_nb.lifecycle.status import AlertStatus, EndpointStatus, GatewayStatus, JobStatus, ReportRow, StatusResult
+from mlprod_nb.lifecycle.serving_now import EndpointStatus, GatewayStatus
+from mlprod_nb.lifecycle.status import AlertStatus, JobStatus, ReportRow, StatusResult
 from mlprod_nb.results import Result, Verdict
 from mlprod_nb.widgets.panel import offers
 from mlprod_nb.widgets.status import StatusPanel, show, view
