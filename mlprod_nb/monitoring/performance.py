@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlprod_nb.monitoring.columns import Floats, is_missing, ranks_of
-from mlprod_nb.registry.bundles import ClassLabel, Task
+from mlprod_nb.registry.bundles import ClassLabel, Task, spellings
 
 Codes = NDArray[np.int64]
 HIGHER_IS_BETTER = frozenset({"accuracy", "balanced_accuracy", "roc_auc", "r2"})
@@ -67,26 +67,13 @@ class Labelled:
 
 
 def class_codes(values: Sequence[Any] | NDArray[Any], classes: Sequence[ClassLabel]) -> Codes:
-    """Return each value's index in the classes; -1 where it is missing or no class.
-
-    A class is recognised in any usual spelling of it: ``1``, ``1.0``, ``"1"``, ``True``, ``"true"``.
-    """
-    spellings: dict[str, int] = {}
+    """Return each value's index in the classes, in any usual spelling of them; -1 where it is missing or no class."""
+    known: dict[str, int] = {}
     for index, label in enumerate(classes):
-        for spelling in _spellings(label):
-            spellings.setdefault(spelling, index)
+        for spelling in spellings(label):
+            known.setdefault(spelling, index)
     items = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    return np.array([-1 if is_missing(v) else spellings.get(str(v), -1) for v in items], dtype=np.int64)
-
-
-def _spellings(label: ClassLabel) -> list[str]:
-    if isinstance(label, str):
-        return [label]
-    if isinstance(label, bool):
-        return [str(label), str(label).lower(), str(int(label)), str(float(label))]
-    return [str(label), str(float(label)), *([str(int(label))] if float(label).is_integer() else [])] + (
-        [str(bool(label)), str(bool(label)).lower()] if label in (0, 1) else []
-    )
+    return np.array([-1 if is_missing(v) else known.get(str(v), -1) for v in items], dtype=np.int64)
 
 
 def evaluate(task: Task, classes: Sequence[ClassLabel], rows: Labelled) -> tuple[Estimate, ...]:

@@ -194,6 +194,17 @@ class Bundle:
             raise Corrupt(f"bundle {self.digest[:12]}: {WARMUP} cannot be read: {error}.") from None
 
 
+def spellings(label: ClassLabel) -> list[str]:
+    """Return how a class is written, in any usual way: ``1``, ``1.0``, ``True``, ``true``."""
+    if isinstance(label, str):
+        return [label]
+    if isinstance(label, bool):
+        return [str(label), str(label).lower(), str(int(label)), str(float(label))]
+    return [str(label), str(float(label)), *([str(int(label))] if float(label).is_integer() else [])] + (
+        [str(bool(label)), str(bool(label)).lower()] if label in (0, 1) else []
+    )
+
+
 def canonical_json(data: Any) -> bytes:
     """Return JSON with one spelling: sorted keys, no spaces, UTF-8, no NaN."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

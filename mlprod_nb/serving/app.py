@@ -138,8 +138,9 @@ class _Handlers:
         body = await request.body()
         live = await self._gateway.book.find(request.path_params["name"])
         now = self._gateway.clock()
-        classes = live.models[0].bundle.manifest.classes
-        rows = await asyncio.to_thread(feedback.read, body, classes, received_at=now)  # they may be a hundred thousand
+        models = [model.bundle.manifest for model in (*live.models, *live.shadows)]
+        labels = feedback.Labels(live.task, tuple(dict.fromkeys(name for model in models for name in model.classes)))
+        rows = await asyncio.to_thread(feedback.read, body, labels, received_at=now)  # they may be a hundred thousand
         if rows:
             await self._gateway.plane.log.feedback(feedback.batch(live.name, rows, received_at=now))
         for row in rows:

@@ -93,6 +93,9 @@ async def test_what_is_too_late_or_not_ours_is_refused_whole(shop: Workshop) -> 
             reply = await client.post(PATH, json={"feedback": [good, {"prediction_id": bad, "value": 1}]})
             assert (reply.status_code, reply.json()["row"]) == (422, 1)
             assert words in reply.json()["detail"]
+        third = await client.post(PATH, json={"feedback": [good, {"prediction_id": key, "value": 2}]})
+        assert (third.status_code, third.json()["row"]) == (422, 1)
+        assert third.json()["detail"] == "feedback row 1: '2' is no class of the endpoint. There is: 0, 1."
         twice = b'{"prediction_id": "x", "value": 1, "value": 0}'
         reply = await client.post(PATH, content=twice, headers={"Content-Type": "application/json"})
         assert (reply.status_code, reply.json()["pointer"]) == (400, "/value")

@@ -30,7 +30,8 @@ SIGNATURE = Signature(
     )
 )
 NOW = datetime(2013, 4, 1, tzinfo=UTC)
-KEY = Identifiers().new()
+KEY = Identifiers(clock_ns=lambda: int(NOW.timestamp()) * 10**9).new()
+LABELS = feedback.Labels("classification", (0, 1))
 
 SCALARS = (
     st.none()
@@ -126,7 +127,7 @@ def test_any_inference_request_is_read_or_told(body: Any, tail: bytes, told: boo
 @given(BODIES | FEEDBACKS)
 def test_any_feedback_is_read_or_told(body: Any) -> None:
     try:
-        feedback.read(orjson.dumps(body), (0, 1), received_at=NOW)
+        feedback.read(orjson.dumps(body), LABELS, received_at=NOW)
     except MlprodError as error:
         must_be_told(error)
 
@@ -147,7 +148,7 @@ def test_any_bytes_are_told(body: bytes) -> None:
     for read in (
         lambda: invocations.read(body, Headers({}), SIGNATURE),
         lambda: open_inference.read(body, None, SIGNATURE),
-        lambda: feedback.read(body, (), received_at=NOW),
+        lambda: feedback.read(body, LABELS, received_at=NOW),
     ):
         try:
             read()
