@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +29,7 @@ class LogQuery:
     until: str
     where: str
     limit: int | None
+    shadows: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,26 @@ class LogsResult(Result):
     Attributes:
         endpoint: The endpoint's name.
         rows: The rows, each a dictionary.
+        only_shadows: Whether there are no rows because those that were asked for are of shadows, which are left out.
     """
 
     endpoint: str
     rows: tuple[dict[str, Any], ...]
+    only_shadows: bool = False
     _frame_field: ClassVar[str] = "rows"
 
     def headline(self) -> str:
         """Say how many rows there are."""
+        if self.only_shadows:
+            return f"0 predictions of {self.endpoint!r}. What shadows answered is left out: --shadows shows it, too."
         return f"{counted(len(self.rows), 'prediction')} of {self.endpoint!r}."
 
     def sections(self) -> tuple[Section, ...]:
         """Show what a reader looks for first; the frame holds every column."""
-        names = ("event_time", "variant", "model", "version", "unit", "prediction", "score", "inputs", "prediction_id")
-        return (Section("", names, tuple(tuple(_shown(row.get(name)) for name in names) for row in self.rows)),)
+        names = ["event_time", "variant", "model", "version", "unit", "prediction", "score", "inputs", "prediction_id"]
+        if any(row.get("shadow") for row in self.rows):
+            names.insert(2, "shadow")
+        return (Section("", tuple(names), tuple(tuple(_shown(row.get(name)) for name in names) for row in self.rows)),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +99,14 @@ class LogReader:
         self._context = context
 
     def __call__(
-        self, endpoint: str, *, since: str = "", until: str = "", where: str = "", limit: int | None = None
+        self,
+        endpoint: str,
+        *,
+        since: str = "",
+        until: str = "",
+        where: str = "",
+        limit: int | None = None,
+        shadows: bool = False,
     ) -> LogTable:
         """Return an endpoint's rows.
 
@@ -102,6 +116,7 @@ class LogReader:
             until: Before this event time.
             where: A SQL condition over the log's columns and the model's inputs.
             limit: How many rows at most; ``None``: all.
+            shadows: What shadows answered, too; a shadow's row has the id of the prediction that it shadows.
 
         Raises:
             NotFound: The endpoint does not exist.
@@ -109,7 +124,8 @@ class LogReader:
         """
         from mlprod_nb.prediction_log import query
 
-        return LogTable(endpoint, query.flat(_read(self._context, LogQuery(endpoint, since, until, where, limit))))
+        asked = LogQuery(endpoint, since, until, where, limit, shadows)
+        return LogTable(endpoint, query.flat(_read(self._context, asked)))
 
     def feedback(self, endpoint: str, *, since: str = "", until: str = "") -> LogTable:
         """Return what became of an endpoint's predictions: labels, rewards and interactions.
@@ -200,7 +216,9 @@ class CompactResult(Result):
 
 def logs(context: Context, query: LogQuery) -> LogsResult:
     """Read rows of the prediction log, newest first."""
-    return LogsResult(query.endpoint, tuple(_read(context, query).to_pylist()))
+    rows = _read(context, query).to_pylist()
+    only_shadows = not (rows or query.shadows) and bool(_read(context, replace(query, limit=1, shadows=True)).num_rows)
+    return LogsResult(query.endpoint, tuple(rows), only_shadows)
 
 
 def who_served(context: Context, prediction_id: str) -> WhoServedResult:
@@ -264,7 +282,9 @@ def compact(context: Context) -> CompactResult:
 def _read(context: Context, query: LogQuery) -> pa.Table:
     _check_endpoint(context, query.endpoint)
     since, until = _moments(context, query.since, query.until)
-    return context.log.query(query.endpoint, since=since, until=until, where=query.where, limit=query.limit)
+    return context.log.query(
+        query.endpoint, since=since, until=until, where=query.where, limit=query.limit, shadows=query.shadows
+    )
 
 
 def _check_endpoint(context: Context, endpoint: str) -> None:

@@ -241,6 +241,7 @@ class PredictionLog:
         until: datetime | None = None,
         where: str = "",
         limit: int | None = 20,
+        shadows: bool = False,
     ) -> pa.Table:
         """Return the newest rows that fulfil a SQL condition, newest first.
 
@@ -250,11 +251,13 @@ class PredictionLog:
             until: The event time before which rows belong, or ``None``.
             where: A condition over the columns of :meth:`labelled`; inputs may be named plainly, or as ``inputs.name``.
             limit: How many rows at most; ``None``: all.
+            shadows: Return shadow rows, too, as :meth:`labelled` does.
 
         Raises:
             UsageError: The condition is malformed or names no column.
         """
-        return query.select(self.labelled(self.pin(endpoint, since=since, until=until)), where=where, limit=limit)
+        rows = self.labelled(self.pin(endpoint, since=since, until=until), shadows=shadows)
+        return query.select(rows, where=where, limit=limit)
 
     def verify(self) -> list[str]:
         """Read every byte of the log; return one line for each damage: which file, what is wrong and what to do."""

@@ -218,7 +218,16 @@ class Serving(Base):
         rows = traffic.Feedback(endpoint, ids, values, kind, name, source)
         return traffic.feedback(self.context, rows)
 
-    def logs(self, endpoint: str, *, since: str = "", until: str = "", where: str = "", limit: int = 20) -> LogsResult:
+    def logs(
+        self,
+        endpoint: str,
+        *,
+        since: str = "",
+        until: str = "",
+        where: str = "",
+        limit: int = 20,
+        shadows: bool = False,
+    ) -> LogsResult:
         """Read the prediction log.
 
         Args:
@@ -227,13 +236,14 @@ class Serving(Base):
             until: Before this event time.
             where: A SQL condition over the log's columns and the model's inputs.
             limit: How many rows at most.
+            shadows: What shadows answered, too; a shadow's row has the id of the prediction that it shadows.
 
         Examples:
             mlprod logs flights --since 2013-04-01 --where "variant = 'challenger' and carrier = 'UA'"
         """
         from mlprod_nb.lifecycle import logs
 
-        query = logs.LogQuery(endpoint, since, until, where, limit)
+        query = logs.LogQuery(endpoint, since, until, where, limit, shadows)
         return logs.logs(self.context, query)
 
     def who_served(self, prediction_id: str) -> WhoServedResult:

@@ -16,6 +16,7 @@ from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError
 from mlprod_nb.lifecycle import revise
 from mlprod_nb.store import revisions
 from tests.lifecycle.conftest import Site
+from tests.lifecycle.releasing.releases import wait_for_shadows
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -80,6 +81,21 @@ def test_a_shadow_is_named_beside_the_shares_and_never_answers(site: Site, endpo
     assert shown == {"champion": (100, ""), "challenger": (0, "shadow")}
     assert "challenger flights/2 shadow" in site.workspace.route(endpoint, "challenger=100").before
     assert set(site.ask(endpoint)) == {"flights/2"}
+
+
+def test_whoever_asks_the_log_for_a_shadow_is_told_how_it_shows_one(site: Site, endpoint: str) -> None:
+    site.workspace.route(endpoint, "champion=100", "challenger=shadow")
+    site.ask(endpoint, 5)
+    wait_for_shadows(site.workspace, endpoint)
+    asked = site.workspace.logs(endpoint, where="variant = 'challenger'")
+    assert asked.rows == ()
+    assert asked.headline().endswith("What shadows answered is left out: --shadows shows it, too.")
+    shown = site.workspace.logs(endpoint, where="variant = 'challenger'", shadows=True)
+    assert [row["shadow"] for row in shown.rows] == [True] * 5
+    assert "shadow" in shown.sections()[0].columns
+    assert "shadow" not in site.workspace.logs(endpoint).sections()[0].columns
+    assert not site.workspace.logs(endpoint, where="variant = 'nobody'").only_shadows
+    assert len(site.workspace.log(endpoint, shadows=True)) == 10
 
 
 def test_promoting_moves_traffic_and_alias_and_rollback_takes_both_back(site: Site, endpoint: str) -> None:

@@ -144,6 +144,8 @@ def test_shadows_come_only_when_asked_for(log: PredictionLog) -> None:
     assert pinned.rows == 2
     assert set(log.predictions(pinned)["variant"].to_pylist()) == {"champion"}
     assert log.predictions(pinned, shadows=True).num_rows == 4
+    assert log.query("flights", where="variant = 'challenger'").num_rows == 0
+    assert log.query("flights", where="variant = 'challenger'", shadows=True).num_rows == 2
 
 
 def test_the_latest_label_counts_whoever_gave_it(log: PredictionLog) -> None:
