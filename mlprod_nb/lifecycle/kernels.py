@@ -26,6 +26,11 @@ NAME = "mlprod-alibi"
 _PYTHONS = ("python3.12", "python3.11")
 _NEWEST = (3, 12)
 _LINES = 5
+_STEPS = (
+    "making an environment",
+    "installing alibi-detect into it, which takes minutes",
+    "telling Jupyter of the kernel",
+)
 Run = Callable[[Sequence[str]], None]
 
 
@@ -65,15 +70,20 @@ def make_alibi(context: Context, *, source: str, dry_run: bool, run: Run | None 
 
     Raises:
         Refused: There is no Python that alibi-detect has a release for.
-        ExecutionFailed: A command failed; the message has its last lines.
+        ExecutionFailed: A command failed; the message has its last lines, and the environment is removed.
     """
     folder = context.layout.state / "kernels" / "alibi"
     commands = _commands(folder, source or _own_source())
     if not dry_run:
         context.change()
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for command in commands:
-            (run or _run)(command)
+        try:
+            for step, command in zip(_STEPS, commands, strict=True):
+                context.progress.step(step)
+                (run or _run)(command)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # it is hundreds of MB, and no kernel
+            raise
         with context.store.write() as connection:
             context.audit(connection, "kernel", NAME, str(folder))
     return KernelResult(NAME, str(folder), tuple(shlex.join(command) for command in commands), LICENCE, not dry_run)
@@ -113,5 +123,6 @@ def _own_source() -> str:
 def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 (ours)
     if done.returncode:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-_LINES:]
-        raise ExecutionFailed(f"{shlex.join(command)} failed.", hint="\n".join(lines))
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        errors = [line for line in said if line.startswith("ERROR")]
+        raise ExecutionFailed(f"{shlex.join(command)} failed.", hint="\n".join((errors or said)[-_LINES:]))

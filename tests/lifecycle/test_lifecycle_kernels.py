@@ -52,6 +52,27 @@ def test_a_command_that_fails_tells_its_last_lines(workspace: Workspace, tmp_pat
     assert "nothing" in failed.value.hint
 
 
+def test_of_what_a_command_said_only_the_errors_are_told_where_it_names_any() -> None:
+    said = "print('WARNING: a place is ignored', 'ERROR: no space left', sep='\\n'); raise SystemExit(1)"
+    with pytest.raises(ExecutionFailed) as failed:
+        kernels._run([sys.executable, "-c", said])
+    assert failed.value.hint == "ERROR: no space left"
+
+
+@pytest.mark.parametrize("end", [ExecutionFailed("no space left."), KeyboardInterrupt()])
+def test_of_a_kernel_that_could_not_be_made_nothing_is_left(workspace: Workspace, end: BaseException) -> None:
+    def run(command: Sequence[str]) -> None:
+        if "venv" in command:
+            (Path(command[-1]) / "lib").mkdir(parents=True)
+        else:
+            raise end
+
+    with pytest.raises(type(end)):
+        kernels.make_alibi(workspace.context, source="wheel", dry_run=False, run=run)
+    assert not any((workspace.context.layout.state / "kernels").iterdir())
+    assert "kernel" not in str(workspace.audit_show())
+
+
 @pytest.mark.exhaustive
 def test_a_kernel_is_made_that_has_alibi_detect_and_runs_a_report(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
