@@ -191,6 +191,14 @@ def test_ks_agrees_with_scipy_where_nothing_is_lost_in_bins() -> None:
         assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
 
 
+def test_ks_of_samples_that_hardly_differ_has_a_chance_of_one_and_no_warning_of_scipys() -> None:
+    for rows in (40, 400):
+        for apart in (1, 2, 3):
+            before, after = [rows // 2, rows // 2], [rows // 2 - apart, rows // 2 + apart]
+            found = KolmogorovSmirnov().compare(counts(*before), counts(*after))
+            assert 0.97 < (found.p_value or 0) <= 1
+
+
 def test_chi_square_agrees_with_scipy_on_a_table_of_large_cells() -> None:
     table = np.array([[500, 300, 200], [260, 120, 130]])
     found = ChiSquare().compare(counts(*table[0], 0), counts(*table[1], 0))

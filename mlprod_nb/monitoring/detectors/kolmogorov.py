@@ -16,6 +16,21 @@ _EXPANDED_FROM = 1.4
 _TAIL_FROM = 10.0
 _CERTAIN_BELOW = 0.05
 _TERMS = np.arange(-20, 21)
+_EXACT_CELLS = 250_000
+_NEAR_ONE = 0.99
+
+
+def exactly(first: int, second: int, chance: float) -> bool:
+    """Return whether two samples deserve scipy's exact chance.
+
+    They do where they are small; but where the chance is next to one, scipy's exceeds it by rounding and warns.
+
+    Args:
+        first: Rows of one sample.
+        second: Rows of the other.
+        chance: The chance by the law for many rows.
+    """
+    return first * second <= _EXACT_CELLS and chance < _NEAR_ONE
 
 
 def survival(rows: int, statistic: float) -> float:

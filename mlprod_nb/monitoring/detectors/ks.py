@@ -12,7 +12,6 @@ from mlprod_nb.monitoring.detectors import kolmogorov
 from mlprod_nb.monitoring.detectors.protocol import Comparison, too_few
 
 MIN_ROWS = 20
-_EXACT_CELLS = 250_000
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,11 @@ class KolmogorovSmirnov:
 
 def _p_value(reference: ColumnCounts, window: ColumnCounts, statistic: float) -> float:
     n, m = int(reference.counts.sum()), int(window.counts.sum())
-    if n * m <= _EXACT_CELLS:
+    chance = kolmogorov.survival(round(n * m / (n + m)), statistic)
+    if kolmogorov.exactly(n, m, chance):
         from scipy import stats
 
         bins = np.arange(len(reference.counts))
         samples = np.repeat(bins, reference.counts), np.repeat(bins, window.counts)
         return float(stats.ks_2samp(*samples, method="exact").pvalue)
-    return kolmogorov.survival(round(n * m / (n + m)), statistic)
+    return chance

@@ -8,12 +8,12 @@ import numpy as np
 
 from mlprod_nb.monitoring.budget import SHAPE_FLOOR
 from mlprod_nb.monitoring.columns import Floats
+from mlprod_nb.monitoring.detectors import kolmogorov
 from mlprod_nb.monitoring.detectors.rows import Encoding, JointComparison, Samples
 from mlprod_nb.results import format_pair
 
 MIN_ROWS = 40
 _KEPT = 0.8
-_EXACT_CELLS = 250_000
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ class PrincipalComponents:
             return JointComparison(reason="it takes two columns that vary in the reference")
         mean, main = _components(basis[:, varied])
         before, after = (_residuals(encoding(rows)[:, varied] - mean, main) for rows in (held_out, samples.window))
-        method = "exact" if len(before) * len(after) <= _EXACT_CELLS else "asymp"
-        found = stats.ks_2samp(before, after, method=method)
+        found = stats.ks_2samp(before, after, method="asymp")
+        if kolmogorov.exactly(len(before), len(after), float(found.pvalue)):
+            found = stats.ks_2samp(before, after, method="exact")
         share = f"mean residual {format_pair(before.mean(), '→', after.mean())}"
         return JointComparison(
             statistic=float(found.statistic),
