@@ -78,16 +78,21 @@ class FeedbackResult(Result):
         endpoint: The endpoint's name.
         accepted: How many values.
         kind: label, reward or interaction.
+        unmatched: How many of them name no prediction of the endpoint, and so count for nothing.
+        note: The same in words, with an id; empty where all match.
     """
 
     endpoint: str
     accepted: int
     kind: str
-    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "accepted", "kind")
+    unmatched: int = 0
+    note: str = ""
+    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "accepted", "kind", "unmatched", "note")
 
     def headline(self) -> str:
-        """Say how many values were taken."""
-        return f"{counted(self.accepted, self.kind)} taken for {self.endpoint!r}."
+        """Say how many values were taken, and how many of them are about nothing."""
+        taken = f"{counted(self.accepted, self.kind)} taken for {self.endpoint!r}."
+        return f"{taken} {self.note}." if self.note else taken
 
 
 def predict(context: Context, endpoint: str, rows: Any, *, units: Any, event_time: Any) -> PredictResult:
@@ -134,7 +139,9 @@ def feedback(context: Context, given: Feedback) -> FeedbackResult:
     shared = {"kind": given.kind, "name": given.name, "source": given.source}
     rows = [{"prediction_id": i, "value": value, **shared} for i, value in zip(ids, values, strict=True)]
     with client(context) as gateway:
-        return FeedbackResult(given.endpoint, gateway.feedback(given.endpoint, rows), given.kind)
+        accepted = gateway.feedback(given.endpoint, rows)
+    found = context.log.unmatched(context.log.pin(given.endpoint), [str(key) for key in ids])
+    return FeedbackResult(given.endpoint, accepted, given.kind, found.strays, found.told())
 
 
 def client(context: Context) -> GatewayClient:

@@ -14,7 +14,7 @@ from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.alias_moves import protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.results import Result, Verdict, counted
-from mlprod_nb.store import approvals, report_index
+from mlprod_nb.store import approvals, report_index, revisions
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -29,10 +29,12 @@ class VerifyLogResult(Result):
     Attributes:
         verdict: Whether all checksums and digests match.
         problems: What does not.
+        unmatched: Feedback that names no prediction of its endpoint: nothing is damaged, and it counts for nothing.
     """
 
     verdict: Verdict
     problems: tuple[str, ...]
+    unmatched: tuple[str, ...] = ()
 
 
 def verify(context: Context) -> VerifyLogResult:
@@ -45,9 +47,15 @@ def verify(context: Context) -> VerifyLogResult:
         problems += [] if trail.ok else [trail.problem]
         entries = audit.show(connection, limit=None)[::-1]
         problems += [*_reports(context, connection), *_approvals(connection), *_tokens(connection, entries)]
+        endpoints = revisions.newest_active(connection)
     problems += _aliases(context)
-    sentence = f"{counted(len(problems), 'problem')} found." if problems else "every checksum and digest matches."
-    return VerifyLogResult(Verdict("alarm" if problems else "ok", sentence), tuple(problems))
+    if problems:
+        return VerifyLogResult(Verdict("alarm", f"{counted(len(problems), 'problem')} found."), tuple(problems))
+    # Of a log that is whole alone: what cannot be read matches nothing.
+    found = (context.log.unmatched(context.log.pin(name)).told() for name in sorted(endpoints))
+    unmatched = tuple(filter(None, found))
+    sentence = "every checksum and digest matches" + "".join(f"; {told}" for told in unmatched)
+    return VerifyLogResult(Verdict("warn" if unmatched else "ok", f"{sentence}."), (), unmatched)
 
 
 def _bundles(context: Context) -> Iterator[str]:

@@ -147,6 +147,7 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
             request=examining.request(context, pinned, bundle, rows, thorough=extra.performance),
             detectors=named(extra.detectors),
             refused=examining.refused(context, pinned),
+            unmatched=context.log.unmatched(pinned) if extra.performance else None,
             now=None if window.pinned else context.clock(),
         )
     )

@@ -1,4 +1,4 @@
-"""Labels that came and cannot be used: texts that are no class of the model, or no number where one is estimated."""
+"""Labels that came and cannot be used: no class of the model, no number where one is estimated, or of no prediction."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from mlprod_nb.monitoring.scoring import Outcomes
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mlprod_nb.prediction_log.matching import Unmatched
+
 CHECK = "unusable labels"
-#: From this share of the labels on they are a warning: a slip of the pen is none.
+STRAY = "stray feedback"
+#: From this share of the labels, or of the feedback, on they are a warning: a slip of the pen is none.
 _MUCH = 0.01
 _NAMED = 5
 
@@ -47,3 +50,11 @@ def unusable(profile: Profile, window: pa.Table, outcomes: Outcomes, own: NDArra
     verb = "label is" if count == 1 else "labels are"
     text = f"{count:,} {verb} {none}, as {example[:40]!r}, and left out"
     return [Finding("", CHECK, "warn" if share >= _MUCH else "info", share, text)]
+
+
+def stray(found: Unmatched | None) -> list[Finding]:
+    """Say how much feedback names no prediction of the endpoint; ``None`` where that was not read."""
+    if found is None or not found.strays:
+        return []
+    share = found.strays / found.feedback
+    return [Finding("", STRAY, "warn" if share >= _MUCH else "info", share, f"{found.told()}, and left out")]

@@ -44,6 +44,8 @@ from mlprod_nb.monitoring.stretches import ends_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mlprod_nb.prediction_log.matching import Unmatched
+
 _PICTURES = 3
 
 
@@ -77,6 +79,7 @@ class MonitorInput:
         request: What is asked about the model beyond its metrics.
         earlier: Up to 12 windows of the same length before this one, newest first, counted like it.
         refused: Requests that were refused in the window's time; ``None`` where that was not read.
+        unmatched: Feedback that names no prediction of the endpoint; ``None`` where that was not read.
         now: The present moment, for how fresh the events are; ``None`` where a report must say the same again.
     """
 
@@ -101,6 +104,7 @@ class MonitorInput:
     request: Request = field(default_factory=Request)
     earlier: tuple[WindowCounts, ...] = ()
     refused: error_rate.Refusals | None = None
+    unmatched: Unmatched | None = None
     now: datetime | None = None
 
     @property
@@ -252,7 +256,7 @@ def _label_findings(given: MonitorInput, outcomes: scoring.Outcomes) -> list[Fin
         whose = "" if own.all() else f" of {given.model_version}"
         text = f"no prediction{whose} has a label: performance was not tested"
         found.append(Finding("", "labels", "info", 0.0, text))
-    return [*found, *strange]
+    return [*found, *strange, *labels.stray(given.unmatched)]
 
 
 def _method(given: MonitorInput, detectors: tuple[str, ...], windows: Sequence[pooling.Pool]) -> dict[str, str]:

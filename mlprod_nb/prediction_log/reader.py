@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlprod_nb.prediction_log import framing, lake, lean, query, scanning, tables
+from mlprod_nb.prediction_log import framing, lake, lean, matching, query, scanning, tables
 from mlprod_nb.prediction_log.catalogue import Catalogue, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import PLACE, decode, decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
@@ -115,6 +115,18 @@ class PredictionLog:
             Corrupt: As :meth:`predictions`.
         """
         return self._feedback(where, self.predictions(where, shadows=True, only=["prediction_id"])["prediction_id"])
+
+    def unmatched(self, where: LogRange, ids: Sequence[str] | None = None) -> matching.Unmatched:
+        """Return how much of an endpoint's feedback names none of its predictions, whatever their event times.
+
+        Args:
+            where: The range.
+            ids: The ids that the feedback names; ``None``: all feedback of the range.
+
+        Raises:
+            Corrupt: As :meth:`predictions`.
+        """
+        return self._places.steadily(lambda: matching.unmatched(self._places, where, ids))
 
     def labelled(self, where: LogRange, *, shadows: bool = False, only: Sequence[str] = ()) -> pa.Table:
         """Return a range's predictions with their latest label.

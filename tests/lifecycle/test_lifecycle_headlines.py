@@ -25,6 +25,12 @@ ENTRY = AuditRow(NOON, "ada", "deploy", "flights", "")
         (AuditResult((ENTRY, ENTRY)), "2 entries of the audit trail, newest first."),
         (FeedbackResult("flights", 1, "label"), "1 label taken for 'flights'."),
         (FeedbackResult("flights", 2000, "reward"), "2,000 rewards taken for 'flights'."),
+        (
+            FeedbackResult(
+                "flights", 2, "label", 1, "1 of 2 pieces of feedback names no prediction of 'flights', as 7"
+            ),
+            "2 labels taken for 'flights'. 1 of 2 pieces of feedback names no prediction of 'flights', as 7.",
+        ),
     ],
 )
 def test_a_headline_counts_in_words_that_fit_the_number(result: Result, headline: str) -> None:

@@ -79,7 +79,8 @@ def seen(site: Site, where: LogRange) -> list[Any]:
         log.feedback(where),
         log.labelled(where, only=["score"]),
     ]
-    return [part for table in tables for part in (str(table.schema), table.to_pylist())]
+    found = [part for table in tables for part in (str(table.schema), table.to_pylist())]
+    return [*found, log.unmatched(where)]
 
 
 class Interrupted(Catalogue):

@@ -332,3 +332,21 @@ def test_a_moment_without_an_offset_is_in_utc(log: PredictionLog) -> None:
     naive = datetime(2013, 4, 1, 6)  # noqa: DTZ001 (without an offset: that is the point)
     assert log.pin("flights", since=naive) == log.pin("flights", since=naive.replace(tzinfo=UTC))
     assert log.pin("flights", since=naive).rows == 1
+
+
+def test_feedback_that_names_no_prediction_of_its_endpoint_is_counted(log: PredictionLog) -> None:
+    add(log, "a", "b", event_time=START)
+    add(log, "c", event_time=START + HOUR)
+    add(log, "d", endpoint="fares")
+    label(log, "a", "c")
+    assert log.unmatched(log.pin("flights")).told() == ""
+    label(log, "d", "e")
+    label(log, "d", endpoint="fares")
+    found = log.unmatched(log.pin("flights", until=START + HOUR))
+    assert (found.feedback, found.strays) == (4, 2)
+    assert found.told() == "2 of 4 pieces of feedback name no prediction of 'flights', as d"
+    assert log.unmatched(log.pin("fares")).strays == 0
+    assert log.unmatched(log.pin("flights"), ["b", "e"]).told() == (
+        "1 of 2 pieces of feedback names no prediction of 'flights', as e"
+    )
+    assert log.unmatched(log.pin("nothing")).told() == ""
