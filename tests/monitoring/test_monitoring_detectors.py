@@ -304,8 +304,15 @@ def test_a_detector_is_one_short_file_whose_examples_hold(detector: Detector) ->
 def test_detectors_are_chosen_by_name_and_a_typing_error_gets_a_hint() -> None:
     assert [d.name for d in detectors.choose(("psi", "ks"))] == ["psi", "ks"]
     assert {d.name for d in detectors.choose()} >= set(detectors.DEFAULT)
-    with pytest.raises(NotFound, match="Did you mean 'chi_square'"):
-        detectors.choose(("chisquare",))
+    everyone = f"There is: {', '.join(sorted(BUILT_IN))}."
+    for wrong, told in (
+        ("chisquare", f"there is no detector 'chisquare'. Did you mean 'chi_square'? {everyone}"),
+        ("typo", f"there is no detector 'typo'. {everyone}"),
+        ("KSDrift", "there is no detector of mlprod 'KSDrift'. It is alibi-detect's: --alibi-with KSDrift"),
+    ):
+        with pytest.raises(NotFound) as caught:
+            detectors.choose((wrong,))
+        assert str(caught.value) == told
 
 
 def test_another_packages_detector_is_found_and_cannot_replace_a_built_in_one(

@@ -7,7 +7,7 @@ attributes of :class:`~mlprod_nb.monitoring.detectors.protocol.Detector`, or a c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mlprod_nb import extensions
 from mlprod_nb.errors import NotFound
@@ -75,5 +75,14 @@ def choose(names: Sequence[str] = ()) -> tuple[Detector, ...]:
     chosen = names or (*DEFAULT, *sorted(set(available) - set(BUILT_IN)))
     for name in chosen:
         if name not in available:
-            raise NotFound("detector", name, available)
+            raise _unknown(name, available)
     return tuple(available[name] for name in chosen)
+
+
+def _unknown(name: str, available: Iterable[str]) -> NotFound:
+    """Return the error that names every detector: one that nobody remembers is not found by eight of them."""
+    from mlprod_nb.monitoring.detectors import alibi
+
+    if name in alibi.KNOWN:
+        return NotFound("detector of mlprod", name, hint=f"It is alibi-detect's: --alibi-with {name}")
+    return NotFound("detector", name, available, hint=f"There is: {', '.join(sorted(available))}.")

@@ -59,7 +59,7 @@ def choose(names: Sequence[str] = ()) -> tuple[str, ...]:
     """
     for name in names:
         if name not in KNOWN:
-            raise NotFound("detector of alibi-detect", name, KNOWN)
+            raise NotFound("detector of alibi-detect", name, KNOWN, hint=f"There is: {', '.join(sorted(KNOWN))}.")
     return tuple(names) or DEFAULT
 
 
