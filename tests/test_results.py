@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ def test_a_verdict_marks_its_cell() -> None:
         (1234567, "1,234,567"),
         (12345.678, "12,346"),
         ([1, 2], "1, 2"),
+        (datetime(2013, 4, 1, 8, tzinfo=timezone(timedelta(hours=2))), "2013-04-01T06:00:00Z"),
     ],
 )
 def test_values_are_written_for_readers(value: object, shown: str) -> None:

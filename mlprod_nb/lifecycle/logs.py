@@ -304,4 +304,4 @@ def _shown(value: Any) -> Any:
     if isinstance(value, dict) and len(value) > _INPUTS:
         first = dict(list(value.items())[:_INPUTS])
         return f"{format_value(first)} and {len(value) - _INPUTS} more"
-    return value.strftime("%Y-%m-%d %H:%M") if isinstance(value, datetime) else value
+    return value

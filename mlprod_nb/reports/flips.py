@@ -193,12 +193,7 @@ def result(digest: str, version: str, decisions: Decisions) -> FlipsResult:
 
 def _table(title: str, rows: Sequence[Any]) -> Section:
     columns = tuple(vars(rows[0]))
-    return Section(title, columns, tuple(tuple(_cell(row, column) for column in columns) for row in rows))
-
-
-def _cell(row: Any, column: str) -> Any:
-    value = getattr(row, column)
-    return value.strftime("%Y-%m-%d %H:%M") if isinstance(value, datetime) else value
+    return Section(title, columns, tuple(tuple(getattr(row, column) for column in columns) for row in rows))
 
 
 def _differ(before: Sequence[str | None], after: Sequence[str | None]) -> NDArray[np.bool_]:

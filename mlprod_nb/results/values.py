@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from mlprod_nb.clock import iso
 
 
 def counted(number: int, thing: str) -> str:
@@ -28,9 +31,14 @@ def duration(seconds: float) -> str:
 
 
 def format_value(value: Any) -> str:
-    """Return one value as a reader wants it: numbers to four significant digits, lists (not sentences) with commas."""
+    """Return one value as a reader wants it: numbers to four significant digits, lists (not sentences) with commas.
+
+    A moment is written as it is in JSON, and as ``--since`` and ``--to`` take it.
+    """
     if value is None:
         return "–"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return iso(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

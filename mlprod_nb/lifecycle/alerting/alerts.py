@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy.engine import Connection
 
+from mlprod_nb.clock import iso
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.watch import Window
 from mlprod_nb.results import AlertChange, Cause, Result, Verdict, counted
@@ -259,7 +260,7 @@ def _row(alert: Alert, now: datetime, action: Action | None, lost: str) -> Alert
 
     said, state, over = alert.said, alert.state(now), alert.recovered_at
     causes = ", ".join(alert.open_causes or (cause for cause, _ in alert.causes))
-    note = f"recovered at {over:%Y-%m-%d %H:%M}" if over else str(alert.hold) if state != "open" else ""
+    note = f"recovered at {iso(over)}" if over else str(alert.hold) if state != "open" else ""
     note = "; ".join(filter(None, (note, str(action) if action else "", lost)))
     return AlertRow(
         alert.id,

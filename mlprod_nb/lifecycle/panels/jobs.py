@@ -10,7 +10,7 @@ from typing import ClassVar
 from mlprod_nb import scheduler
 from mlprod_nb.lifecycle import scheduling
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result
+from mlprod_nb.results import Result, Section, duration
 from mlprod_nb.scheduler.jobs import JobRow, JobRun
 
 _RUNS = 8
@@ -68,6 +68,18 @@ class JobsView(Result):
         number = f"{len(self.jobs)} {'job is' if len(self.jobs) == 1 else 'jobs are'} scheduled"
         return f"{number}." if self.running else f"{number}, and the scheduler is {self.scheduler}."
 
+    def sections(self) -> tuple[Section, ...]:
+        """Return the jobs, their last runs, and what failed."""
+        jobs = tuple((card.job, card.cron, card.timezone, card.command, card.next_at) for card in self.jobs)
+        runs = tuple((card.job, *_told(run)) for card in self.jobs for run in card.runs)
+        failed = tuple((card.job, card.failure) for card in self.jobs if card.failure)
+        found = (
+            Section("jobs", ("job", "cron", "timezone", "command", "next at"), jobs),
+            Section("last runs", ("job", "due", "ending", "took", "log"), runs),
+            Section("what failed", ("job", "as it told"), failed),
+        )
+        return (Section("", (), (("scheduler", self.scheduler),)), *(section for section in found if section.rows))
+
 
 def look(context: Context) -> JobsView:
     """Return the jobs, oldest first."""
@@ -82,6 +94,12 @@ def look(context: Context) -> JobsView:
 def _card(root: Path, row: JobRow, runs: tuple[JobRun, ...]) -> JobCard:
     output = _end(root / row.log_path) if row.log_path else ""
     return JobCard(row.job, row.cron, row.timezone, row.command, row.next_at, runs, output, row.failure)
+
+
+def _told(run: JobRun) -> tuple[datetime, str, str, str]:
+    """Return when a run was due, how it ended, how long it took and where its output is."""
+    took = duration((run.finished_at - run.started_at).total_seconds()) if run.finished_at else ""
+    return run.slot, run.ending, took, run.log_path
 
 
 def _end(log: Path) -> str:

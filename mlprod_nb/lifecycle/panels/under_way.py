@@ -48,9 +48,7 @@ class ReleaseNow:
 
     def section(self) -> Section:
         """Return the steps as a table."""
-        rows = tuple(
-            (s.what, s.state, f"{s.since:%Y-%m-%d %H:%M:%S}" if s.since else None, s.rests_on) for s in self.steps
-        )
+        rows = tuple((s.what, s.state, s.since, s.rests_on) for s in self.steps)
         return Section("release", ("step", "state", "since", "rests on"), rows)
 
 

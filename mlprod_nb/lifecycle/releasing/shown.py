@@ -142,9 +142,9 @@ class ReleaseResult(Result):
     def sections(self) -> list[Section]:
         """Show the steps, what was compared, and what happened."""
         facts = list(super().sections())
-        steps = tuple((r.step, r.what, r.state, _moment(r.since), r.revision, r.rests_on) for r in self.steps)
+        steps = tuple((r.step, r.what, r.state, r.since, r.revision, r.rests_on) for r in self.steps)
         found = tuple((_MARKS[f.judged], f.what, f.champion, f.candidate, f.sentence) for f in self.evidence)
-        told = tuple((_moment(e.at), e.actor, e.what, e.step or None, e.detail) for e in self.journal)
+        told = tuple((e.at, e.actor, e.what, e.step or None, e.detail) for e in self.journal)
         shown = [Section("steps", ("step", "what", "state", "since", "revision", "rests on"), steps)]
         if found:
             shown.append(Section("evidence", ("judged", "what", "champion", "candidate", "finding"), found))
@@ -229,7 +229,3 @@ def _state(standing: Standing, at: int) -> str:
 
 def _entry(event: Event) -> EventRow:
     return EventRow(event.at, event.actor, event.kind, event.step + 1, event.detail)
-
-
-def _moment(at: datetime | None) -> str | None:
-    return f"{at:%Y-%m-%d %H:%M:%S}" if at else None

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlprod_nb.clock import iso
 from mlprod_nb.errors import InvalidInput, NotFound, Refused
 from mlprod_nb.lifecycle import rescoring
 from mlprod_nb.lifecycle.context import Context
@@ -125,7 +126,7 @@ def _revision(context: Context, record: ReportRecord) -> int:
         and revision.outcome.decided_at <= record.created_at
     ]
     if not served:
-        raise NotFound(f"revision of {record.endpoint!r} that served at", f"{record.created_at:%Y-%m-%d %H:%M:%S}")
+        raise NotFound(f"revision of {record.endpoint!r} that served at", iso(record.created_at))
     return max(served)
 
 

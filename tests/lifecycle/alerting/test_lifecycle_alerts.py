@@ -73,7 +73,7 @@ def test_recovery_closes_an_alert_and_the_cause_may_come_again(workspace: Worksp
     assert changes(alerts.settle(context, look("drift=ok", "performance=ok"))) == [("recovered", "drift")]
     assert states(workspace) == [("drift", "recovered")]
     assert workspace.alerts_list().alerts == ()
-    assert workspace.alerts_list(every=True).alerts[0].note == "recovered at 2013-07-08 06:00"
+    assert workspace.alerts_list(every=True).alerts[0].note == "recovered at 2013-07-08T06:00:00Z"
     assert changes(alerts.settle(context, look("drift=alarm"))) == [("new", "drift")]
 
 

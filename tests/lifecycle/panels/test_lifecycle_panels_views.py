@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from mlprod_nb.clock import iso
 from mlprod_nb.errors import UsageError
 from mlprod_nb.lifecycle.panels.abtest import ABTestView
 from mlprod_nb.lifecycle.panels.approvals import ApprovalsView
@@ -91,6 +92,12 @@ def test_jobs_tell_their_runs_and_what_they_wrote(answering: Site) -> None:
     card = next(card for card in view.jobs if card.job == job)
     assert [run.ending for run in card.runs] == ["ok"]
     assert "flights/2" in card.output
+    (run,) = card.runs
+    text = str(view)
+    assert "job  due                   ending  took" in text
+    assert f"{iso(run.slot)}  ok" in text
+    assert run.log_path in text
+    assert "started_at" not in text
 
 
 def test_approvals_tell_what_a_protected_alias_waits_for(answering: Site) -> None:
