@@ -108,8 +108,8 @@ def _one(given: _Given, design: Design, of_segments: float) -> ABTestResult:
     facts, reading, divided = found.facts, found.reading, found.divided
     needs_labels = any(metric.needs_labels for metric in found.question.metrics.values())
     compared = None if given.inputs is None else _balance(given.inputs, found.question)
-    labelled = found.labelled if needs_labels else {}
-    checks = health.checks(health.Examined(design, facts, found.ratio, labelled, compared, found.question.share))
+    examined = health.Examined(design, facts, found.ratio, found.labelled, needs_labels, compared, found.question.share)
+    checks = health.checks(examined)
     evidence = Evidence(design, facts, reading, health.fault(checks), segments.worse_in(divided.lifts))
     decision, verdict = decide(evidence)
     mine = {name: part for name, part in facts.variants.items() if name in (design.control, design.treatment)}
@@ -192,7 +192,11 @@ def _capped(
         if isinstance(metric, Statistic) or all(part.squares == part.total for part in sums[name].values()):
             continue
         limit = scan.cap(metric, (design.control, design.treatment), design.cap, _CAP_ROWS)
-        if limit is not None:
+        if limit == 0:  # most predictions have no reward: to cut the rest down to 0 would leave nothing to compare
+            notes.append(
+                f"the {design.cap:.4g} quantile of the first {_CAP_ROWS:,} values of {name} is 0, so none is cut."
+            )
+        elif limit is not None:
             found[name] = metrics.Capped(metric, limit)
             notes.append(
                 f"values of {name} above {limit:.4g}, the {design.cap:.4g} quantile of the first {_CAP_ROWS:,}, "

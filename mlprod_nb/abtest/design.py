@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from mlprod_nb.abtest import bandit, expression, metrics, segmenting
-from mlprod_nb.abtest.expression import CustomMetric
+from mlprod_nb.abtest.custom import CustomMetric, events_of
+from mlprod_nb.abtest.events import Event
 from mlprod_nb.abtest.sequential import TIGHTEST_AT
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.results import percent
@@ -119,6 +120,7 @@ class Design:
 
     def _refuse_options(self) -> None:
         self._refuse_failed_rows()
+        self._refuse_unheard()
         if self.cap:
             _within("cap", self.cap, 0.5, 1, open_ends=True)
         if self.correction not in get_args(Correction):
@@ -152,8 +154,21 @@ class Design:
                 hint="Leave segments out.",
             )
 
+    def _refuse_unheard(self) -> None:
+        """Refuse rewards and interactions of a shadow, whose answers nobody gets."""
+        if self.method == "paired" and (events := self.events()):
+            raise UsageError(
+                f"{events[0].metric!r} cannot be read in pairs: a shadow's answer reaches nobody, so nothing comes "
+                "of it.",
+                hint="Split the traffic: mlprod route ENDPOINT A=50 B=50",
+            )
+
+    def events(self) -> tuple[Event, ...]:
+        """Return the rewards and interactions that its metrics are made of."""
+        return events_of([self.primary, *(guardrail.metric for guardrail in self.guardrails)], self.custom)
+
     def _counts_failed(self, name: str) -> bool:
-        own = {custom.name: custom for custom in self.custom}
+        own = {metric.name: metric for metric in self.custom}
         if name in own:
             return "failed" in expression.names(f"{own[name].value} {own[name].denominator}")
         return name == metrics.ErrorRate().name
@@ -164,8 +179,8 @@ class Design:
         Raises:
             NotFound: There is none of that name.
         """
-        own = {custom.name: custom for custom in self.custom}
-        return own[name].metric() if name in own else metrics.find(name, own)
+        own = {metric.name: metric for metric in self.custom}
+        return own[name].metric(self.custom) if name in own else metrics.find(name, own)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the design as plain data, as the store keeps it."""

@@ -50,7 +50,9 @@ class Examined:
         design: The design.
         facts: What the table holds.
         ratio: The sample-ratio check.
-        labelled: "Has feedback" as a metric per variant; empty where no metric needs labels.
+        labelled: "Has a label" as a metric per variant.
+        needs_labels: Whether a metric needs labels. What came as rewards and interactions is the effect itself, and
+            may differ.
         balance: How the inputs of the variants compare; ``None`` where nobody read them.
         share: The treatment's share of the units of both variants.
     """
@@ -59,6 +61,7 @@ class Examined:
     facts: Facts
     ratio: SampleRatioCheck
     labelled: Mapping[str, Arm]
+    needs_labels: bool
     balance: Balance | None
     share: float
 
@@ -66,10 +69,10 @@ class Examined:
 def checks(examined: Examined) -> tuple[HealthCheck, ...]:
     """Return every check, in the order in which a fault is reported."""
     found = [_sample_ratio(examined), _two_variants(examined)]
-    found += [*_versions(examined), *_labels(examined)]
+    found += [*_versions(examined), *(_labels(examined) if examined.needs_labels else [])]
     if examined.balance is not None and examined.design.method != "paired":
         found.append(HealthCheck("inputs alike", not examined.balance.differ, examined.balance.sentence()))
-    if examined.labelled:
+    if examined.needs_labels and examined.labelled:
         found.append(_feedback(examined))
     found += [_clock(examined.facts), _repeats(examined.facts)]
     return tuple(found)

@@ -15,6 +15,9 @@ from mlprod_nb.errors import UsageError
 Better = Literal["higher", "lower", "same"]
 Task = Literal["classification", "regression"]
 
+#: What the name of a column begins with that says what became of a prediction: its reward, whether an interaction came.
+EVENT = "event "
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -106,6 +109,14 @@ def of_answers(sql: str) -> str:
 def names_failed(sql: str) -> bool:
     """Return whether an expression tells rows that a model failed on from answers."""
     return re.search(r"\bfailed\b", sql) is not None
+
+
+def awaited(metric: Metric, outcome: Outcome) -> str:
+    """Return what a metric has no value without, in words."""
+    if metric.needs_labels:
+        return "feedback"
+    columns = [metric.value(outcome), *(metric.others(outcome) if isinstance(metric, Statistic) else ())]
+    return "traffic that is old enough" if any(f'"{EVENT}' in sql for sql in columns) else "traffic"
 
 
 def literal(text: str) -> str:

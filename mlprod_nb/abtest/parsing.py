@@ -7,9 +7,9 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from mlprod_nb.abtest import expression, metrics, segmenting
+from mlprod_nb.abtest import custom, metrics, segmenting
+from mlprod_nb.abtest.custom import CustomMetric
 from mlprod_nb.abtest.design import Design, Guardrail
-from mlprod_nb.abtest.expression import CustomMetric
 from mlprod_nb.errors import NotFound, UsageError
 
 _CONTROL = "champion"
@@ -40,7 +40,7 @@ def own_metrics(text: str) -> tuple[CustomMetric, ...]:
     Raises:
         UsageError: Something in it is wrong; the message names it and the nearest right one.
     """
-    return expression.read(_mapping(text))
+    return custom.read(_mapping(text))
 
 
 def parse(
@@ -77,7 +77,7 @@ def parse(
     control, treatment, *others = _variants(values, variants, shadows)
     apart = ("variants", "treatments", "guardrails", "metrics")
     typed = {key: _typed(key, value) for key, value in values.items() if key not in apart}
-    custom = expression.read(values.get("metrics", {}))
+    brought = custom.read(values.get("metrics", {}))
     method = typed.setdefault("method", _usual_method(typed, in_shadow=treatment in shadows))
     if (method == "paired") != (treatment in shadows):
         kind = "a shadow, which is read" if treatment in shadows else "no shadow, so it cannot be read"
@@ -88,8 +88,8 @@ def parse(
             hint=f"Find it with: mlprod abtest plan {endpoint} --effect EFFECT",
         )
     typed.setdefault("primary", metrics.default_metric(task))
-    typed.update(control=control, treatment=treatment, others=tuple(others), custom=custom)
-    typed["guardrails"] = _guardrails(values.get("guardrails", []), custom)
+    typed.update(control=control, treatment=treatment, others=tuple(others), custom=brought)
+    typed["guardrails"] = _guardrails(values.get("guardrails", []), brought)
     return Design(endpoint=endpoint, started_at=started_at, **typed)
 
 
@@ -149,7 +149,7 @@ def _variants(values: Mapping[str, Any], heard: Sequence[str], shadows: Sequence
     return chosen
 
 
-def _guardrails(value: Any, custom: Sequence[CustomMetric]) -> tuple[Guardrail, ...]:
+def _guardrails(value: Any, brought: Sequence[CustomMetric]) -> tuple[Guardrail, ...]:
     items: list[tuple[Any, Any]]
     if isinstance(value, str):
         items = [(name.strip(), None) for name in value.split(",")]
@@ -161,8 +161,8 @@ def _guardrails(value: Any, custom: Sequence[CustomMetric]) -> tuple[Guardrail, 
         raise UsageError("guardrails is a list of metrics, or a mapping from metric to tolerance.")
     found = []
     for name, tolerance in items:
-        own = next((metric for metric in custom if metric.name == name), None)
-        metric = own or metrics.find(str(name), [other.name for other in custom])
+        own = next((metric for metric in brought if metric.name == name), None)
+        metric = own or metrics.find(str(name), [other.name for other in brought])
         limit = metric.tolerance if tolerance is None else _number(f"guardrail {name}", tolerance)
         found.append(Guardrail(metric.name, limit))
     return tuple(found)

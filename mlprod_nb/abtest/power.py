@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlprod_nb.abtest import metrics, planned, sequential
 from mlprod_nb.abtest.design import METHODS, Method
 from mlprod_nb.abtest.metrics import Outcome
-from mlprod_nb.abtest.outcome import Metric, Statistic
+from mlprod_nb.abtest.outcome import Metric, Statistic, awaited
 from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.results import Result, duration
@@ -31,6 +31,7 @@ class Baseline:
         unit_variance: Variance of the linearised unit scores.
         rows_per_unit: Predictions a unit brings.
         rows_per_day: Predictions a day; 0 where unknown.
+        days_late: Days after which a prediction counts.
     """
 
     metric: str
@@ -38,6 +39,11 @@ class Baseline:
     unit_variance: float
     rows_per_unit: float = 1.0
     rows_per_day: float = 0.0
+    days_late: float = 0.0
+
+    def rows_within(self, days: float) -> float:
+        """Return how many predictions count after so many days of a test."""
+        return self.rows_per_day * max(0.0, days - self.days_late)
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class PlanResult(Result):
         method: How the test is read.
         units: Units in both variants together.
         rows: Predictions in both variants together.
-        days: Days at today's traffic, or ``None`` where it is unknown.
+        days: Days at today's traffic until the last of them counts, or ``None`` where it is unknown.
     """
 
     metric: str
@@ -112,7 +118,7 @@ def plan(baseline: Baseline, aim: Aim) -> PlanResult:
     variance = baseline.unit_variance / share + baseline.unit_variance / (1 - share)
     units = math.ceil(variance * (errors_needed(aim) / aim.effect) ** 2)
     rows = math.ceil(units * baseline.rows_per_unit)
-    days = rows / baseline.rows_per_day if baseline.rows_per_day > 0 else None
+    days = rows / baseline.rows_per_day + baseline.days_late if baseline.rows_per_day > 0 else None
     return PlanResult(baseline.metric, baseline.mean, aim.effect, aim.alpha, aim.power, aim.method, units, rows, days)
 
 
@@ -138,8 +144,14 @@ def chance(baseline: Baseline, aim: Aim, rows: float) -> float:
     return _NORMAL.cdf(aim.effect / (variance / units) ** 0.5 - critical)
 
 
-def baseline(table: pa.Table, metric: str | Metric, outcome: Outcome) -> Baseline:
+def baseline(table: pa.Table, metric: str | Metric, outcome: Outcome, *, days_late: float = 0.0) -> Baseline:
     """Measure how a metric behaves in a table of labelled predictions, all variants together.
+
+    Args:
+        table: The predictions.
+        metric: The metric, or the name of one that everybody has.
+        outcome: What the endpoint predicts.
+        days_late: Days after which a prediction counts: younger ones are no part of today's traffic.
 
     Raises:
         NotFound: There is no such metric.
@@ -152,21 +164,23 @@ def baseline(table: pa.Table, metric: str | Metric, outcome: Outcome) -> Baselin
             (arms,) = scan.measures(found, tuple(facts.variants))
         else:
             arms = {name: part.arm() for name, part in scan.sums({found.name: found})[found.name].items()}
+        last = max(scan.moments(found, tuple(facts.variants), [1.0]), default=None) if days_late else facts.last
     samples = [arm.sample for arm in arms.values()]
     rows = sum(sample.rows for sample in samples)
     if not rows:
-        waiting = "feedback" if found.needs_labels else "traffic"
+        waiting = awaited(found, outcome)
         raise Refused(f"there is no {waiting} for {found.name} yet.", hint=f"Plan again when {waiting} has come in.")
     units = sum(sample.units for sample in samples)
     assert facts.first is not None
-    assert facts.last is not None
-    days = (facts.last - facts.first).total_seconds() / 86_400
+    assert last is not None
+    days = (last - facts.first).total_seconds() / 86_400
     return Baseline(
         metric=found.name,
         mean=sum(sample.mean * sample.rows for sample in samples) / rows,
         unit_variance=sum(sample.unit_variance * sample.units for sample in samples) / units,
         rows_per_unit=rows / units,
         rows_per_day=rows / days if days > 0 else 0.0,
+        days_late=days_late,
     )
 
 

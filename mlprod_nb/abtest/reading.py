@@ -176,7 +176,7 @@ def read(question: Question, arms: Mapping[str, Arms]) -> Reading:
         question: What is read.
         arms: Each metric per variant over all rows.
     """
-    obstacle = _obstacle(question.design, question.primary, arms[question.design.primary])
+    obstacle = _obstacle(question, arms[question.design.primary])
     if question.design.method == "always-valid":
         return _always_valid(question, arms, obstacle)
     return _at_looks(question, arms, obstacle)
@@ -295,9 +295,10 @@ def _conditional_power(question: Question, arms: Arms) -> float | None:
     )
 
 
-def _obstacle(design: Design, metric: Metric, arms: Arms) -> str:
+def _obstacle(question: Question, arms: Arms) -> str:
+    design, metric = question.design, question.primary
     missing = [name for name in (design.control, design.treatment) if name not in arms]
-    waiting = "feedback" if metric.needs_labels else "traffic"
+    waiting = question.scan.awaited(metric)
     if len(missing) == 2:
         return f"no {waiting} has come in, so {metric.name} cannot be computed"
     if missing:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlprod_nb.abtest.outcome import Outcome
+from mlprod_nb.abtest.outcome import EVENT, Outcome
 from mlprod_nb.columns import arrow_values
 from mlprod_nb.errors import InvalidInput, NotFound, nearest
 
@@ -36,10 +36,10 @@ COVARIATE = "covariate "
 SEGMENT = "segment "
 #: The column that says under which split a row came, where the split was changed: a whole number.
 PERIOD = "period"
-#: Clocks that differ by less than this agree.
 #: The column that holds a variant's place in a list of their names.
 VARIANT_CODE = "variant_code"
-_CLOCKS_AGREE_US = 60_000_000
+#: Clocks that differ by less than this agree.
+CLOCKS_AGREE_US = 60_000_000
 _BLOCK_ROWS = 1 << 16
 
 
@@ -60,7 +60,8 @@ def predictions(table: pa.Table) -> pa.Table:
     if "shadow" in table.column_names:
         table = table.filter(pc.invert(pc.fill_null(table["shadow"].cast(pa.bool_()), False)))
     micros = table["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    further = [name for name in table.column_names if name.startswith((COVARIATE, SEGMENT)) or name in (PERIOD, FAILED)]
+    begins = (COVARIATE, SEGMENT, EVENT)
+    further = [name for name in table.column_names if name.startswith(begins) or name in (PERIOD, FAILED)]
     return table.select([*(name for name in COLUMNS if name != "event_time"), *further]).append_column(
         "event_us", micros
     )
@@ -76,7 +77,7 @@ def in_future(table: pa.Table) -> int | None:
     happened, received = (
         table[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64()) for name in ("event_time", "received_at")
     )
-    late = pc.greater(happened, pc.add(received, _CLOCKS_AGREE_US))
+    late = pc.greater(happened, pc.add(received, CLOCKS_AGREE_US))
     return int(pc.sum(late.cast(pa.int64())).as_py() or 0)
 
 

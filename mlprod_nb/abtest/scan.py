@@ -22,7 +22,7 @@ from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.estimators import Ratio
 from mlprod_nb.abtest.facts import Facts, VariantFacts
-from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, names_failed
+from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, awaited, names_failed
 from mlprod_nb.abtest.paired_rows import PairedRows
 from mlprod_nb.abtest.queries import Number
 from mlprod_nb.abtest.rows import FAILED, PERIOD, SEGMENT, VARIANT_CODE
@@ -82,6 +82,10 @@ class Scan:
     def adjusts(self, metric: Metric | Statistic) -> bool:
         """Return whether covariates may adjust a metric: not one of rows that a model failed on, which leave none."""
         return not (isinstance(metric, Statistic) or names_failed(metric.value(self._outcome)))
+
+    def awaited(self, metric: Metric | Statistic) -> str:
+        """Return what a metric has no value without, in words."""
+        return awaited(metric, self._outcome)
 
     def in_period(self, number: int) -> Scan:
         """Return the same scan over one period's rows alone."""

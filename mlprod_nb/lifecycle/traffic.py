@@ -68,6 +68,7 @@ class Feedback:
     kind: str
     name: str
     source: str
+    event_time: Any = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,14 @@ def feedback(context: Context, given: Feedback) -> FeedbackResult:
         )
     shared = {"kind": given.kind, "name": given.name, "source": given.source}
     rows = [{"prediction_id": i, "value": value, **shared} for i, value in zip(ids, values, strict=True)]
+    if given.event_time is not None:
+        when = reading.moments(reading.one_column(given.event_time, "event-time"))
+        if len(when) != len(ids):
+            raise UsageError(
+                f"--ids has {counted(len(ids), 'row')} and --event-time has {len(when):,}.",
+                hint="They must be as many.",
+            )
+        rows = [{**row, "event_time": moment} for row, moment in zip(rows, when, strict=True)]
     with client(context) as gateway:
         accepted = gateway.feedback(given.endpoint, rows)
     found = context.log.unmatched(context.log.pin(given.endpoint), [str(key) for key in ids])

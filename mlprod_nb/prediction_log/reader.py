@@ -128,6 +128,39 @@ class PredictionLog:
         """
         return self._places.steadily(lambda: matching.unmatched(self._places, where, ids))
 
+    def events(self, where: LogRange, about: pa.ChunkedArray, names: Sequence[str]) -> pa.Table:
+        """Return a range's rewards and interactions of some names, every value that came, the newest first.
+
+        Args:
+            where: The range.
+            about: Ids of its predictions; feedback about others is left out.
+            names: The names.
+
+        Raises:
+            Corrupt: As :meth:`predictions`.
+        """
+        ids, known = about.combine_chunks(), pa.array(names, pa.string())
+
+        def wanted(table: pa.Table) -> pa.Table:
+            named = pc.and_(pc.not_equal(table["kind"], "label"), pc.is_in(table["name"], value_set=known))
+            return table.filter(pc.and_(named, pc.is_in(table["prediction_id"], value_set=ids)))
+
+        read = partial(self._places.rows, where, "feedback", (), ids=about)
+        found = _together("feedback", self._places.steadily(lambda: [wanted(table) for table in read()]))
+        return tables.without_place(tables.ordered(found, ("received_at", "descending")))
+
+    def feedback_names(self, where: LogRange) -> list[tuple[str, str]]:
+        """Return the kinds and names of all feedback in a range, each once.
+
+        Raises:
+            Corrupt: As :meth:`predictions`.
+        """
+        read = partial(self._places.rows, where, "feedback", ["kind", "name"])
+        found = self._places.steadily(
+            lambda: [table.group_by(["kind", "name"]).aggregate([]).to_pylist() for table in read()]
+        )
+        return sorted({(row["kind"], row["name"]) for rows in found for row in rows})
+
     def labelled(self, where: LogRange, *, shadows: bool = False, only: Sequence[str] = ()) -> pa.Table:
         """Return a range's predictions with their latest label.
 

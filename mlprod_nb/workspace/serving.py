@@ -198,7 +198,15 @@ class Serving(Base):
         return traffic.predict(self.context, endpoint, data, units=units, event_time=event_time)
 
     def feedback(
-        self, endpoint: str, *, ids: Any, values: Any, kind: str = "label", name: str = "label", source: str = ""
+        self,
+        endpoint: str,
+        *,
+        ids: Any,
+        values: Any,
+        kind: str = "label",
+        name: str = "label",
+        source: str = "",
+        event_time: Any = None,
     ) -> FeedbackResult:
         """Send what really happened, by prediction id.
 
@@ -209,13 +217,15 @@ class Serving(Base):
             kind: label, reward or interaction.
             name: What the value is called, where there are several kinds of it.
             source: Where the values come from; the latest value of each source counts.
+            event_time: When each happened, one moment an id, UTC ($name); now where empty.
 
         Examples:
             mlprod feedback flights --ids $ids --values $arrived_late
+            mlprod feedback flights --ids $ids --values $clicked --kind interaction --name booked --event-time $when
         """
         from mlprod_nb.lifecycle import traffic
 
-        rows = traffic.Feedback(endpoint, ids, values, kind, name, source)
+        rows = traffic.Feedback(endpoint, ids, values, kind, name, source, event_time)
         return traffic.feedback(self.context, rows)
 
     def logs(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from mlprod_nb.errors import Refused
-from mlprod_nb.lifecycle.abtests import failed_rows
+from mlprod_nb.lifecycle.abtests import events, failed_rows
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import Window, main_variant, pin
@@ -61,13 +61,18 @@ def plan(context: Context, question: Question) -> PlanResult:
     """Measure the metric in the log, and say how many units find the effect."""
     from mlprod_nb import abtest
     from mlprod_nb.abtest import metrics
+    from mlprod_nb.abtest.custom import events_of
 
     spec, manifest = serving(context, question.endpoint)
     own = {metric.name: metric for metric in abtest.own_metrics(question.metrics)}
     name = question.metric or next(iter(own), metrics.default_metric(manifest.task))
-    metric = own[name].metric() if name in own else metrics.find(name, own)
+    metric = own[name].metric(own.values()) if name in own else metrics.find(name, own)
+    wanted = events_of([name], list(own.values()))
+    if unseen := events.unseen(context, question.endpoint, wanted):
+        raise Refused(unseen[0], hint="Plan when some have come in.")
     pinned = context.log.pin(question.endpoint)
     table = failed_rows.beside(context, labelled(context, pinned), pinned)
+    told = events.beside(context, pinned, table, wanted)
     shares = sorted(spec.shares().values())
     aim = abtest.Aim(
         question.effect,
@@ -75,7 +80,8 @@ def plan(context: Context, question: Question) -> PlanResult:
         power=question.power,
         treatment_share=shares[0] if len(shares) == 2 else 0.5,
     )
-    return abtest.plan(abtest.baseline(table, metric, outcome(manifest)), aim)
+    today = abtest.baseline(told.rows, metric, outcome(manifest), days_late=events.days_late(wanted))
+    return abtest.plan(today, aim)
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,8 @@ def read(context: Context, window: Window) -> Data:
     wanted = Wanted(design.method == "paired", design.covariates, named)
     table = failed_rows.beside(context, labelled(context, pinned, wanted), pinned)
     rows = _counted(test, table, splits)
-    return Data(test, manifest, splits, pinned, rows, tuple(_left_out(table, splits, rows)))
+    told = events.beside(context, pinned, rows, design.events(), replayed=bool(window.pinned))
+    return Data(test, manifest, splits, pinned, told.rows, (*_left_out(table, splits, rows), *told.notes))
 
 
 def _counted(test: Started, table: pa.Table, splits: Splits) -> pa.Table:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from mlprod_nb.errors import MlprodError, NotFound, Refused, UsageError
-from mlprod_nb.lifecycle.abtests import failed_rows, reading
+from mlprod_nb.lifecycle.abtests import events, failed_rows, reading
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.registry.bundles import Manifest
@@ -37,6 +37,7 @@ class ABTestStarted(Result):
         shares: Each variant's share of the units.
         started_at: When it began.
         needs: What finding the minimal effect takes at today's traffic, or why that is not known.
+        unseen: Rewards and interactions of its metrics that have not come in yet, with the nearest that has.
     """
 
     endpoint: str
@@ -46,6 +47,7 @@ class ABTestStarted(Result):
     shares: dict[str, float]
     started_at: datetime
     needs: str = ""
+    unseen: tuple[str, ...] = ()
 
     def headline(self) -> str:
         """Say that it runs."""
@@ -97,7 +99,8 @@ def start(context: Context, endpoint: str, text: str, options: Mapping[str, Any]
         connection.execute(sa.insert(tables.abtests).values(**values))
         context.audit(connection, "abtest start", endpoint, design.describe())
     shares = {name: spec.shares().get(name, 0.0) for name in (design.control, design.treatment, *design.others)}
-    return ABTestStarted(endpoint, design.describe(), design.hypothesis, spec.unit, shares, now, needs)
+    unseen = events.unseen(context, endpoint, design.events())
+    return ABTestStarted(endpoint, design.describe(), design.hypothesis, spec.unit, shares, now, needs, unseen)
 
 
 def _checked(context: Context, design: Design, spec: EndpointSpec) -> Design:
@@ -168,7 +171,7 @@ def _needs(context: Context, design: Design, spec: EndpointSpec, manifest: Manif
         0.5 if paired else part[1] / sum(part),
     )  # fmt: skip
     planned = abtest.plan(today, aim)
-    rows = [today.rows_per_day * design.maximum_days * (1.0 if paired else sum(part))] if design.maximum_days else []
+    rows = [today.rows_within(design.maximum_days) * (1.0 if paired else sum(part))] if design.maximum_days else []
     rows += [design.expected_rows] if design.method in ("fixed", "planned") else []
     if rows and power.chance(today, aim, min(rows)) < design.power - _ROUNDING:
         found = power.chance(today, aim, min(rows))
@@ -186,6 +189,7 @@ def _needs(context: Context, design: Design, spec: EndpointSpec, manifest: Manif
 def _baseline(context: Context, design: Design, manifest: Manifest) -> Baseline | None:
     from mlprod_nb import abtest
     from mlprod_nb.abtest import pairs
+    from mlprod_nb.abtest.custom import events_of
 
     pinned = context.log.pin(design.endpoint)
     table = reading.labelled(context, pinned, reading.Wanted(shadows=design.method == "paired"))
@@ -193,4 +197,6 @@ def _baseline(context: Context, design: Design, manifest: Manifest) -> Baseline 
     if design.method == "paired":
         return pairs.baseline(table, design, outcome)
     table = failed_rows.beside(context, table, pinned)
-    return abtest.baseline(table, design.metric(design.primary), outcome)
+    wanted = events_of([design.primary], design.custom)
+    told = events.beside(context, pinned, table, wanted)
+    return abtest.baseline(told.rows, design.metric(design.primary), outcome, days_late=events.days_late(wanted))
