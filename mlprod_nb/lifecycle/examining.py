@@ -49,6 +49,7 @@ def request(context: Context, pinned: LogRange, bundle: Bundle, window: pa.Table
         thorough=thorough,
         earlier=None if before is None else _rows(context, before, bundle),
         refused_before=None if before is None else refused(context, before),
+        reactions_before=None if before is None else context.log.reactions(before),
         score_function=_score_function(bundle),
         fairness=settings.fairness,
         segments=settings.segments,

@@ -148,6 +148,7 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
             detectors=named(extra.detectors),
             refused=examining.refused(context, pinned),
             unmatched=context.log.unmatched(pinned) if extra.performance else None,
+            reactions=context.log.reactions(pinned),
             now=None if window.pinned else context.clock(),
         )
     )

@@ -15,6 +15,7 @@ from mlprod_nb.monitoring import (
     estimation,
     fairness,
     label_delay,
+    reactions,
     score_shift,
     segments,
     service,
@@ -25,6 +26,7 @@ from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.columns import is_arrow
 from mlprod_nb.monitoring.conditions import Rows, named, possible
 from mlprod_nb.monitoring.profile import Profile
+from mlprod_nb.monitoring.reaction_series import Side
 from mlprod_nb.monitoring.row_tests import read_reference
 from mlprod_nb.monitoring.rows import ColumnDrift, Finding
 from mlprod_nb.monitoring.score_shift import ScoreFunction
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: What each judged part may spend of a look's chance of a false alarm about performance. ``scoring.REALISED`` is the
-#: other half. A union bound, so it holds however the tests depend on each other. Response times and error rates halve
-#: what the service has.
+#: other half. A union bound, so it holds however the tests depend on each other. Response times, error rates and
+#: what users do have a third each of what the service has.
 ESTIMATED = LABELS = SEGMENTS = SERVICE = 0.125
 
 
@@ -53,6 +55,7 @@ class Request:
         fairness: Input columns whose groups are compared.
         segments: SQL expressions over input columns, whose values are segments.
         refused_before: What was refused in the time of ``earlier``; ``None`` where that was not read.
+        reactions_before: What users did with the predictions of ``earlier``; ``None`` where that was not read.
     """
 
     thorough: bool = False
@@ -61,6 +64,7 @@ class Request:
     fairness: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
     refused_before: error_rate.Refusals | None = None
+    reactions_before: pa.Table | None = None
 
     @property
     def needs_columns(self) -> bool:
@@ -83,6 +87,9 @@ class Subject:
         earlier: The version's rows before the window; ``None`` where they were not read.
         alpha: The look's chance of a false alarm about performance.
         refused: Requests that were refused in the window's time; ``None`` where that was not read.
+        users: What users did with the window's predictions, whichever version made them; ``None`` where nothing is
+            known of it.
+        users_before: The same of the time before.
     """
 
     profile: Profile
@@ -95,6 +102,8 @@ class Subject:
     earlier: Traffic | None
     alpha: float
     refused: error_rate.Refusals | None = None
+    users: Side | None = None
+    users_before: Side | None = None
 
     @cached_property
     def rows(self) -> Traffic:
@@ -118,8 +127,10 @@ class Subject:
 def examine(subject: Subject) -> tuple[Standing, tuple[Finding, ...]]:
     """Return how the model stands, and what is wrong with labels or with what the user named."""
     window, notes = subject.window, dict[str, str]()
+    users, notes["interactions and rewards"] = _reactions(subject)
     if not window.rows:
-        return Standing(notes={"performance": "not measured: the version made no prediction in this window"}), ()
+        notes["performance"] = "not measured: the version made no prediction in this window"
+        return Standing(reactions=users, notes=notes), ()
     delay = _labels(subject)
     estimated, notes["estimate"] = _estimate(subject)
     reliable, notes["calibration"] = _calibration(subject)
@@ -127,7 +138,7 @@ def examine(subject: Subject) -> tuple[Standing, tuple[Finding, ...]]:
     chosen, strange = _named(subject)
     groups, notes["fairness"] = _fairness(subject)
     strange = (*strange, *_unknown_groups(subject))
-    served = service.compare(window, subject.earlier, subject.alpha * SERVICE / 2)
+    served = service.compare(window, subject.earlier, subject.alpha * SERVICE / 3)
     errors = _errors(subject)
     shifts = _shifts(subject)
     notes |= {
@@ -146,6 +157,7 @@ def examine(subject: Subject) -> tuple[Standing, tuple[Finding, ...]]:
         fairness=groups,
         service=served,
         errors=errors,
+        reactions=users,
         shifts=shifts,
         notes={name: text for name, text in sorted(notes.items()) if text},
     )
@@ -158,7 +170,14 @@ def _errors(subject: Subject) -> error_rate.ErrorRate | None:
     earlier, before = subject.earlier, subject.request.refused_before
     known = None if earlier is None or before is None else error_rate.Side(earlier, before)
     now = error_rate.Side(subject.window, subject.refused)
-    return error_rate.compare(now, known, subject.alpha * SERVICE / 2)
+    return error_rate.compare(now, known, subject.alpha * SERVICE / 3)
+
+
+def _reactions(subject: Subject) -> tuple[reactions.Reactions | None, str]:
+    if subject.users is None:
+        return None, "none came"
+    found = reactions.compare(subject.users, subject.users_before, subject.alpha * SERVICE / 3)
+    return found, "none came" if found is None else found.statement
 
 
 def _labels(subject: Subject) -> label_delay.LabelDelay | None:

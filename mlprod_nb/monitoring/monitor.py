@@ -25,6 +25,8 @@ from mlprod_nb.monitoring import (
     pooling,
     power,
     quality,
+    reaction_sections,
+    reaction_series,
     row_tests,
     scoring,
     traffic,
@@ -80,6 +82,8 @@ class MonitorInput:
         earlier: Up to 12 windows of the same length before this one, newest first, counted like it.
         refused: Requests that were refused in the window's time; ``None`` where that was not read.
         unmatched: Feedback that names no prediction of the endpoint; ``None`` where that was not read.
+        reactions: The interactions and rewards about the window's predictions, as ``PredictionLog.reactions`` gives
+            them; ``None`` where that was not read.
         now: The present moment, for how fresh the events are; ``None`` where a report must say the same again.
     """
 
@@ -105,6 +109,7 @@ class MonitorInput:
     earlier: tuple[WindowCounts, ...] = ()
     refused: error_rate.Refusals | None = None
     unmatched: Unmatched | None = None
+    reactions: pa.Table | None = None
     now: datetime | None = None
 
     @property
@@ -161,6 +166,7 @@ def run(given: MonitorInput) -> MonitorResult:
         method=_method(given, tuple(detector.name for detector in detectors), windows),
         figures=_figures(given, counted, moved.columns, outcomes),
         standing_figures=_standing_figures(standing) if given.request.thorough else (),
+        reaction_figures=reaction_sections.figures(standing.reactions) if given.request.thorough else (),
     )
 
 
@@ -200,7 +206,20 @@ def _subject(
         earlier=None if earlier is None else rows(earlier, scoring.read(given.profile, earlier)),
         alpha=given.budget.performance,
         refused=given.refused,
+        **_users(given),
     )
+
+
+def _users(given: MonitorInput) -> dict[str, reaction_series.Side | None]:
+    """Return what users did in the window and before; nothing where they did nothing in either, as mostly."""
+    now, before = given.reactions, given.request.reactions_before
+    if not any(found is not None and found.num_rows for found in (now, before)):
+        return {}
+    sides = {"users": (given.window, now), "users_before": (given.request.earlier, before)}
+    return {
+        name: None if rows is None or found is None else reaction_series.side_of(rows, found)
+        for name, (rows, found) in sides.items()
+    }
 
 
 def _standing_figures(standing: Standing) -> tuple[Figure, ...]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.profile import ColumnProfile
+from mlprod_nb.monitoring.sections import day
 from mlprod_nb.results import format_pair
 
 if TYPE_CHECKING:
@@ -111,9 +112,31 @@ def column_figure(column: ColumnProfile, window: ColumnCounts) -> Figure | None:
 
 def over_time(metric: str, points: Sequence[Point], reference: float | None) -> Figure | None:
     """Return a metric over time with its 95 % band and the reference's value, or ``None`` for fewer than two points."""
+    return lines(metric.replace("_", " "), points, Beside(reference, "in the reference"))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is drawn beside a line over time.
+
+    Attributes:
+        value: A level, drawn dashed; ``None``: none.
+        name: What it is of: ``before``, or ``in the reference``.
+        open_from: From which point on the line is dotted, since more is to come of these points; ``None``: nowhere.
+        unit: The unit of the axis.
+    """
+
+    value: float | None
+    name: str
+    open_from: int | None = None
+    unit: str = ""
+
+
+def lines(name: str, points: Sequence[Point], beside: Beside) -> Figure | None:
+    """Return a value over time with its 95 % band beside a level, or ``None`` for fewer than two points."""
     if len(points) < 2:
         return None
-    name = metric.replace("_", " ")
+    reference = beside.value
     values = [v for p in points for v in (p.lower, p.upper)] + ([reference] if reference is not None else [])
     low, high = min(values), max(values)
     margin = (high - low) * 0.08 or 0.01
@@ -126,23 +149,35 @@ def over_time(metric: str, points: Sequence[Point], reference: float | None) -> 
 
     upper, lower = height([p.upper for p in points]), height([p.lower for p in points])
     band = _path(np.concatenate([x, x[::-1]]), np.concatenate([upper, lower[::-1]])) + "Z"
-    line = _path(x, height([p.value for p in points]))
+    y = height([p.value for p in points])
+    known = len(points) if beside.open_from is None else beside.open_from
     parts = [
         f'<path d="{band}" fill="{WINDOW_COLOUR}" opacity=".25"/>',
-        f'<path d="{line}" fill="none" stroke="{WINDOW_COLOUR}" stroke-width="2"/>',
-        *_y_axis(low - margin, high + margin),
-        _text(_LEFT, HEIGHT - 10, points[0].moment.strftime("%Y-%m-%d")),
-        _text(WIDTH - _RIGHT, HEIGHT - 10, points[-1].moment.strftime("%Y-%m-%d"), "end"),
+        *([_line(x[:known], y[:known])] if known else []),
+        *([_line(x[max(known - 1, 0) :], y[max(known - 1, 0) :], "2 4")] if known < len(points) else []),
+        *_y_axis(low - margin, high + margin, beside.unit),
+        _text(_LEFT, HEIGHT - 10, day(points[0].moment)),
+        _text(WIDTH - _RIGHT, HEIGHT - 10, day(points[-1].moment), "end"),
     ]
     if reference is not None:
-        y = float(height([reference])[0])
+        level = float(height([reference])[0])
         parts.append(
-            f'<path d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}" stroke="{REFERENCE_COLOUR}" stroke-width="2"'
+            f'<path d="M{_LEFT} {level:.1f}H{WIDTH - _RIGHT}" stroke="{REFERENCE_COLOUR}" stroke-width="2"'
             ' stroke-dasharray="5 4"/>'
         )
     text = f"from {points[0].value:.3g} at first to {points[-1].value:.3g} at last"
-    text += f"; {reference:.3g} in the reference" if reference is not None else ""
-    return _figure(f"{name} over time", text, parts, ("reference", "window, 95 % band"))
+    text += f"; {reference:.3g} {beside.name}" if reference is not None else ""
+    text += "; not complete where it is dotted" if known < len(points) else ""
+    names = (
+        beside.name.removeprefix("in the "),
+        "window, 95 % band" + (", dotted: not complete" * (known < len(points))),
+    )
+    return _figure(f"{name} over time", text, parts, names)
+
+
+def _line(x: Floats, y: Floats, dashes: str = "") -> str:
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'<path d="{_path(x, y)}" fill="none" stroke="{WINDOW_COLOUR}" stroke-width="2"{dashed}/>'
 
 
 def reliability(found: Reliability) -> Figure:

@@ -43,6 +43,7 @@ class MonitorResult(Result):
         standing: How the model stands beyond its metrics: label delay, estimates without labels, calibration, segments.
         figures: The main metric over time, and the drifted columns that matter most; not part of ``to_dict``.
         standing_figures: Calibration, and estimates beside what was realised; not part of ``to_dict`` either.
+        reaction_figures: What users did over time; not part of it either.
     """
 
     verdict: Verdict
@@ -68,17 +69,18 @@ class MonitorResult(Result):
     standing: Standing = field(default_factory=Standing)
     figures: tuple[Figure, ...] = ()
     standing_figures: tuple[Figure, ...] = ()
+    reaction_figures: tuple[Figure, ...] = ()
 
     _frame_field: ClassVar[str] = "columns"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data that JSON can hold, without the pictures."""
         plain = super().to_dict()
-        del plain["figures"], plain["standing_figures"]
+        del plain["figures"], plain["standing_figures"], plain["reaction_figures"]
         return plain
 
     def _repr_html_(self) -> str:
-        pictures = "".join(figure.svg for figure in (*self.figures, *self.standing_figures))
+        pictures = "".join(figure.svg for figure in (*self.figures, *self.standing_figures, *self.reaction_figures))
         return super()._repr_html_().removesuffix("</div>") + f"<div>{pictures}</div></div>"
 
     def sections(self) -> Sequence[Section]:

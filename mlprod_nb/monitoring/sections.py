@@ -17,6 +17,8 @@ DETAIL = (
     "calibration",
     "response time",
     "error rate",
+    "interactions and rewards by variant",
+    "interactions and rewards over time",
     "on these measurements",
 )
 #: How a look was made, rather than what it found.

@@ -10,6 +10,8 @@ from mlprod_nb.monitoring import (
     error_rate,
     fairness,
     label_delay,
+    reaction_sections,
+    reactions,
     score_shift,
     segments,
     service,
@@ -30,6 +32,7 @@ class Standing:
         fairness: Groups that the user named.
         service: Response times.
         errors: Error rates.
+        reactions: What users did.
         shifts: What each drifted column alone does to the score.
         notes: What was not measured and why, and how the rest was.
     """
@@ -41,6 +44,7 @@ class Standing:
     fairness: tuple[fairness.FairnessRow, ...] = ()
     service: service.Service | None = None
     errors: error_rate.ErrorRate | None = None
+    reactions: reactions.Reactions | None = None
     shifts: score_shift.ScoreShifts | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
@@ -49,13 +53,16 @@ class Standing:
         found = [f"{row.statement}" for row in self.segments if row.fell][:1]
         found += [self.estimation.warning] if self.estimation is not None and self.estimation.warning else []
         found += [self.service.statement] if self.service is not None and self.service.slower else []
-        return found + ([error_rate.warning(self.errors)] if self.errors is not None and self.errors.higher else [])
+        found += [error_rate.warning(self.errors)] if self.errors is not None and self.errors.higher else []
+        users = "" if self.reactions is None else reaction_sections.warning(self.reactions)
+        return [*found, *([users] if users else [])]
 
     @property
     def judged(self) -> bool:
         """Whether anything was measured that a verdict would not be silent about."""
         served = any(part is not None and part.p_value is not None for part in (self.service, self.errors))
-        return self.estimation is not None or bool(self.segments) or served
+        users = self.reactions is not None and self.reactions.judged
+        return self.estimation is not None or bool(self.segments) or served or users
 
     @property
     def likely_harm(self) -> bool:
@@ -76,5 +83,6 @@ class Standing:
             fairness.section(self.fairness),
             service.section(self.service),
             error_rate.section(self.errors),
+            *reaction_sections.sections(self.reactions),
             Section("on these measurements", (), tuple(self.notes.items())),
         ]

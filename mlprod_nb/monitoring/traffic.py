@@ -92,8 +92,8 @@ def of_version(outcomes: Outcomes, table: pa.Table, columns: Mapping[str, Column
         known=outcomes.known,
         columns=dict(columns),
         seconds=seconds_of(table),
-        logged_at=_moments(table, "received_at", needed=outcomes.known.any()),
-        labelled_at=_moments(table, "label_received_at"),
+        logged_at=moments(table, "received_at", needed=outcomes.known.any()),
+        labelled_at=moments(table, "label_received_at"),
         latency_ms=to_numbers(table.column("latency_ms")) if "latency_ms" in table.column_names else None,
     )
     return every.take(outcomes.of(version))
@@ -135,7 +135,8 @@ def _codes(profile: Profile, column: Any) -> NDArray[np.int64]:
     return class_codes(column.to_pylist() if is_arrow(column) else column, profile.classes)
 
 
-def _moments(table: pa.Table, name: str, *, needed: bool | np.bool_ = True) -> Floats | None:
+def moments(table: pa.Table, name: str, *, needed: bool | np.bool_ = True) -> Floats | None:
+    """Return a column of moments, seconds since 1970; NaN where missing or not needed, ``None`` without the column."""
     if name not in table.column_names:
         return None
     import pyarrow as pa

@@ -165,6 +165,27 @@ def blocks(
         raise Corrupt(f"file {path.name} of the prediction log is damaged: {_first_line(error)}.", hint=_HINT) from None
 
 
+def may_hold(path: Path, column: str, values: Sequence[str]) -> bool:
+    """Say whether some row of a file may have one of these texts in a column, by what its groups' bounds tell.
+
+    Raises:
+        Gone: The file is not there.
+        Corrupt: It is damaged.
+    """
+    try:
+        metadata = pq.read_metadata(path)
+    except FileNotFoundError:
+        raise Gone(path) from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise Corrupt(f"file {path.name} of the prediction log is damaged: {_first_line(error)}.", hint=_HINT) from None
+    place = metadata.schema.names.index(column)
+    for group in range(metadata.num_row_groups):
+        bounds = metadata.row_group(group).column(place).statistics
+        if bounds is None or not bounds.has_min_max or any(bounds.min <= value <= bounds.max for value in values):
+            return True
+    return False
+
+
 def _groups(path: Path, columns_of: _Choice, coded: bool) -> Iterator[pa.Table]:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema, metadata = file.schema_arrow, file.metadata

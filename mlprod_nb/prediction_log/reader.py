@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlprod_nb.prediction_log import framing, lake, lean, matching, query, scanning, tables
+from mlprod_nb.prediction_log import framing, lake, lean, matching, query, reactions, scanning, tables
 from mlprod_nb.prediction_log.catalogue import Catalogue, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import PLACE, decode, decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
@@ -200,6 +200,20 @@ class PredictionLog:
         if tables.INPUTS in only or lean.ID in only:
             return self.labelled(where, only=only)
         return self._places.steadily(lambda: lean.read(self._places, where, only))
+
+    def reactions(self, where: LogRange) -> pa.Table:
+        """Return the interactions and rewards about a range's predictions: of each source the latest.
+
+        The columns are ``prediction_id``, ``kind``, ``name``, ``text``, ``number``, ``source`` and ``received_at`` of
+        the feedback, ``event_time`` and ``variant`` of the prediction, and ``predicted_at``, when that was received.
+
+        Args:
+            where: The range; shadows are left out.
+
+        Raises:
+            Corrupt: As :meth:`predictions`.
+        """
+        return self._places.steadily(lambda: reactions.read(self._places, where))
 
     def tally(
         self, where: LogRange, key: str, tally: scanning.Tally, *, only: Sequence[str], times: scanning.Times = ()

@@ -134,7 +134,13 @@ class Places:
             yield lake.read(self.folder / part.file.path, only=only, where=part.condition())
 
     def sources(
-        self, where: LogRange, kind: RecordKind, only: Sequence[str], *, ids: tuple[str, str] | None = None
+        self,
+        where: LogRange,
+        kind: RecordKind,
+        only: Sequence[str],
+        *,
+        ids: tuple[str, str] | None = None,
+        holding: Sequence[bytes] = (),
     ) -> tuple[list[pa.Table], list[Part]]:
         """Return the rows of one kind that are in no file, with their places, and the files that hold the others.
 
@@ -143,14 +149,18 @@ class Places:
             kind: The kind.
             only: The columns to read of rows that are in no file.
             ids: Leave out files whose prediction ids are all below the first or above the second.
+            holding: Leave out records in which none of these bytes is, as Arrow keeps texts; none where empty.
 
         Raises:
             Corrupt: As :meth:`tally`.
         """
         contents = self._look_at(where)
-        return decode_placed(self._records(where, kind, contents), only=only), list(
-            self._parts(where, kind, contents, ids)
+        records = (
+            (name, record)
+            for name, record in self._records(where, kind, contents)
+            if not holding or any(some in payload for payload in (bytes(record.payload),) for some in holding)
         )
+        return decode_placed(records, only=only), list(self._parts(where, kind, contents, ids))
 
     def tally(self, where: LogRange, key: str, tally: Tally, *, only: Sequence[str], times: Times) -> list[list[bytes]]:
         """Return what a function says of a range's predictions, of each file and of each sort of records apart.

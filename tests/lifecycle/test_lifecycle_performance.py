@@ -33,3 +33,32 @@ def test_a_thorough_look_and_its_report_tell_where_the_model_stands(site: Site) 
     assert "Performance report" in page
     assert "trials of the estimate" in page
     assert page.count("<svg") >= 2
+
+
+def test_a_look_and_its_report_show_what_users_did(site: Site) -> None:
+    workspace = site.workspace
+    workspace.deploy("flights@champion")
+    data = pd.concat([site.data] * 2, ignore_index=True)
+    when = [moment.isoformat() for moment in pd.date_range("2014-04-01", periods=len(data), freq="1h", tz="UTC")]
+    ids = workspace.predict("flights", data=data, event_time=when).prediction_ids
+    calm = workspace.monitor("flights", since="2014-04-20", performance=True)
+    assert isinstance(calm, MonitorResult)
+    assert calm.standing.reactions is None
+    assert calm.standing.notes["interactions and rewards"] == "none came"
+    workspace.feedback(
+        "flights", ids=ids[::4], values=["clicked"] * len(ids[::4]), kind="interaction", name="<b>banner"
+    )
+    workspace.feedback("flights", ids=ids[::2], values=[2.5] * len(ids[::2]), kind="reward", name="saved")
+    found = workspace.monitor("flights", since="2014-04-20", performance=True)
+    assert isinstance(found, MonitorResult)
+    assert found.standing.reactions is not None
+    banner, saved = sorted(found.standing.reactions.rows, key=lambda row: row.kind)
+    assert abs(banner.value - 0.25) < 0.01
+    assert abs(saved.value - 1.25) < 0.02
+    assert {stretch.in_window for stretch in banner.stretches} == {True, False}
+    assert not banner.less
+    assert "<b>banner" not in found._repr_html_()
+    report = workspace.report("flights", "performance", since="2014-04-20")
+    page = report.page.read_text(encoding="utf-8")
+    assert "What users did" in page
+    assert "&lt;b&gt;banner" in page
