@@ -12,6 +12,7 @@ from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError, nearest
 from mlprod_nb.lifecycle.alias_moves import aliases, protecting
 from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.releasing import crossing
 from mlprod_nb.lifecycle.revise import Change, TrafficRow, active, commit, describe, existing, traffic
 from mlprod_nb.results import Result
 from mlprod_nb.routing import EndpointSpec, Variant, moved, resplit
@@ -52,7 +53,7 @@ class RevisionResult(Result):
         dry_run: Whether nothing was changed.
         moves: Who meets another variant than before.
         as_of: For a rollback to a moment, which revision served then.
-        notes: What mlprod.toml says of variants that are none.
+        notes: What becomes of a release that is under way, and what mlprod.toml says of variants that are none.
     """
 
     endpoint: str
@@ -89,11 +90,13 @@ class UndeployResult(Result):
         endpoint: The endpoint's name.
         before: What served before, in words.
         dry_run: Whether nothing was changed.
+        notes: What becomes of a release that is under way.
     """
 
     endpoint: str
     before: str
     dry_run: bool
+    notes: tuple[str, ...] = ()
 
     _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "dry_run")
 
@@ -195,10 +198,11 @@ def rollback(context: Context, endpoint: str, *, to: int, reason: str, dry_run: 
 def undeploy(context: Context, endpoint: str, *, reason: str, dry_run: bool, yes: bool) -> UndeployResult:
     """Take an endpoint away."""
     current = existing(context, endpoint)
+    change = Change(endpoint, None, reason, dry_run)
     if not dry_run:
         context.confirm(f"Take endpoint {endpoint!r} away?", yes=yes)
-        commit(context, Change(endpoint, None, reason, dry_run))
-    return UndeployResult(endpoint, describe(current.spec), dry_run)
+        commit(context, change)
+    return UndeployResult(endpoint, describe(current.spec), dry_run, crossing.told(context, change))
 
 
 def _single(current: Revision | None, endpoint: str, variant: Variant) -> EndpointSpec:
@@ -297,7 +301,7 @@ def _apply(context: Context, change: Change, current: Revision | None) -> Revisi
         restores=change.restores,
         dry_run=change.dry_run,
         moves=_units_moved(current.spec if current else None, change.spec),
-        notes=_limits_of_nobody(context, change.spec),
+        notes=(*crossing.told(context, change), *_limits_of_nobody(context, change.spec)),
     )
 
 

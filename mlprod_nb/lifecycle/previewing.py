@@ -70,6 +70,7 @@ class PromotionPreview(Result):
         groups: Where they are densest: group, rows, flips, share in percent.
         latency: How long each takes for one row.
         dry_run: Always true.
+        notes: As a promotion's own.
     """
 
     verdict: Verdict
@@ -86,6 +87,7 @@ class PromotionPreview(Result):
     groups: tuple[tuple[str, int, int, float], ...]
     latency: tuple[LatencyRow, ...]
     dry_run: bool = True
+    notes: tuple[str, ...] = ()
 
     _frame_field: ClassVar[str] = "latency"
 
@@ -98,6 +100,7 @@ class PromotionPreview(Result):
             ("gates", self.gates),
             ("approvals", self.approvals),
             ("decisions", self.flips),
+            ("notes", " ".join(self.notes)),
         )
         found = [Section("", (), tuple((name, text) for name, text in facts if text))]
         if self.missing:
@@ -138,6 +141,7 @@ def preview(context: Context, promotion: Promotion, timer: Callable[[], float] =
         flips=flips,
         groups=tuple((g.group, g.rows, g.flips, round(g.flip_percent, 1)) for g in found.groups) if found else (),
         latency=_latency(bundles, rows, timer),
+        notes=planned.notes,
     )
 
 

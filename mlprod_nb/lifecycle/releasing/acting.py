@@ -275,6 +275,8 @@ def _back(context: Context, subject: Subject) -> str:
         step_reasons = {event.detail for event in release.events if event.kind == "begun"}
     if present.number == release.given.before:
         return f"Revision {present.number} serves, as before."
+    if present.spec is None:
+        return f"{present.actor} took {subject.endpoint!r} away meanwhile, with revision {present.number}."
     if present.number not in now.own and present.reason not in step_reasons:
         return f"Revision {present.number} of {present.actor} stays, which the release did not make."
     done = deploy.rollback(context, subject.endpoint, to=release.given.before, reason=now.reason, dry_run=False)
@@ -284,7 +286,8 @@ def _back(context: Context, subject: Subject) -> str:
 def _alias_beside(context: Context, subject: Subject) -> str:
     """Say what the alias names where what serves under its name is another version; nothing where they agree."""
     model, alias = subject.release.given.version.rsplit("/", 1)[0], subject.plan.alias
-    spec = revise.existing(context, subject.endpoint).spec
+    present = revise.active(context).get(subject.endpoint)
+    spec = present.spec if present else None
     serves = next((v for v in spec.variants if (v.model, v.name) == (model, alias)), None) if spec else None
     if serves is None or not context.registry.reachable():
         return ""
