@@ -16,7 +16,7 @@ from mlprod_nb.workspace import Workspace
 from tests.fake_workspace import Called, FakeWorkspace
 
 VERBS = list(commands.verbs().values())
-FILES = ("$clf", "$X", "$y", "$X_test", "$y_test", "$april", "$when", "$ids", "$arrived_late", "$monitor")
+FILES = ("$clf", "$X", "$y", "$X_test", "$y_test", "$april", "$when", "$ids", "$arrived_late", "$booked", "$monitor")
 
 
 def call(line: str, **options: Any) -> commands.Call:

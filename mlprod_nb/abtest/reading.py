@@ -16,7 +16,7 @@ from mlprod_nb.abtest.design import Design
 from mlprod_nb.abtest.estimate import Arm
 from mlprod_nb.abtest.futility import conditional_power
 from mlprod_nb.abtest.intervals import LEAST_UNITS, Arms, Read, comparable
-from mlprod_nb.abtest.outcome import Metric, Statistic
+from mlprod_nb.abtest.outcome import Metric, Statistic, awaited
 from mlprod_nb.abtest.results import LookPoint, MetricLift
 from mlprod_nb.abtest.scan import Scan
 from mlprod_nb.abtest.srm import SampleRatioCheck
@@ -298,7 +298,7 @@ def _conditional_power(question: Question, arms: Arms) -> float | None:
 def _obstacle(question: Question, arms: Arms) -> str:
     design, metric = question.design, question.primary
     missing = [name for name in (design.control, design.treatment) if name not in arms]
-    waiting = question.scan.awaited(metric)
+    waiting = awaited(metric, question.scan.outcome)
     if len(missing) == 2:
         return f"no {waiting} has come in, so {metric.name} cannot be computed"
     if missing:

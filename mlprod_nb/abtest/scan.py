@@ -22,7 +22,7 @@ from mlprod_nb.abtest.covariates import UnitMoments
 from mlprod_nb.abtest.estimate import Arm, UnitSums
 from mlprod_nb.abtest.estimators import Ratio
 from mlprod_nb.abtest.facts import Facts, VariantFacts
-from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, awaited, names_failed
+from mlprod_nb.abtest.outcome import Metric, Outcome, Statistic, names_failed
 from mlprod_nb.abtest.paired_rows import PairedRows
 from mlprod_nb.abtest.queries import Number
 from mlprod_nb.abtest.rows import FAILED, PERIOD, SEGMENT, VARIANT_CODE
@@ -60,7 +60,7 @@ class Scan:
         self._in_future = in_future
         self._rows = RowReader(connection, variants) if once else None
         self._connection = connection
-        self._outcome = outcome
+        self.outcome = outcome
         self._repeated = repeated_rows
         self._source = "scored"
 
@@ -81,11 +81,7 @@ class Scan:
 
     def adjusts(self, metric: Metric | Statistic) -> bool:
         """Return whether covariates may adjust a metric: not one of rows that a model failed on, which leave none."""
-        return not (isinstance(metric, Statistic) or names_failed(metric.value(self._outcome)))
-
-    def awaited(self, metric: Metric | Statistic) -> str:
-        """Return what a metric has no value without, in words."""
-        return awaited(metric, self._outcome)
+        return not (isinstance(metric, Statistic) or names_failed(metric.value(self.outcome)))
 
     def in_period(self, number: int) -> Scan:
         """Return the same scan over one period's rows alone."""
@@ -161,12 +157,12 @@ class Scan:
 
     def _alone(self, metrics: Sequence[Metric]) -> list[Asked]:
         """Return what is asked for the sums of metrics, each on its own."""
-        values = ", ".join(f"({metric.value(self._outcome)}) AS v{i}" for i, metric in enumerate(metrics))
+        values = ", ".join(f"({metric.value(self.outcome)}) AS v{i}" for i, metric in enumerate(metrics))
         kinds = self._connection.execute(f"DESCRIBE SELECT {values} FROM {self._source}").fetchall()  # noqa: S608
         return [
-            Asked((Number.of_truth(metric, self._outcome),), truth=True)
+            Asked((Number.of_truth(metric, self.outcome),), truth=True)
             if kind[1] == "BOOLEAN"
-            else Asked((Number.of_metric(metric, self._outcome),))
+            else Asked((Number.of_metric(metric, self.outcome),))
             for metric, kind in zip(metrics, kinds, strict=True)
         ]
 
@@ -175,7 +171,7 @@ class Scan:
         return Asked(alone.numbers, tuple(map(Number.of_covariate, covariates)))
 
     def _joined(self, metric: Statistic) -> Asked:
-        value, others = Number.of_metric(metric, self._outcome), metric.others(self._outcome)
+        value, others = Number.of_metric(metric, self.outcome), metric.others(self.outcome)
         return Asked((value, *(Number(sql, sql) for sql in others)))
 
     def count(self, metric: Metric, variants: Sequence[str]) -> int:
@@ -239,7 +235,7 @@ class Scan:
         """
         if self._rows and isinstance(metric, Ratio):
             return [_ratios(part) for part in self._rows.path(self._of(variants), self._joined(metric), moments)]
-        columns = [self._value(metric), *(f"({sql})::DOUBLE" for sql in metric.others(self._outcome))]
+        columns = [self._value(metric), *(f"({sql})::DOUBLE" for sql in metric.others(self.outcome))]
         unit = "row_number() OVER ()" if self._rows else "dense_rank() OVER (ORDER BY unit)"
         known = " AND ".join(f"v{i} IS NOT NULL" for i in range(len(columns)))
         values = ", ".join(f"{sql} AS v{i}" for i, sql in enumerate(columns))
@@ -264,7 +260,7 @@ class Scan:
 
     def pairs(self, metric: Metric | Statistic, variants: tuple[str, str]) -> PairedRows:
         """Return a metric on the requests that both the control and its shadow answered."""
-        others = metric.others(self._outcome) if isinstance(metric, Statistic) else ()
+        others = metric.others(self.outcome) if isinstance(metric, Statistic) else ()
         query = queries.in_pairs([self._value(metric), *others], variants, self._source)
         data = self._connection.sql(query).fetchnumpy()
         rest = tuple(np.asarray(data[f"o{i}"], float) for i in range(len(others)))
@@ -353,7 +349,7 @@ class Scan:
         return None if found is None else float(found)
 
     def _value(self, metric: Metric | Statistic) -> str:
-        return Number.of_metric(metric, self._outcome).finite
+        return Number.of_metric(metric, self.outcome).finite
 
 
 def _unit_sums(part: Mapping[str, RowSums]) -> dict[str, UnitSums]:

@@ -221,7 +221,7 @@ class Serving(Base):
 
         Examples:
             mlprod feedback flights --ids $ids --values $arrived_late
-            mlprod feedback flights --ids $ids --values $clicked --kind interaction --name booked --event-time $when
+            mlprod feedback flights --ids $ids --values $booked --kind interaction --name booked --event-time $when
         """
         from mlprod_nb.lifecycle import traffic
 

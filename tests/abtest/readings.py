@@ -1,7 +1,8 @@
-"""A design as a text, the result of a table under it, and units that are right at a given rate."""
+"""A design as a text, the result of a table under it, units that are right at a given rate, and bounds of rates."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -34,3 +35,8 @@ def arms(count: int) -> list[str]:
 def rights(count: int, champion: float, challenger: float, seed: int = 0) -> list[bool]:
     chance = np.where(np.arange(count) % 2 == 0, champion, challenger)
     return list(np.random.default_rng(seed).random(count) < chance)
+
+
+def bound(rate: float, runs: int) -> float:
+    """Return the rate and two standard errors."""
+    return rate + 2 * math.sqrt(rate * (1 - rate) / runs)

@@ -16,9 +16,8 @@ from mlprod_nb.abtest.scan import open_scan
 from mlprod_nb.errors import NotFound, Refused, UsageError
 from mlprod_nb.serving.protocols.feedback import LATEST
 from tests.abtest.fed_back import Said, beside, result, reward, told
-from tests.abtest.readings import HALF, NAMES, arms, design
+from tests.abtest.readings import HALF, NAMES, arms, bound, design
 from tests.abtest.tables import START, labelled
-from tests.abtest.test_abtest_simulations import bound
 
 BINARY = Outcome("classification", ("0", "1"))
 LATER = START + timedelta(days=365)

@@ -10,14 +10,10 @@ from numpy.typing import NDArray
 
 from mlprod_nb.abtest import eprocess, mixture, paired, planned, proportions, sequential, srm
 from mlprod_nb.abtest.estimate import Difference, Interval, Sample, UnitSums
+from tests.abtest.readings import bound
 
 ALPHA, LOOKS = 0.05, 30
 Array = NDArray[np.float64]
-
-
-def bound(rate: float, runs: int) -> float:
-    """Return the rate and two standard errors."""
-    return rate + 2 * math.sqrt(rate * (1 - rate) / runs)
 
 
 def tables(rng: np.random.Generator, runs: int, chances: tuple[float, float], share: float, rows: int) -> Array:
