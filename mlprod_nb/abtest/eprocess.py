@@ -37,6 +37,8 @@ _BASES: Array = 1 / (1 + np.exp(-_LOGITS))
 #: An alternative leaves each chance at least this share of its way to 0 or 1.
 _LEAST = 0.02
 _NEWTON_STEPS = 60
+#: What rounding leaves of a chance: a step as small as this is none.
+_ROUNDING = float(np.finfo(np.float64).eps)
 #: The largest difference that is tried; beyond it the interval ends at 1.
 _OUTERMOST = 1 - 1e-9
 #: How exact an interval's end is, as a share of the half-width.
@@ -99,8 +101,6 @@ def log_evidence(counts: Counts, tuning: Tuning, difference: float = 0.0) -> Arr
         tuning: What was fixed before.
         difference: The hypothesis: treatment's chance minus control's, between -1 and 1.
     """
-    from scipy.special import logsumexp
-
     first, last = _base_rates(counts, tuning)
     lowest, highest = int(first.min()), int(last.max())
     ratios, weights = _log_ratios(lowest, highest, tuning, difference)
@@ -108,8 +108,15 @@ def log_evidence(counts: Counts, tuning: Tuning, difference: float = 0.0) -> Arr
     for at, pairs in enumerate(ratios, start=lowest):
         among = (first <= at) & (at <= last)
         if among.any():
-            least[among] = np.minimum(least[among], logsumexp(outcomes[among] @ pairs + weights, axis=-1))
+            least[among] = np.minimum(least[among], _log_sum(outcomes[among] @ pairs + weights))
     return least
+
+
+def _log_sum(logs: Array) -> Array:
+    """Return the logarithm of the sum along the last axis; scipy's own takes longer to start than to add."""
+    largest = logs.max(axis=-1)
+    total: Array = largest + np.log(np.exp(logs - largest[..., None]).sum(axis=-1))
+    return total
 
 
 def p_value(counts: Counts, tuning: Tuning) -> Array:
@@ -208,8 +215,8 @@ def _project(treatment: Array, control: Array, share: float, difference: float) 
     if difference == 0:
         mean = share * treatment + (1 - share) * control
         return mean, mean
-    low = np.full_like(control, max(0.0, -difference))
-    high = np.full_like(control, min(1.0, 1 - difference))
+    least, most = max(0.0, -difference), min(1.0, 1 - difference)
+    low, high = np.full_like(control, least), np.full_like(control, most)
     guess = np.clip(
         share * (treatment - difference) + (1 - share) * control, low + 1e-3 * (high - low), high - 1e-3 * (high - low)
     )
@@ -218,13 +225,13 @@ def _project(treatment: Array, control: Array, share: float, difference: float) 
         slope_t, slope_c = treatment - moved, control - guess
         value = share * slope_t / (moved * (1 - moved)) + (1 - share) * slope_c / (guess * (1 - guess))
         low, high = np.where(value > 0, guess, low), np.where(value > 0, high, guess)
-        bend = -sum(
-            part * (chance / null**2 + (1 - chance) / (1 - null) ** 2)
-            for part, chance, null in ((share, treatment, moved), (1 - share, control, guess))
-        )
+        bend = -share * (treatment / moved**2 + (1 - treatment) / (1 - moved) ** 2)
+        bend -= (1 - share) * (control / guess**2 + (1 - control) / (1 - guess) ** 2)
         found = guess - value / bend
-        following = np.where((found > low) & (found < high), found, (low + high) / 2)
-        if np.all(np.abs(following - guess) <= 1e-11 * np.minimum(following, 1 - following)):
+        held = (low <= found) & (found <= high) & (least < found) & (found < most)
+        following = np.where(held, found, (low + high) / 2)
+        room = np.minimum(following - least, most - following)
+        if np.all(np.abs(following - guess) <= 1e-11 * room + _ROUNDING):
             break
         guess = following
     return guess + difference, guess

@@ -33,6 +33,18 @@ def test_each_ratio_has_expectation_one_under_every_pair_of_its_hypothesis(
             assert expected == pytest.approx(np.ones(len(weights)), abs=1e-7)
 
 
+@pytest.mark.parametrize("difference", [-0.9, -0.01, 0.001, 0.05, 0.95])
+def test_the_nearest_pairs_are_found_by_newtons_method_and_not_by_halving(
+    monkeypatch: pytest.MonkeyPatch, difference: float
+) -> None:
+    chances = np.geomspace(1e-5, 0.5, 40)
+    chances = np.concatenate([chances, 1 - chances])
+    treatment, control = np.meshgrid(chances, chances)
+    found = eprocess._project(treatment, control, 0.5, difference)
+    monkeypatch.setattr(eprocess, "_NEWTON_STEPS", 40)
+    assert np.array_equal(found, eprocess._project(treatment, control, 0.5, difference))
+
+
 def test_the_evidence_is_the_least_over_the_base_rates_in_play() -> None:
     counts = Counts.of(40, 1_000, 70, 1_000)
     first, last = eprocess._base_rates(counts, TUNING)
