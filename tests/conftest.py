@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,10 @@ from tests.forks import Forks, waiting
 
 # The same examples in every run, however long each takes; for others: pytest --hypothesis-profile=default.
 settings.load_profile("ci")
+# Search seldom for garbage: among all that the tests import, that took a third of the time to collect them.
+gc.set_threshold(50_000, 20, 100)
+# Without this optional package of jsonschema, which parses a grammar for a second when nbformat is imported.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -31,6 +37,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (item.path not in slow, -tests[item.path], item.path))
+
+
+def pytest_collection_finish() -> None:
+    """Never search for garbage in what is there before the first test: it stays."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
