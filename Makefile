@@ -11,6 +11,14 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 TESTS := -q -n 3 --dist loadscope --no-loadscope-reorder
 
+# Every core compiles, which is most of an installation: pip compiles with one. As for pip, what does not compile is no error.
+define install
+$(PYTHON) -m venv $(1)
+$(1)/bin/python -m pip install -qq --no-compile --require-hashes -r $(2)
+$(1)/bin/python -m pip install -qq --no-deps -e .
+$(1)/bin/python -m compileall -qq -j 0 $(1)/lib || true
+endef
+
 .PHONY: setup demo lab labextension labextension-if-npm test test-latest check bench bench-monitoring bench-reports bench-stats bench-retraining lock pictures verbs clean
 
 setup: .venv/ready
@@ -18,16 +26,12 @@ setup: .venv/ready
 .venv/ready: requirements/all.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "mlprod_nb needs Python 3.11 or 3.12: none is on the PATH."; exit 1; }
 	@echo "Installing into .venv what requirements/all.txt names: a few minutes."
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -qq --require-hashes -r requirements/all.txt
-	$(BIN)/python -m pip install -qq --no-deps -e .
+	$(call install,.venv,requirements/all.txt)
 	@touch $@
 
 .venv-latest/ready: requirements/latest.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "mlprod_nb needs Python 3.11 or 3.12: none is on the PATH."; exit 1; }
-	$(PYTHON) -m venv .venv-latest
-	$(LATEST)/python -m pip install -qq --require-hashes -r requirements/latest.txt
-	$(LATEST)/python -m pip install -qq --no-deps -e .
+	$(call install,.venv-latest,requirements/latest.txt)
 	@touch $@
 
 demo: setup  ## Run the quickstart headless in ./demo and say where the reports lie.
