@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlprod_nb import locks
-from mlprod_nb.access.secrets import read_private, write_private
 from mlprod_nb.errors import UsageError
+from mlprod_nb.private_files import read_private, write_private
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _AUTHORITY_DAYS = 3650

@@ -148,9 +148,10 @@ class Context:
     def log(self) -> PredictionLog:
         """The prediction log."""
         from mlprod_nb.prediction_log.catalogue import Catalogue
+        from mlprod_nb.prediction_log.keys import LogKeys
         from mlprod_nb.prediction_log.reader import PredictionLog
 
-        return PredictionLog(self.layout.log, Catalogue(self.store))
+        return PredictionLog(self.layout.log, Catalogue(self.store), LogKeys.of(self.layout, self.settings.log))
 
     def shown(self, path: str) -> str:
         """Return a file's path as people read it: from the workspace, where it lies there."""

@@ -119,14 +119,17 @@ def main() -> int:
 
 def _count(root: Path) -> CountedAhead:
     from mlprod_nb.prediction_log.catalogue import Catalogue
+    from mlprod_nb.prediction_log.keys import LogKeys
     from mlprod_nb.prediction_log.reader import PredictionLog
     from mlprod_nb.registry.bundles import BundleStore
     from mlprod_nb.store import Store
 
     layout = settings.Layout(root)
-    store = Store(settings.load(root).store.url or Store.sqlite_url(layout.database))
+    found = settings.load(root)
+    store = Store(found.store.url or Store.sqlite_url(layout.database))
+    log = PredictionLog(layout.log, Catalogue(store), LogKeys.of(layout, found.log))
     try:
-        return count(PredictionLog(layout.log, Catalogue(store)), store, BundleStore(layout.bundles))
+        return count(log, store, BundleStore(layout.bundles))
     finally:
         store.close()
 

@@ -266,8 +266,10 @@ def compact(context: Context) -> CompactResult:
     from mlprod_nb.lifecycle import counting_ahead
     from mlprod_nb.prediction_log.catalogue import Catalogue
     from mlprod_nb.prediction_log.compaction import Compactor
+    from mlprod_nb.prediction_log.keys import LogKeys
 
-    done = Compactor(context.layout.log, Catalogue(context.store), clock=context.clock).run()
+    keys = LogKeys.of(context.layout, context.settings.log)
+    done = Compactor(context.layout.log, Catalogue(context.store), clock=context.clock, keys=keys).run()
     if done.busy:
         raise Refused("another process compacts the prediction log just now.", hint="Nothing else is to be done.")
     rows, segments = counted(done.rows, "row"), counted(done.segments, "segment")

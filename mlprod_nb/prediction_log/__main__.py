@@ -50,13 +50,15 @@ def _compact(root: Path) -> bool:
         return False
     from mlprod_nb.prediction_log.catalogue import Catalogue
     from mlprod_nb.prediction_log.compaction import Compactor
+    from mlprod_nb.prediction_log.keys import LogKeys
     from mlprod_nb.results import counted
     from mlprod_nb.store import Store
 
-    store = Store(settings.load(root).store.url or Store.sqlite_url(layout.database))
+    found = settings.load(root)
+    store = Store(found.store.url or Store.sqlite_url(layout.database))
     try:
         store.migrate()
-        done = Compactor(layout.log, Catalogue(store)).run()
+        done = Compactor(layout.log, Catalogue(store), keys=LogKeys.of(layout, found.log)).run()
     finally:
         store.close()
     for problem in done.problems:

@@ -23,6 +23,7 @@ from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogF
 from mlprod_nb.prediction_log.decoding import decode_placed
 from mlprod_nb.prediction_log.files import DiskFiles, Files
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
+from mlprod_nb.prediction_log.keys import NO_KEYS, KeyMissing, LogKeys
 from mlprod_nb.prediction_log.segment_files import lease, mapped, sealed_segments
 from mlprod_nb.prediction_log.segments import SUFFIX
 from mlprod_nb.prediction_log.writing import Part
@@ -73,6 +74,7 @@ class Compactor:
         batch_bytes: How many bytes of segments one transaction takes, which bounds the memory; a larger segment is
             taken alone.
         least_files: How many small files of a day are merged into one.
+        keys: Those that segments and files may be encrypted with, and whether what is written is encrypted.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Compactor:
         files: Files | None = None,
         batch_bytes: int = _BATCH_BYTES,
         least_files: int = merging.LEAST_FILES,
+        keys: LogKeys = NO_KEYS,
     ) -> None:
         self._folder = folder
         self._catalogue = catalogue
@@ -91,6 +94,7 @@ class Compactor:
         self._files = files or DiskFiles()
         self._batch_bytes = batch_bytes
         self._least_files = least_files
+        self._keys = keys
 
     def run(self) -> Compacted:
         """Remove what killed runs left and compact every sealed segment."""
@@ -114,7 +118,9 @@ class Compactor:
                     problems=done.problems + some.problems,
                 )
             try:
-                merging.merge(self._folder, self._catalogue, self._files, least_files=self._least_files)
+                merging.merge(
+                    self._folder, self._catalogue, self._files, least_files=self._least_files, keys=self._keys
+                )
             except Exception:
                 self._clean()
                 raise
@@ -124,7 +130,7 @@ class Compactor:
         """Remove the files and the segments that do not count."""
         removed, problems = merging.remove_replaced(self._folder, self._catalogue, self._files), []
         for path in orphans(self._folder, self._catalogue):
-            if not repeated(self._folder, self._catalogue, path):
+            if not repeated(self._folder, self._catalogue, path, self._keys):
                 problems.append(unknown_file(self._folder, path))
                 continue
             self._files.remove(path)
@@ -150,7 +156,9 @@ class Compactor:
         read, problems = [], []
         for path in paths:
             try:
-                read.append(_read(path))
+                read.append(_read(path, self._keys))
+            except KeyMissing as error:
+                problems.append(f"{path.name}: it was left: {error}")
             except ValueError as error:  # written by a program that knows more; it stays, and readers say so
                 problems.append(f"{path.name}: its records cannot be read, so it was left: {error}.")
         segments = [found.segment for found in read]
@@ -174,7 +182,7 @@ class Compactor:
         parts = [Part(kind, endpoint, pa.concat_tables(some)) for (kind, endpoint, _), some in tables.items()]
         names = [found.segment.name for found in read]
         age = names[0].partition("-")[0] if names else ""
-        return writing.write(self._folder, self._files, parts, age=age, sources=names)
+        return writing.write(self._folder, self._files, parts, age=age, sources=names, keys=self._keys)
 
     def _take_away(self, segments: Sequence[CompactedSegment]) -> None:
         """Remove segments whose rows are in files; put those that are damaged aside."""
@@ -201,12 +209,12 @@ def orphans(folder: Path, catalogue: Catalogue) -> list[Path]:
     return [path for path in there if path.relative_to(folder).as_posix() not in known]
 
 
-def repeated(folder: Path, catalogue: Catalogue, path: Path) -> bool:
+def repeated(folder: Path, catalogue: Catalogue, path: Path, keys: LogKeys) -> bool:
     """Return whether every row of a file that the catalogue does not name is still in what counts."""
     if path.suffix == lake.PARTIAL:
         return True
     try:
-        sources = lake.sources_of(path)
+        sources = lake.sources_of(path, keys)
     except Corrupt:
         return False
     files = {file.path for file in catalogue.files(Selection())}
@@ -225,14 +233,14 @@ def unknown_file(folder: Path, path: Path) -> str:
     )
 
 
-def _read(path: Path) -> _Read:
+def _read(path: Path, keys: LogKeys) -> _Read:
     records: dict[tuple[RecordKind, str], list[tuple[str, Record]]] = {}
     damages: list[Damage] = []
     for found in framing.scan(mapped(path)):
         if isinstance(found, Damage):
             damages.append(found)
         else:
-            records.setdefault((found.kind, found.endpoint), []).append((path.name, found))
+            records.setdefault((found.kind, found.endpoint), []).append((path.name, keys.open(path.name, found)))
     tables = {key: decode_placed(some) for key, some in records.items()}
     rows = sum(table.num_rows for some in tables.values() for table in some)
     if not damages:

@@ -4,6 +4,9 @@
     record  = length: u32 LE | crc: u32 LE | body            crc = CRC32C(body), length = len(body)
     body    = kind: u8 | n: u16 LE | endpoint: n bytes UTF-8 | payload (an Arrow IPC stream)
 
+A record whose kind has its highest bit set is sealed: its payload is what ``keys`` describes, and then the mark that
+ends an Arrow stream, so that its end is found as that of any other.
+
 A power loss leaves of writes that were never acknowledged a torn tail: a record that the file ends within, or zeros.
 It is passed over. Everything else that does not match is damage, a damaged length included: the record's true end is
 found again by the mark that ends an Arrow stream.
@@ -12,7 +15,7 @@ found again by the mark that ends an Arrow stream.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +33,7 @@ _BODY = struct.Struct("<BH")
 RecordKind = Literal["predictions", "feedback"]
 _CODES: dict[RecordKind, int] = {"predictions": 1, "feedback": 2}
 _KINDS = {code: kind for kind, code in _CODES.items()}
+_SEALED = 0x80
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,16 @@ class Record:
     Attributes:
         kind: ``"predictions"`` or ``"feedback"``.
         endpoint: The endpoint it belongs to.
-        payload: An Arrow IPC stream.
+        payload: An Arrow IPC stream, or what stands for it where the record is sealed.
         end: Offset of the first byte after it.
+        context: What the payload was sealed with, the body up to it; ``None`` where it is in clear.
     """
 
     kind: RecordKind
     endpoint: str
     payload: memoryview
     end: int
+    context: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,19 @@ def frame(kind: RecordKind, endpoint: str, *payload: bytes | NDArray[np.uint8]) 
     """
     name = endpoint.encode()
     return enclose(_BODY.pack(_CODES[kind], len(name)), name, *payload)
+
+
+def sealed(record: bytes, seal: Callable[[bytes, bytes], bytes]) -> bytes:
+    """Return a record with its payload sealed.
+
+    Args:
+        record: What :func:`frame` gave.
+        seal: Takes the body up to the payload, and the payload; returns what stands for the payload.
+    """
+    code, length = _BODY.unpack_from(record, HEAD_BYTES)
+    begin = HEAD_BYTES + _BODY.size + length
+    context = _BODY.pack(code | _SEALED, length) + record[HEAD_BYTES + _BODY.size : begin]
+    return enclose(context, seal(context, record[begin:]), END_OF_STREAM)
 
 
 def enclose(*parts: Buffer) -> bytes:
@@ -160,7 +179,10 @@ def _parse(body: memoryview, end: int) -> Record | None:
     if len(body) < _BODY.size:
         return None
     code, length = _BODY.unpack_from(body)
-    if code not in _KINDS or len(body) < _BODY.size + length:
+    begin = _BODY.size + length
+    if code & ~_SEALED not in _KINDS or len(body) < begin:
         return None
-    name = bytes(body[_BODY.size : _BODY.size + length]).decode("utf-8", "replace")
-    return Record(_KINDS[code], name, body[_BODY.size + length :], end)
+    name = bytes(body[_BODY.size : begin]).decode("utf-8", "replace")
+    if not code & _SEALED:
+        return Record(_KINDS[code], name, body[begin:], end)
+    return Record(_KINDS[code & ~_SEALED], name, body[begin : -len(END_OF_STREAM)], end, bytes(body[:begin]))

@@ -5,7 +5,7 @@
 
 The columns are those of ``schema``; an input ``distance`` is the column ``input_distance``, and three columns beginning
 with ``log_`` say where the row was written first. Any tool reads them: DuckDB by ``read_parquet('…/**/*.parquet',
-union_by_name = true)``.
+union_by_name = true)``. Those that are encrypted, as ``keys`` has it, have their key's id in their names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -27,7 +27,11 @@ from mlprod_nb.columns import one_chunk
 from mlprod_nb.errors import Corrupt
 from mlprod_nb.prediction_log.decoding import PLACE
 from mlprod_nb.prediction_log.framing import RecordKind
+from mlprod_nb.prediction_log.keys import LogKeys
 from mlprod_nb.prediction_log.tables import INPUTS, moment_bounds, ordered
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 KINDS: tuple[RecordKind, ...] = ("predictions", "feedback")
 SUFFIX = ".parquet"
@@ -92,36 +96,38 @@ def place_of(kind: RecordKind, endpoint: str, day: date, name: str) -> str:
     return f"{kind}/{folder}/day={day.isoformat()}/{name}{SUFFIX}"
 
 
-def encode(table: pa.Table, sources: Sequence[str]) -> bytes:
+def encode(table: pa.Table, sources: Sequence[str], keys: LogKeys) -> bytes:
     """Return a file's bytes.
 
     Args:
         table: Placed rows in their order.
         sources: What all its rows were in before: names of segments, or paths of files.
+        keys: Say whether it is encrypted, and how; its name must have their :func:`~keys.name_part`.
     """
     flat = _flat(table).replace_schema_metadata({_SOURCES: json.dumps(sorted(sources)).encode()})
     sink = pa.BufferOutputStream()
-    pq.write_table(flat, sink, **WRITTEN)
+    pq.write_table(flat, sink, encryption_properties=keys.encryption(), **WRITTEN)
     return bytes(sink.getvalue())
 
 
-def read(path: Path, *, only: Sequence[str] = (), where: pc.Expression | None = None) -> pa.Table:
+def read(
+    path: Path, *, keys: LogKeys, only: Sequence[str] = (), where: pc.Expression | None = None
+) -> pa.Table:
     """Read the rows of a file that fulfil a condition; groups of rows that cannot have one are passed over.
 
     Args:
         path: The file.
         only: The columns to read beside those of the place, ``inputs`` for all inputs; all where empty.
         where: The condition.
+        keys: Those that it may be encrypted with.
 
     Raises:
         Gone: The file is not there.
+        KeyMissing: It is encrypted with another key.
         Corrupt: It is damaged.
     """
-    import pyarrow.dataset as ds
-
-    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     try:
-        data = ds.dataset(path, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
+        data = _dataset(path, keys)
         columns = _columns(data.schema, only) if only else data.schema.names
         table = data.to_table(columns=columns, filter=where)
     except FileNotFoundError:
@@ -134,6 +140,7 @@ def read(path: Path, *, only: Sequence[str] = (), where: pc.Expression | None = 
 def blocks(
     path: Path,
     *,
+    keys: LogKeys,
     only: Sequence[str],
     where: pc.Expression | None = None,
     coded: bool = False,
@@ -149,14 +156,16 @@ def blocks(
         where: The condition; ``None``: every row.
         coded: Give texts that repeat as dictionaries, where every row is read.
         placed: Read the columns of the place, too: they take a fifth of the time.
+        keys: Those that it may be encrypted with.
 
     Raises:
         Gone: The file is not there.
+        KeyMissing: It is encrypted with another key.
         Corrupt: It is damaged.
     """
     try:
         columns = partial(_columns, only=only, placed=placed)
-        for table in _groups(path, columns, coded) if where is None else _groups_that(path, columns, where):
+        for table in _groups(path, columns, coded, keys) if where is None else _groups_that(path, columns, where, keys):
             rows = table.replace_schema_metadata(None)
             yield _nested(rows, has_inputs=path.parts[-4] == "predictions", only=only)
     except FileNotFoundError:
@@ -165,15 +174,16 @@ def blocks(
         raise Corrupt(f"file {path.name} of the prediction log is damaged: {_first_line(error)}.", hint=_HINT) from None
 
 
-def may_hold(path: Path, column: str, values: Sequence[str]) -> bool:
+def may_hold(path: Path, column: str, values: Sequence[str], keys: LogKeys) -> bool:
     """Say whether some row of a file may have one of these texts in a column, by what its groups' bounds tell.
 
     Raises:
         Gone: The file is not there.
+        KeyMissing: It is encrypted with another key.
         Corrupt: It is damaged.
     """
     try:
-        metadata = pq.read_metadata(path)
+        metadata = pq.read_metadata(path, decryption_properties=keys.decryption(path))
     except FileNotFoundError:
         raise Gone(path) from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -186,8 +196,9 @@ def may_hold(path: Path, column: str, values: Sequence[str]) -> bool:
     return False
 
 
-def _groups(path: Path, columns_of: _Choice, coded: bool) -> Iterator[pa.Table]:
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+def _groups(path: Path, columns_of: _Choice, coded: bool, keys: LogKeys) -> Iterator[pa.Table]:
+    decryption = keys.decryption(path)
+    with pq.ParquetFile(path, page_checksum_verification=True, decryption_properties=decryption) as file:
         schema, metadata = file.schema_arrow, file.metadata
     columns = columns_of(schema)
     texts = [name for name in columns if coded and _few(name) and schema.field(name).type == pa.string()]
@@ -196,6 +207,7 @@ def _groups(path: Path, columns_of: _Choice, coded: bool) -> Iterator[pa.Table]:
         metadata=metadata,
         read_dictionary=texts,
         page_checksum_verification=True,
+        decryption_properties=decryption,
         pre_buffer=False,
         buffer_size=_BUFFER_BYTES,
     ) as file:
@@ -209,15 +221,21 @@ def _few(name: str) -> bool:
     return name.startswith(_INPUT) or name in REPEATED
 
 
-def _groups_that(path: Path, columns_of: _Choice, where: pc.Expression) -> Iterator[pa.Table]:
-    import pyarrow.dataset as ds
-
-    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    data = ds.dataset(path, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
+def _groups_that(path: Path, columns_of: _Choice, where: pc.Expression, keys: LogKeys) -> Iterator[pa.Table]:
+    data = _dataset(path, keys)
     columns = columns_of(data.schema)
     for file in data.get_fragments():
         for group in file.split_by_row_group(where, schema=data.schema):
             yield group.to_table(schema=data.schema, columns=columns, filter=where)
+
+
+def _dataset(path: Path, keys: LogKeys) -> ds.Dataset:
+    import pyarrow.dataset as ds
+
+    options = ds.ParquetFragmentScanOptions(
+        page_checksum_verification=True, decryption_properties=keys.decryption(path)
+    )
+    return ds.dataset(path, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
 
 
 def _columns(schema: pa.Schema, only: Sequence[str], *, placed: bool = True) -> list[str]:
@@ -226,19 +244,25 @@ def _columns(schema: pa.Schema, only: Sequence[str], *, placed: bool = True) -> 
     return [*(name for name in only if name != INPUTS), *(PLACE.names if placed else ()), *inputs]
 
 
-def schema_of(content: bytes) -> pa.Schema:
+def rows_of(path: Path, content: bytes, keys: LogKeys) -> int:
+    """Return how many rows a file's bytes have."""
+    return int(pq.read_metadata(pa.BufferReader(content), decryption_properties=keys.decryption(path)).num_rows)
+
+
+def schema_of(path: Path, content: bytes, keys: LogKeys) -> pa.Schema:
     """Return the schema of a file's bytes."""
-    return pq.read_schema(pa.BufferReader(content)).remove_metadata()
+    return pq.read_schema(pa.BufferReader(content), decryption_properties=keys.decryption(path)).remove_metadata()
 
 
-def sources_of(path: Path) -> list[str]:
+def sources_of(path: Path, keys: LogKeys) -> list[str]:
     """Return what all rows of a file were in before: names of segments, or paths of files.
 
     Raises:
+        KeyMissing: It is encrypted with another key.
         Corrupt: The file is damaged or none of the log's.
     """
     try:
-        names = json.loads(pq.read_schema(path).metadata[_SOURCES])
+        names = json.loads(pq.read_schema(path, decryption_properties=keys.decryption(path)).metadata[_SOURCES])
         return [str(name) for name in names]
     except (pa.ArrowInvalid, OSError, ValueError, KeyError, TypeError):
         raise Corrupt(f"{path.name} is no file of the prediction log.") from None

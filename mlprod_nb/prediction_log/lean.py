@@ -153,7 +153,7 @@ def _coded(rows: pa.Table) -> pa.Table:
 
 def _blocks(places: Places, wanted: Sequence[str], part: Part, *, placed: bool = True) -> Iterator[pa.Table]:
     condition = None if part.whole else part.condition()
-    return lake.blocks(places.folder / part.file.path, only=wanted, where=condition, coded=True, placed=placed)
+    return places.blocks(part.file, only=wanted, where=condition, coded=True, placed=placed)
 
 
 def _labels(places: Places, where: LogRange, pieces: Sequence[_Piece]) -> pa.Table:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from mlprod_nb.prediction_log import lake, writing
 from mlprod_nb.prediction_log.catalogue import Catalogue, LogFile, Selection
 from mlprod_nb.prediction_log.files import Files
+from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
 from mlprod_nb.prediction_log.writing import Part
 
 LEAST_FILES = 16
@@ -28,7 +29,9 @@ _MERGED_BYTES = 32 * 1024 * 1024
 """How many bytes of files are merged at once, which bounds the memory."""
 
 
-def merge(folder: Path, catalogue: Catalogue, disk: Files, *, least_files: int = LEAST_FILES) -> None:
+def merge(
+    folder: Path, catalogue: Catalogue, disk: Files, *, least_files: int = LEAST_FILES, keys: LogKeys = NO_KEYS
+) -> None:
     """Merge what is small and many; the caller has the lease.
 
     Args:
@@ -36,12 +39,14 @@ def merge(folder: Path, catalogue: Catalogue, disk: Files, *, least_files: int =
         catalogue: Its catalogue.
         disk: The disk.
         least_files: How many files are worth it.
+        keys: Those that the files may be encrypted with; what is merged is written with the first.
     """
-    for files in _groups(folder, catalogue, least_files):
-        tables = [lake.read(folder / file.path) for file in files]
+    for files in _groups(folder, catalogue, least_files, keys):
+        tables = [lake.read(folder / file.path, keys=keys) for file in files]
         part = Part(files[0].kind, files[0].endpoint, pa.concat_tables(tables))
         age = PurePosixPath(files[0].path).name.partition("-")[0]
-        (merged,) = writing.write(folder, disk, [part], age=age, sources=[file.path for file in files])
+        sources = [file.path for file in files]
+        (merged,) = writing.write(folder, disk, [part], age=age, sources=sources, keys=keys)
         versions = {file.first_version for file in files} | {file.version for file in files}
         catalogue.replace(files, replace(merged, first_version=min(versions), version=max(versions)))
         remove_replaced(folder, catalogue, disk)
@@ -59,14 +64,14 @@ def remove_replaced(folder: Path, catalogue: Catalogue, disk: Files) -> int:
     return len(paths)
 
 
-def _groups(folder: Path, catalogue: Catalogue, least_files: int) -> Iterator[list[LogFile]]:
+def _groups(folder: Path, catalogue: Catalogue, least_files: int, keys: LogKeys) -> Iterator[list[LogFile]]:
     by_folder: dict[PurePosixPath, list[LogFile]] = defaultdict(list)
     for file in catalogue.files(Selection()):
         if file.bytes < _SMALL_BYTES:
             by_folder[PurePosixPath(file.path).parent].append(file)
     for files in by_folder.values():
         if len(files) >= least_files:
-            for same in _of_one_schema(folder, files):
+            for same in _of_one_schema(folder, files, keys):
                 yield from (some for some in _portions(same) if len(some) >= least_files)
 
 
@@ -80,12 +85,12 @@ def _portions(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
     yield portion
 
 
-def _of_one_schema(folder: Path, files: Sequence[LogFile]) -> list[list[LogFile]]:
+def _of_one_schema(folder: Path, files: Sequence[LogFile], keys: LogKeys) -> list[list[LogFile]]:
     by_schema: dict[pa.Schema, list[LogFile]] = defaultdict(list)
     for file in files:
         path = folder / file.path
         content = path.read_bytes() if path.is_file() else b""
         # What is damaged or gone is left for mlprod verify to name: a merged file would hide it behind its own digest.
         if hashlib.sha256(content).hexdigest() == file.digest:
-            by_schema[lake.schema_of(content)].append(file)
+            by_schema[lake.schema_of(path, content, keys)].append(file)
     return list(by_schema.values())

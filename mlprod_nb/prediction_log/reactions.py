@@ -68,7 +68,7 @@ def _meet(part: Part, span: tuple[str, str]) -> bool:
 def _sources(places: Places, where: LogRange) -> tuple[list[pa.Table], list[Part]]:
     """Return the interactions and rewards that are in no file, and the files that may hold some."""
     tail, parts = places.sources(where, "feedback", (), holding=tuple(kind.encode() for kind in KINDS))
-    return _of_users(tail), [part for part in parts if lake.may_hold(places.folder / part.file.path, "kind", KINDS)]
+    return _of_users(tail), [part for part in parts if places.may_hold(part.file, "kind", KINDS)]
 
 
 def _of_users(some: Iterable[pa.Table]) -> list[pa.Table]:
@@ -89,7 +89,7 @@ def _rows(
 ) -> Iterator[pa.Table]:
     """Yield a file's rows, or those of some ids, group by group."""
     condition = None if part.whole else part.condition()
-    for rows in lake.blocks(places.folder / part.file.path, only=only, where=condition, placed=placed):
+    for rows in places.blocks(part.file, only=only, where=condition, placed=placed):
         yield rows if about is None else rows.filter(pc.is_in(rows[ID], value_set=about))
 
 

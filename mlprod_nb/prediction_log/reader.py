@@ -18,10 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlprod_nb.prediction_log import framing, lake, lean, matching, query, reactions, scanning, tables
+from mlprod_nb.prediction_log import framing, lean, matching, query, reactions, scanning, tables
 from mlprod_nb.prediction_log.catalogue import Catalogue, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import PLACE, decode, decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
+from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
 from mlprod_nb.prediction_log.ranges import LogRange, utc
 from mlprod_nb.prediction_log.scanning import damaged, inside
 
@@ -45,12 +46,14 @@ class PredictionLog:
     Args:
         folder: Where the segments and files are; it may not exist yet.
         catalogue: Which files there are; ``None`` where nothing was ever compacted.
+        keys: Those that they may be encrypted with.
     """
 
-    def __init__(self, folder: Path, catalogue: Catalogue | None = None) -> None:
+    def __init__(self, folder: Path, catalogue: Catalogue | None = None, keys: LogKeys = NO_KEYS) -> None:
         self.folder = folder
         self.catalogue = catalogue
-        self._places = scanning.Places(folder, catalogue)
+        self._keys = keys
+        self._places = scanning.Places(folder, catalogue, keys)
 
     def pin(self, endpoint: str, *, since: datetime | None = None, until: datetime | None = None) -> LogRange:
         """Return the range that holds an endpoint's rows as of now.
@@ -75,7 +78,7 @@ class PredictionLog:
                     raise damaged(name, found, scanning.ASIDE)
                 if found.endpoint == endpoint:
                     ends[name] = found.end
-                    payloads += [found.payload] if found.kind == "predictions" else []
+                    payloads += [self._keys.open(name, found).payload] if found.kind == "predictions" else []
         since, until = (utc(since) if since else None), (utc(until) if until else None)
         files = self._places.files(Selection(endpoint=endpoint, until_version=contents.version))
         version = min(max((file.version for file in files), default=0), contents.version)
@@ -276,12 +279,12 @@ class PredictionLog:
         found: dict[RecordKind, list[pa.Table]] = {"predictions": [], "feedback": []}
         for file in self._places.files(Selection(ids=(prediction_id, prediction_id), until_version=contents.version)):
             known = self._places.until(file, contents.version)
-            found[file.kind].append(lake.read(self.folder / file.path, where=matches & known))
+            found[file.kind].append(self._places.read(file, where=matches & known))
         for kind, some in found.items():
             records = (
                 (name, record)
                 for name, content in contents.segments.items()
-                for record in _whole_records(content)
+                for record in self._whole_records(name, content)
                 # Arrow keeps texts as they are, so a payload without these bytes need not be decoded.
                 if record.kind == kind and sought in bytes(record.payload)
             )
@@ -322,7 +325,7 @@ class PredictionLog:
         """Read every byte of the log; return one line for each damage: which file, what is wrong and what to do."""
         from mlprod_nb.prediction_log import verify
 
-        return verify.problems(self.folder, self.catalogue)
+        return verify.problems(self.folder, self.catalogue, self._keys)
 
     def _count(self, file: LogFile, where: LogRange) -> int:
         """Return how many rows of a file that are no shadows are in a range of event times."""
@@ -333,9 +336,10 @@ class PredictionLog:
         if all_in_time and file.version <= where.version:
             return file.rows - file.shadows
         known = self._places.until(file, where.version)
-        return int(
-            inside(lake.read(self.folder / file.path, only=["shadow", "event_time"], where=known), where).num_rows
-        )
+        return int(inside(self._places.read(file, only=["shadow", "event_time"], where=known), where).num_rows)
+
+    def _whole_records(self, name: str, content: memoryview) -> Iterator[Record]:
+        return (self._keys.open(name, found) for found in framing.scan(content) if isinstance(found, Record))
 
     def _feedback(self, where: LogRange, ids: pa.ChunkedArray) -> pa.Table:
         """Return the range's feedback about predictions, latest first, one a prediction, kind, name and source."""
@@ -349,10 +353,6 @@ class PredictionLog:
         keys = pc.binary_join_element_wise(*parts, "\0").combine_chunks()
         first = pc.index_in(keys, value_set=keys)
         return rows.filter(pc.equal(first, pa.array(np.arange(rows.num_rows), type=pa.int32())))
-
-
-def _whole_records(content: memoryview) -> Iterator[Record]:
-    return (found for found in framing.scan(content) if isinstance(found, Record))
 
 
 def _together(kind: RecordKind, found: Iterable[pa.Table], only: Sequence[str] = ()) -> pa.Table:

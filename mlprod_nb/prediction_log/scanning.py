@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +22,7 @@ from mlprod_nb.prediction_log import framing, lake
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
+from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.segment_files import mapped
 from mlprod_nb.prediction_log.segments import SUFFIX
@@ -81,10 +82,12 @@ class Places:
     Attributes:
         folder: Where the segments and files are; it may not exist yet.
         catalogue: Which files there are; ``None`` where nothing was ever compacted.
+        keys: Those that they may be encrypted with.
     """
 
     folder: Path
     catalogue: Catalogue | None
+    keys: LogKeys = NO_KEYS
 
     def steadily(self, read: Callable[[], T]) -> T:
         """Read, and again where a file was merged into another between the catalogue's word and the opening."""
@@ -117,6 +120,18 @@ class Places:
         """Return the files that may hold what is wanted."""
         return [] if self.catalogue is None else self.catalogue.files(wanted)
 
+    def read(self, file: LogFile, *, only: Sequence[str] = (), where: pc.Expression | None = None) -> pa.Table:
+        """Return the rows of a file as :func:`lake.read` does."""
+        return lake.read(self.folder / file.path, only=only, where=where, keys=self.keys)
+
+    def blocks(self, file: LogFile, **options: Any) -> Iterator[pa.Table]:
+        """Yield the rows of a file as :func:`lake.blocks` does."""
+        return lake.blocks(self.folder / file.path, keys=self.keys, **options)
+
+    def may_hold(self, file: LogFile, column: str, values: Sequence[str]) -> bool:
+        """Say what :func:`lake.may_hold` says of a file."""
+        return lake.may_hold(self.folder / file.path, column, values, self.keys)
+
     def until(self, file: LogFile, version: int) -> pc.Expression:
         """Return the condition on a file's rows that they came with a version or before."""
         if file.version <= version or self.catalogue is None:
@@ -131,7 +146,7 @@ class Places:
         contents = self._look_at(where)
         yield from decode_placed(self._records(where, kind, contents), only=only)
         for part in self._parts(where, kind, contents, None if ids is None else _span(ids)):
-            yield lake.read(self.folder / part.file.path, only=only, where=part.condition())
+            yield self.read(part.file, only=only, where=part.condition())
 
     def sources(
         self,
@@ -233,7 +248,7 @@ class Places:
         yield from decode_placed(self._records(where, "predictions", contents), only=read)
         for part in self._parts(where, "predictions", contents, None):
             condition = None if part.whole else part.condition()
-            yield from lake.blocks(self.folder / part.file.path, only=read, where=condition)
+            yield from self.blocks(part.file, only=read, where=condition)
 
     def _kept(self, files: Collection[str], key: str) -> dict[str, bytes]:
         return self.catalogue.kept(files, key) if files and self.catalogue is not None else {}
@@ -244,13 +259,13 @@ class Places:
 
     def _tally_whole(self, file: LogFile, tally: Tally, only: Sequence[str]) -> bytes:
         read = list(dict.fromkeys([*only, *(("shadow",) if file.shadows else ())]))
-        tables = lake.blocks(self.folder / file.path, only=read, coded=True, placed=False)
+        tables = self.blocks(file, only=read, coded=True, placed=False)
         answers = (table.filter(pc.invert(table["shadow"])) for table in tables) if file.shadows else tables
         return tally(answers, file.rows - file.shadows)
 
     def _tally_some(self, part: Part, where: LogRange, tally: Tally, only: Sequence[str]) -> bytes:
         read = list(dict.fromkeys([*only, "event_time", *(("shadow",) if part.file.shadows else ())]))
-        tables = lake.blocks(self.folder / part.file.path, only=read, where=part.condition(), coded=True, placed=False)
+        tables = self.blocks(part.file, only=read, where=part.condition(), coded=True, placed=False)
         return tally((inside(table, where, shadows=not part.file.shadows) for table in tables), 0)
 
     def _look_at(self, where: LogRange) -> Contents:
@@ -304,7 +319,7 @@ class Places:
                 if isinstance(found, Damage):
                     raise damaged(name, found)
                 if found.kind == kind and found.endpoint == where.endpoint:
-                    yield name, found
+                    yield name, self.keys.open(name, found)
 
 
 def inside(table: pa.Table, where: LogRange, *, shadows: bool = False) -> pa.Table:

@@ -6,18 +6,17 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from mlprod_nb.clock import iso
-from mlprod_nb.prediction_log import compaction, framing
+from mlprod_nb.errors import Corrupt
+from mlprod_nb.prediction_log import compaction, framing, lake
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.framing import Damage
+from mlprod_nb.prediction_log.keys import NO_KEYS, KeyMissing, LogKeys
 from mlprod_nb.prediction_log.segment_files import lease
 from mlprod_nb.prediction_log.segments import SUFFIX
 
 
-def problems(folder: Path, catalogue: Catalogue | None) -> list[str]:
+def problems(folder: Path, catalogue: Catalogue | None, keys: LogKeys = NO_KEYS) -> list[str]:
     """Return one line for each damage: which file, what is wrong and what to do.
 
     A flipped bit is found in whatever was acknowledged, be it in a segment or in a file.
@@ -25,10 +24,11 @@ def problems(folder: Path, catalogue: Catalogue | None) -> list[str]:
     Args:
         folder: The log's folder.
         catalogue: Its catalogue, or ``None`` where nothing was ever compacted.
+        keys: Those that it may be encrypted with.
     """
     # As for any reader, the segments come first and the catalogue after: see the reader.
     segments = {path.name: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
-    damaged = {name: list(_segment(path)) for name, path in segments.items()}
+    damaged = {name: list(_segment(path, keys)) for name, path in segments.items()}
     if catalogue is None:
         return [line for lines in damaged.values() for line in lines]
     version = catalogue.version()
@@ -37,14 +37,14 @@ def problems(folder: Path, catalogue: Catalogue | None) -> list[str]:
     return [
         *(line for name, lines in damaged.items() if name not in compacted for line in lines),
         *(line for segment in compacted.values() for line in _put_aside(folder, segment)),
-        *(line for file in files for line in _file(folder, catalogue, file)),
+        *(line for file in files for line in _file(folder, catalogue, file, keys)),
         # A file that was merged meanwhile may have rows of later segments, too.
         *(_counts(files, compacted.values()) if all(file.version <= version for file in files) else ()),
-        *_left_over(folder, catalogue),
+        *_left_over(folder, catalogue, keys),
     ]
 
 
-def _segment(path: Path) -> Iterator[str]:
+def _segment(path: Path, keys: LogKeys) -> Iterator[str]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:  # compacted meanwhile
@@ -55,6 +55,14 @@ def _segment(path: Path) -> Iterator[str]:
                 f"{path.name} at byte {found.offset}: {found.problem}. Its other records are whole: once the segment "
                 "is closed, mlprod compact keeps them and puts the segment aside."
             )
+            continue
+        try:
+            keys.open(path.name, found)
+        except KeyMissing as error:
+            yield str(error)
+            return
+        except Corrupt as error:
+            yield error.message
 
 
 def _put_aside(folder: Path, segment: CompactedSegment) -> Iterator[str]:
@@ -66,7 +74,7 @@ def _put_aside(folder: Path, segment: CompactedSegment) -> Iterator[str]:
         )
 
 
-def _file(folder: Path, catalogue: Catalogue, file: LogFile) -> Iterator[str]:
+def _file(folder: Path, catalogue: Catalogue, file: LogFile, keys: LogKeys) -> Iterator[str]:
     what = f"{file.rows} rows of {file.endpoint!r} from {iso(file.first_at)} to {iso(file.last_at)}"
     try:
         content = (folder / file.path).read_bytes()
@@ -78,7 +86,11 @@ def _file(folder: Path, catalogue: Catalogue, file: LogFile) -> Iterator[str]:
     if len(content) != file.bytes or hashlib.sha256(content).hexdigest() != file.digest:
         yield f"{file.path}: its bytes are not those that were written, {what}. Bring it back from a backup."
         return
-    rows = pq.read_metadata(pa.BufferReader(content)).num_rows
+    try:
+        rows = lake.rows_of(folder / file.path, content, keys)
+    except KeyMissing as error:
+        yield str(error)
+        return
     if rows != file.rows:
         yield f"{file.path}: it has {rows} rows, and the catalogue says {what}. Report this: it is a fault of mlprod."
 
@@ -92,7 +104,7 @@ def _counts(files: Iterable[LogFile], segments: Iterable[CompactedSegment]) -> I
         )
 
 
-def _left_over(folder: Path, catalogue: Catalogue) -> Iterator[str]:
+def _left_over(folder: Path, catalogue: Catalogue, keys: LogKeys) -> Iterator[str]:
     """Yield what a compaction that was killed has left; while one runs, nothing can be said of that."""
     if not folder.is_dir():
         return
@@ -100,7 +112,7 @@ def _left_over(folder: Path, catalogue: Catalogue) -> Iterator[str]:
         if not held:
             return
         for path in compaction.orphans(folder, catalogue):
-            if compaction.repeated(folder, catalogue, path):
+            if compaction.repeated(folder, catalogue, path, keys):
                 place = path.relative_to(folder).as_posix()
                 yield f"{place}: a compaction that was killed left it. mlprod compact removes it."
             else:

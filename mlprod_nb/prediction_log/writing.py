@@ -15,6 +15,7 @@ from mlprod_nb.prediction_log import lake
 from mlprod_nb.prediction_log.catalogue import LogFile
 from mlprod_nb.prediction_log.files import Files
 from mlprod_nb.prediction_log.framing import RecordKind
+from mlprod_nb.prediction_log.keys import LogKeys, name_part
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Part:
     rows: pa.Table
 
 
-def write(folder: Path, disk: Files, parts: Iterable[Part], *, age: str, sources: Sequence[str]) -> list[LogFile]:
+def write(
+    folder: Path, disk: Files, parts: Iterable[Part], *, age: str, sources: Sequence[str], keys: LogKeys
+) -> list[LogFile]:
     """Write files; when this returns they are on the disk.
 
     Args:
@@ -41,8 +44,9 @@ def write(folder: Path, disk: Files, parts: Iterable[Part], *, age: str, sources
         parts: The rows.
         age: What their names begin with, so that they sort by age.
         sources: What all rows were in before.
+        keys: Say whether they are encrypted, and how.
     """
-    files = [_write(folder, disk, part, age, sources) for part in parts for part in _days(part)]
+    files = [_write(folder, disk, part, age, sources, keys) for part in parts for part in _days(part)]
     folders: set[Path] = set()
     for file in files:
         path = folder / file.path
@@ -64,10 +68,11 @@ def _days(part: Part) -> Iterator[Part]:
         yield Part(part.kind, part.endpoint, rows)
 
 
-def _write(folder: Path, disk: Files, part: Part, age: str, sources: Sequence[str]) -> LogFile:
+def _write(folder: Path, disk: Files, part: Part, age: str, sources: Sequence[str], keys: LogKeys) -> LogFile:
     first_at, last_at, first_id, last_id = lake.bounds(part.kind, part.rows)
-    place = lake.place_of(part.kind, part.endpoint, first_at.date(), f"{age}-{secrets.token_hex(6)}")
-    content = lake.encode(part.rows, sources)
+    name = f"{age}-{secrets.token_hex(6)}{name_part(keys.writing)}"
+    place = lake.place_of(part.kind, part.endpoint, first_at.date(), name)
+    content = lake.encode(part.rows, sources, keys)
     disk.write(partial(folder / place), content)
     return LogFile(
         path=place,

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from mlprod_nb.prediction_log.keys import Sealer
 from mlprod_nb.prediction_log.reserve import Reserve
 from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch
 from mlprod_nb.prediction_log.segments import SegmentWriter
@@ -57,6 +58,7 @@ class LogAppender:
         log: The reserve's size, and how much may wait.
         endpoints: The settings of endpoints; those of others are the defaults.
         slot: The worker's place in its gateway.
+        sealer: Seals each record before it goes to the disk; ``None``: they go in clear.
         open_storage: Opens the disk; called with ``synced=True``, and with ``synced=False`` where an endpoint asks.
     """
 
@@ -68,11 +70,13 @@ class LogAppender:
         endpoints: Mapping[str, EndpointSettings] | None = None,
         *,
         slot: int = 0,
+        sealer: Sealer | None = None,
         open_storage: Callable[..., Storage] = DiskStorage,
     ) -> None:
         log, endpoints = log or LogSettings(), endpoints or {}
         self._folder = folder
         self._telemetry = telemetry
+        self._sealer = sealer
         self._storage = open_storage(synced=True)
         self._reserve = Reserve(folder, log.reserve_mib * _MIB, slot=slot, storage=self._storage)
         self._reserve_words = f"the log's reserve of {log.reserve_mib} MiB"
@@ -169,7 +173,7 @@ class LogAppender:
             reserve=self._reserve,
             observe=self._telemetry.log_sync.observe,
         )
-        return LogChannel(open_writer, self._telemetry, max_bytes=log.max_waiting_mib * _MIB)
+        return LogChannel(open_writer, self._telemetry, max_bytes=log.max_waiting_mib * _MIB, sealer=self._sealer)
 
     def _has_room(self) -> bool:
         try:

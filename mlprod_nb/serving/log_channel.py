@@ -15,6 +15,8 @@ import numpy as np
 
 from mlprod_nb.columns import Block, Columns, concatenate, join
 from mlprod_nb.errors import Unavailable
+from mlprod_nb.prediction_log.framing import sealed
+from mlprod_nb.prediction_log.keys import Sealer
 from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch, encode_feedback, encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.serving.errors import LogUnavailable
@@ -59,6 +61,7 @@ class LogChannel:
         open_writer: Opens a segment.
         telemetry: Counts the records.
         max_bytes: How much may wait.
+        sealer: Seals each record; ``None``: they go to the disk in clear.
         monotonic: Seconds that only grow.
     """
 
@@ -68,11 +71,13 @@ class LogChannel:
         telemetry: Telemetry,
         *,
         max_bytes: int,
+        sealer: Sealer | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open_writer = open_writer
         self._telemetry = telemetry
         self._max_bytes = max_bytes
+        self._sealer = sealer
         self._monotonic = monotonic
         self._writer: SegmentWriter | None = None
         self._unopened: BaseException | None = None
@@ -226,6 +231,8 @@ class LogChannel:
     ) -> None:
         if self._stalled or self._writer is None:
             raise _unlogged(Unavailable(self.trouble))
+        if self._sealer is not None:
+            record = sealed(record, self._sealer)
         loop = asyncio.get_running_loop()
         synced: asyncio.Future[None] = loop.create_future()
         self._under_way[synced] = _Moments(arrived, self._monotonic())

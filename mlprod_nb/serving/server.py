@@ -17,6 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from mlprod_nb.clock import Clock
+from mlprod_nb.prediction_log.keys import LogKeys
 from mlprod_nb.registry.bundles import BundleStore
 from mlprod_nb.serving.app import Gateway, Health, create_app
 from mlprod_nb.serving.appending import LogAppender
@@ -116,7 +117,8 @@ def create_gateway(process: Process, url: str) -> Starlette:
     book = RouteBook()
     telemetry.watch_queues(book.waiting_rows)
     traces = tracing(settings.gateway, process.gateway_id)
-    log = LogAppender(layout.log, telemetry, settings.log, settings.endpoints, slot=slot)
+    sealer = LogKeys.of(layout, settings.log).sealer()
+    log = LogAppender(layout.log, telemetry, settings.log, settings.endpoints, slot=slot, sealer=sealer)
     limits = {name: each.max_requests for name, each in settings.endpoints.items() if each.max_requests}
     variant_limits = VariantLimits({name: each.max_rows for name, each in settings.endpoints.items()})
     plane = DataPlane(

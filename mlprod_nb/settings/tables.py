@@ -83,6 +83,13 @@ class LogSettings(Table):
     max_waiting_mib: int = key(
         64, "Most rows that wait for the disk in one worker, MiB; what comes then is refused at once.", ge=1
     )
+    encrypt: bool = key(False, "Encrypt what is written to the log's files from now on.")
+    keys: tuple[Secret, ...] = key(
+        (),
+        "Keys, the one to write with first, each of 64 hexadecimal digits. They are secrets: rather set"
+        " MLPROD_LOG__KEYS, with spaces between them; empty: those of .mlprod/secrets/log.keys, which is made.",
+        split=True,
+    )
 
 
 @dataclass(frozen=True)

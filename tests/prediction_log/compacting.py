@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlprod_nb.prediction_log import framing
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.compaction import Compacted, Compactor
+from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
@@ -23,6 +25,7 @@ class Site:
 
     folder: Path
     store: Store
+    keys: LogKeys = NO_KEYS
 
     @property
     def catalogue(self) -> Catalogue:
@@ -30,20 +33,25 @@ class Site:
 
     @property
     def log(self) -> PredictionLog:
-        return PredictionLog(self.folder, self.catalogue)
+        return PredictionLog(self.folder, self.catalogue, self.keys)
 
     def add(self, *ids: str, **columns: Any) -> Path:
         """Write one segment of one record of predictions."""
-        return write(self.folder, encode_predictions(predictions(list(ids), **columns)))
+        return write(self.folder, self.sealed(encode_predictions(predictions(list(ids), **columns))))
 
     def label(self, *ids: str, **columns: Any) -> Path:
         """Write one segment of one record of feedback."""
-        return write(self.folder, encode_feedback(feedback(list(ids), **columns)))
+        return write(self.folder, self.sealed(encode_feedback(feedback(list(ids), **columns))))
+
+    def sealed(self, record: bytes) -> bytes:
+        """Return a record as a gateway with the site's keys writes it."""
+        sealer = self.keys.sealer()
+        return record if sealer is None else framing.sealed(record, sealer)
 
     def compact(self, point: Callable[[str], None] | None = None, **options: Any) -> Compacted:
         """Compact; the function is called at each step."""
         files = WatchedFiles(point) if point else None
-        return Compactor(self.folder, self.catalogue, **{"files": files, **options}).run()
+        return Compactor(self.folder, self.catalogue, **{"files": files, "keys": self.keys, **options}).run()
 
     def ids(self, endpoint: str = "flights") -> list[str]:
         found: list[str] = self.log.predictions(self.log.pin(endpoint), only=["prediction_id"])[

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from mlprod_nb.errors import Corrupt
-from mlprod_nb.prediction_log.framing import MAGIC, Damage, Record, scan
+from mlprod_nb.prediction_log.framing import MAGIC, Damage, Record, scan, sealed
+from mlprod_nb.prediction_log.keys import Sealer
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
 from tests.prediction_log.batches import feedback, predictions, write
 from tests.prediction_log.compacting import open_site
@@ -42,12 +43,15 @@ class Segment:
         ]
 
 
-@pytest.fixture(scope="module")
-def segment(tmp_path_factory: pytest.TempPathFactory) -> Segment:
+@pytest.fixture(scope="module", params=["in clear", "sealed"])
+def segment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segment:
     records = []
     for number in range(45):
         ids = [f"{number}-{row}" for row in range(1 + number % 3)]
         records += [encode_predictions(predictions(ids)), encode_feedback(feedback(ids[:1]))]
+    if request.param == "sealed":
+        sealer = Sealer(bytes(32))
+        records = [sealed(record, sealer) for record in records]
     content = write(tmp_path_factory.mktemp("log"), *records).read_bytes()
     ends = tuple(found.end for found in scan(memoryview(content)) if isinstance(found, Record))
     assert len(ends) == 90
