@@ -14,14 +14,15 @@ import hashlib
 import itertools
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlprod_nb import locks
 from mlprod_nb.errors import Corrupt, UsageError
-from mlprod_nb.prediction_log.framing import Record
+from mlprod_nb.prediction_log.framing import Record, scan
+from mlprod_nb.prediction_log.segments import SUFFIX
 from mlprod_nb.private_files import read_private, write_private
 
 if TYPE_CHECKING:
@@ -66,13 +67,17 @@ class LogKeys:
     """The keys of one log: the first encrypts what is written, and each what it has encrypted.
 
     Args:
-        file: Holds a key a line, 64 hexadecimal digits; made where it is not there and something is to be encrypted.
+        file: Holds a key a line, 64 hexadecimal digits; made where something is to be encrypted, and nothing ever was.
         given: Keys that come before those of the file.
         encrypt: Whether what is written is encrypted.
+        log: The log's folder.
     """
 
-    def __init__(self, file: Path | None = None, given: Sequence[str] = (), *, encrypt: bool = False) -> None:
+    def __init__(
+        self, file: Path | None = None, given: Sequence[str] = (), *, encrypt: bool = False, log: Path | None = None
+    ) -> None:
         self._file = file
+        self._log = log
         self._given = given
         self._encrypt = encrypt
         self._ciphers: dict[bytes, AESGCM] = {}
@@ -80,7 +85,7 @@ class LogKeys:
     @classmethod
     def of(cls, layout: Layout, log: LogSettings) -> LogKeys:
         """Return the keys of a workspace's log; nothing is read before one is needed."""
-        return cls(layout.secrets / FILE, [key.value for key in log.keys], encrypt=log.encrypt)
+        return cls(layout.secrets / FILE, [key.value for key in log.keys], encrypt=log.encrypt, log=layout.log)
 
     @property
     def writing(self) -> str:
@@ -163,8 +168,10 @@ class LogKeys:
         return {_id(key): key for key in keys}
 
     def _keys_to_write(self) -> dict[str, bytes]:
-        """Return the keys; where there is none, one is made, and on the disk."""
+        """Return the keys; where there is none and never was, one is made, and on the disk."""
         if not self._keys and self._file is not None:
+            for what, key_id in _encrypted(self._log) if self._log is not None else ():
+                raise KeyMissing(what, key_id)  # who puts it back later must not put it in a new one's place
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with locks.held(self._file.parent):
                 if not self._file.is_file():  # of workers that start together one makes it
@@ -186,6 +193,16 @@ def name_part(key_id: str) -> str:
 def key_of(path: Path) -> str:
     """Return the id of the key that a file is encrypted with, as its name says; empty where it is in clear."""
     return path.name.partition(".key-")[2].partition(".")[0]
+
+
+def _encrypted(log: Path) -> Iterator[tuple[str, str]]:
+    """Yield what in a log is encrypted, and the id of its key."""
+    for path in log.glob(f"*{SUFFIX}"):
+        for found in scan(memoryview(path.read_bytes())):
+            if isinstance(found, Record) and found.context is not None:
+                yield f"segment {path.name} of the prediction log", bytes(found.payload[:_ID_BYTES]).hex()
+    for path in log.rglob(f"*{name_part('*')}.*"):
+        yield f"file {path.name} of the prediction log", key_of(path)
 
 
 def _id(key: bytes) -> str:

@@ -186,6 +186,18 @@ def test_a_key_is_made_once_by_whoever_needs_it_first_and_is_for_its_owner_alone
     assert LogKeys(file, encrypt=True).writing in found
 
 
+@pytest.mark.parametrize("compacted", [False, True])
+def test_no_new_key_takes_the_place_of_one_that_is_lost(tmp_path: Path, site: Site, compacted: bool) -> None:
+    file = tmp_path / "secrets" / "log.keys"
+    fill(site, "a")
+    if compacted:
+        site.compact()
+    with pytest.raises(KeyMissing, match=f"is encrypted with key {site.keys.writing}, which is not there"):
+        LogKeys(file, encrypt=True, log=site.folder).sealer()
+    assert not file.exists()
+    assert LogKeys(file, encrypt=True, log=tmp_path / "another").sealer() is not None
+
+
 def test_keys_that_are_given_come_before_those_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "log.keys"
     file.write_text(f"{FIRST}\n\n")
