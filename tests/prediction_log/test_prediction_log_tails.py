@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from mlprod_nb.errors import Corrupt
 from mlprod_nb.prediction_log.framing import MAGIC, Damage, Record, scan, sealed
-from mlprod_nb.prediction_log.keys import Sealer
+from mlprod_nb.prediction_log.keys import LogKeys
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
 from tests.prediction_log.batches import feedback, predictions, write
 from tests.prediction_log.compacting import open_site
 
 TAIL = 64 * 1024
 SEED = 20130401
+KEYS = LogKeys(given=["01" * 32], encrypt=True)
 NAME = "20130401T060000000000Z-00000000.seg"
 
 
@@ -50,7 +51,8 @@ def segment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         ids = [f"{number}-{row}" for row in range(1 + number % 3)]
         records += [encode_predictions(predictions(ids)), encode_feedback(feedback(ids[:1]))]
     if request.param == "sealed":
-        sealer = Sealer(bytes(32))
+        sealer = KEYS.sealer()
+        assert sealer is not None
         records = [sealed(record, sealer) for record in records]
     content = write(tmp_path_factory.mktemp("log"), *records).read_bytes()
     ends = tuple(found.end for found in scan(memoryview(content)) if isinstance(found, Record))
@@ -135,7 +137,7 @@ def test_the_log_goes_on_without_a_torn_tail_and_compacts_what_was_before(
     tmp_path: Path, segment: Segment, filled: bool
 ) -> None:
     for number, cut in enumerate(sample(segment.tail, 2)):
-        site = open_site(tmp_path / str(number))
+        site = replace(open_site(tmp_path / str(number)), keys=KEYS)
         site.folder.mkdir()
         content = segment.content[:cut] + bytes(filled * (len(segment.content) - cut))
         (site.folder / NAME).write_bytes(content)
@@ -150,7 +152,7 @@ def test_the_log_goes_on_without_a_torn_tail_and_compacts_what_was_before(
 
 def test_the_log_tells_of_a_flipped_bit_and_goes_on_with_all_other_records(tmp_path: Path, segment: Segment) -> None:
     for number, at in enumerate(sample(segment.tail, 2)):
-        site = open_site(tmp_path / str(number))
+        site = replace(open_site(tmp_path / str(number)), keys=KEYS)
         site.folder.mkdir()
         content = flipped(segment.content, at)
         (site.folder / NAME).write_bytes(content)
