@@ -110,9 +110,7 @@ def encode(table: pa.Table, sources: Sequence[str], keys: LogKeys) -> bytes:
     return bytes(sink.getvalue())
 
 
-def read(
-    path: Path, *, keys: LogKeys, only: Sequence[str] = (), where: pc.Expression | None = None
-) -> pa.Table:
+def read(path: Path, *, keys: LogKeys, only: Sequence[str] = (), where: pc.Expression | None = None) -> pa.Table:
     """Read the rows of a file that fulfil a condition; groups of rows that cannot have one are passed over.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlprod_nb.prediction_log import lake, tables
+from mlprod_nb.prediction_log import tables
 from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PREDICTION_FIELDS
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.scanning import Part, Places, inside

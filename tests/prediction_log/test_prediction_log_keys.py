@@ -86,6 +86,7 @@ def test_the_same_rows_are_chosen_counted_and_drawn_whether_they_are_encrypted_o
     seen = []
     for one in (clear, site):
         fill(one, *"abcdef")
+        one.label("a", kind="interaction", name="clicked")
         one.compact()
         fill(one, *"gh")
         pinned = one.log.pin("flights")
@@ -95,7 +96,8 @@ def test_the_same_rows_are_chosen_counted_and_drawn_whether_they_are_encrypted_o
         ].to_pylist()
         counted = one.log.tally(pinned, "rows", lambda tables, _: str(sum(map(len, tables))).encode(), only=["score"])
         outcomes = one.log.outcomes(pinned, only=["score", "variant"]).num_rows
-        seen.append((pinned.rows, drawn, asked, counted, outcomes))
+        clicked = one.log.reactions(pinned)["prediction_id"].to_pylist()
+        seen.append((pinned.rows, drawn, asked, counted, outcomes, clicked))
     assert seen[0] == seen[1]
 
 

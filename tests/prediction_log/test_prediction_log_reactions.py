@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mlprod_nb.prediction_log import lake
+from mlprod_nb.prediction_log.keys import NO_KEYS
 from mlprod_nb.prediction_log.ranges import LogRange
 from tests.prediction_log.batches import START
 from tests.prediction_log.compacting import Site, open_site
@@ -95,7 +96,7 @@ def test_a_file_of_labels_alone_is_passed_over_by_its_bounds(site: Site) -> None
     site.label("a", "b")
     site.compact()
     (path,) = (site.folder / "feedback").rglob("*.parquet")
-    assert not lake.may_hold(path, "kind", ("interaction", "reward"))
-    assert lake.may_hold(path, "kind", ("label",))
+    assert not lake.may_hold(path, "kind", ("interaction", "reward"), NO_KEYS)
+    assert lake.may_hold(path, "kind", ("label",), NO_KEYS)
     with pytest.raises(lake.Gone):
-        lake.may_hold(path.with_name("gone.parquet"), "kind", ("label",))
+        lake.may_hold(path.with_name("gone.parquet"), "kind", ("label",), NO_KEYS)
