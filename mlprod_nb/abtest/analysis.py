@@ -121,7 +121,7 @@ def _one(given: _Given, design: Design, of_segments: float) -> ABTestResult:
         metrics=_adjusted(design, reading.lifts),
         health=checks,
         sample_ratio=found.ratio,
-        labelled_share={name: part.labelled / max(1, part.rows) for name, part in mine.items()},
+        labelled_share={name: part.labelled / max(1, part.rows) for name, part in mine.items() if needs_labels},
         notes=(*_notes(design, facts), *found.notes, *_mid_p(reading.lifts[0]), *divided.notes),
         started_at=facts.first,
         until=facts.last,

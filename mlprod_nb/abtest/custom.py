@@ -21,7 +21,6 @@ from mlprod_nb.errors import NotFound, UsageError
 
 #: What a metric is made of; each has one of them.
 _SORTS = ("value", "interaction", "reward")
-_EXAMPLE = "As in: {name}: {{value: score, better: higher}}, or {name}: {{interaction: booked, within: 1d}}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class CustomMetric:
             raise UsageError(f"metric {self.name!r}: better is {self.better!r}; it is higher, lower or same.")
         given = [sort for sort in _SORTS if getattr(self, sort)]
         if not given:
-            raise UsageError(f"metric {self.name!r} has no value.", hint=_EXAMPLE.format(name=self.name))
+            raise UsageError(f"metric {self.name!r} has no value.", hint=_example(self.name))
         if len(given) > 1:
             raise UsageError(f"metric {self.name!r} has {' and '.join(given)}; it is made of one.", hint="Keep one.")
         if self.equals and not self.interaction:
@@ -149,6 +148,9 @@ def _read(name: str, entry: Mapping[str, Any], of_events: set[str]) -> CustomMet
         if key not in known:
             raise NotFound(f"key of metric {name!r}", str(key), known)
     apart = ("tolerance", "needs_labels")
+    for key in entry:
+        if isinstance(entry[key], dict | list):
+            raise UsageError(f"metric {name!r}: {key} is {entry[key]!r}; it is a text.", hint=_example(name))
     texts = {key: str(value) for key, value in entry.items() if key not in apart}
     tolerance = entry.get("tolerance", 0.0)
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
@@ -159,6 +161,10 @@ def _read(name: str, entry: Mapping[str, Any], of_events: set[str]) -> CustomMet
     if not isinstance(needs_labels, bool):
         raise UsageError(f"metric {name!r}: needs_labels is {needs_labels!r}; it is true or false.")
     return CustomMetric(name, **texts, needs_labels=needs_labels, tolerance=float(tolerance))  # type: ignore[arg-type]
+
+
+def _example(name: str) -> str:
+    return f"As in: {name}: {{value: score > 0.9}}, or {name}: {{interaction: banner, equals: clicked, within: 1d}}"
 
 
 def _events(metrics: Iterable[CustomMetric]) -> dict[str, Event]:

@@ -173,7 +173,7 @@ class ABTestResult(Result):
         metrics: One row a metric, the primary first.
         health: What must be in order before any lift is read.
         sample_ratio: Whether the split came out as designed.
-        labelled_share: Share of predictions with feedback, per variant.
+        labelled_share: Share of predictions with a label, per variant; empty where no metric needs labels.
         notes: What a reader should know besides.
         started_at: First event time.
         until: Last event time.

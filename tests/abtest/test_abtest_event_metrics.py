@@ -191,6 +191,8 @@ def test_a_truth_value_is_written_as_the_gateway_writes_it() -> None:
         ("{interaction: a, value: score}", UsageError, "metric 'mine' has value and interaction"),
         ("{interaction: }", UsageError, "metric 'mine' has no value"),
         ("{interacton: a}", NotFound, "Did you mean 'interaction'"),
+        ("{interaction: {banner: clicked}}", UsageError, "interaction is {'banner': 'clicked'}; it is a text"),
+        ("{interaction: a, equals: [b, c]}", UsageError, "equals is ['b', 'c']; it is a text"),
         ("{reward: a, equals: 1}", UsageError, "metric 'mine': equals is for an interaction"),
         ("{value: score, within: 1d}", UsageError, "metric 'mine': within is for an interaction or a reward"),
         ("{reward: a, within: 7}", UsageError, "metric 'mine': within: '7' is not a duration"),

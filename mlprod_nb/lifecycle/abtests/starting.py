@@ -154,9 +154,12 @@ def _needs(context: Context, design: Design, spec: EndpointSpec, manifest: Manif
     """
     from mlprod_nb import abtest
     from mlprod_nb.abtest import power
+    from mlprod_nb.abtest.custom import events_of
 
     if design.minimal_effect <= 0:
         return "not known: the design names no minimal_effect."
+    if unseen := events.unseen(context, design.endpoint, events_of([design.primary], design.custom)):
+        return f"not known: {unseen[0]}"
     try:
         today = _baseline(context, design, manifest)
     except MlprodError as error:  # a young log says nothing, which is no fault of the design

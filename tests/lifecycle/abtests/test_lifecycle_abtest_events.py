@@ -103,6 +103,15 @@ def test_a_test_of_interactions_is_calibrated_and_shown_on_its_panel(site: Site)
     assert "booked" in str(site.workspace.panel("abtest", "flights").to_dict())
 
 
+def test_a_test_starts_before_the_first_reward_has_come(site: Site) -> None:
+    site.workspace.abtest_stop("flights")
+    design = "primary: kept\nmetrics: {kept: {reward: kept}}\nminimal_effect: 0.1\nmaximum_days: 3"
+    assert site.workspace.abtest_start("flights", design=design).needs == "not known: no reward 'kept' has come in yet."
+    found = site.workspace.abtest_result("flights")
+    assert found.decision == "keep going"
+    assert found.labelled_share == {}
+
+
 def test_feedback_with_fewer_moments_than_ids_is_refused(site: Site) -> None:
     with pytest.raises(UsageError, match="--ids has 2 rows and --event-time has 1"):
         site.workspace.feedback("flights", ids=["a", "b"], values=[1, 2], event_time=[APRIL])
