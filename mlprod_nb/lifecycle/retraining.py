@@ -6,8 +6,10 @@ A version carries the mark of the execution that registered it, so one that a ki
 
 from __future__ import annotations
 
+import shlex
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +18,18 @@ from typing import TYPE_CHECKING, ClassVar
 from mlprod_nb import notebooks
 from mlprod_nb.clock import iso, parse_duration, parse_moment
 from mlprod_nb.errors import ExecutionFailed, MlprodError, NotFound, Refused
+from mlprod_nb.lifecycle.alerting import notifying, waiting
 from mlprod_nb.lifecycle.alias_moves import aliases, owed, protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.training import TrainingReader, check_mode
 from mlprod_nb.lifecycle.watch import main_variant
 from mlprod_nb.results import Result, shown_path
+from mlprod_nb.store.alerts import NewAlert
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
     from mlprod_nb.registry.versions import ModelVersion
     from mlprod_nb.routing import Variant
 
@@ -109,6 +115,7 @@ def retrain(context: Context, wanted: Retraining) -> RetrainResult:
         ExecutionFailed: It registered no version, or several.
     """
     check_mode(wanted.mode)
+    alone = context.caller.job and not wanted.mark
     variant = main_variant(existing(context, wanted.endpoint).spec, wanted.endpoint)
     protecting.refuse_new(context, variant.model, wanted.alias)
     wanted = _dated(context, replace(wanted, mark=wanted.mark or uuid.uuid4().hex))
@@ -143,7 +150,10 @@ def retrain(context: Context, wanted: Retraining) -> RetrainResult:
         raise ExecutionFailed(
             f"{source.name} registered no version of {variant.model}.", hint=f"See {shown_path(output)}"
         )
-    _name_it(context, version, wanted.alias, wanted.reason)
+    also = _told(context, wanted, variant, version) if alone else None
+    _name_it(context, version, wanted.alias, wanted.reason, also)
+    if alone:
+        notifying.deliver(context)
     seconds = round(time.monotonic() - begin, 1)
     return replace(planned, version=version.ref, metrics=version.metrics, seconds=seconds)
 
@@ -245,8 +255,37 @@ def _registered(context: Context, model: str, mark: str) -> ModelVersion | None:
     return found[0] if found else None
 
 
-def _name_it(context: Context, version: ModelVersion, alias: str, reason: str) -> None:
-    """Point the alias to a version; where it does already, nothing happens."""
+def _told(
+    context: Context, wanted: Retraining, serving: Variant, version: ModelVersion
+) -> Callable[[Connection], None] | None:
+    """Return what tells people of a version that nobody saw come; nothing where it is released by itself."""
+    if context.settings.model(version.model).on_register == "release":
+        return None
+    sentence = (
+        f"{version.ref} was retrained on the log of {wanted.endpoint!r} and waits as @{wanted.alias}; "
+        f"{serving.model_version} still serves."
+    )
+    where = "" if wanted.endpoint == version.model else f" --endpoint {shlex.quote(wanted.endpoint)}"
+    action = f"%mlprod release {version.ref}{where}"
+    return waiting.told(context, NewAlert(wanted.endpoint, "retrain", "warn", sentence, action, "", ""), version.ref)
+
+
+def _name_it(
+    context: Context,
+    version: ModelVersion,
+    alias: str,
+    reason: str,
+    also: Callable[[Connection], None] | None = None,
+) -> None:
+    """Point the alias to a version; where it does already, nothing happens.
+
+    Args:
+        context: The workspace.
+        version: The version.
+        alias: The alias.
+        reason: Why, for the journal.
+        also: What is written in the same transaction.
+    """
     move = aliases.planned(context, version.model, alias, version.version)
     if move.before == move.after:
         return
@@ -255,5 +294,7 @@ def _name_it(context: Context, version: ModelVersion, alias: str, reason: str) -
         with context.store.write() as connection:
             aliases.write_journal(context, connection, cleared, reason=reason)
             context.audit(connection, "retrain", version.ref, f"{move.alias} from {move.before or 'nothing'}: {reason}")
+            if also is not None:
+                also(connection)
             announce(None)
         aliases.apply(context, move)

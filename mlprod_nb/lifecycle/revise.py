@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
+from mlprod_nb.lifecycle.alerting import waiting
 from mlprod_nb.lifecycle.alias_moves import aliases, owed, protecting
 from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
@@ -145,7 +146,9 @@ def commit(context: Context, change: Change) -> Committed:
                 f"endpoint {change.endpoint!r} did not take revision {revision.number}: {outcome.detail}",
                 hint="It serves what it served before.",
             )
-        return _follow(context, change, revision, gateway.id)
+        done = _follow(context, change, revision, gateway.id)
+        waiting.settle(context, change.endpoint, change.spec)
+        return done
 
 
 def _follow(context: Context, change: Change, revision: Revision, gateway_id: str) -> Committed:

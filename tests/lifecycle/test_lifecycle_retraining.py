@@ -198,6 +198,25 @@ def test_an_endpoint_without_answers_has_nothing_to_train_on(workspace: Workspac
         workspace.retrain("fresh")
 
 
+def test_what_a_job_retrained_is_told_once_until_it_serves_or_another_comes(workspace: Workspace) -> None:
+    assert workspace.alerts_list("flights").alerts == (), "who retrains by hand is told by the result"
+    job = workspace.schedule_add("0 3 1 * *", "retrain flights --mode full").job
+    workspace.schedule_run(job)
+    [first] = workspace.alerts_list("flights").alerts
+    version = f"flights/{aliases(workspace)['challenger']}"
+    assert first.sentence == (
+        f"{version} was retrained on the log of 'flights' and waits as @challenger; flights/1 still serves."
+    )
+    assert (first.status, first.next) == ("warn", f"%mlprod release {version}")
+    workspace.schedule_run(job)
+    [second] = workspace.alerts_list("flights").alerts
+    newer = f"flights/{aliases(workspace)['challenger']}"
+    assert (second.alert, second.sentence.split()[0]) == (first.alert + 1, newer)
+    workspace.route("flights", "champion=100", "challenger=shadow", reason="it is looked at")
+    assert workspace.alerts_list("flights").alerts == ()
+    assert [row.state for row in workspace.alerts_list("flights", every=True).alerts] == ["recovered", "recovered"]
+
+
 @pytest.mark.parametrize("trained", [0, 1000])
 def test_weights_follow_the_true_density_ratio(trained: int) -> None:
     random = np.random.default_rng(5)
