@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -120,6 +121,29 @@ def test_a_file_below_the_current_directory_is_named_from_there(
     assert Made(here / "index.html").to_dict()["page"] == str(here / "index.html")
     here.rmdir()
     assert str(Made(here / "index.html")).endswith(f"page  {here / 'index.html'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("index.html", "./index.html"),
+        ("javascript:alert(1)", "./javascript%3Aalert%281%29"),
+        ("a #1 50% ?.html", "./a%20%231%2050%25%20%3F.html"),
+        ('"><script>', "./%22%3E%3Cscript%3E"),
+        ("flüge.html", "./fl%C3%BCge.html"),
+    ],
+)
+def test_a_file_is_a_link_from_where_the_notebook_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, target: str
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert f'<a href="{target}">{html.escape(name)}</a>' in Made(tmp_path / name)._repr_html_()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert f'<a href=".{target}">' in Made(tmp_path / name)._repr_html_()
+    (tmp_path / name).unlink()
+    assert "<a " not in Made(tmp_path / name)._repr_html_()
 
 
 def test_sentences_follow_each_other_without_a_comma(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ class Result:
                 }
                 tables.append(Section(title, (), tuple((key, _shown(key, item)) for key, item in known.items())))
             else:
-                facts.append((title, shown_path(value) if isinstance(value, Path) else _shown(name, rows)))
+                facts.append((title, value if isinstance(value, Path) else _shown(name, rows)))
         return [Section("", (), tuple(facts)), *tables] if facts else tables
 
     def _shown_sections(self) -> list[Section]:

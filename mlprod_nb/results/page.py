@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb.results.values import format_value
+from mlprod_nb.results.values import format_value, link
 
 if TYPE_CHECKING:
     from mlprod_nb.results import Section
@@ -114,5 +115,12 @@ def _cells(row: tuple[Any, ...], numeric: frozenset[int]) -> str:
 
 def _fact(row: tuple[Any, ...]) -> str:
     name, *values = row
-    shown = "".join(f"<td>{escaped(format_value(value))}</td>" for value in values)
+    shown = "".join(f"<td>{_linked(value)}</td>" for value in values)
     return f'<th scope="row"{_class(_cell_class(name))}>{escaped(format_value(name))}</th>{shown}'
+
+
+def _linked(value: Any) -> str:
+    """Return a value for a page; a file as a link to it."""
+    shown = escaped(format_value(value))
+    target = link(value) if isinstance(value, Path) else ""
+    return f'<a href="{html.escape(target)}">{shown}</a>' if target else shown

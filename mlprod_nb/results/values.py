@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from mlprod_nb.clock import iso
 
@@ -37,6 +39,8 @@ def format_value(value: Any) -> str:
     """
     if value is None:
         return "–"
+    if isinstance(value, Path):
+        return shown_path(value)
     if isinstance(value, datetime) and value.tzinfo is not None:
         return iso(value)
     if isinstance(value, bool):
@@ -103,3 +107,18 @@ def shown_path(path: Path) -> str:
         if path.is_relative_to(here):
             return path.relative_to(here).as_posix()
     return str(path)
+
+
+def link(path: Path) -> str:
+    """Return where a page in the current directory finds a file, as a URL; empty where it finds none.
+
+    A notebook's outputs are such a page, so JupyterLab opens what is linked so. A name cannot pass for a scheme, a
+    fragment or a query: the URL begins with a dot, and every other character than a letter, digit or slash is escaped.
+    """
+    try:
+        if not path.exists():
+            return ""
+        found = quote(Path(os.path.relpath(path)).as_posix())
+    except (OSError, ValueError):  # the current directory is gone, or on another drive
+        return ""
+    return found if found.startswith("../") else f"./{found}"
