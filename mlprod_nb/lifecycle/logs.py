@@ -204,6 +204,8 @@ class CompactResult(Result):
         files: How many files were added.
         leftovers: How many files and segments that a killed compaction had left were removed.
         problems: What is damaged or was left alone.
+        removed_rows: How many rows were removed, since they were older than [log] keep_days.
+        removed_files: How many files they were in.
     """
 
     verdict: Verdict
@@ -212,6 +214,8 @@ class CompactResult(Result):
     files: int
     leftovers: int
     problems: tuple[str, ...]
+    removed_rows: int = 0
+    removed_files: int = 0
 
 
 def logs(context: Context, query: LogQuery) -> LogsResult:
@@ -268,17 +272,36 @@ def compact(context: Context) -> CompactResult:
     from mlprod_nb.prediction_log.compaction import Compactor
     from mlprod_nb.prediction_log.keys import LogKeys
 
-    keys = LogKeys.of(context.layout, context.settings.log)
-    done = Compactor(context.layout.log, Catalogue(context.store), clock=context.clock, keys=keys).run()
+    kept = context.settings.log
+    done = Compactor(
+        context.layout.log,
+        Catalogue(context.store),
+        clock=context.clock,
+        keys=LogKeys.of(context.layout, kept),
+        keep_days=kept.keep_days,
+    ).run()
     if done.busy:
         raise Refused("another process compacts the prediction log just now.", hint="Nothing else is to be done.")
     rows, segments = counted(done.rows, "row"), counted(done.segments, "segment")
-    verdict = Verdict("ok", f"{rows} of {segments} went into {counted(done.files, 'Parquet file')}.")
+    sentence = f"{rows} of {segments} went into {counted(done.files, 'Parquet file')}."
+    if done.forgotten.files:
+        removed, files = counted(done.forgotten.rows, "row"), counted(done.forgotten.files, "file")
+        sentence += f" {removed} in {files} were removed, as [log] keep_days = {kept.keep_days} says."
+    verdict = Verdict("ok", sentence)
     if done.problems:
         verdict = Verdict("alarm", f"{counted(len(done.problems), 'problem')} found.", "%mlprod verify")
     context.progress.step("counting files for the monitor")
     counting_ahead.count(context.log, context.store, context.bundles)  # of what it cannot count a look says why
-    return CompactResult(verdict, done.segments, done.rows, done.files, done.leftovers, done.problems)
+    return CompactResult(
+        verdict,
+        done.segments,
+        done.rows,
+        done.files,
+        done.leftovers,
+        done.problems,
+        done.forgotten.rows,
+        done.forgotten.files,
+    )
 
 
 def _read(context: Context, query: LogQuery) -> pa.Table:

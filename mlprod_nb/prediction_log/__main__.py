@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 
 from mlprod_nb import process_log, settings
+from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError
+from mlprod_nb.prediction_log import retention
 from mlprod_nb.prediction_log.segment_files import sealed_segments
 
 MOST_SECONDS_THEN = 300
@@ -44,9 +46,12 @@ def main() -> int:
 
 
 def _compact(root: Path) -> bool:
-    """Compact; return whether there was something to compact, and no other process compacts it."""
+    """Compact, and remove what is too old; return whether there was something to do, and no other process does it."""
     layout = settings.Layout(root)
-    if not sealed_segments(layout.log):  # of a run that was killed there is always a segment left, too
+    given = settings.load(root)
+    keep_days = given.log.keep_days
+    # Of a run that was killed there is always a segment left, too, or a file that is too old.
+    if not sealed_segments(layout.log) and not retention.waiting(layout.log, keep_days, utc_now()):
         return False
     from mlprod_nb.prediction_log.catalogue import Catalogue
     from mlprod_nb.prediction_log.compaction import Compactor
@@ -54,11 +59,11 @@ def _compact(root: Path) -> bool:
     from mlprod_nb.results import counted
     from mlprod_nb.store import Store
 
-    found = settings.load(root)
-    store = Store(found.store.url or Store.sqlite_url(layout.database))
+    store = Store(given.store.url or Store.sqlite_url(layout.database))
     try:
         store.migrate()
-        done = Compactor(layout.log, Catalogue(store), keys=LogKeys.of(layout, found.log)).run()
+        keys = LogKeys.of(layout, given.log)
+        done = Compactor(layout.log, Catalogue(store), keys=keys, keep_days=keep_days).run()
     finally:
         store.close()
     for problem in done.problems:
@@ -71,6 +76,9 @@ def _compact(root: Path) -> bool:
         )
         removed = f"; {counted(done.leftovers, 'leftover')} removed" if done.leftovers else ""
         _say("INFO", f"{rows} of {segments} went into {files}{removed}")
+    if done.forgotten.files:
+        rows, files = counted(done.forgotten.rows, "row"), counted(done.forgotten.files, "file")
+        _say("INFO", f"{rows} in {files} were removed, as [log] keep_days = {keep_days} says")
     return not done.busy
 
 

@@ -109,7 +109,7 @@ class Catalogue:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
 
     def add(self, files: Sequence[LogFile], segments: Sequence[CompactedSegment], *, now: datetime) -> int:
         """Add the files that hold the rows of segments, and take the segments out of the log; return the version.
@@ -118,16 +118,15 @@ class Catalogue:
             sqlalchemy.exc.IntegrityError: Somebody else has added one of them, or a version, meanwhile; nothing was
                 changed.
         """
-        with self._store.write() as connection:
-            version = (connection.scalar(sa.select(sa.func.max(tables.log_versions.c.version))) or 0) + 1
-            connection.execute(sa.insert(tables.log_versions).values(version=version, at=now))
+        with self.store.write() as connection:
+            version = next_version(connection, now)
             if files:
                 both = {"first_version": version, "version": version}
                 connection.execute(sa.insert(tables.log_files), [{**asdict(file), **both} for file in files])
             if segments:
                 rows = [{**asdict(segment), "version": version} for segment in segments]
                 connection.execute(sa.insert(tables.log_segments), rows)
-        return int(version)
+        return version
 
     def replace(self, files: Sequence[LogFile], merged: LogFile) -> None:
         """Let one file count in the place of others.
@@ -137,7 +136,7 @@ class Catalogue:
         """
         table = tables.log_files
         by = sa.and_(table.c.path.in_([file.path for file in files]), table.c.replaced_by.is_(None))
-        with self._store.write() as connection:
+        with self.store.write() as connection:
             connection.execute(sa.insert(table).values(**asdict(merged)))
             changed = connection.execute(sa.update(table).where(by).values(replaced_by=merged.path))
             if changed.rowcount != len(files):
@@ -145,14 +144,14 @@ class Catalogue:
 
     def replaced(self) -> list[str]:
         """Return the paths of files that do not count any more and were not forgotten."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             table = tables.log_files.c
             return list(connection.scalars(sa.select(table.path).where(table.replaced_by.is_not(None))))
 
     def forget(self, paths: Sequence[str]) -> None:
         """Forget files that do not count any more and are gone, and what was kept of them."""
         table = tables.log_files
-        with self._store.write() as connection:
+        with self.store.write() as connection:
             for some in _portions(paths):
                 gone = sa.and_(table.c.path.in_(some), table.c.replaced_by.is_not(None))
                 digests = sa.select(table.c.digest).where(gone)
@@ -168,7 +167,7 @@ class Catalogue:
         """
         table = tables.log_counts.c
         found: dict[str, bytes] = {}
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             for some in _portions(sorted(files)):
                 query = sa.select(table.file, table.content, table.digest).where(table.file.in_(some), table.key == key)
                 for row in connection.execute(query):
@@ -183,7 +182,7 @@ class Catalogue:
         wanted = _conditions(Selection(endpoint=endpoint, kind="predictions"))
         nothing = ~sa.exists().where(kept.file == table.c.digest, kept.key == key)
         query = sa.select(*columns).where(*wanted, nothing).order_by(table.c.last_at.desc(), table.c.path)
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             return [LogFile(**row) for row in connection.execute(query).mappings()]
 
     def keep(self, said: Mapping[str, bytes], key: str) -> None:
@@ -196,7 +195,7 @@ class Catalogue:
             key: What was said of them.
         """
         table, digest = tables.log_counts, tables.log_files.c.digest
-        with contextlib.suppress(sa.exc.IntegrityError), self._store.write() as connection:  # another process did
+        with contextlib.suppress(sa.exc.IntegrityError), self.store.write() as connection:  # another process did
             for some in _portions(sorted(said)):
                 connection.execute(sa.delete(table).where(table.c.file.in_(some), table.c.key == key))
                 known = set(connection.scalars(sa.select(digest).where(digest.in_(some))))
@@ -210,12 +209,12 @@ class Catalogue:
 
     def version(self) -> int:
         """Return the newest version; 0 where there is none. What is read up to one version is one state."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             return int(connection.scalar(sa.select(sa.func.max(tables.log_versions.c.version))) or 0)
 
     def files(self, wanted: Selection) -> list[LogFile]:
         """Return the files that count and may hold what is wanted, by version and path."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             table = tables.log_files
             columns = [table.c[field.name] for field in fields(LogFile)]
             query = sa.select(*columns).where(*_conditions(wanted)).order_by(table.c.version, table.c.path)
@@ -230,12 +229,19 @@ class Catalogue:
         if until_version is not None:
             at_version &= table.c.version <= until_version
         found: dict[str, CompactedSegment] = {}
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             for some in [None] if names is None else _portions(sorted(names)):
                 named = sa.true() if some is None else table.c.name.in_(some)
                 for row in connection.execute(sa.select(table).where(at_version, named)).mappings():
                     found[row["name"]] = CompactedSegment(**row)
         return found
+
+
+def next_version(connection: sa.Connection, now: datetime) -> int:
+    """Begin the catalogue's next version, in a transaction that writes; return it."""
+    version = int(connection.scalar(sa.select(sa.func.max(tables.log_versions.c.version))) or 0) + 1
+    connection.execute(sa.insert(tables.log_versions).values(version=version, at=now))
+    return version
 
 
 def _conditions(wanted: Selection) -> list[sa.ColumnElement[bool]]:

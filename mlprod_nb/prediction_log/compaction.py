@@ -11,25 +11,23 @@ processes that compact at once, against the lease, do not double a row either: o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from mlprod_nb.clock import Clock, utc_now
 from mlprod_nb.errors import Corrupt
-from mlprod_nb.prediction_log import framing, lake, merging, writing
+from mlprod_nb.prediction_log import framing, lake, merging, retention, writing
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import decode_placed
 from mlprod_nb.prediction_log.files import DiskFiles, Files
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.keys import NO_KEYS, KeyMissing, LogKeys
-from mlprod_nb.prediction_log.segment_files import lease, mapped, sealed_segments
+from mlprod_nb.prediction_log.retention import Forgotten
+from mlprod_nb.prediction_log.segment_files import DAMAGED, lease, mapped, sealed_segments
 from mlprod_nb.prediction_log.segments import SUFFIX
 from mlprod_nb.prediction_log.writing import Part
-
-DAMAGED = "damaged"
-"""Folder of the segments that were damaged; their whole records are in files."""
 
 _BATCH_BYTES = 64 * 1024 * 1024
 
@@ -44,6 +42,7 @@ class Compacted:
         rows: How many rows of them are in files now.
         files: How many files were added.
         leftovers: How many files and segments that a killed run had left were removed.
+        forgotten: What was removed since it was older than rows are kept.
         problems: What is damaged or was left alone, one line each.
     """
 
@@ -52,6 +51,7 @@ class Compacted:
     rows: int = 0
     files: int = 0
     leftovers: int = 0
+    forgotten: Forgotten = field(default_factory=Forgotten)
     problems: tuple[str, ...] = ()
 
 
@@ -75,6 +75,7 @@ class Compactor:
             taken alone.
         least_files: How many small files of a day are merged into one.
         keys: Those that segments and files may be encrypted with, and whether what is written is encrypted.
+        keep_days: For how many days rows are kept; 0: for ever.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Compactor:
         batch_bytes: int = _BATCH_BYTES,
         least_files: int = merging.LEAST_FILES,
         keys: LogKeys = NO_KEYS,
+        keep_days: int = 0,
     ) -> None:
         self._folder = folder
         self._catalogue = catalogue
@@ -95,9 +97,10 @@ class Compactor:
         self._batch_bytes = batch_bytes
         self._least_files = least_files
         self._keys = keys
+        self._keep_days = keep_days
 
     def run(self) -> Compacted:
-        """Remove what killed runs left and compact every sealed segment."""
+        """Remove what killed runs left, compact every sealed segment, and remove what is too old."""
         if not self._folder.is_dir():
             return Compacted()
         with lease(self._folder) as held:
@@ -117,6 +120,9 @@ class Compactor:
                     files=done.files + some.files,
                     problems=done.problems + some.problems,
                 )
+            forgotten = retention.remove(
+                self._folder, self._catalogue, self._files, keep_days=self._keep_days, now=self._clock()
+            )
             try:
                 merging.merge(
                     self._folder, self._catalogue, self._files, least_files=self._least_files, keys=self._keys
@@ -124,7 +130,7 @@ class Compactor:
             except Exception:
                 self._clean()
                 raise
-            return done
+            return replace(done, forgotten=forgotten)
 
     def _clean(self) -> Compacted:
         """Remove the files and the segments that do not count."""

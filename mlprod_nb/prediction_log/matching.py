@@ -51,13 +51,23 @@ def unmatched(places: Places, where: LogRange, ids: Sequence[str] | None = None)
     everything = replace(where, since=None, until=None)
     named = pa.chunked_array([pa.array(ids, pa.string())]) if ids is not None else _named(places, everything)
     left = named
-    if len(named):
+    left = _not_removed(places, where.endpoint, left)
+    if len(left):
         # A file at a time, so that no more ids are held than one file has beside those that are sought.
-        for table in places.rows(everything, "predictions", [_ID], ids=named):
+        for table in replace(places, left=True).rows(everything, "predictions", [_ID], ids=left):
             left = left.filter(pc.invert(pc.is_in(left, value_set=table[_ID].combine_chunks())))
             if not len(left):
                 break
     return Unmatched(where.endpoint, len(named), len(left), pc.min(left).as_py() or "")
+
+
+def _not_removed(places: Places, endpoint: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the ids that are not of the time from which predictions were removed: of those nothing can be said."""
+    removed = places.removals.of(endpoint)
+    if not removed or not len(ids):
+        return ids
+    first, last = min(one.first_id for one in removed), max(one.last_id for one in removed)
+    return ids.filter(pc.or_(pc.less(ids, first), pc.greater(ids, last)))
 
 
 def _named(places: Places, where: LogRange) -> pa.ChunkedArray:

@@ -24,6 +24,7 @@ from mlprod_nb.prediction_log.decoding import PLACE, decode, decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
 from mlprod_nb.prediction_log.ranges import LogRange, utc
+from mlprod_nb.prediction_log.removals import Removal, Removed
 from mlprod_nb.prediction_log.scanning import damaged, inside
 
 
@@ -81,7 +82,8 @@ class PredictionLog:
                     payloads += [self._keys.open(name, found).payload] if found.kind == "predictions" else []
         since, until = (utc(since) if since else None), (utc(until) if until else None)
         files = self._places.files(Selection(endpoint=endpoint, until_version=contents.version))
-        version = min(max((file.version for file in files), default=0), contents.version)
+        newest = max([self._places.removals.version(endpoint), *(file.version for file in files)])
+        version = min(newest, contents.version)
         everything = LogRange(endpoint, tuple(ends.items()), since, until, 0, version)
         rows = sum(inside(table, everything).num_rows for table in decode(payloads, only=["shadow", "event_time"]))
         rows += sum(self._count(file, everything) for file in files if file.kind == "predictions")
@@ -99,6 +101,7 @@ class PredictionLog:
             only: The columns to read; all where empty.
 
         Raises:
+            Removed: Some of them were removed since the range was pinned, as the settings say.
             Corrupt: A record in the range is damaged, or a segment or a file is gone.
         """
         read = list(dict.fromkeys([*only, "prediction_id", "event_time", "shadow"])) if only else []
@@ -111,11 +114,26 @@ class PredictionLog:
         rows = tables.ordered(rows, ("event_time", "ascending"), ("prediction_id", "ascending"))
         return tables.without_place(rows, only)
 
+    def check(self, where: LogRange) -> None:
+        """See whether a pinned range can still be read.
+
+        Raises:
+            Removed: Some of its predictions were removed since it was pinned.
+            Corrupt: The catalogue is not that of the log.
+        """
+        removed = self._places.removed(where)
+        if removed:
+            raise Removed(removed)
+
+    def removed(self, endpoint: str) -> list[Removal]:
+        """Return what was removed of an endpoint's predictions."""
+        return self._places.removals.of(endpoint)
+
     def feedback(self, where: LogRange) -> pa.Table:
         """Return a range's feedback about its predictions: of each prediction, kind, name and source the latest.
 
         Raises:
-            Corrupt: As :meth:`predictions`.
+            Removed, Corrupt: As :meth:`predictions`.
         """
         return self._feedback(where, self.predictions(where, shadows=True, only=["prediction_id"])["prediction_id"])
 
@@ -127,7 +145,7 @@ class PredictionLog:
             ids: The ids that the feedback names; ``None``: all feedback of the range.
 
         Raises:
-            Corrupt: As :meth:`predictions`.
+            Removed, Corrupt: As :meth:`predictions`.
         """
         return self._places.steadily(lambda: matching.unmatched(self._places, where, ids))
 
@@ -176,7 +194,7 @@ class PredictionLog:
             only: The columns of predictions to read; all where empty.
 
         Raises:
-            Corrupt: As :meth:`predictions`.
+            Removed, Corrupt: As :meth:`predictions`.
         """
         read = list(dict.fromkeys([*only, "prediction_id"])) if only else ()
         rows = self.predictions(where, shadows=shadows, only=read)
@@ -198,7 +216,7 @@ class PredictionLog:
             only: The columns of predictions to read; with ``inputs`` among them it is :meth:`labelled` that reads.
 
         Raises:
-            Corrupt: As :meth:`predictions`.
+            Removed, Corrupt: As :meth:`predictions`.
         """
         if tables.INPUTS in only or lean.ID in only:
             return self.labelled(where, only=only)
@@ -231,7 +249,7 @@ class PredictionLog:
             times: Of which event times, one result for each; those of the range where empty.
 
         Raises:
-            Corrupt: As :meth:`predictions`.
+            Removed, Corrupt: As :meth:`predictions`.
         """
         windows = times or ((where.since, where.until),)
         return self._places.steadily(lambda: self._places.tally(where, key, tally, only=only, times=windows))
@@ -260,7 +278,7 @@ class PredictionLog:
             only: The columns to read.
 
         Raises:
-            Corrupt: As :meth:`predictions`.
+            Removed, Corrupt: As :meth:`predictions`.
         """
         found = self._places.steadily(lambda: self._places.sample(where, rows, only=only))
         read = list(dict.fromkeys([*only, "prediction_id", "event_time"]))

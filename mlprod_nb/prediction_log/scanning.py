@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlprod_nb.errors import Corrupt
-from mlprod_nb.prediction_log import framing, lake
+from mlprod_nb.prediction_log import framing, lake, tables
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
 from mlprod_nb.prediction_log.ranges import LogRange
+from mlprod_nb.prediction_log.removals import Removal, Removals, Removed
 from mlprod_nb.prediction_log.segment_files import mapped
 from mlprod_nb.prediction_log.segments import SUFFIX
 
@@ -39,9 +40,6 @@ _HINT = "mlprod verify lists all damage."
 _MOST_TRIES = 5
 _KEPT_TOGETHER = 16
 """Of so many files what was said is kept in one transaction, each of which waits for the disk."""
-_ENDING = 12
-"""How many characters at the end of an id are random: 48 of the 62 random bits of a UUIDv7."""
-
 _MOMENT = pa.timestamp("us", tz="UTC")
 
 
@@ -83,11 +81,18 @@ class Places:
         folder: Where the segments and files are; it may not exist yet.
         catalogue: Which files there are; ``None`` where nothing was ever compacted.
         keys: Those that they may be encrypted with.
+        left: Whether what is left will do, where predictions of a range were removed; else :class:`Removed` says so.
     """
 
     folder: Path
     catalogue: Catalogue | None
     keys: LogKeys = NO_KEYS
+    left: bool = False
+
+    @property
+    def removals(self) -> Removals:
+        """What was removed on purpose."""
+        return Removals(None if self.catalogue is None else self.catalogue.store)
 
     def steadily(self, read: Callable[[], T]) -> T:
         """Read, and again where a file was merged into another between the catalogue's word and the opening."""
@@ -239,10 +244,10 @@ class Places:
         read = list(dict.fromkeys([*only, "prediction_id", "event_time", "shadow"]))
         found: list[pa.Table] = []
         for table in self._blocks(where, contents, read):
-            found.append(_lowest([inside(table, where)], rows)[0])
+            found.append(tables.lowest([inside(table, where)], rows)[0])
             if sum(kept.num_rows for kept in found) > 4 * rows:
-                found = _lowest(found, rows)
-        return _lowest(found, rows)
+                found = tables.lowest(found, rows)
+        return tables.lowest(found, rows)
 
     def _blocks(self, where: LogRange, contents: Contents, read: Sequence[str]) -> Iterator[pa.Table]:
         yield from decode_placed(self._records(where, "predictions", contents), only=read)
@@ -278,17 +283,26 @@ class Places:
             )
         return contents
 
+    def removed(self, where: LogRange) -> list[Removal]:
+        """Return what was removed of a range's predictions since it was pinned."""
+        return self.removals.since_pinned(where, _versions(where, self._look_at(where)))
+
     def _parts(
         self, where: LogRange, kind: RecordKind, contents: Contents, ids: tuple[str, str] | None
     ) -> Iterator[Part]:
         wanted = _wanted(where, kind, ids)
         narrow = partial(_condition, where, kind, wanted)
-        for file in self.files(replace(wanted, until_version=where.version)):
+        versions = _versions(where, contents)
+        files = self.files(replace(wanted, until_version=where.version))
+        later = self.files(replace(wanted, versions=versions)) if versions else []
+        # After the files: what is removed later is found to be gone when it is opened, and all is asked again.
+        if kind == "predictions" and not self.left and (removed := self.removals.since_pinned(where, versions)):
+            raise Removed(removed)
+        for file in files:
             whole = file.version <= where.version and (kind == "feedback" or _all_in_time(file, where))
             yield Part(file, whole, partial(self._known_then, file, where.version, narrow))
         ends = {name: end for name, end in where.segments if name in contents.compacted}
-        versions = {contents.compacted[name].version for name in ends}
-        for file in self.files(replace(wanted, versions=versions)) if versions else ():
+        for file in later:
             own = {
                 name: end
                 for name, end in ends.items()
@@ -332,21 +346,6 @@ def inside(table: pa.Table, where: LogRange, *, shadows: bool = False) -> pa.Tab
     return table if shadows else table.filter(pc.invert(table["shadow"]))
 
 
-def _lowest(tables: Sequence[pa.Table], rows: int) -> list[pa.Table]:
-    """Return the rows of some tables, in as many, whose ids end lowest."""
-    ids = pa.chunked_array([chunk for table in tables for chunk in table["prediction_id"].chunks], pa.string())
-    if len(ids) <= rows:
-        return list(tables)
-    keys = pa.table({"end": pc.utf8_slice_codeunits(ids, start=-_ENDING), "id": ids})
-    chosen = pc.select_k_unstable(keys, k=rows, sort_keys=[("end", "ascending"), ("id", "ascending")])
-    kept = pc.is_in(ids, value_set=ids.take(chosen).combine_chunks())
-    found, first = [], 0
-    for table in tables:
-        found.append(table.filter(kept[first : first + table.num_rows]))
-        first += table.num_rows
-    return found
-
-
 def damaged(name: str, damage: Damage, hint: str = _HINT) -> Corrupt:
     """Return the error that says where a segment is damaged."""
     return Corrupt(
@@ -357,6 +356,11 @@ def damaged(name: str, damage: Damage, hint: str = _HINT) -> Corrupt:
 def _all_in_time(file: LogFile, where: LogRange) -> bool:
     since, until = where.since, where.until
     return (since is None or file.first_at >= since) and (until is None or file.last_at < until)
+
+
+def _versions(where: LogRange, contents: Contents) -> set[int]:
+    """Return the versions of the catalogue that brought a range's segments into files."""
+    return {contents.compacted[name].version for name, _ in where.segments if name in contents.compacted}
 
 
 def _span(ids: pa.ChunkedArray) -> tuple[str, str]:

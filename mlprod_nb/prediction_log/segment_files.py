@@ -13,6 +13,9 @@ from mlprod_nb.prediction_log.framing import MAGIC
 from mlprod_nb.prediction_log.segments import SUFFIX
 from mlprod_nb.prediction_log.storage import DiskStorage
 
+DAMAGED = "damaged"
+"""Folder of the segments that were damaged; their whole records are in files."""
+
 _LEASE = "compaction.lock"
 _BEGUN_SECONDS = 3600.0
 """A file that has no header after an hour was left by a process that died in making it."""

@@ -14,6 +14,8 @@ from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PLACE, PREDICTION
 from mlprod_nb.prediction_log.framing import RecordKind
 
 INPUTS = "inputs"
+_ENDING = 12
+"""How many characters at the end of an id are random: 48 of the 62 random bits of a UUIDv7."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECONDS = pa.timestamp("us", tz="UTC")
 _BY_PLACE = [(name, "ascending") for name in PLACE.names]
@@ -76,6 +78,21 @@ def ordered(table: pa.Table, *columns: tuple[str, str]) -> pa.Table:
     places = [(name, columns[0][1] if columns else way) for name, way in _BY_PLACE]
     keys = [*columns, *places]
     return table.take(pc.sort_indices(table.select([name for name, _ in keys]), sort_keys=keys))
+
+
+def lowest(tables: Sequence[pa.Table], rows: int) -> list[pa.Table]:
+    """Return the rows of some tables, in as many, whose ids end lowest."""
+    ids = pa.chunked_array([chunk for table in tables for chunk in table["prediction_id"].chunks], pa.string())
+    if len(ids) <= rows:
+        return list(tables)
+    keys = pa.table({"end": pc.utf8_slice_codeunits(ids, start=-_ENDING), "id": ids})
+    chosen = pc.select_k_unstable(keys, k=rows, sort_keys=[("end", "ascending"), ("id", "ascending")])
+    kept = pc.is_in(ids, value_set=ids.take(chosen).combine_chunks())
+    found, first = [], 0
+    for table in tables:
+        found.append(table.filter(kept[first : first + table.num_rows]))
+        first += table.num_rows
+    return found
 
 
 def _in_order(table: pa.Table, columns: Sequence[tuple[str, str]]) -> bool:

@@ -12,7 +12,8 @@ from mlprod_nb.prediction_log import compaction, framing, lake
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.framing import Damage
 from mlprod_nb.prediction_log.keys import NO_KEYS, KeyMissing, LogKeys
-from mlprod_nb.prediction_log.segment_files import lease
+from mlprod_nb.prediction_log.removals import Removal, Removals
+from mlprod_nb.prediction_log.segment_files import DAMAGED, lease
 from mlprod_nb.prediction_log.segments import SUFFIX
 
 
@@ -34,12 +35,14 @@ def problems(folder: Path, catalogue: Catalogue | None, keys: LogKeys = NO_KEYS)
     version = catalogue.version()
     compacted = catalogue.segments(until_version=version)
     files = catalogue.files(Selection(until_version=version))
+    removed = Removals(catalogue.store).every()
+    # A file that was merged meanwhile may have rows of later segments, too.
+    settled = all(file.version <= version for file in files) and all(one.version <= version for one in removed)
     return [
         *(line for name, lines in damaged.items() if name not in compacted for line in lines),
         *(line for segment in compacted.values() for line in _put_aside(folder, segment)),
         *(line for file in files for line in _file(folder, catalogue, file, keys)),
-        # A file that was merged meanwhile may have rows of later segments, too.
-        *(_counts(files, compacted.values()) if all(file.version <= version for file in files) else ()),
+        *(_counts(files, removed, compacted.values()) if settled else ()),
         *_left_over(folder, catalogue, keys),
     ]
 
@@ -66,7 +69,7 @@ def _segment(path: Path, keys: LogKeys) -> Iterator[str]:
 
 
 def _put_aside(folder: Path, segment: CompactedSegment) -> Iterator[str]:
-    place = f"{compaction.DAMAGED}/{segment.name}"
+    place = f"{DAMAGED}/{segment.name}"
     if segment.damaged_at is not None and (folder / place).is_file():
         yield (
             f"{place} at byte {segment.damaged_at}: {segment.problem}. Its other records, {segment.rows} rows, are "
@@ -95,8 +98,11 @@ def _file(folder: Path, catalogue: Catalogue, file: LogFile, keys: LogKeys) -> I
         yield f"{file.path}: it has {rows} rows, and the catalogue says {what}. Report this: it is a fault of mlprod."
 
 
-def _counts(files: Iterable[LogFile], segments: Iterable[CompactedSegment]) -> Iterator[str]:
-    in_files, in_segments = sum(file.rows for file in files), sum(segment.rows for segment in segments)
+def _counts(
+    files: Iterable[LogFile], removed: Iterable[Removal], segments: Iterable[CompactedSegment]
+) -> Iterator[str]:
+    rows = {one.path: one.rows for one in removed} | {file.path: file.rows for file in files}  # some meanwhile
+    in_files, in_segments = sum(rows.values()), sum(segment.rows for segment in segments)
     if in_files != in_segments:
         yield (
             f"catalogue: its files have {in_files} rows and its segments had {in_segments}. "
@@ -118,6 +124,6 @@ def _left_over(folder: Path, catalogue: Catalogue, keys: LogKeys) -> Iterator[st
             else:
                 yield compaction.unknown_file(folder, path)
         for place in catalogue.replaced():
-            yield f"{place}: a compaction that was killed left it; its rows are in another. mlprod compact removes it."
+            yield f"{place}: a compaction that was killed left it; it counts no more. mlprod compact removes it."
         for name in catalogue.segments([path.name for path in folder.glob(f"*{SUFFIX}")]):
             yield f"{name}: a compaction that was killed left it; its rows are in files. mlprod compact removes it."

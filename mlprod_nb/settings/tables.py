@@ -90,6 +90,7 @@ class LogSettings(Table):
         " MLPROD_LOG__KEYS, with spaces between them; empty: those of .mlprod/secrets/log.keys, which is made.",
         split=True,
     )
+    keep_days: int = key(0, "Days after which predictions and feedback go, a day at a time; 0: never.", ge=0)
 
 
 @dataclass(frozen=True)

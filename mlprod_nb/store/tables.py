@@ -235,6 +235,23 @@ log_segments = sa.Table(
     sa.Column("damaged_at", sa.BigInteger, nullable=True),
     sa.Column("problem", sa.Text, nullable=False),
 )
+log_removals = sa.Table(
+    "log_removals",
+    metadata,
+    sa.Column("path", sa.String(500), primary_key=True),
+    sa.Column("removed_version", sa.Integer, sa.ForeignKey("log_versions.version"), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("why", sa.String(20), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("endpoint", sa.Text, nullable=False, index=True),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("first_at", Moment, nullable=False),
+    sa.Column("last_at", Moment, nullable=False),
+    sa.Column("first_id", BYTEWISE, nullable=False),
+    sa.Column("last_id", BYTEWISE, nullable=False),
+    sa.Column("first_version", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+)
 alerts = sa.Table(
     "alerts",
     metadata,

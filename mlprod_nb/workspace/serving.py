@@ -272,6 +272,8 @@ class Serving(Base):
     def compact(self) -> CompactResult:
         """Put the prediction log's full segments into Parquet files; a running gateway does so by itself.
 
+        Rows that are older than [log] keep_days are removed.
+
         Examples:
             mlprod compact
         """

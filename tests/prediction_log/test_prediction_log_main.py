@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from mlprod_nb.prediction_log.catalogue import Catalogue
+from mlprod_nb.prediction_log.compaction import Compactor
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_predictions
 from mlprod_nb.settings import FILE_NAME, Layout
@@ -54,6 +57,22 @@ def test_it_names_damage(layout: Layout) -> None:
     problem, _ = run(layout)
     assert problem["severity"] == "ERROR"
     assert problem["body"].startswith(f"{path.name} at byte 8: ")
+
+
+def test_it_removes_what_is_too_old_also_where_nothing_is_sealed(layout: Layout) -> None:
+    write(layout.log, encode_predictions(predictions(["a", "b"])))
+    store, long_ago = Store(Store.sqlite_url(layout.database)), datetime(2013, 4, 2, tzinfo=UTC)
+    store.migrate()
+    Compactor(layout.log, Catalogue(store), clock=lambda: long_ago).run()
+    store.close()
+    (file,) = layout.log.rglob("*.parquet")
+    os.utime(file, (long_ago.timestamp(), long_ago.timestamp()))
+    assert run(layout) == []
+    layout.settings_file.write_text("[log]\nkeep_days = 30\n", encoding="utf-8")
+    (line,) = run(layout)
+    assert (line["severity"], line["body"]) == ("INFO", "2 rows in 1 file were removed, as [log] keep_days = 30 says")
+    assert not file.exists()
+    assert run(layout) == []
 
 
 def test_it_loads_nothing_heavy_where_nothing_is_sealed(layout: Layout) -> None:

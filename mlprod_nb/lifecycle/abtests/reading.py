@@ -169,7 +169,8 @@ def read(context: Context, window: Window) -> Data:
     table = failed_rows.beside(context, labelled(context, pinned, wanted), pinned)
     rows = _counted(test, table, splits)
     told = events.beside(context, pinned, rows, design.events(), replayed=bool(window.pinned))
-    return Data(test, manifest, splits, pinned, told.rows, (*_left_out(table, splits, rows), *told.notes))
+    notes = (*_left_out(table, splits, rows), *told.notes, *_removed(context, test))
+    return Data(test, manifest, splits, pinned, told.rows, notes)
 
 
 def _counted(test: Started, table: pa.Table, splits: Splits) -> pa.Table:
@@ -225,6 +226,16 @@ def _left_out(table: pa.Table, splits: Splits, rows: pa.Table) -> list[str]:
     if outside:
         notes.append(f"{outside:,} predictions came before the test began or after it ended; they do not count.")
     return notes
+
+
+def _removed(context: Context, test: Started) -> list[str]:
+    """Say which predictions of a test were removed since they were too old."""
+    began = test.design.started_at
+    gone = [one for one in context.log.removed(test.design.endpoint) if began is None or one.last_at >= began]
+    if not gone:
+        return []
+    last = max(one.last_at for one in gone)
+    return [f"predictions up to {last:%Y-%m-%d} were removed, as [log] keep_days says; the test rests on the others."]
 
 
 def _inputs(context: Context, where: LogRange) -> pa.Table:

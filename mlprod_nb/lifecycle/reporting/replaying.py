@@ -34,6 +34,7 @@ def replay(context: Context, digest: str) -> ReplayResult:
 
     record = _find(context, digest)
     folder = _intact(context, record)
+    context.log.check(_range(record))
     kept, before = folder / NOTEBOOK, compare.read(folder)
     request = ReportRequest(
         endpoint=record.endpoint,

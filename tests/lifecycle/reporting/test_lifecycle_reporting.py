@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import signal
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -17,6 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from mlprod_nb import Workspace
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import Corrupt, ExecutionFailed, NotFound, Refused
+from mlprod_nb.prediction_log.catalogue import Catalogue
+from mlprod_nb.prediction_log.compaction import Compactor
 from mlprod_nb.reports import ReportFailed, ReportResult
 from mlprod_nb.reports.flips import FlipsResult
 from mlprod_nb.reports.replay import ReplayResult
@@ -248,3 +252,18 @@ def test_a_batch_that_is_interrupted_leaves_no_process_and_no_half_of_a_report(s
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in left)
     folder = site.workspace.root / "reports" / "flights" / "endless"
     assert list(folder.iterdir()) == []
+
+
+def test_a_report_on_rows_that_were_removed_since_says_so_when_it_is_replayed(site: Site, first: ReportResult) -> None:
+    """The last of the module, since it removes what the others read."""
+    own(site, "fine", verdict())
+    made = site.workspace.report("flights", "fine")
+    site.workspace.down(yes=True)  # which closes its segment
+    context = site.workspace.context
+    for days in (0, 9):
+        clock = partial(operator.add, utc_now(), timedelta(days=days))
+        Compactor(context.layout.log, Catalogue(context.store), clock=clock, keep_days=2).run()
+    for model in ("", "flights/1"):
+        with pytest.raises(Refused, match=r"were removed, the last of them on .*, as \[log\] keep_days says\."):
+            site.workspace.replay(made.digest, model=model)
+    assert not [line for line in site.workspace.verify().problems if "log" in line]
