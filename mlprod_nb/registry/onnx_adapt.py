@@ -13,12 +13,13 @@ def adapt(model: Any) -> Any:
     """Return the model, or a changed copy where the converter needs one.
 
     - A ``SimpleImputer`` of strings looks for the text that stands for a missing one, since ONNX has no missing string.
+    - XGBoost's trees name their columns by number, since the converter knows no other names.
     - A ``VotingClassifier`` loses ``flatten_transform``, which the converter refuses and a prediction never uses.
     """
-    if not any(_change(part) for part in _parts(model)):
+    if not any(_change(part) for part in parts(model)):
         return model
     changed = copy.deepcopy(model)
-    for part in _parts(changed):
+    for part in parts(changed):
         change = _change(part)
         if change is not None:
             change()
@@ -34,12 +35,14 @@ def _change(part: Any) -> Callable[[], None] | None:
         missing = part.missing_values
         if getattr(getattr(texts, "dtype", None), "kind", "") == "O" and (missing is None or missing != missing):
             return lambda: setattr(part, "missing_values", MISSING_TEXT)
+    if type(part).__module__.startswith("xgboost.") and part.get_booster().feature_names is not None:
+        return lambda: setattr(part.get_booster(), "feature_names", None)
     if isinstance(part, VotingClassifier) and part.flatten_transform:
         return lambda: setattr(part, "flatten_transform", False)
     return None
 
 
-def _parts(model: Any) -> Iterator[Any]:
+def parts(model: Any) -> Iterator[Any]:
     """Yield a model and every fitted estimator inside it."""
     yield model
     for name in ("steps", "transformers_", "transformer_list", "estimators_"):
@@ -47,4 +50,4 @@ def _parts(model: Any) -> Iterator[Any]:
         for item in found if isinstance(found, list | tuple) else ():
             for inner in item if isinstance(item, tuple) else (item,):
                 if hasattr(inner, "get_params") and not isinstance(inner, type):
-                    yield from _parts(inner)
+                    yield from parts(inner)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlprod_nb.registry import onnx_adapt, onnx_graph
+from mlprod_nb.registry import onnx_adapt, onnx_boosters, onnx_graph
 from mlprod_nb.registry.bundles import Agreement, ClassLabel, Signature, Task
 from mlprod_nb.registry.onnx_runner import (
     GATHERED,
@@ -104,6 +104,14 @@ def export(subject: Subject, sample: Sample, *, seconds: float = _SECONDS) -> Ex
 
     if not isinstance(subject.model, BaseEstimator):
         return Export(None, None, f"{type(subject.model).__name__} is not a scikit-learn model.")
+    boosters = onnx_boosters.inside(subject.model)
+    try:
+        onnx_boosters.register(boosters)
+    except ImportError:
+        reason = (
+            f"{boosters[0]} becomes ONNX with onnxmltools, which is not installed: pip install 'mlprod_nb[boosting]'."
+        )
+        return Export(None, None, reason)
     failures: list[str] = []
     disagreements: list[tuple[Agreement, _Attempt]] = []
     for attempt in _attempts(subject.signature):
@@ -177,7 +185,8 @@ def _convert(subject: Subject, frame: pd.DataFrame, attempt: _Attempt) -> Any:
     options = {id(model): {"zipmap": False}} if subject.task == "classification" else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converters' own, such as protobuf's on histogram gradient boosting
-        graph = skl2onnx.convert_sklearn(model, initial_types=inputs, options=options)
+        opset = onnx_boosters.opset() if onnx_boosters.inside(subject.model) else None
+        graph = skl2onnx.convert_sklearn(model, initial_types=inputs, options=options, target_opset=opset)
     onnx_graph.without_chance(graph)
     onnx_graph.name_inputs(graph.graph, subject.signature.names)
     onnx_graph.name_outputs(graph.graph, output_names(subject.signature, subject.task))
