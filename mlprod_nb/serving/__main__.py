@@ -60,7 +60,7 @@ def _prepare(root: Path, gateway_id: str, after_compaction: str) -> int:
     port = listener.detach()
     plan = {
         "root": str(root),
-        "settings": loaded.to_dict(),
+        "settings": loaded.to_dict(secrets=True),  # through a pipe that nobody else reads
         "gateway_id": gateway_id,
         "url": url,
         "files": [files.cert, files.key] if files else None,

@@ -66,9 +66,13 @@ class Table:
             ValueError: They do not.
         """
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold, as the file would have it; secrets are hidden."""
-        made = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+    def to_dict(self, *, secrets: bool = False) -> dict[str, Any]:
+        """Return what JSON can hold, as the file would have it.
+
+        Args:
+            secrets: Tell them, too, for a process that needs them; else they are hidden.
+        """
+        made = {one.name: _plain(getattr(self, one.name), secrets) for one in fields(self)}
         return made | (made.pop(self.others) if self.others else {})
 
 
@@ -101,11 +105,13 @@ def keys_of(table: type[Table]) -> dict[str, Key]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, secrets: bool) -> Any:
     if isinstance(value, Table):
-        return value.to_dict()
+        return value.to_dict(secrets=secrets)
     if isinstance(value, dict):
-        return {name: _plain(of) for name, of in value.items()}
+        return {name: _plain(of, secrets) for name, of in value.items()}
     if isinstance(value, tuple):
-        return [_plain(of) for of in value]
-    return HIDDEN if isinstance(value, Secret) else value
+        return [_plain(of, secrets) for of in value]
+    if isinstance(value, Secret):
+        return value.value if secrets else HIDDEN
+    return value

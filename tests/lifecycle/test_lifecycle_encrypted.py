@@ -61,3 +61,21 @@ def test_a_workspace_with_an_encrypted_log_does_all_that_another_one_does(site: 
     with pytest.raises(Corrupt, match="is encrypted with key"):
         Workspace.open(root).log("flights")
     assert not key.exists()
+
+
+def test_a_key_of_the_environment_encrypts_and_no_file_holds_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = site.workspace.context.root
+    monkeypatch.setenv("MLPROD_LOG__KEYS", "1a" * 32)
+    workspace = Workspace.open(root)
+    workspace.up()
+    try:
+        workspace.deploy("flights@champion")
+        workspace.predict("flights", data=site.data[:40], units=UNITS)
+        assert in_clear(root) == []
+        assert len(workspace.log("flights")) == 40
+    finally:
+        workspace.down(yes=True)
+    assert not (root / ".mlprod/secrets/log.keys").exists()
+    monkeypatch.setenv("MLPROD_LOG__KEYS", "2b" * 32)
+    with pytest.raises(Corrupt, match="is encrypted with key"):
+        Workspace.open(root).log("flights")
