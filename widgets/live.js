@@ -90,7 +90,18 @@ function moving(live) {
   return [
     graph("Requests a second", legend(live.names), lineChart({ label: "Requests a second", lines: lines(live.requests), words })),
     graph("Latency, p95, ms", legend(live.names), lineChart({ label: "Latency, p95", lines: lines(live.p95_ms), unit: "", words })),
+    ...doing(live, words),
   ];
+}
+
+const MOST_LINES = 4;
+
+function doing(live, words) {
+  const rows = (live.reactions ?? []).filter((row) => row.a_minute.some((rate) => rate > 0)).slice(0, MOST_LINES);
+  if (!rows.length) return [];
+  const lines = rows.map((row, index) => ({ name: row.title, index, points: live.times.map((at, i) => [at, row.a_minute[i]]) }));
+  const title = "Interactions and rewards a minute";
+  return [graph(title, legend(rows.map((row) => row.title)), lineChart({ label: title, lines, words }))];
 }
 
 /** What the table of what came true is called: rows without a label are none of its. */
@@ -117,6 +128,47 @@ function truths(recent) {
           h("th", { scope: "row" }, truth.variant),
           h("td", { class: "mlprod-number" }, truthWord(truth)),
           h("td", { class: "mlprod-soft mlprod-number" }, counted(truth.rows, "row")),
+        ),
+      ),
+    ),
+  );
+}
+
+/** A share of predictions, or a mean reward, with its interval. */
+export function shareWord(share) {
+  const known = [share.value, share.lower, share.upper].filter((value) => value !== null);
+  const [value, lower, upper] = share.kind === "interaction" ? percents(known.map((each) => 100 * each)) : aligned(known);
+  return known.length < 3 ? value : `${value} (${lower} to ${upper})`;
+}
+
+function users(live, state) {
+  const rows = (live?.at ? live.reactions : state.reactions) ?? [];
+  if (!rows.length) return null;
+  const order = live?.at ? live.names : state.variants.map((row) => row.variant);
+  const place = (variant) => (order.includes(variant) ? order.indexOf(variant) : order.length);
+  const known = [...new Set(rows.flatMap((row) => row.shares.map((share) => share.variant)))];
+  const variants = known.sort((a, b) => place(a) - place(b));
+  const cell = (row, variant) => row.shares.find((share) => share.variant === variant);
+  return h(
+    "section",
+    { class: "mlprod-listing mlprod-users" },
+    h(
+      "table",
+      { class: "mlprod-live" },
+      h("caption", {}, "What users do; by variant: the share, or mean, of the newest predictions"),
+      h("thead", {}, h("tr", {}, ...["interaction or reward", "a minute", "since the start", ...variants].map((name, i) => h("th", { scope: "col", class: i ? "mlprod-number" : "" }, name)))),
+      h(
+        "tbody",
+        {},
+        ...rows.map((row) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, row.title),
+            h("td", { class: "mlprod-number", "data-name": "a minute" }, number(row.a_minute.at(-1) ?? null)),
+            h("td", { class: "mlprod-number", "data-name": "since the start" }, number(row.since_start)),
+            ...variants.map((variant) => h("td", { class: "mlprod-number", "data-name": variant }, cell(row, variant) ? shareWord(cell(row, variant)) : "–")),
+          ),
         ),
       ),
     ),
@@ -167,6 +219,7 @@ export function page(state, message, ui, seen) {
     outcome(message),
     state.problem && !live?.at ? h("p", {}, `✗ ${state.problem}`) : null,
     table(state, live),
+    users(live, state),
     h("div", { class: "mlprod-figures" }, ...graphs, recent ? truths(recent) : h("p", { class: "mlprod-soft" }, "The log has no rows yet.")),
   ];
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle import background, serving_now
 from mlprod_nb.lifecycle.alias_moves import owed
 from mlprod_nb.lifecycle.background import TaskRow
@@ -18,6 +19,24 @@ from mlprod_nb.store import journal
 #: Of so many tasks, the newest, those are shown that run or did not end well.
 _TASKS = 5
 _REPORTS = 5
+_MOST_REACTIONS = 3
+
+
+@dataclass(frozen=True)
+class ReactionStatus:
+    """What users did with the answers of one endpoint since the gateway started.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        interactions: How many interactions came.
+        rewards: How many rewards.
+        most: The most frequent of both by name, and how often each came.
+    """
+
+    endpoint: str
+    interactions: int
+    rewards: int
+    most: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,7 @@ class StatusResult(Result):
         jobs: The scheduled jobs.
         alerts: The alerts that are not over, newest first.
         tasks: The tasks in the background that run, or of the last ones did not end well, newest first.
+        reactions: What users did with the answers of endpoints, where they did something.
     """
 
     verdict: Verdict
@@ -108,6 +128,7 @@ class StatusResult(Result):
     jobs: tuple[JobStatus, ...]
     alerts: tuple[AlertStatus, ...] = ()
     tasks: tuple[TaskRow, ...] = ()
+    reactions: tuple[ReactionStatus, ...] = ()
 
     _frame_field = "endpoints"
 
@@ -119,7 +140,7 @@ class StatusResult(Result):
 
 
 #: The sections' order; the others come after.
-_ORDER = {title: place for place, title in enumerate(("", "gateway", "alerts", "endpoints"))}
+_ORDER = {title: place for place, title in enumerate(("", "gateway", "alerts", "endpoints", "reactions"))}
 
 
 def same_alert(report: ReportRow, alerts: Sequence[AlertStatus]) -> int | None:
@@ -161,7 +182,31 @@ def status(context: Context) -> StatusResult:
         jobs=_jobs(context),
         alerts=waiting,
         tasks=tuple(row for row in background.tasks(context)[:_TASKS] if row.state != "done"),
+        reactions=_reactions(context, deployed) if gateway.running else (),
     )
+
+
+def _reactions(context: Context, endpoints: Iterable[str]) -> tuple[ReactionStatus, ...]:
+    """Return what the gateway heard of users; nothing where it does not tell."""
+    from mlprod_nb.lifecycle.panels import counters, reacting
+    from mlprod_nb.lifecycle.traffic import client
+    from mlprod_nb.prediction_log.schema import REACTIONS
+
+    try:
+        with client(context) as gateway:
+            metrics = gateway.metrics()
+    except MlprodError:
+        return ()
+    if not any(f'kind="{kind}"' in metrics for kind in REACTIONS):  # reading them takes longer than looking
+        return ()
+    rows = []
+    for endpoint in endpoints:
+        found = counters.Samples(newest=counters.read(metrics, endpoint, context.clock())).reactions()
+        if found:
+            told = {kind: sum(one.since_start for one in found if one.kind == kind) for kind in REACTIONS}
+            most = ", ".join(f"{reacting.title(one)} {one.since_start:,.0f}" for one in found[:_MOST_REACTIONS])
+            rows.append(ReactionStatus(endpoint, round(told["interaction"]), round(told["reward"]), most))
+    return tuple(rows)
 
 
 def _reports(context: Context) -> tuple[ReportRow, ...]:

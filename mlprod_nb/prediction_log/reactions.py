@@ -16,9 +16,8 @@ from mlprod_nb.prediction_log import tables
 from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PREDICTION_FIELDS
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.scanning import Part, Places, inside
+from mlprod_nb.prediction_log.schema import REACTIONS
 
-KINDS = ("interaction", "reward")
-"""The kinds of feedback that users give by what they do; a label is what became true."""
 ID = "prediction_id"
 _KEY = (ID, "kind", "name", "source")
 _OWN = (ID, "kind", "name", "text", "number", "source", "received_at")
@@ -67,8 +66,8 @@ def _meet(part: Part, span: tuple[str, str]) -> bool:
 
 def _sources(places: Places, where: LogRange) -> tuple[list[pa.Table], list[Part]]:
     """Return the interactions and rewards that are in no file, and the files that may hold some."""
-    tail, parts = places.sources(where, "feedback", (), holding=tuple(kind.encode() for kind in KINDS))
-    return _of_users(tail), [part for part in parts if places.may_hold(part.file, "kind", KINDS)]
+    tail, parts = places.sources(where, "feedback", (), holding=tuple(kind.encode() for kind in REACTIONS))
+    return _of_users(tail), [part for part in parts if places.may_hold(part.file, "kind", REACTIONS)]
 
 
 def _of_users(some: Iterable[pa.Table]) -> list[pa.Table]:
@@ -78,7 +77,7 @@ def _of_users(some: Iterable[pa.Table]) -> list[pa.Table]:
 
 def _any_of(kinds: pa.ChunkedArray) -> pa.ChunkedArray:
     # Not by ``is_in``: to make an array of texts imports pandas.
-    found, *others = (pc.equal(kinds, kind) for kind in KINDS)
+    found, *others = (pc.equal(kinds, kind) for kind in REACTIONS)
     for other in others:
         found = pc.or_(found, other)
     return found

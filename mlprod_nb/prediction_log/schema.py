@@ -59,6 +59,8 @@ FEEDBACK_FIELDS: tuple[Field, ...] = (
     ("event_time", "moment"),
     ("received_at", "moment"),
 )
+REACTIONS = ("interaction", "reward")
+"""The kinds of feedback that tell what users did; a label tells what became true."""
 _NULLABLE = frozenset({"unit", "latency_ms", "prediction", "score", "text", "number"})
 _PARTS = (
     (slice(0, 2), False),  # the ids

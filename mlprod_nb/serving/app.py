@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
@@ -143,8 +144,7 @@ class _Handlers:
         rows = await asyncio.to_thread(feedback.read, body, labels, received_at=now)  # they may be a hundred thousand
         if rows:
             await self._gateway.plane.log.feedback(feedback.batch(live.name, rows, received_at=now))
-        for row in rows:
-            self._gateway.telemetry.feedback_rows.labels(live.name, row.kind).inc()
+        self._gateway.telemetry.heard(live.name, Counter((row.kind, row.name) for row in rows))
         return json_reply({"accepted": len(rows)})
 
     async def endpoints(self, request: Request) -> Response:

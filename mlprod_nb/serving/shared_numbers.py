@@ -67,6 +67,11 @@ class SharedNumbers(Collector):
         else:
             self._unwritten = None
 
+    def inherited(self, name: str) -> list[dict[str, str]]:
+        """Return the labels of a counter that this worker's predecessors told."""
+        _, _, samples = self._inherited.get(name, ("", "", {}))
+        return [dict(labels) for _, labels in samples]
+
     def others(self, name: str) -> dict[int, float]:
         """Return the value of a number without labels in each other worker's file, by the worker's slot."""
         found: dict[int, float] = {}

@@ -23,14 +23,18 @@ BUNDLE_CHARACTERS = 12
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SYNC_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _MOST_OBSERVED = 4096
+#: Callers name feedback as they like: of so many names for an endpoint each is told, the others together.
+MOST_NAMES = 20
+OTHER_NAMES = "(others)"
+_LONGEST_NAME = 64
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
 class Telemetry:
     """The gateway's metrics, in a registry of their own.
 
-    Every endpoint and variant that is a label is one of the route table, so callers cannot make labels. What each
-    request counts is told on the event loop only.
+    Every endpoint and variant that is a label is one of the route table, so callers cannot make labels, but for the
+    names of feedback, which are few. What each request counts is told on the event loop only.
 
     Args:
         shared: Where the workers of this gateway share their numbers; ``None`` where there is one.
@@ -120,8 +124,15 @@ class Telemetry:
             registry=self._registry,
         )
         self.feedback_rows = Counter(
-            "mlprod_feedback_rows", "Feedback rows taken.", ("endpoint", "kind"), registry=self._registry
+            "mlprod_feedback_rows",
+            f"Feedback rows taken; names after the first {MOST_NAMES} of an endpoint are told as one.",
+            ("endpoint", "kind", "name"),
+            registry=self._registry,
         )
+        # A worker that was replaced goes on with the names of the one before.
+        self._names: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        for labels in [] if shared is None else shared.inherited("mlprod_feedback_rows"):
+            self._names[labels["endpoint"]].add((labels["kind"], labels["name"]))
         self.revision = Gauge(
             "mlprod_revision", "The revision that an endpoint serves.", ("endpoint",), registry=self._registry
         )
@@ -134,6 +145,15 @@ class Telemetry:
     def replied(self, route: str, endpoint: str, status: str, requests: int = 1) -> None:
         """Count requests that were replied to."""
         self._counts[self._child(self.requests, route, endpoint, status)] += requests
+
+    def heard(self, endpoint: str, feedback: Mapping[tuple[str, str], int]) -> None:
+        """Count feedback rows that were taken, by their kind and name."""
+        known = self._names[endpoint]
+        for (kind, name), rows in feedback.items():
+            if (kind, name) not in known and len(known) < MOST_NAMES and len(name) <= _LONGEST_NAME:
+                known.add((kind, name))
+            told = name if (kind, name) in known else OTHER_NAMES
+            self.feedback_rows.labels(endpoint, kind, told).inc(rows)
 
     def appended(self, kind: str) -> None:
         """Count a record that is in the prediction log."""

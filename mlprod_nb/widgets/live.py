@@ -11,12 +11,13 @@ from mlprod_nb.widgets import panel, snapshot
 from mlprod_nb.widgets.pulse import Pulse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
     from mlprod_nb.lifecycle.panels.counters import LiveRow, Stretch
     from mlprod_nb.lifecycle.panels.live import LiveView, Now
+    from mlprod_nb.lifecycle.panels.reacting import ReactionNow
     from mlprod_nb.lifecycle.panels.under_way import ReleaseNow
 
 
@@ -84,6 +85,7 @@ def view(live: LiveView) -> dict[str, Any]:
     """Return what the panel begins with: what was counted since the gateway started."""
     plain = live.to_dict()
     plain["release"] = _release(live.release, live.endpoint)
+    plain["reactions"] = _users(live.reactions)
     return {**plain, "actions": [], "refresh": f"%mlprod panel live {shlex.quote(live.endpoint)}"}
 
 
@@ -101,7 +103,22 @@ def moving(now: Now, endpoint: str = "") -> dict[str, Any]:
         "p95_ms": _series(now, lambda row, _: _short(row.p95_ms)),
         "recent": plain["recent"],
         "release": _release(now.release, endpoint),
+        "reactions": _users(now.reactions),
     }
+
+
+def _users(rows: Sequence[ReactionNow]) -> list[dict[str, Any]]:
+    """Return what users do, each with its rates a minute, one value a stretch of time."""
+    return [
+        {
+            "title": row.title,
+            "kind": row.kind,
+            "since_start": row.since_start,
+            "a_minute": [_short(rate) for rate in row.a_minute],
+            "shares": [vars(share) for share in row.shares],
+        }
+        for row in rows
+    ]
 
 
 def _release(release: ReleaseNow | None, endpoint: str) -> dict[str, Any] | None:

@@ -12,12 +12,14 @@ from mlprod_nb.abtest.health import HealthCheck
 from mlprod_nb.abtest.results import ABTestResult, LookPoint, MetricLift, SegmentLift
 from mlprod_nb.abtest.srm import SampleRatioCheck
 from mlprod_nb.lifecycle.background import TaskRow
+from mlprod_nb.lifecycle.panels import reacting
 from mlprod_nb.lifecycle.panels.abtest import ABTestView
 from mlprod_nb.lifecycle.panels.approvals import ApprovalsView, Reviewed, Waiting
 from mlprod_nb.lifecycle.panels.counters import LiveRow, Sample, Samples, VariantCount
 from mlprod_nb.lifecycle.panels.drift import DriftView, Feature, TimeWindow
 from mlprod_nb.lifecycle.panels.jobs import JobCard, JobsView
 from mlprod_nb.lifecycle.panels.live import LiveView, Now
+from mlprod_nb.lifecycle.panels.reacting import ReactionShare
 from mlprod_nb.lifecycle.panels.recent import Recent, Truth
 from mlprod_nb.lifecycle.panels.registry import Card, RegistryView
 from mlprod_nb.lifecycle.panels.traffic import Choice, Earlier, Part, TrafficView
@@ -96,7 +98,27 @@ def a_live() -> LiveView:
         LiveRow("champion", 120_000, 0, 1.4, 3.2, 9.1, 12.0),
         LiveRow(HOSTILE, 118_000, 14, 1.6, 4.4, 1_240.0, 12.1),
     )
-    return LiveView("flights", 4, now(), 238_000, 14, rows, Recent(5_000, 3_500, "flights/1", bars, truths))
+    recent = Recent(5_000, 3_500, "flights/1", bars, truths, some_shares())
+    users = reacting.together(Samples(newest=Sample(now(), 0, 0, {}, some_reactions(900))).reactions(), some_shares())
+    return LiveView("flights", 4, now(), 238_000, 14, rows, recent, reactions=users)
+
+
+def some_shares() -> tuple[ReactionShare, ...]:
+    return (
+        ReactionShare("interaction", "rebooked", "rebooked", "champion", 0.124, 0.112, 0.137, 2_600),
+        ReactionShare("interaction", "rebooked", "rebooked", HOSTILE, 0.151, 0.137, 0.166, 2_400),
+        ReactionShare("reward", "saved minutes", "saved minutes (reward)", "champion", 4.31, 4.02, 4.6, 2_600),
+        ReactionShare("interaction", HOSTILE, HOSTILE, "champion", 0.002, 0.001, 0.004, 2_600),
+    )
+
+
+def some_reactions(seconds: int) -> dict[tuple[str, str], float]:
+    wave = 3 * math.sin(seconds / 9)
+    return {
+        ("interaction", "rebooked"): 1.4 * seconds + wave,
+        ("reward", "saved minutes"): 0.9 * seconds - wave,
+        ("interaction", HOSTILE): float(seconds // 20),
+    }
 
 
 def a_watch(seconds: int = 100) -> Now:
@@ -106,9 +128,10 @@ def a_watch(seconds: int = 100) -> Now:
         counts = VariantCount(101.0 * i + i**1.2, 1_200.0 * i, 0.0, 30.0 * i, 1_200.0 * i, buckets)
         fewer = replace(counts, requests=60.0 * i + 20 * math.sin(i / 6), errors=0.2 * i)
         both = {"champion": counts, HOSTILE: fewer}
-        samples.add(Sample(begun + timedelta(seconds=i), 200.0 * i, 0.2 * i, both))
+        samples.add(Sample(begun + timedelta(seconds=i), 200.0 * i, 0.2 * i, both, some_reactions(i + 60)))
     names = ("champion", HOSTILE)
-    return Now(begun, "", names, samples.last(names, 5), tuple(samples.stretches(names)), a_live().recent)
+    stretches, users = tuple(samples.stretches(names)), reacting.together(samples.reactions(), some_shares())
+    return Now(begun, "", names, samples.last(names, 5), stretches, a_live().recent, reactions=users)
 
 
 def a_registry() -> RegistryView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +12,8 @@ import httpx
 from mlprod_nb.clock import utc_now
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.serving.identifiers import Identifiers
+from mlprod_nb.serving.shared_numbers import SharedNumbers
+from mlprod_nb.serving.telemetry import MOST_NAMES, OTHER_NAMES, Telemetry
 from tests.serving.workshop import INVOKE, Workshop, body, gateway, row
 
 PATH = "/endpoints/flights/feedback"
@@ -110,3 +113,28 @@ async def test_feedback_needs_its_right_and_an_endpoint(shop: Workshop) -> None:
         assert (await client.post(PATH, json=sent)).status_code == 403
         caller = {"Authorization": f"Bearer {shop.token('caller')}"}
         assert (await client.post("/endpoints/trains/feedback", json=sent, headers=caller)).status_code == 404
+
+
+async def test_metrics_count_feedback_by_name_and_a_client_cannot_make_labels_without_end(shop: Workshop) -> None:
+    async with gateway(shop) as client:
+        await shop.deploy("flights", shop.variant("champion"))
+        (key,) = await predicted(client, 1)
+        clicked = {"prediction_id": key, "value": True, "kind": "interaction", "name": "<b>clicked"}
+        await client.post(PATH, json={"feedback": [clicked, clicked, {"prediction_id": key, "value": 1}]})
+        many = [{**clicked, "name": f"name {number}"} for number in range(1000)]
+        await client.post(PATH, json={"feedback": [*many, {**clicked, "name": "x" * 4000}]})
+        text = (await client.get("/metrics")).text
+    counts = [line for line in text.splitlines() if line.startswith("mlprod_feedback_rows_total")]
+    assert 'mlprod_feedback_rows_total{endpoint="flights",kind="interaction",name="<b>clicked"} 2.0' in counts
+    assert 'mlprod_feedback_rows_total{endpoint="flights",kind="label",name="label"} 1.0' in counts
+    assert len(counts) == MOST_NAMES + 1
+    (others,) = [line for line in counts if OTHER_NAMES in line]
+    assert others.endswith(f" {1001 - (MOST_NAMES - 2):.1f}")
+
+
+def test_a_worker_that_was_replaced_goes_on_with_the_names_of_the_one_before(tmp_path: Path) -> None:
+    for turn in range(3):
+        telemetry = Telemetry(SharedNumbers(tmp_path, 0))
+        telemetry.heard("flights", {("interaction", f"{turn} {number}"): 1 for number in range(15)})
+        text = telemetry.text().decode()
+    assert text.count("mlprod_feedback_rows_total{") == MOST_NAMES + 1

@@ -36,6 +36,12 @@ test("before two looks the table shows all since the gateway started", () => {
   assert.equal(panel.rowsOf(state, { last: [{ variant: "b" }] }).each, " /s");
 });
 
+test("what users did is a share in percent, or a mean reward", () => {
+  assert.equal(panel.shareWord({ kind: "interaction", value: 0.1234, lower: 0.11, upper: 0.137 }), "12.3 % (11.0 % to 13.7 %)");
+  assert.equal(panel.shareWord({ kind: "reward", value: 2.5, lower: 2.25, upper: 2.75 }), "2.50 (2.25 to 2.75)");
+  assert.equal(panel.shareWord({ kind: "reward", value: 2.5, lower: null, upper: null }), "2.5");
+});
+
 test("where no label has come, the table of what came true says so", () => {
   assert.equal(panel.truthTitle("accuracy", 0), "Accuracy: no label has come yet (95 % interval)");
   assert.equal(panel.truthTitle("accuracy", 1200), "Accuracy of the newest 1,200 rows with a label (95 % interval)");

@@ -9,11 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from mlprod_nb.prediction_log.schema import REACTIONS
 from mlprod_nb.serving.telemetry import BUNDLE_CHARACTERS
 
 MOST_SAMPLES = 120
+#: How long the time is in which rates of what users do are taken: they do less than a gateway answers.
+_MINUTE = 60.0
+#: A clock that is asked once a second is a little early at times.
+_LEAVE = 0.1
 _LEVELS = (0.5, 0.95, 0.99)
 
 
@@ -47,12 +52,14 @@ class Sample:
         answered: Requests that were answered.
         refused: Of these, those with an error.
         variants: By variant.
+        reactions: Interactions and rewards that came, by kind and name.
     """
 
     at: datetime
     answered: float
     refused: float
     variants: Mapping[str, VariantCount]
+    reactions: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,23 @@ class LiveRow:
     p99_ms: float | None
     rows_each: float | None
     batch_rows: float | None = None
+
+
+@dataclass(frozen=True)
+class ReactionCount:
+    """How often users did something, as the gateway heard of it.
+
+    Attributes:
+        kind: ``interaction`` or ``reward``.
+        name: What they did.
+        since_start: How often since the gateway started.
+        a_minute: How often a minute at each of a watch's samples, over the minute before it.
+    """
+
+    kind: str
+    name: str
+    since_start: float
+    a_minute: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +138,7 @@ def read(metrics: str, endpoint: str, at: datetime, bundles: Mapping[str, str] |
     counts: dict[str, dict[str, float]] = {}
     buckets: dict[str, list[tuple[float, float]]] = {}
     batches: dict[str, dict[str, float]] = {}
+    reactions: dict[tuple[str, str], float] = {}
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
             labels = sample.labels
@@ -124,6 +149,8 @@ def read(metrics: str, endpoint: str, at: datetime, bundles: Mapping[str, str] |
             if sample.name == "mlprod_requests_total" and labels["route"] in _PREDICTING:
                 answered += sample.value
                 refused += sample.value if labels["status"] >= "400" else 0.0
+            elif sample.name == "mlprod_feedback_rows_total" and labels["kind"] in REACTIONS:
+                reactions[labels["kind"], labels.get("name", "")] = sample.value
             elif sample.name == "mlprod_prediction_seconds_bucket":
                 buckets.setdefault(labels["variant"], []).append((float(labels["le"]), sample.value))
             elif sample.name in _COUNTS:
@@ -136,7 +163,7 @@ def read(metrics: str, endpoint: str, at: datetime, bundles: Mapping[str, str] |
         )
         for name, found in counts.items()
     }
-    return Sample(at, answered, refused, variants)
+    return Sample(at, answered, refused, variants, reactions)
 
 
 _PREDICTING = ("invoke", "invoke_only", "infer")
@@ -213,8 +240,7 @@ class Samples:
     def add(self, sample: Sample) -> None:
         """Take a sample; it is kept where the step since the last one has passed."""
         self.newest = sample
-        # A tenth of a second of leave, for a clock that is asked once a second is a little early at times.
-        due = not self.kept or (sample.at - self.kept[-1].at).total_seconds() >= self.step_seconds - 0.1
+        due = not self.kept or (sample.at - self.kept[-1].at).total_seconds() >= self.step_seconds - _LEAVE
         if due:
             self.kept.append(sample)
         if len(self.kept) >= MOST_SAMPLES:
@@ -233,3 +259,30 @@ class Samples:
         early = [sample for sample, old in zip(self.kept, age, strict=True) if old >= seconds]
         before = early[-1] if early else self.kept[0]
         return between(before, self.newest, names)
+
+    def reactions(self) -> tuple[ReactionCount, ...]:
+        """Return what users did, the most frequent first; one value a stretch of :meth:`stretches`."""
+        counts = self.newest.reactions if self.newest else {}
+        if not counts:
+            return ()
+        kept = self.kept
+        begins = [self._minute_before(place) for place in range(1, len(kept))]
+        found = []
+        for key, since_start in sorted(counts.items(), key=_most):
+            rates = [
+                _MINUTE
+                * _more(kept[begin].reactions.get(key, 0.0), kept[end].reactions.get(key, 0.0))
+                / max((kept[end].at - kept[begin].at).total_seconds(), 1e-9)
+                for end, begin in enumerate(begins, start=1)
+            ]
+            found.append(ReactionCount(*key, since_start, tuple(rates)))
+        return tuple(found)
+
+    def _minute_before(self, place: int) -> int:
+        """Return the first sample of the minute before one, at least the one before it."""
+        since = self.kept[place].at - timedelta(seconds=_MINUTE + _LEAVE)
+        return next(first for first in range(place) if first == place - 1 or self.kept[first].at >= since)
+
+
+def _most(item: tuple[tuple[str, str], float]) -> tuple[float, tuple[str, str]]:
+    return -item[1], item[0]

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.panels import reacting
 from mlprod_nb.lifecycle.panels.counters import LiveRow, Sample, Samples, Stretch, between, read
+from mlprod_nb.lifecycle.panels.reacting import ReactionNow
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.results import Result, Section, counted
 
@@ -40,6 +42,7 @@ class LiveView(Result):
         recent: The newest rows of the log: scores against the reference, and how many predictions came true.
         problem: Why there are no numbers; empty where there are.
         release: The release that is under way, or ended within the hour.
+        reactions: What users do.
     """
 
     endpoint: str
@@ -51,9 +54,10 @@ class LiveView(Result):
     recent: Recent | None
     problem: str = ""
     release: ReleaseNow | None = None
+    reactions: tuple[ReactionNow, ...] = ()
 
     _frame_field: ClassVar[str] = "variants"
-    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "recent", "release")
+    _hidden: ClassVar[tuple[str, ...]] = ("endpoint", "recent", "release", "reactions")
 
     def headline(self) -> str:
         """Say how much was answered."""
@@ -65,8 +69,9 @@ class LiveView(Result):
         return f"Endpoint {self.endpoint!r}: {answered} since the gateway started{refused}.{told}"
 
     def sections(self) -> list[Section]:
-        """Show the variants, and a release's steps."""
-        return [*super().sections(), *([self.release.section()] if self.release else [])]
+        """Show the variants, what users do, and a release's steps."""
+        users = [reacting.section(self.reactions, [row.variant for row in self.variants])] if self.reactions else []
+        return [*super().sections(), *users, *([self.release.section()] if self.release else [])]
 
 
 def look(context: Context, endpoint: str) -> LiveView:
@@ -78,13 +83,17 @@ def look(context: Context, endpoint: str) -> LiveView:
     bundles = bundles_of(context, endpoint)
     order = tuple(bundles)
     newest, release = recent.read(context, endpoint), under_way.look(context, endpoint)
+    shares = newest.reactions if newest else ()
     try:
         with client(context) as gateway:
             sample = read(gateway.metrics(), endpoint, now, bundles)
     except MlprodError as error:
-        return LiveView(endpoint, revision.number, now, 0, 0, (), newest, str(error), release)
+        users = reacting.together((), shares)
+        return LiveView(endpoint, revision.number, now, 0, 0, (), newest, str(error), release, users)
     whole = between(Sample(now, 0, 0, {}), sample, in_order(sample.variants, order))
-    return LiveView(endpoint, revision.number, now, whole.requests, whole.refused, whole.variants, newest, "", release)
+    users = reacting.together(Samples(newest=sample).reactions(), shares)
+    told = (endpoint, revision.number, now, whole.requests, whole.refused, whole.variants, newest, "", release, users)
+    return LiveView(*told)
 
 
 def bundles_of(context: Context, endpoint: str) -> dict[str, str]:
@@ -111,6 +120,7 @@ class Now(Result):
         stretches: All of the watch's time.
         recent: The newest rows of the log.
         release: The release that is under way, or ended within the hour.
+        reactions: What users do.
     """
 
     at: datetime
@@ -120,6 +130,7 @@ class Now(Result):
     stretches: tuple[Stretch, ...]
     recent: Recent | None
     release: ReleaseNow | None = None
+    reactions: tuple[ReactionNow, ...] = ()
 
 
 class Watch:
@@ -169,7 +180,8 @@ class Watch:
         newest = self.samples.newest
         names = in_order(newest.variants, tuple(self._bundles)) if newest else ()
         last, stretches = self.samples.last(names, _LAST_SECONDS), tuple(self.samples.stretches(names))
-        return Now(self._clock(), problem, names, last, stretches, self._newest, self._release)
+        users = reacting.together(self.samples.reactions(), self._newest.reactions if self._newest else ())
+        return Now(self._clock(), problem, names, last, stretches, self._newest, self._release, users)
 
     def _read_rows(self) -> None:
         begun = self._clock()

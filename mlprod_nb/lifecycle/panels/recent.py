@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.panels import reacting
+from mlprod_nb.lifecycle.panels.reacting import ReactionShare
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.lifecycle.watch import main_variant
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from mlprod_nb.monitoring import Profile
     from mlprod_nb.monitoring.plots import Bars
     from mlprod_nb.monitoring.scoring import Outcomes
+    from mlprod_nb.prediction_log.ranges import LogRange
 
 #: So many of the newest rows are shown; of files of the log, the newest that hold as many are read.
 NEWEST = 5_000
@@ -54,6 +55,7 @@ class Recent:
         version: The version whose reference they are compared with, as ``flights/3``.
         scores: The version's scores and those of its reference.
         truths: Of the reference first, then by variant.
+        reactions: What users did, by variant.
     """
 
     rows: int
@@ -61,6 +63,7 @@ class Recent:
     version: str
     scores: Bars | None
     truths: tuple[Truth, ...]
+    reactions: tuple[ReactionShare, ...] = ()
 
 
 def read(context: Context, endpoint: str) -> Recent | None:
@@ -74,24 +77,26 @@ def read(context: Context, endpoint: str) -> Recent | None:
     from mlprod_nb.registry.bundles import PROFILE
 
     variant = main_variant(existing(context, endpoint).spec, endpoint)
-    rows = _newest(context, endpoint)
-    if not rows.num_rows:
+    where = _newest(context, endpoint)
+    every = context.log.labelled(where, only=_READ)
+    if not every.num_rows:
         return None
+    rows = every.sort_by([("received_at", "descending")])[:NEWEST]
     profile = Profile.from_json((context.bundles.get(variant.bundle).path / PROFILE).read_bytes())
     found = scoring.read(profile, rows)
     known = int(found.known.sum())
     version = variant.model_version
-    return Recent(rows.num_rows, known, version, _scores(profile, found, version), _truths(profile, found))
+    users = reacting.shares(every, context.log.reactions(where))
+    return Recent(rows.num_rows, known, version, _scores(profile, found, version), _truths(profile, found), users)
 
 
-def _newest(context: Context, endpoint: str) -> pa.Table:
-    """Return the newest rows; where there are many files, only those that hold enough."""
+def _newest(context: Context, endpoint: str) -> LogRange:
+    """Return where the newest rows are; where there are many files, only those that hold enough."""
     from mlprod_nb.prediction_log.catalogue import Catalogue, Selection
 
     files = Catalogue(context.store).files(Selection(endpoint=endpoint, kind="predictions"))
     since = _since([(file.first_at, file.last_at, file.rows) for file in files])
-    rows = context.log.labelled(context.log.pin(endpoint, since=since), only=_READ)
-    return rows.sort_by([("received_at", "descending")])[:NEWEST]
+    return context.log.pin(endpoint, since=since)
 
 
 def _since(files: Sequence[tuple[datetime, datetime, int]]) -> datetime | None:

@@ -7,8 +7,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlprod_nb.errors import Unavailable
-from mlprod_nb.lifecycle.panels.counters import MOST_SAMPLES, Sample, Samples, VariantCount, between, quantile, read
+from mlprod_nb.lifecycle.panels import reacting
+from mlprod_nb.lifecycle.panels.counters import (
+    MOST_SAMPLES,
+    ReactionCount,
+    Sample,
+    Samples,
+    VariantCount,
+    between,
+    quantile,
+    read,
+)
 from mlprod_nb.lifecycle.panels.live import LiveView, Watch
+from mlprod_nb.lifecycle.panels.reacting import ReactionShare
 from mlprod_nb.lifecycle.panels.recent import Recent
 from tests.lifecycle.conftest import Site
 
@@ -24,6 +35,9 @@ mlprod_prediction_seconds_bucket{endpoint="flights",le="+Inf",variant="champion"
 mlprod_prediction_seconds_count{endpoint="flights",variant="champion"} 8.0
 mlprod_predicted_rows_total{endpoint="flights",shadow="false",variant="champion"} 80.0
 mlprod_model_errors_total{endpoint="flights",shadow="false",variant="champion"} 2.0
+mlprod_feedback_rows_total{endpoint="flights",kind="interaction",name="clicked"} 12.0
+mlprod_feedback_rows_total{endpoint="flights",kind="label",name="label"} 9.0
+mlprod_feedback_rows_total{endpoint="fares",kind="reward",name="saved"} 5.0
 mlprod_batch_rows_count{bundle="3fa9c1d2aa01"} 4.0
 mlprod_batch_rows_sum{bundle="3fa9c1d2aa01"} 80.0
 mlprod_batch_rows_count{bundle="77a9c1d2aa33"} 9.0
@@ -43,7 +57,34 @@ def test_an_endpoints_numbers_are_read_from_the_metrics() -> None:
     told = read(METRICS, "flights", AT, {"champion": "3fa9c1d2aa01ffff"}).variants["champion"]
     assert (told.batches, told.batched) == (4.0, 80.0)
     assert champion.buckets == ((0.001, 4.0), (0.01, 8.0), (math.inf, 8.0))
+    assert sample.reactions == {("interaction", "clicked"): 12.0}
     assert read(METRICS, "nobody", AT).variants == {}
+
+
+def test_what_users_do_is_told_a_minute_over_the_minute_before_the_most_frequent_first() -> None:
+    samples = Samples()
+    for second in range(100):
+        clicks = {("interaction", "clicked"): float(second // 10), ("reward", "saved"): 2.0 * second}
+        samples.add(Sample(AT + timedelta(seconds=second), 0.0, 0.0, {}, clicks))
+    saved, clicked = samples.reactions()
+    assert (saved.name, saved.since_start, clicked.since_start) == ("saved", 198.0, 9.0)
+    assert set(saved.a_minute) == {120.0}
+    assert clicked.a_minute[-1] == 6.0
+    assert len(clicked.a_minute) == len(samples.stretches([]))
+    assert Samples().reactions() == ()
+
+
+def test_what_the_gateway_heard_stands_beside_what_the_log_knows() -> None:
+    share = ReactionShare("interaction", "clicked", "clicked", "champion", 0.25, 0.2, 0.3, 400)
+    counts = [ReactionCount("reward", "saved", 7.0), ReactionCount("interaction", "clicked", 3.0)]
+    saved, clicked = reacting.together(counts, [share])
+    assert (saved.title, saved.shares, clicked.shares) == ("saved (reward)", (), (share,))
+    (alone,) = reacting.together((), [share])
+    assert alone.since_start == 0.0
+    table = reacting.section((saved, clicked), [])
+    assert table.columns == ("name", "since the start", "champion")
+    assert table.rows == (("saved (reward)", 7, None), ("clicked", 3, "25.0 %"))
+    assert reacting.together((), ()) == ()
 
 
 def test_percentiles_are_prometheus_s() -> None:
@@ -136,6 +177,27 @@ def test_a_real_gateway_tells_requests_times_scores_and_truth(answering: Site) -
     assert sum(view.recent.scores.reference) == pytest.approx(1, abs=0.05)
     assert [truth.variant for truth in view.recent.truths] == ["reference", "challenger", "champion"]
     assert sum(truth.rows for truth in view.recent.truths[1:]) == 400
+
+
+def test_what_users_do_is_in_the_live_view_and_in_the_status(answering: Site) -> None:
+    workspace = answering.workspace
+    assert workspace.status().reactions == ()
+    assert "interactions and rewards" not in str(workspace.panel("live", "flights"))
+    units = [f"u{i}" for i in range(len(answering.data))]
+    ids = workspace.predict("flights", data=answering.data, units=units).prediction_ids
+    workspace.feedback("flights", ids=ids[:100], values=[True] * 100, kind="interaction", name="rebooked")
+    workspace.feedback("flights", ids=ids[:50], values=[2.5] * 50, kind="reward", name="saved")
+    view = workspace.panel("live", "flights")
+    assert isinstance(view, LiveView)
+    assert [(row.title, row.since_start) for row in view.reactions] == [("rebooked", 100), ("saved (reward)", 50)]
+    assert {share.variant for share in view.reactions[0].shares} == {"champion", "challenger"}
+    assert sum(share.rows for share in view.reactions[0].shares) >= 400, (
+        "the earlier ones, where more may come of these"
+    )
+    assert "interactions and rewards" in str(view).lower()
+    (row,) = workspace.status().reactions
+    assert (row.endpoint, row.interactions, row.rewards) == ("flights", 100, 50)
+    assert row.most == "rebooked 100, saved (reward) 50"
 
 
 def test_without_a_gateway_the_panel_says_so(answering: Site) -> None:
