@@ -138,10 +138,10 @@ class Values:
         return Values(self.places[some], Coded(self.variants.codes[some], self.variants.names), self.values[some])
 
 
-def values_of(side: Side, key: Key, grid: Grid, within: float) -> Values:
-    """Return a series' values of each prediction, of events that came within some seconds."""
+def values_of(side: Side, key: Key, grid: Grid) -> Values:
+    """Return a series' values of each prediction that has one."""
     events = side.events
-    chosen = np.flatnonzero(events.of(key) & (events.delays <= within))
+    chosen = np.flatnonzero(events.of(key))
     _, first, places = np.unique(events.about[chosen], return_index=True, return_inverse=True)
     rows = chosen[first]
     added = np.bincount(places, weights=events.numbers[chosen] if key.kind == "reward" else None, minlength=len(rows))
@@ -211,12 +211,12 @@ def counts_of(side: Side, cells: Cells, key: Key, grid: Grid, until: tuple[float
         grid: The stretches.
         until: How long events are waited for, seconds, and until when something was heard, seconds since 1970.
     """
-    within, known_until = until
-    values = values_of(side, key, grid, within).since(cells.first)
+    wait, known_until = until
+    values = values_of(side, key, grid).since(cells.first)
     each = values.values
     added = (
         np.bincount(values.places - cells.first, weights=weights, minlength=len(cells.rows)).tolist()
         for weights in (each, each**2, np.abs(each))
     )
     sums = tuple(Sums(*one) for one in zip(cells.rows.tolist(), *added, strict=True))
-    return Counts(cells, side.variants.names, values, sums, cells.newest + within <= known_until)
+    return Counts(cells, side.variants.names, values, sums, cells.newest + wait <= known_until)

@@ -42,12 +42,12 @@ def sections(found: Reactions | None) -> list[Section]:
             shown(row.kind, row.value) + ("" if row.complete else " so far"),
             _interval(row.kind, row.lower, row.upper),
             row.rows,
-            duration(row.within_s),
+            duration(row.wait_s),
             short(row.p_value_corrected, 2),
         )
         for row in rows
     )
-    head = ("name", "judgement", "before", "window", "95 % interval", "predictions", "within", "p, corrected")
+    head = ("name", "judgement", "before", "window", "95 % interval", "predictions", "99 % within", "p, corrected")
     return [Section(TITLE + others, head, table), _by_variant(rows), _over_time(rows[:_SIDE_BY_SIDE])]
 
 

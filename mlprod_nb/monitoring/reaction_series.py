@@ -23,9 +23,9 @@ _MOST_NAMES = 8
 #: An interaction's values are series of their own where they are so few.
 _MOST_VALUES = 5
 _MOST_SHOWN = 40
-#: Seconds until which events are counted: a few round times, so that a window and the time before have the same one.
+#: For how long events are waited for, seconds: a few round times, so that it hardly depends on chance.
 _WAITS = (1.0, 10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0, 259_200.0, 604_800.0, 2_592_000.0, 7_776_000.0)
-_MOST_CAME = 0.95
+_MOST_CAME = 0.99
 Integers = NDArray[np.int64]
 
 
@@ -171,7 +171,7 @@ def unusable(sides: Sequence[Side]) -> int:
 
 
 def wait_of(events: Events, key: Key) -> float | None:
-    """Return the round time after a prediction by which 95 % of a series' events had come; ``None`` without events."""
+    """Return the round time after a prediction by which 99 % of a series' events had come; ``None`` without events."""
     delays = events.delays[events.of(key)]
     if not len(delays):
         return None

@@ -1,7 +1,7 @@
 """What users did, by stretch of time and by variant, and whether they do less than before.
 
-Events come late, so each series is counted until the round time after a prediction by which 95 % of its events had
-come, and a stretch with younger predictions is not complete: it is shown, and not judged. Users' habits change from day
+Events come late, so a stretch is complete once its predictions are as old as the round time by which 99 % of the
+series' events had come; one that is not is shown, and not judged. Users' habits change from day
 to day, so whole stretches are compared, as error rates are, by the Mann–Whitney test (Mann and Whitney 1947), exact,
 equal values counted against a difference. The predictions themselves are compared, too, interactions by Fisher's exact
 test, rewards by their means: where there are few predictions, stretches differ by chance alone. The larger p-value
@@ -81,7 +81,7 @@ class Reaction:
         kind: ``interaction`` or ``reward``.
         name: What users did.
         text: The interaction's value; ``None``: any.
-        within_s: Events that came later after their prediction are not counted, seconds.
+        wait_s: A prediction of this age is complete, seconds: 99 % of the events had come by then.
         rows: The window's predictions of which no more is to come; all of them where there is none yet.
         value: Share of them with the interaction, or the mean reward of one.
         lower: Lower end of its 95 % interval.
@@ -98,7 +98,7 @@ class Reaction:
     kind: str
     name: str
     text: str | None
-    within_s: float
+    wait_s: float
     rows: int
     value: float
     lower: float
@@ -155,14 +155,14 @@ def compare(now: Side, before: Side | None, alpha: float) -> Reactions | None:
     rows = []
     for key in keys:
         waits = (reaction_series.wait_of(side.events, key) for side in reversed(sides))
-        within = next(wait for wait in waits if wait is not None)
-        counts = [reaction_counts.counts_of(side, some, key, grid, (within, known_until)) for side, some in cells]
-        rows.append(_row(key, grid, within, counts))
+        wait = next(each for each in waits if each is not None)
+        counts = [reaction_counts.counts_of(side, some, key, grid, (wait, known_until)) for side, some in cells]
+        rows.append(_row(key, grid, wait, counts))
     found = _corrected(rows, alpha)
     return Reactions(found, others, _tell(found, reaction_series.unusable(sides)))
 
 
-def _row(key: Key, grid: Grid, within: float, counts: Sequence[Counts]) -> Reaction:
+def _row(key: Key, grid: Grid, wait: float, counts: Sequence[Counts]) -> Reaction:
     """Return a series' row from the window's counts, and those of the time before where there are any."""
     here, *before = counts
     whole = here.together
@@ -174,7 +174,7 @@ def _row(key: Key, grid: Grid, within: float, counts: Sequence[Counts]) -> React
         kind=key.kind,
         name=key.name,
         text=key.text,
-        within_s=within,
+        wait_s=wait,
         rows=whole.rows,
         value=whole.mean,
         lower=low,
