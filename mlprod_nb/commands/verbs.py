@@ -32,6 +32,7 @@ BODY = {
     "route": "reason",
     "promote": "reason",
     "rollback": "reason",
+    "erase": "reason",
     "approve": "reason",
     "release": "reason",
     "release pause": "reason",

@@ -142,7 +142,7 @@ class LogReader:
             NotFound: The endpoint does not exist.
             UsageError: A moment is malformed.
         """
-        _check_endpoint(self._context, endpoint)
+        check_endpoint(self._context, endpoint)
         begin, end = _moments(self._context, since, until)
         where = self._context.log.pin(endpoint, since=begin, until=end)
         return LogTable(endpoint, self._context.log.feedback(where), "feedback")
@@ -305,14 +305,19 @@ def compact(context: Context) -> CompactResult:
 
 
 def _read(context: Context, query: LogQuery) -> pa.Table:
-    _check_endpoint(context, query.endpoint)
+    check_endpoint(context, query.endpoint)
     since, until = _moments(context, query.since, query.until)
     return context.log.query(
         query.endpoint, since=since, until=until, where=query.where, limit=query.limit, shadows=query.shadows
     )
 
 
-def _check_endpoint(context: Context, endpoint: str) -> None:
+def check_endpoint(context: Context, endpoint: str) -> None:
+    """See whether an endpoint exists, or did.
+
+    Raises:
+        NotFound: It never did.
+    """
     with context.store.read() as connection:
         known = revisions.endpoint_names(connection)
     if endpoint not in known:

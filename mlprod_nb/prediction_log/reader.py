@@ -125,6 +125,10 @@ class PredictionLog:
         if removed:
             raise Removed(removed)
 
+    def erased(self, where: LogRange) -> list[Removal]:
+        """Return what was erased from the files of a range's predictions since it was pinned: at most so many rows."""
+        return self._places.removed(where, "erasure")
+
     def removed(self, endpoint: str) -> list[Removal]:
         """Return what was removed of an endpoint's predictions."""
         return self._places.removals.of(endpoint)

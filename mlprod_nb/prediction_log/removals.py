@@ -6,7 +6,7 @@ version of the catalogue: a range that was pinned before it is known by that, an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Literal
@@ -19,7 +19,7 @@ from mlprod_nb.prediction_log.framing import RecordKind
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.store import Store, tables
 
-Why = Literal["retention"]
+Why = Literal["retention", "erasure"]
 
 _NOTHING = ""
 """What stands for a file of which nothing is left."""
@@ -46,7 +46,7 @@ class Removal:
         path: Where the file was, from the log's folder.
         removed_version: The catalogue's version that removed them.
         at: When.
-        why: ``"retention"``: they were older than the settings keep rows.
+        why: ``"retention"``: they were older than the settings keep rows; ``"erasure"``: somebody asked for it.
         kind: ``"predictions"`` or ``"feedback"``.
         endpoint: The endpoint.
         rows: How many.
@@ -73,6 +73,21 @@ class Removal:
     version: int
 
 
+@dataclass(frozen=True)
+class Cut:
+    """Rows that are erased from a file.
+
+    Attributes:
+        file: The file.
+        rows: How many.
+        rest: The file that has the others; ``None`` where there are none.
+    """
+
+    file: LogFile
+    rows: int
+    rest: LogFile | None
+
+
 class Removals:
     """What was removed from one workspace's log.
 
@@ -92,15 +107,17 @@ class Removals:
             newest = sa.select(sa.func.max(table.removed_version)).where(table.endpoint == endpoint)
             return int(connection.scalar(newest) or 0)
 
-    def since_pinned(self, where: LogRange, versions: Collection[int]) -> list[Removal]:
+    def since_pinned(self, where: LogRange, versions: Collection[int], why: Why = "retention") -> list[Removal]:
         """Return what was removed of the predictions of a range after it was pinned.
 
         Args:
             where: The range.
             versions: The versions of the catalogue that brought rows of the range's segments into files.
+            why: For which reason.
         """
         table = tables.log_removals.c
         wanted = [table.kind == "predictions", table.endpoint == where.endpoint, table.removed_version > where.version]
+        wanted.append(table.why == why)
         wanted += [] if where.since is None else [table.last_at >= where.since]
         wanted += [] if where.until is None else [table.first_at < where.until]
         return [
@@ -110,9 +127,9 @@ class Removals:
         ]
 
     def of(self, endpoint: str) -> list[Removal]:
-        """Return what was removed of an endpoint's predictions."""
+        """Return what was removed of an endpoint's predictions since it was too old."""
         table = tables.log_removals.c
-        return self._find(table.kind == "predictions", table.endpoint == endpoint)
+        return self._find(table.kind == "predictions", table.endpoint == endpoint, table.why == "retention")
 
     def every(self) -> list[Removal]:
         """Return all that was removed."""
@@ -145,15 +162,39 @@ def remove(store: Store, files: Sequence[LogFile], why: Why, *, now: datetime) -
     Raises:
         Refused: One of them does not count any more; nothing was changed.
     """
-    table = tables.log_files
     with store.write() as connection:
-        version = next_version(connection, now)
-        for file in files:
-            counts = sa.and_(table.c.path == file.path, table.c.replaced_by.is_(None))
-            if connection.execute(sa.update(table).where(counts).values(replaced_by=_NOTHING)).rowcount != 1:
-                raise Refused("another process changed files of the prediction log meanwhile.")
-        facts = {"removed_version": version, "at": now, "why": why}
-        connection.execute(sa.insert(tables.log_removals), [{**_known(asdict(file)), **facts} for file in files])
+        _take_out(connection, [Cut(file, file.rows, None) for file in files], why, now)
+
+
+def erase(store: Store, cuts: Sequence[Cut], *, now: datetime, also: Callable[[sa.Connection], None]) -> None:
+    """Let files count that lack some rows in the place of those that have them.
+
+    Args:
+        store: The state database.
+        cuts: What goes, file by file.
+        now: The present moment.
+        also: Is called in the transaction.
+
+    Raises:
+        Refused: One of the files does not count any more; nothing was changed.
+    """
+    with store.write() as connection:
+        _take_out(connection, cuts, "erasure", now)
+        also(connection)
+
+
+def _take_out(connection: sa.Connection, cuts: Sequence[Cut], why: Why, now: datetime) -> None:
+    table, version = tables.log_files, next_version(connection, now)
+    for cut in cuts:
+        if cut.rest is not None:
+            connection.execute(sa.insert(table).values(**asdict(cut.rest)))
+        counts = sa.and_(table.c.path == cut.file.path, table.c.replaced_by.is_(None))
+        instead = _NOTHING if cut.rest is None else cut.rest.path
+        if connection.execute(sa.update(table).where(counts).values(replaced_by=instead)).rowcount != 1:
+            raise Refused("another process changed files of the prediction log meanwhile.")
+    facts = {"removed_version": version, "at": now, "why": why}
+    rows = [{**_known(asdict(cut.file)), **facts, "rows": cut.rows} for cut in cuts]
+    connection.execute(sa.insert(tables.log_removals), rows)
 
 
 def _known(file: dict[str, object]) -> dict[str, object]:

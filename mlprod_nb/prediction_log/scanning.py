@@ -24,7 +24,7 @@ from mlprod_nb.prediction_log.decoding import decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
 from mlprod_nb.prediction_log.ranges import LogRange
-from mlprod_nb.prediction_log.removals import Removal, Removals, Removed
+from mlprod_nb.prediction_log.removals import Removal, Removals, Removed, Why
 from mlprod_nb.prediction_log.segment_files import mapped
 from mlprod_nb.prediction_log.segments import SUFFIX
 
@@ -283,9 +283,9 @@ class Places:
             )
         return contents
 
-    def removed(self, where: LogRange) -> list[Removal]:
+    def removed(self, where: LogRange, why: Why = "retention") -> list[Removal]:
         """Return what was removed of a range's predictions since it was pinned."""
-        return self.removals.since_pinned(where, _versions(where, self._look_at(where)))
+        return self.removals.since_pinned(where, _versions(where, self._look_at(where)), why)
 
     def _parts(
         self, where: LogRange, kind: RecordKind, contents: Contents, ids: tuple[str, str] | None

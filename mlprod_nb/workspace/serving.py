@@ -9,6 +9,7 @@ from mlprod_nb.workspace.base import Base
 
 if TYPE_CHECKING:
     from mlprod_nb.lifecycle.deploy import RevisionResult, UndeployResult
+    from mlprod_nb.lifecycle.erasing import EraseResult
     from mlprod_nb.lifecycle.gateway import DownResult, InitResult, UpResult
     from mlprod_nb.lifecycle.history import HistoryResult
     from mlprod_nb.lifecycle.logs import CompactResult, LogsResult, WhoServedResult
@@ -280,6 +281,34 @@ class Serving(Base):
         from mlprod_nb.lifecycle import logs
 
         return logs.compact(self.context)
+
+    def erase(
+        self,
+        endpoint: str,
+        *,
+        unit: str = "",
+        prediction_ids: str = "",
+        reason: str = "",
+        yes: bool = False,
+        dry_run: bool = False,
+    ) -> EraseResult:
+        """Erase a person's rows from the prediction log, with the feedback about them.
+
+        Args:
+            endpoint: The endpoint's name.
+            unit: Whose rows.
+            prediction_ids: Or which predictions: ids with commas between them.
+            reason: Why; the audit trail keeps it; in a notebook the cell's body.
+            yes: Do not ask.
+            dry_run: Show how many rows would go, of those in files; nothing is changed.
+
+        Examples:
+            mlprod erase flights --unit N14228 --reason "request 17" --yes
+            mlprod erase flights --unit N14228 --dry-run
+        """
+        from mlprod_nb.lifecycle import erasing
+
+        return erasing.erase(self.context, erasing.Erasure(endpoint, unit, prediction_ids, reason, yes, dry_run))
 
     def verify(self) -> VerifyLogResult:
         """Check every checksum of the prediction log, every digest of bundles, reports and the audit trail.

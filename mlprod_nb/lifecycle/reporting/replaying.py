@@ -11,6 +11,7 @@ from mlprod_nb.errors import InvalidInput, NotFound, Refused
 from mlprod_nb.lifecycle import rescoring
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.watch import pinned_text
+from mlprod_nb.results import counted
 from mlprod_nb.store import revisions
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def replay(context: Context, digest: str) -> ReplayResult:
     )
     context.progress.step(f"running the {record.kind} notebook again")
     after, seconds = replay.execute_again(request, context.root, kept, before)
-    remark = replay.changed_since(request, context.root, kept, before)
+    remark = f"{replay.changed_since(request, context.root, kept, before)} {_erased(context, record)}".strip()
     return replay.judge(record.digest, before, after, seconds, remark)
 
 
@@ -113,6 +114,15 @@ def _range(record: ReportRecord) -> LogRange:
     from mlprod_nb.prediction_log.ranges import LogRange
 
     return LogRange.from_json(json.dumps(record.bound_to["log_range"]))
+
+
+def _erased(context: Context, record: ReportRecord) -> str:
+    """Say how many rows were erased since from the files that a report's range reads; empty where none were."""
+    found = context.log.erased(_range(record))
+    if not found:
+        return ""
+    rows, on = counted(sum(one.rows for one in found), "prediction"), max(one.at for one in found)
+    return f"since the report, {rows} were erased from the files of its range, the last on {on:%Y-%m-%d}."
 
 
 def _revision(context: Context, record: ReportRecord) -> int:
