@@ -81,8 +81,8 @@ class Standing:
             segments.section(found, "worst segments"),
             segments.section(named, "named segments"),
             fairness.section(self.fairness),
+            *reaction_sections.sections(self.reactions),
             service.section(self.service),
             error_rate.section(self.errors),
-            *reaction_sections.sections(self.reactions),
             Section("on these measurements", (), tuple(self.notes.items())),
         ]
