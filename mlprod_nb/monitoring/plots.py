@@ -140,12 +140,13 @@ def lines(name: str, points: Sequence[Point], beside: Beside) -> Figure | None:
     values = [v for p in points for v in (p.lower, p.upper)] + ([reference] if reference is not None else [])
     low, high = min(values), max(values)
     margin = (high - low) * 0.08 or 0.01
+    bottom = max(low - margin, 0.0) if low >= 0 else low - margin  # no share is below 0
     start = points[0].moment.timestamp()
     span = points[-1].moment.timestamp() - start or 1.0
     x = _scaled(np.array([p.moment.timestamp() - start for p in points]), 0, span, _LEFT, WIDTH - _RIGHT)
 
     def height(numbers: Sequence[float]) -> Floats:
-        return _scaled(np.array(numbers), low - margin, high + margin, HEIGHT - _BOTTOM, _TOP)
+        return _scaled(np.array(numbers), bottom, high + margin, HEIGHT - _BOTTOM, _TOP)
 
     upper, lower = height([p.upper for p in points]), height([p.lower for p in points])
     band = _path(np.concatenate([x, x[::-1]]), np.concatenate([upper, lower[::-1]])) + "Z"
@@ -155,7 +156,7 @@ def lines(name: str, points: Sequence[Point], beside: Beside) -> Figure | None:
         f'<path d="{band}" fill="{WINDOW_COLOUR}" opacity=".25"/>',
         *([_line(x[:known], y[:known])] if known else []),
         *([_line(x[max(known - 1, 0) :], y[max(known - 1, 0) :], "2 4")] if known < len(points) else []),
-        *_y_axis(low - margin, high + margin, beside.unit),
+        *_y_axis(bottom, high + margin, beside.unit),
         _text(_LEFT, HEIGHT - 10, day(points[0].moment)),
         _text(WIDTH - _RIGHT, HEIGHT - 10, day(points[-1].moment), "end"),
     ]
