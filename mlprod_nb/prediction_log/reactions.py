@@ -30,6 +30,8 @@ PREDICTED_AT = "predicted_at"
 def read(places: Places, where: LogRange) -> pa.Table:
     """Return the interactions and rewards about a range's predictions: of each source the latest.
 
+    An interaction of which a source says false or 0 is taken back: it is none.
+
     The columns are those of feedback but the endpoint and the event time, then ``event_time``, ``variant`` and
     ``predicted_at`` of the prediction.
 
@@ -49,7 +51,7 @@ def read(places: Places, where: LogRange) -> pa.Table:
     spans += [(ends["min"], ends["max"]) for ends in (pc.min_max(rows[ID]).as_py() for rows in known)]
     near = [part for part in files if any(_meet(part, span) for span in spans)]
     columns = FEEDBACK_FIELDS.names
-    latest = _latest([*events, *(rows for part in near for rows in _rows(places, part, columns, placed=True))])
+    latest = _kept(_latest([*events, *(rows for part in near for rows in _rows(places, part, columns, placed=True))]))
     ids = latest[ID].combine_chunks().unique()
     known += [inside(rows, where) for part in parts for rows in _rows(places, part, _READ, placed=False, about=ids)]
     return _joined(latest, pa.concat_tables([table.select(_READ) for table in (*known, _none())]))
@@ -102,6 +104,12 @@ def _latest(some: Iterable[pa.Table]) -> pa.Table:
     keys = pc.binary_join_element_wise(*(rows[name] for name in _KEY), "\0").combine_chunks()
     first = pc.index_in(keys, value_set=keys)
     return rows.filter(pc.equal(first, pa.array(np.arange(rows.num_rows), type=pa.int32())))
+
+
+def _kept(events: pa.Table) -> pa.Table:
+    """Leave out the interactions that were taken back."""
+    done = pc.fill_null(pc.not_equal(events["number"], 0.0), True)  # a text that is no number is something done
+    return events.filter(pc.or_(pc.not_equal(events["kind"], "interaction"), done))
 
 
 def _joined(events: pa.Table, predictions: pa.Table) -> pa.Table:

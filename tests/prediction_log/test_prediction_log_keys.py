@@ -14,10 +14,11 @@ from pyarrow.parquet.encryption import create_decryption_properties
 from mlprod_nb.errors import Corrupt, Refused, UsageError
 from mlprod_nb.prediction_log import framing
 from mlprod_nb.prediction_log.arrow_ipc import END_OF_STREAM
+from mlprod_nb.prediction_log.erasing import Eraser, Sought
 from mlprod_nb.prediction_log.framing import Record
 from mlprod_nb.prediction_log.keys import NO_KEYS, KeyMissing, LogKeys
 from mlprod_nb.prediction_log.schema import encode_predictions
-from tests.prediction_log.batches import predictions
+from tests.prediction_log.batches import START, predictions
 from tests.prediction_log.compacting import Site, open_site
 
 FIRST, SECOND = "01" * 32, "02" * 32
@@ -141,6 +142,18 @@ def test_without_its_key_a_segment_is_left_and_verify_says_which_key_is_missing(
     assert all("MLPROD_LOG__KEYS" in line for line in lines)
     assert site.compact().segments == 2
     assert carriers(site) == ["secret-carrier"] * 2
+
+
+def test_a_person_is_erased_from_an_encrypted_log_and_the_rest_stays_encrypted(site: Site) -> None:
+    site.add("a", "b", unit=["ada", "bob"])
+    site.label("a", "b", text="secret-label", number=None)
+    site.compact()
+    eraser = Eraser(site.folder, site.catalogue, keys=site.keys)
+    done = eraser.erase(Sought("flights", unit="ada"), now=START, also=lambda connection, told: None)
+    assert (done.predictions, done.feedback) == (1, 1)
+    assert site.ids() == ["b"]
+    assert told(site) == []
+    assert site.log.verify() == []
 
 
 def test_a_record_that_was_put_into_another_place_is_not_read(site: Site) -> None:

@@ -91,6 +91,17 @@ def test_what_is_said_of_a_shadow_is_said_of_what_answered(site: Site) -> None:
     assert site.log.reactions(site.log.pin("flights"))["variant"].to_pylist() == ["champion"]
 
 
+def test_an_interaction_that_its_source_took_back_is_none(site: Site) -> None:
+    site.add(*"abcd")
+    site.label("a", kind="interaction", name="booked", text="true", number=1.0)
+    site.label("a", kind="interaction", name="booked", text="false", number=0.0, received_at=START + timedelta(hours=2))
+    site.label("b", kind="interaction", name="booked", text="false", number=0.0)
+    site.label("b", kind="interaction", name="booked", text="true", number=1.0, source="another")
+    site.label("c", kind="interaction", name="booked", text="by phone", number=None)
+    site.label("d", kind="reward", name="saved", text="0", number=0.0)
+    assert sorted(site.log.reactions(site.log.pin("flights"))["prediction_id"].to_pylist()) == list("bcd")
+
+
 def test_a_file_of_labels_alone_is_passed_over_by_its_bounds(site: Site) -> None:
     site.add("a", "b")
     site.label("a", "b")
