@@ -9,6 +9,8 @@ LATEST := .venv-latest/bin
 # Two cores: numeric libraries must not start a pool of threads in every test process.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
+# Where an environment forbids bytecode, each of thousands of processes compiles this package anew.
+export PYTHONDONTWRITEBYTECODE :=
 TESTS := -q -n 3 --dist loadscope --no-loadscope-reorder
 
 # Every core compiles, which is most of an installation: pip compiles with one. As for pip, what does not compile is no error.

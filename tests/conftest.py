@@ -44,6 +44,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let the end of the process find all of it: DuckDB calls what is left a leak, in many lines."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_of_mlflows_is_left_in_the_current_directory() -> Iterator[None]:
     """Fail where something asks MLflow without saying where the registry is: MLflow then makes one on the spot."""
