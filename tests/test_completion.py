@@ -110,7 +110,20 @@ def test_every_table_of_values_is_of_a_parameter_that_exists() -> None:
 
 
 FREE = {
-    *("reason", "note", "since", "until", "pinned", "limit", "prediction_id", "effect", "power", "alpha", "design"),
+    *(
+        "reason",
+        "note",
+        "since",
+        "until",
+        "pinned",
+        "limit",
+        "prediction_id",
+        "prediction_ids",
+        "effect",
+        "power",
+        "alpha",
+        "design",
+    ),
     *("minimal_effect", "maximum_days", "runs", "cron", "command", "timezone", "timeout", "expires", "source"),
     *("access grant name", "init name", "feedback name", "report new name", "sentence", "action", "alibi_with"),
     *(
