@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
@@ -29,6 +30,9 @@ from mlprod_nb.store import Store, notices
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "mlprod_nb.cli")
 MOST_AT_ONCE = 4
 SEND: tuple[str, ...] = ("alerts", "send")
+#: Waits for a line before it becomes the program. The scheduler writes it when it has recorded the process; where it
+#: has died before, the line never comes, and nothing runs that nobody could find.
+_GATE = ("/bin/sh", "-c", 'read -r line && exec "$@" </dev/null', "sh")
 _SEND_SECONDS = 300.0
 _STEP_SECONDS = 0.05
 _log = logging.getLogger(__name__)
@@ -141,10 +145,10 @@ def _run(runner: Runner, due: DueSlot, stop: threading.Event) -> int:
     deadline = time.monotonic() + due.timeout_seconds
     with log_path.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 (a command line that our own grammar has parsed, as a list)
-            [*runner.prefix, *shlex.split(due.command)],
+            [*_GATE, *runner.prefix, *shlex.split(due.command)],
             cwd=runner.root,
             env={**os.environ, JOB: job_mark(due.id, runner.root)},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -152,6 +156,7 @@ def _run(runner: Runner, due: DueSlot, stop: threading.Event) -> int:
         try:
             with runner.store.write() as connection:
                 claims.started(connection, due.id, processes.identity(process.pid))
+            _open_gate(process)
             held = _Held(runner, due.id)
             while process.poll() is None:
                 if stop.wait(_STEP_SECONDS):
@@ -166,6 +171,22 @@ def _run(runner: Runner, due: DueSlot, stop: threading.Event) -> int:
             # What the run has left behind goes too.
             holders.end_group(process.pid, process.poll)
             process.wait()
+            _close(process)
+
+
+def _open_gate(process: subprocess.Popen[bytes]) -> None:
+    """Let a process that waits become the program, where it has not been ended meanwhile."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
 
 
 class _Held:

@@ -289,16 +289,34 @@ def test_a_killed_schedulers_run_is_ended_by_the_next_one_and_tried_again(runner
     assert job == 1
 
 
-def _scheduler(runner: Runner) -> subprocess.Popen[bytes]:
-    """Start a process that schedules with the stand-in for the shell door."""
-    program = (
+def test_of_a_scheduler_that_dies_before_it_has_recorded_a_run_nothing_runs(runner: Runner) -> None:
+    """Nobody could find it, so nobody could end it."""
+    with runner.store.write() as connection:
+        now = datetime.now(UTC)
+        slot = now - timedelta(minutes=1)
+        program = 'open("began", "w").close(); import time; time.sleep(600)'
+        scheduler.add(connection, JobSpec(f"{slot.minute} * * * *", f"'{program}'"), now=now - timedelta(minutes=2))
+    dies = (
+        "import os, signal; from mlprod_nb.scheduler import claims; "
+        "claims.started = lambda connection, run, process: "
+        "(print(process.partition('/')[0], flush=True), os.kill(os.getpid(), signal.SIGKILL)); "
+    )
+    first = _scheduler(runner, dies, stdout=subprocess.PIPE)
+    told, _ = first.communicate(timeout=120)
+    until(lambda: not alive(int(told)))
+    assert not (runner.root / "began").exists()
+
+
+def _scheduler(runner: Runner, first: str = "", stdout: int | None = None) -> subprocess.Popen[bytes]:
+    """Start a process that schedules with the stand-in for the shell door, after some statements."""
+    program = first + (
         "import sys, threading, signal; from pathlib import Path; "
         "from mlprod_nb.scheduler import Runner, loop; from mlprod_nb.store import Store; "
         "stop = threading.Event(); signal.signal(signal.SIGTERM, lambda *_: stop.set()); "
         "prefix = (sys.executable, '-c', 'import sys; exec(sys.argv[1])'); "
         "loop(Runner(Store(sys.argv[1]), Path(sys.argv[2]), prefix), stop=stop, poll_seconds=0.05)"
     )
-    return subprocess.Popen([sys.executable, "-c", program, runner.store.url, str(runner.root)])
+    return subprocess.Popen([sys.executable, "-c", program, runner.store.url, str(runner.root)], stdout=stdout)
 
 
 def test_what_is_to_be_told_is_sent_once_by_a_process_of_its_own(runner: Runner) -> None:
