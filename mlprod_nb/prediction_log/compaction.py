@@ -23,7 +23,7 @@ from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogF
 from mlprod_nb.prediction_log.decoding import decode_placed
 from mlprod_nb.prediction_log.files import DiskFiles, Files
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
-from mlprod_nb.prediction_log.keys import NO_KEYS, KeyMissing, LogKeys
+from mlprod_nb.prediction_log.keys import KeyMissing, LogKeys
 from mlprod_nb.prediction_log.retention import Forgotten
 from mlprod_nb.prediction_log.segment_files import DAMAGED, lease, mapped, sealed_segments
 from mlprod_nb.prediction_log.segments import SUFFIX
@@ -83,11 +83,11 @@ class Compactor:
         folder: Path,
         catalogue: Catalogue,
         *,
+        keys: LogKeys,
         clock: Clock = utc_now,
         files: Files | None = None,
         batch_bytes: int = _BATCH_BYTES,
         least_files: int = merging.LEAST_FILES,
-        keys: LogKeys = NO_KEYS,
         keep_days: int = 0,
     ) -> None:
         self._folder = folder

@@ -23,7 +23,7 @@ from mlprod_nb.prediction_log.catalogue import Catalogue, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import decode
 from mlprod_nb.prediction_log.files import DiskFiles, Files
 from mlprod_nb.prediction_log.framing import Record, RecordKind
-from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
+from mlprod_nb.prediction_log.keys import LogKeys
 from mlprod_nb.prediction_log.removals import Cut
 from mlprod_nb.prediction_log.scanning import Places
 from mlprod_nb.prediction_log.segment_files import DAMAGED, lease
@@ -74,9 +74,7 @@ class Eraser:
         files: The disk.
     """
 
-    def __init__(
-        self, folder: Path, catalogue: Catalogue, *, keys: LogKeys = NO_KEYS, files: Files | None = None
-    ) -> None:
+    def __init__(self, folder: Path, catalogue: Catalogue, *, keys: LogKeys, files: Files | None = None) -> None:
         self._folder = folder
         self._catalogue = catalogue
         self._keys = keys
@@ -144,18 +142,20 @@ class Eraser:
 
     def _refuse_open(self, sought: Sought, ids: set[str]) -> None:
         """See whether none of the rows is in a segment, which cannot be written anew."""
-        for name, content in Places(self._folder, self._catalogue, self._keys).look().segments.items():
-            for found in framing.scan(content):
-                if not isinstance(found, Record) or found.endpoint != sought.endpoint:
-                    continue
-                (rows,) = decode([self._keys.open(name, found).payload])
-                its = rows[_ID].to_pylist()
-                units = rows["unit"].to_pylist() if found.kind == "predictions" else []
-                if not ids.isdisjoint(its) or (sought.unit and sought.unit in units):
-                    hint = "Try again in five minutes, when the gateway has begun another, or after: mlprod down"
-                    raise Refused(
-                        "rows of theirs are in a segment that is still written; nothing was erased.", hint=hint
-                    )
+        records = [
+            self._keys.open(name, found)
+            for name, content in Places(self._folder, self._catalogue, self._keys).look().segments.items()
+            for found in framing.scan(content)
+            if isinstance(found, Record) and found.endpoint == sought.endpoint
+        ]
+        predicted = decode((record.payload for record in records if record.kind == "predictions"), only=[_ID, "unit"])
+        told = decode((record.payload for record in records if record.kind == "feedback"), only=[_ID])
+        theirs = any(not ids.isdisjoint(rows[_ID].to_pylist()) for rows in (*predicted, *told))
+        if theirs or (sought.unit and any(sought.unit in rows["unit"].to_pylist() for rows in predicted)):
+            raise Refused(
+                "rows of theirs are in a segment that is still written; nothing was erased.",
+                hint="Try again in five minutes, when the gateway has begun another, or after: mlprod down",
+            )
 
     def _told(self, found: Sequence[tuple[LogFile, pa.Table]]) -> Erased:
         def rows(kind: RecordKind) -> int:

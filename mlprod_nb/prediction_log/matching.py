@@ -50,8 +50,7 @@ def unmatched(places: Places, where: LogRange, ids: Sequence[str] | None = None)
     """
     everything = replace(where, since=None, until=None)
     named = pa.chunked_array([pa.array(ids, pa.string())]) if ids is not None else _named(places, everything)
-    left = named
-    left = _not_removed(places, where.endpoint, left)
+    left = _not_removed(places, where.endpoint, named)
     if len(left):
         # A file at a time, so that no more ids are held than one file has beside those that are sought.
         for table in replace(places, left=True).rows(everything, "predictions", [_ID], ids=left):

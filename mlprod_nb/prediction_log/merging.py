@@ -18,7 +18,7 @@ import pyarrow as pa
 from mlprod_nb.prediction_log import lake, writing
 from mlprod_nb.prediction_log.catalogue import Catalogue, LogFile, Selection
 from mlprod_nb.prediction_log.files import Files
-from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
+from mlprod_nb.prediction_log.keys import LogKeys
 from mlprod_nb.prediction_log.writing import Part
 
 LEAST_FILES = 16
@@ -29,9 +29,7 @@ _MERGED_BYTES = 32 * 1024 * 1024
 """How many bytes of files are merged at once, which bounds the memory."""
 
 
-def merge(
-    folder: Path, catalogue: Catalogue, disk: Files, *, least_files: int = LEAST_FILES, keys: LogKeys = NO_KEYS
-) -> None:
+def merge(folder: Path, catalogue: Catalogue, disk: Files, *, keys: LogKeys, least_files: int = LEAST_FILES) -> None:
     """Merge what is small and many; the caller has the lease.
 
     Args:

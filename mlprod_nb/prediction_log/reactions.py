@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,10 +15,9 @@ from mlprod_nb.prediction_log import tables
 from mlprod_nb.prediction_log.decoding import FEEDBACK_FIELDS, PREDICTION_FIELDS
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.scanning import Part, Places, inside
-from mlprod_nb.prediction_log.schema import REACTIONS
+from mlprod_nb.prediction_log.schema import FEEDBACK_KEY, REACTIONS
 
 ID = "prediction_id"
-_KEY = (ID, "kind", "name", "source")
 _OWN = (ID, "kind", "name", "text", "number", "source", "received_at")
 _PREDICTION = ("event_time", "variant", "received_at")
 _READ = (ID, *_PREDICTION, "shadow")
@@ -101,9 +99,7 @@ def _latest(some: Iterable[pa.Table]) -> pa.Table:
         return tables.empty("feedback")
     # Places are in the order of arrival; of equal times the later one is the newer.
     rows = tables.ordered(tables.unify(known), ("received_at", "descending"))
-    keys = pc.binary_join_element_wise(*(rows[name] for name in _KEY), "\0").combine_chunks()
-    first = pc.index_in(keys, value_set=keys)
-    return rows.filter(pc.equal(first, pa.array(np.arange(rows.num_rows), type=pa.int32())))
+    return tables.first_of_each(rows, FEEDBACK_KEY)
 
 
 def _kept(events: pa.Table) -> pa.Table:

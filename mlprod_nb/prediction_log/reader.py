@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,6 +25,7 @@ from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
 from mlprod_nb.prediction_log.ranges import LogRange, utc
 from mlprod_nb.prediction_log.removals import Removal, Removed
 from mlprod_nb.prediction_log.scanning import damaged, inside
+from mlprod_nb.prediction_log.schema import FEEDBACK_KEY
 
 
 @dataclass(frozen=True)
@@ -371,10 +371,7 @@ class PredictionLog:
         together = _together("feedback", found)
         # Places are in the order of arrival; of equal times the later one is the newer.
         rows = tables.without_place(tables.ordered(together, ("received_at", "descending")))
-        parts = (rows[name] for name in ("prediction_id", "kind", "name", "source"))
-        keys = pc.binary_join_element_wise(*parts, "\0").combine_chunks()
-        first = pc.index_in(keys, value_set=keys)
-        return rows.filter(pc.equal(first, pa.array(np.arange(rows.num_rows), type=pa.int32())))
+        return tables.first_of_each(rows, FEEDBACK_KEY)
 
 
 def _together(kind: RecordKind, found: Iterable[pa.Table], only: Sequence[str] = ()) -> pa.Table:

@@ -59,6 +59,8 @@ FEEDBACK_FIELDS: tuple[Field, ...] = (
     ("event_time", "moment"),
     ("received_at", "moment"),
 )
+FEEDBACK_KEY = ("prediction_id", "kind", "name", "source")
+"""What feedback is told apart by: of values that are equal in these the latest counts."""
 REACTIONS = ("interaction", "reward")
 """The kinds of feedback that tell what users did; a label tells what became true."""
 _NULLABLE = frozenset({"unit", "latency_ms", "prediction", "score", "text", "number"})

@@ -110,6 +110,13 @@ def _in_order(table: pa.Table, columns: Sequence[tuple[str, str]]) -> bool:
     return bool(pc.all(pc.less(one, next_one), min_count=0).as_py())
 
 
+def first_of_each(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return of the rows that are equal in some texts the first, in their order."""
+    keys = pc.binary_join_element_wise(*(rows[name] for name in names), "\0").combine_chunks()
+    first = pc.index_in(keys, value_set=keys)
+    return rows.filter(pc.equal(first, pa.array(np.arange(rows.num_rows), type=pa.int32())))
+
+
 def without_place(table: pa.Table, only: Sequence[str] = ()) -> pa.Table:
     """Return the rows as callers want them: these columns; all but those of the place where empty."""
     return table.select(only) if only else table.drop_columns(PLACE.names)

@@ -38,7 +38,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def erase(site: Site, sought: Sought = ADA, point: Callable[[str], None] | None = None) -> Erased:
     files = WatchedFiles(point) if point else None
-    eraser = Eraser(site.folder, site.catalogue, files=files)
+    eraser = Eraser(site.folder, site.catalogue, keys=site.keys, files=files)
     return eraser.erase(sought, now=START, also=lambda connection, told: None)
 
 
@@ -48,7 +48,7 @@ def ids_on_disk(site: Site) -> set[str]:
 
 
 def test_all_rows_of_a_unit_go_with_their_feedback_and_no_other(site: Site) -> None:
-    assert Eraser(site.folder, site.catalogue).count(ADA) == Erased(3, 2, 3, ())
+    assert Eraser(site.folder, site.catalogue, keys=site.keys).count(ADA) == Erased(3, 2, 3, ())
     assert sorted(site.ids()) == ["a1", "a2", "b1", "c1"], "counting changes nothing"
     assert erase(site) == Erased(3, 2, 3, ())
     pinned = site.log.pin("flights")

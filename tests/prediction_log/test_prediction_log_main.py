@@ -13,6 +13,7 @@ import pytest
 
 from mlprod_nb.prediction_log.catalogue import Catalogue
 from mlprod_nb.prediction_log.compaction import Compactor
+from mlprod_nb.prediction_log.keys import NO_KEYS
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_predictions
 from mlprod_nb.settings import FILE_NAME, Layout
@@ -63,7 +64,7 @@ def test_it_removes_what_is_too_old_also_where_nothing_is_sealed(layout: Layout)
     write(layout.log, encode_predictions(predictions(["a", "b"])))
     store, long_ago = Store(Store.sqlite_url(layout.database)), datetime(2013, 4, 2, tzinfo=UTC)
     store.migrate()
-    Compactor(layout.log, Catalogue(store), clock=lambda: long_ago).run()
+    Compactor(layout.log, Catalogue(store), keys=NO_KEYS, clock=lambda: long_ago).run()
     store.close()
     (file,) = layout.log.rglob("*.parquet")
     os.utime(file, (long_ago.timestamp(), long_ago.timestamp()))

@@ -129,4 +129,6 @@ def _share(row: ReactionNow, variant: str) -> str | None:
 
 def title(one: ReactionCount) -> str:
     """Return what a reader wants it to be called."""
-    return f"{one.name} (reward)" if one.kind == "reward" else one.name
+    from mlprod_nb.monitoring.reaction_series import Key
+
+    return str(Key(one.kind, one.name))

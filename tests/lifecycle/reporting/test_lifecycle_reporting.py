@@ -21,6 +21,7 @@ from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import Corrupt, ExecutionFailed, NotFound, Refused
 from mlprod_nb.prediction_log.catalogue import Catalogue
 from mlprod_nb.prediction_log.compaction import Compactor
+from mlprod_nb.prediction_log.keys import NO_KEYS
 from mlprod_nb.reports import ReportFailed, ReportResult
 from mlprod_nb.reports.flips import FlipsResult
 from mlprod_nb.reports.replay import ReplayResult
@@ -262,7 +263,7 @@ def test_a_report_on_rows_that_were_removed_since_says_so_when_it_is_replayed(si
     context = site.workspace.context
     for days in (0, 9):
         clock = partial(operator.add, utc_now(), timedelta(days=days))
-        Compactor(context.layout.log, Catalogue(context.store), clock=clock, keep_days=2).run()
+        Compactor(context.layout.log, Catalogue(context.store), keys=NO_KEYS, clock=clock, keep_days=2).run()
     for model in ("", "flights/1"):
         with pytest.raises(Refused, match=r"were removed, the last of them on .*, as \[log\] keep_days says\."):
             site.workspace.replay(made.digest, model=model)
