@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.prediction_log.schema import encode_feedback, encode_predictions
 from mlprod_nb.store import Store
 from tests.prediction_log.batches import feedback, predictions, write
-from tests.prediction_log.watched_files import WatchedFiles
+from tests.prediction_log.watched_files import CrashFiles, PowerLoss, WatchedFiles
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,36 @@ def open_site(root: Path) -> Site:
     store = Store(Store.sqlite_url(root / "state.db"))
     store.migrate()
     return Site(root / "log", store)
+
+
+def after_power_loss(root: Path, step: int, chance: random.Random, **options: Any) -> Site | None:
+    """Let the power go at a step of a compaction of a copy of ``root/template``, and open what is left on the disk.
+
+    Args:
+        root: Where the copies are made.
+        step: At which of the disk's operations.
+        chance: Chooses what of the unsynced writes is left.
+        options: Of the compaction.
+
+    Returns:
+        The log; ``None`` where the compaction came to its end before.
+    """
+    before, after = root / f"{step}-before", root / f"{step}-after"
+    shutil.copytree(root / "template", before)
+    site = open_site(before)
+    files = CrashFiles(site.folder, dies_at=step)
+    try:
+        site.compact(files=files, **options)
+    except PowerLoss:
+        pass
+    else:
+        return None
+    finally:
+        site.store.close()
+    after.mkdir()
+    files.after_power_loss(after / "log", chance)
+    shutil.copy(before / "state.db", after)  # its commits are synced
+    return open_site(after)
 
 
 def seen(site: Site, where: LogRange) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -19,8 +18,7 @@ from mlprod_nb.prediction_log.catalogue import Selection
 from mlprod_nb.prediction_log.framing import MAGIC
 from tests.killed import ROOT, begun_by_lines
 from tests.prediction_log.batches import START
-from tests.prediction_log.compacting import Site, open_site
-from tests.prediction_log.watched_files import CrashFiles, PowerLoss
+from tests.prediction_log.compacting import Site, after_power_loss, open_site
 
 SEED = 20130401
 
@@ -111,22 +109,9 @@ def lose_power_at(root: Path, seed: int, steps: Iterable[int]) -> None:
 
 def lose_power(root: Path, step: int, chance: random.Random) -> bool:
     """Let the power go at a step and check what is left; return whether the compaction came that far."""
-    before, after = root / f"{step}-before", root / f"{step}-after"
-    shutil.copytree(root / "template", before)
-    site = open_site(before)
-    files = CrashFiles(site.folder, dies_at=step)
-    try:
-        site.compact(files=files, least_files=2)
-    except PowerLoss:
-        pass
-    else:
+    site = after_power_loss(root, step, chance, least_files=2)
+    if site is None:
         return False
-    finally:
-        site.store.close()
-    after.mkdir()
-    files.after_power_loss(after / "log", chance)
-    shutil.copy(before / "state.db", after)  # its commits are synced
-    site = open_site(after)
     site.compact(least_files=2)
     assert sorted(site.ids()) == ["a", "b", "d", "e"], step
     assert site.log.labelled(site.log.pin("flights"))["label"].null_count == 2, step

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +19,8 @@ from mlprod_nb.prediction_log.catalogue import Selection
 from mlprod_nb.prediction_log.compaction import Compacted
 from mlprod_nb.prediction_log.removals import Removals, Removed
 from tests.prediction_log.batches import START
-from tests.prediction_log.compacting import Site, open_site, seen
-from tests.prediction_log.watched_files import CrashFiles, PowerLoss
+from tests.prediction_log.compacting import Site, after_power_loss, open_site, seen
+from tests.prediction_log.watched_files import PowerLoss
 
 DAY = timedelta(days=1)
 
@@ -212,26 +212,14 @@ def test_a_removal_that_is_killed_is_carried_on_by_the_next(site: Site, step: st
 
 def lose_power(root: Path, step: int, chance: random.Random) -> bool:
     """Let the power go at a step of a compaction that removes; check what is left; return whether it came so far."""
-    before, after = root / f"{step}-before", root / f"{step}-after"
-    shutil.copytree(root / "template", before)
-    site, now = open_site(before), START + 3 * DAY
-    files = CrashFiles(site.folder, dies_at=step)
-    try:
-        site.compact(files=files, least_files=2, keep_days=1, clock=at(now))
-    except PowerLoss:
-        pass
-    else:
+    options: dict[str, Any] = {"least_files": 2, "keep_days": 1, "clock": at(START + 3 * DAY)}
+    site = after_power_loss(root, step, chance, **options)
+    if site is None:
         return False
-    finally:
-        site.store.close()
-    after.mkdir()
-    files.after_power_loss(after / "log", chance)
-    shutil.copy(before / "state.db", after)  # its commits are synced
-    site = open_site(after)
     # A file counts whole or not at all, whatever the moment.
     assert set(site.ids()) - {"0a", "0b", "1a", "1b"} == {"2a", "2b", "3a", "3b"}, step
     assert len([name for name in site.ids() if name[0] in "01"]) in (0, 4), step
-    site.compact(least_files=2, keep_days=1, clock=at(now))
+    site.compact(**options)
     assert site.ids() == ["2a", "2b", "3a", "3b"], step
     assert site.log.verify() == [], step
     assert site.files() == sorted(file.path for file in site.catalogue.files(Selection()))
