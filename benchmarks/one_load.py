@@ -18,7 +18,7 @@ from benchmarks.servers import Running
 
 _TURNS = 5
 _WARM_SECONDS, _SECONDS = 1, 3
-_SERVERS = ("gateway", "mlflow", "echo")
+_SERVERS = ("gateway", "encrypted", "mlflow", "echo")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +60,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _started(name: str, folder: Path, model: str) -> AbstractContextManager[Running]:
-    if name == "gateway":
-        return servers.ours(folder, model)
+    if name in ("gateway", "encrypted"):
+        return servers.ours(folder, model, encrypt=name == "encrypted")
     return servers.mlflow_serve(folder, model) if name == "mlflow" else servers.echo(folder)
 
 

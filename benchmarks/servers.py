@@ -79,7 +79,9 @@ class Running:
 
 
 @contextmanager
-def ours(folder: Path, name: str, workers: int = 1, tree: Path | None = None) -> Iterator[Running]:
+def ours(
+    folder: Path, name: str, workers: int = 1, tree: Path | None = None, *, encrypt: bool = False
+) -> Iterator[Running]:
     """Run the gateway of a workspace, as ``mlprod up`` does.
 
     Args:
@@ -87,15 +89,16 @@ def ours(folder: Path, name: str, workers: int = 1, tree: Path | None = None) ->
         name: The workspace's name, and its endpoint's.
         workers: How many.
         tree: The source tree to run, on a copy of the workspace; ``None``: this one, on the workspace itself.
+        encrypt: Whether its log is encrypted, that of a copy of the workspace.
     """
     root = folder / name
-    if tree is not None:
-        root = folder / "beside" / name
+    if tree is not None or encrypt:
+        root = folder / ("encrypted" if encrypt else "beside") / name
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(folder / name, root, ignore=shutil.ignore_patterns("*.sock"))
     layout = Layout(root)
-    port = free_port()
-    (root / "mlprod.toml").write_text(f"[gateway]\nport = {port}\nworkers = {workers}\n", encoding="utf-8")
+    port, log = free_port(), "[log]\nencrypt = true\n" if encrypt else ""
+    (root / "mlprod.toml").write_text(f"[gateway]\nport = {port}\nworkers = {workers}\n{log}", encoding="utf-8")
     token = (layout.secrets / "local.token").read_text(encoding="utf-8").strip()
     command = [sys.executable, "-m", "mlprod_nb.serving", "--root", str(root)]
     server = Server(command, port, f"/endpoints/{name}/invocations", f"Bearer {token}", tree=tree)
