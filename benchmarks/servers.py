@@ -80,7 +80,13 @@ class Running:
 
 @contextmanager
 def ours(
-    folder: Path, name: str, workers: int = 1, tree: Path | None = None, *, encrypt: bool = False
+    folder: Path,
+    name: str,
+    workers: int = 1,
+    tree: Path | None = None,
+    *,
+    encrypt: bool = False,
+    copy_to: Path | None = None,
 ) -> Iterator[Running]:
     """Run the gateway of a workspace, as ``mlprod up`` does.
 
@@ -90,10 +96,11 @@ def ours(
         workers: How many.
         tree: The source tree to run, on a copy of the workspace; ``None``: this one, on the workspace itself.
         encrypt: Whether its log is encrypted, that of a copy of the workspace.
+        copy_to: Where the copy of the workspace goes that runs; ``None``: none is made unless it must be.
     """
     root = folder / name
-    if tree is not None or encrypt:
-        root = folder / ("encrypted" if encrypt else "beside") / name
+    if tree is not None or encrypt or copy_to is not None:
+        root = (copy_to or folder / ("encrypted" if encrypt else "beside")) / name
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(folder / name, root, ignore=shutil.ignore_patterns("*.sock"))
     layout = Layout(root)
