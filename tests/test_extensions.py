@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mlprod_nb import Workspace, extensions
 from mlprod_nb.errors import UsageError
+from tests.packages import install
 
 MODULE = """
 from dataclasses import dataclass
@@ -68,15 +69,6 @@ print(json.dumps(found, default=str))
 """
 
 
-def install(folder: Path, entry_points: str, module: str = MODULE) -> None:
-    """Put a package where Python looks for packages, as an installer would."""
-    (folder / "their_checks.py").write_text(module, encoding="utf-8")
-    info = folder / "their_checks-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-checks\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(entry_points, encoding="utf-8")
-
-
 def test_a_gate_a_detector_and_a_metric_of_an_installed_package_are_used_by_the_verbs(tmp_path: Path) -> None:
     packages, root = tmp_path / "packages", tmp_path / "site"
     packages.mkdir()
@@ -85,6 +77,7 @@ def test_a_gate_a_detector_and_a_metric_of_an_installed_package_are_used_by_the_
         "[mlprod_nb.gates]\nfew-columns = their_checks:FewColumns\n"
         "[mlprod_nb.detectors]\nrows = their_checks:Rows\n"
         "[mlprod_nb.metrics]\nsure = their_checks:sure\n",
+        MODULE,
     )
     Workspace.init(str(root))
     workspace = Workspace.open(root)
@@ -149,7 +142,7 @@ def test_of_two_copies_of_a_package_the_one_that_python_would_import_is_asked(
         (older, "[mlprod_nb.own]\nold = their_checks:Rows\n"),
     ):
         folder.mkdir()
-        install(folder, points)
+        install(folder, points, MODULE)
         monkeypatch.syspath_prepend(str(folder))
     monkeypatch.syspath_prepend(str(newer))
     assert [point.name for point in extensions.entry_points(group="mlprod_nb.own")] == ["new"]

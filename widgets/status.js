@@ -11,7 +11,8 @@ export function runtimeWord(variant) {
 export function gatewayLine(gateway, now) {
   if (!gateway.running) return "Gateway not running";
   const since = ago(gateway.since, now);
-  return `Gateway at ${gateway.url}${since ? `, started ${since}` : ""}`;
+  const place = gateway.place ? `, ${gateway.place}` : "";
+  return `Gateway at ${gateway.url}${place}${since ? `, started ${since}` : ""}`;
 }
 
 /** What there is to say of an alert beside its verdict: that it waits, or who sees to it. */

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlprod_nb.registry.bundles import BundleStore
     from mlprod_nb.registry.lineage import NotebookContext
     from mlprod_nb.registry.models import Registry
+    from mlprod_nb.targets import Target
 
 LOCAL_TOKEN = "local.token"  # noqa: S105 (a file's name)
 
@@ -136,6 +137,13 @@ class Context:
             relocating.follow(self.layout.mlflow_database, self.layout.artifacts)
         uri = self.settings.registry.tracking_uri or Store.sqlite_url(self.layout.mlflow_database)
         return Registry(uri, self.layout.artifacts, read_only=UNCHANGED if self.reproducing else "")
+
+    @property
+    def target(self) -> Target:
+        """Where the gateway runs."""
+        from mlprod_nb import targets
+
+        return targets.of(self.root)
 
     @cached_property
     def bundles(self) -> BundleStore:

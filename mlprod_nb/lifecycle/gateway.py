@@ -67,6 +67,7 @@ class UpResult(Result):
         lost_port: The port that it kept until now and that another program has taken; ``None`` where it keeps its own.
         settings_changed: Whether ``mlprod.toml`` was changed after it started, so that it does not run by it.
         version: The version of mlprod_nb that it runs by; empty for one too old to say so; ``None``: it did not say.
+        place: Where it runs; empty: on this machine.
     """
 
     url: str
@@ -76,10 +77,12 @@ class UpResult(Result):
     lost_port: int | None = None
     settings_changed: bool = False
     version: str | None = None
+    place: str = ""
 
     def headline(self) -> str:
         """Say where it answers, and what its callers or its operator must know."""
         where = f"The gateway {'runs already' if self.already_running else 'is up'} at {self.url}"
+        where += f", {self.place}" if self.place else ""
         outdated = serving_now.outdated(self.version) if self.already_running else ""
         if outdated:
             return f"{where}; {outdated}"
@@ -141,16 +144,15 @@ def init(path: Path, *, name: str) -> InitResult:
 
 def up(context: Context) -> UpResult:
     """Start what does not run yet: two at once start one."""
-    from mlprod_nb import scheduler
+    from mlprod_nb import scheduler, targets
     from mlprod_nb.lifecycle import counting_ahead
     from mlprod_nb.lifecycle.releasing import carrying
     from mlprod_nb.serving import listening
-    from mlprod_nb.targets import local
 
     context.change()
-    before = local.running(context.root)
+    before = context.target.running(context.root)
     kept = listening.kept_port(context.layout)
-    record = local.start(context.root, after_compaction=counting_ahead.__name__)
+    record = targets.start(context.root, after_compaction=counting_ahead.__name__)
     lost = kept if listening.kept_port(context.layout) != kept else None
     if before is None:
         with context.store.write() as connection:
@@ -159,25 +161,25 @@ def up(context: Context) -> UpResult:
     jobs = scheduler.start(context.root) if context.settings.scheduler.enabled else None
     written = datetime.fromtimestamp(context.layout.settings_file.stat().st_mtime, UTC)
     found = before is not None
-    version = local.condition(context.root).version if found else assets.version()
+    condition = context.target.condition(context.root)
+    version = condition.version if found else assets.version()
     changed = before is not None and written > before.started_at
-    return UpResult(record.url, record.pid, jobs, found, lost, changed, version)
+    return UpResult(record.url, record.pid, jobs, found, lost, changed, version, condition.place)
 
 
 def down(context: Context, *, yes: bool) -> DownResult:
     """Stop the gateway after its last request, and the scheduler."""
     from mlprod_nb import scheduler
-    from mlprod_nb.targets import local
 
     context.change()
-    record = local.running(context.root)
+    record = context.target.running(context.root)
     stopped = []
     if record is not None:
         context.confirm(f"Stop the gateway at {record.url}?", yes=yes)
-        local.stop(context.root)
+    if context.target.stop(context.root):
         stopped.append("gateway")
         with context.store.write() as connection:
-            context.audit(connection, "down", record.url)
+            context.audit(connection, "down", record.url if record else "")
     if scheduler.stop(context.root):
         stopped.append("scheduler")
     return DownResult(tuple(stopped))

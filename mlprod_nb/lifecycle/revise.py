@@ -130,10 +130,8 @@ def commit(context: Context, change: Change) -> Committed:
         Refused: The gateway does not run, or did not take the revision.
         Unavailable: The registry is not there, so what served before serves again.
     """
-    from mlprod_nb.targets import local
-
     context.change()
-    gateway = local.running(context.root)
+    gateway = context.target.running(context.root)
     if gateway is None:
         raise Refused("the gateway is not running.", hint="Start it with: mlprod up")
     # An interrupt withdraws what is not decided yet; what is decided is made whole.

@@ -27,6 +27,7 @@ class GatewayStatus:
         restarts: How many of them were replaced since it started.
         log: Whether the prediction log can be written: ``ok``; ``on_reserve`` or ``failed``, and why.
         version: The version of mlprod_nb that it runs by; empty for one too old to say so; ``None``: it did not say.
+        place: Where it runs; empty: on this machine.
     """
 
     running: bool
@@ -38,6 +39,7 @@ class GatewayStatus:
     restarts: int = 0
     log: str = "ok"
     version: str | None = None
+    place: str = ""
 
     def outdated(self) -> str:
         """Say that it runs by another version than the one on disk, and what to do; empty where it does not."""
@@ -75,13 +77,11 @@ class EndpointStatus:
 
 def gateway(context: Context) -> GatewayStatus:
     """Ask the gateway how it is."""
-    from mlprod_nb.targets import local
-
-    record = local.running(context.root)
+    record = context.target.running(context.root)
     if record is None:
         return GatewayStatus(False, "", None, None, "not running")
-    found = local.condition(context.root)
-    kept = (found.problem, found.workers, found.restarts, found.log, found.version)
+    found = context.target.condition(context.root)
+    kept = (found.problem, found.workers, found.restarts, found.log, found.version, found.place)
     return GatewayStatus(True, record.url, record.pid, record.started_at, *kept)
 
 

@@ -161,10 +161,9 @@ def client(context: Context) -> GatewayClient:
     """
     from mlprod_nb.access import secrets
     from mlprod_nb.serving.client import GatewayClient
-    from mlprod_nb.targets import local
 
     context.change()
-    record = local.running(context.root)
+    record = context.target.running(context.root)
     if record is None:
         raise Refused("the gateway is not running.", hint="Start it with: mlprod up")
     authority = context.layout.tls / "ca.pem"

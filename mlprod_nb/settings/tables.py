@@ -24,6 +24,7 @@ from mlprod_nb.settings.reading import read
 class GatewaySettings(Table):
     """``[gateway]``: the HTTP processes that answer predictions."""
 
+    target: str = key("local", "Where they run: `local`, as processes of this machine, or what a package adds.")
     host: str = key("127.0.0.1", "Address to listen on; loopback unless you change it.")
     port: int = key(0, "Port to listen on; 0 takes a free one and keeps it.", ge=0, le=65535)
     workers: int = key(1, "Worker processes that share the port; at most one a core helps.", ge=1, le=64)

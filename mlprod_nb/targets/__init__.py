@@ -1,53 +1,81 @@
 """Where endpoints run.
 
-A target starts, finds and stops the gateway of a workspace. Guarantee: starting twice, also at once, leaves one.
+A target starts, finds and stops the gateway of a workspace; ``[gateway] target`` names it. Guarantee: starting twice,
+also at once, leaves one gateway. A package adds a target with an entry point in the group ``mlprod_nb.targets``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
 
+from mlprod_nb import extensions, settings
 from mlprod_nb.errors import NotFound
+from mlprod_nb.settings import FILE_NAME, Layout
 from mlprod_nb.store.gateways import GatewayRecord
+from mlprod_nb.targets.protocol import Condition as Condition
+from mlprod_nb.targets.protocol import Target as Target
 
-
-class Target(Protocol):
-    """Somewhere that endpoints can run.
-
-    A target is a module with these functions, listed in :data:`BUILT_IN`.
-    """
-
-    def start(self, root: Path) -> GatewayRecord:
-        """Start the gateway of a workspace and return when it answers; one that runs already is returned.
-
-        Raises:
-            Unavailable: It does not start; the message says why.
-        """
-
-    def running(self, root: Path) -> GatewayRecord | None:
-        """Return the gateway that answers now, or ``None``."""
-
-    def stop(self, root: Path) -> bool:
-        """Stop the gateway after its last request; return whether there was one."""
-
-
-def _local() -> Target:
-    from mlprod_nb.targets import local
-
-    return local
-
-
-BUILT_IN: dict[str, Callable[[], Target]] = {"local": _local}
+ENTRY_POINTS = "mlprod_nb.targets"
+#: The module of each, which loads when it is first asked for.
+BUILT_IN = {"local": "mlprod_nb.targets.local"}
 
 
 def get(name: str) -> Target:
-    """Return a target by name.
+    """Return a target by name; one from another package never replaces a built-in one.
 
     Raises:
         NotFound: There is no such target.
     """
-    if name not in BUILT_IN:
-        raise NotFound("target", name, BUILT_IN)
-    return BUILT_IN[name]()
+    if name in BUILT_IN:
+        built_in: Target = import_module(BUILT_IN[name])
+        return built_in
+    added: dict[str, Target] = extensions.load(ENTRY_POINTS)
+    if name not in added:
+        raise NotFound("target", name, {*BUILT_IN, *added}, besides=f"Set target under [gateway] in {FILE_NAME}.")
+    return added[name]
+
+
+def of(root: Path) -> Target:
+    """Return the target that started the workspace's gateway last; before the first start, the one that is set.
+
+    Raises:
+        NotFound: There is no such target.
+    """
+    return get(_last(root) or settings.load(root).gateway.target)
+
+
+def start(root: Path, *, after_compaction: str = "") -> GatewayRecord:
+    """Start the workspace's gateway where the settings say; one that runs already, wherever it does, is returned.
+
+    Args:
+        root: The workspace's directory.
+        after_compaction: A module to run with ``--root`` after each compaction of the prediction log; empty: none.
+
+    Raises:
+        NotFound: There is no such target.
+        Unavailable: It does not start; the message says why.
+    """
+    name = settings.load(root).gateway.target
+    wanted = get(name)
+    if _last(root) not in {"", name}:
+        before = of(root)
+        found = before.running(root)
+        if found is not None:
+            return found
+        before.stop(root)  # one that is about to be started again would be a second one
+    file = _file(root)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{name}\n", encoding="utf-8")
+    return wanted.start(root, after_compaction=after_compaction)
+
+
+def _last(root: Path) -> str:
+    try:
+        return _file(root).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _file(root: Path) -> Path:
+    return Layout(root).run / "target"

@@ -21,7 +21,7 @@ from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.results import Verdict
 from mlprod_nb.serving.shared_numbers import SharedNumbers
 from mlprod_nb.serving.telemetry import Telemetry
-from mlprod_nb.targets import local
+from mlprod_nb.targets import Condition, local
 from tests.prediction_log.small_disk import fill, small_disk
 from tests.serving.counting_lane import BY_THE_ROUTES, ask, running, split
 from tests.serving.served import PATIENCE, Served
@@ -203,7 +203,7 @@ def test_a_gateway_whose_whole_workspace_is_on_a_full_disk_outlives_its_worker_a
                 assert local.condition(shop.root).log == "failed: No space left on device"
                 ballast.unlink()
                 until(lambda: ledger.ask("flights", {}).status_code == 200)
-                until(lambda: local.condition(shop.root) == local.Condition("", 1, 1, version=__version__))
+                until(lambda: local.condition(shop.root) == Condition("", 1, 1, version=__version__))
                 assert ledger.logged <= ledger.in_log(shop)
         finally:
             local.stop(shop.root)

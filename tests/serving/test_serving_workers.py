@@ -29,7 +29,7 @@ from mlprod_nb.serving.telemetry import Telemetry
 from mlprod_nb.settings import WorkerSettings
 from mlprod_nb.store import Revision, Store, gateways, revisions
 from mlprod_nb.store.gateways import WorkerRecord
-from mlprod_nb.targets import local
+from mlprod_nb.targets import Condition, local
 from tests import ports
 from tests.serving.served import PATIENCE, ROWS, Served, settled
 from tests.serving.workshop import Workshop, make_workshop, until
@@ -61,7 +61,7 @@ def test_clients_of_a_single_worker_that_dies_wait_for_its_successor_and_are_ans
         assert set(pool.map(lambda _: one.call(), range(8))) == {"flights/1"}
     assert one.workers() != [worker]
     assert local.running(one.shop.root) == one.record
-    assert local.condition(one.shop.root) == local.Condition("", 1, 1, version=__version__)
+    assert local.condition(one.shop.root) == Condition("", 1, 1, version=__version__)
 
 
 class Caller:

@@ -25,6 +25,10 @@ test("the gateway is told in one line", () => {
     panel.gatewayLine({ running: true, url: "http://127.0.0.1:1", since: "2013-04-01T10:00:00Z" }, now),
     "Gateway at http://127.0.0.1:1, started 2 h ago",
   );
+  assert.equal(
+    panel.gatewayLine({ running: true, url: "http://10.0.0.3:1", place: "on Ray node 10.0.0.3" }, now),
+    "Gateway at http://10.0.0.3:1, on Ray node 10.0.0.3",
+  );
 });
 
 test("what an alert says is not said by its report again", () => {

@@ -62,9 +62,7 @@ class Counts:
 
 def now(context: Context, endpoint: str) -> dict[str, Any]:
     """Return what the gateway has counted so far, to be written down when a step begins to stand; empty: none runs."""
-    from mlprod_nb.targets import local
-
-    record = local.running(context.root)
+    record = context.target.running(context.root)
     if record is None:
         return {}
     try:

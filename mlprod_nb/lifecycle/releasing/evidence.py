@@ -76,10 +76,9 @@ def champion(context: Context, release: Release) -> Variant:
 def look(context: Context, subject: Subject) -> Evidence:
     """Return what there is to decide by."""
     from mlprod_nb.lifecycle.releasing import permission
-    from mlprod_nb.targets import local
 
     now, plan = subject.standing, subject.plan
-    hindered = "" if local.running(context.root) else "the gateway, which is not running: mlprod up"
+    hindered = "" if context.target.running(context.root) else "the gateway, which is not running: mlprod up"
     foreign, taken = changed_by(context, subject), overtaken(context, subject)
     if now.phase != "stands" or now.paused or foreign or not subject.step.measured:
         approval = permission.missing(context, subject.release, plan) if _before_the_last(subject) else ""
