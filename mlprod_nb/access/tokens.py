@@ -93,6 +93,14 @@ def verify(connection: Connection, secret: str, *, now: datetime) -> Principal |
     return Principal(row.name, check_role(row.role))
 
 
+def known(connection: Connection, secret: str) -> bool:
+    """Return whether a token was ever issued, also where it has ended or was revoked."""
+    return (
+        connection.execute(sa.select(tables.tokens.c.id).where(tables.tokens.c.digest == _digest(secret))).first()
+        is not None
+    )
+
+
 def why_not(connection: Connection, secret: str, *, now: datetime) -> str:
     """Say what is wrong with a token that does not pass: to whom holds it, that it ended is no secret."""
     table = tables.tokens

@@ -150,6 +150,7 @@ def up(context: Context) -> UpResult:
     from mlprod_nb.serving import listening
 
     context.change()
+    _local_token(context)
     before = context.target.running(context.root)
     kept = listening.kept_port(context.layout)
     record = targets.start(context.root, after_compaction=counting_ahead.__name__)
@@ -186,13 +187,17 @@ def down(context: Context, *, yes: bool) -> DownResult:
 
 
 def _local_token(context: Context) -> None:
-    """Give this machine's user a token of their own, so that local calls work without a set-up."""
+    """Give this machine's user a token of their own, so that local calls work without a set-up.
+
+    One that is there stays, revoked or not, unless the state database never heard of it: ``mlprod.toml`` names another
+    one since.
+    """
     from mlprod_nb.access import secrets, tokens
 
     path = context.layout.secrets / LOCAL_TOKEN
-    if path.exists():
-        return
     with context.store.write() as connection:
+        if path.exists() and tokens.known(connection, secrets.read_secret(path)):
+            return
         secret = tokens.issue(connection, "local", "admin", now=context.clock())
         context.audit(connection, "grant", "local", "admin")
         secrets.write_secret(path, secret)

@@ -6,11 +6,14 @@ import shutil
 import socket
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import mlprod_nb
 from mlprod_nb import Workspace, __version__
+from mlprod_nb.errors import NotFound
 from mlprod_nb.settings import Layout
+from mlprod_nb.store import Store
 
 
 def test_a_port_that_was_taken_and_settings_that_it_does_not_run_by_are_told_with_what_to_do(tmp_path: Path) -> None:
@@ -35,6 +38,24 @@ def test_a_port_that_was_taken_and_settings_that_it_does_not_run_by_are_told_wit
             f"The gateway runs already at {up.url}, by the settings that it started with: "
             "mlprod.toml was changed since. To let it read them: mlprod down, then mlprod up."
         )
+    finally:
+        workspace.down(yes=True)
+        workspace.context.store.close()
+
+
+def test_a_workspace_whose_state_is_kept_elsewhere_since_it_was_made_lets_its_own_calls_in(tmp_path: Path) -> None:
+    Workspace.init(str(tmp_path))
+    elsewhere = Store.sqlite_url(tmp_path / "elsewhere.db")
+    Layout(tmp_path).settings_file.write_text(f'[store]\nurl = "{elsewhere}"\n', encoding="utf-8")
+    workspace = Workspace.open(tmp_path)
+    try:
+        workspace.up()
+        with pytest.raises(NotFound, match="endpoint 'flights'"):
+            workspace.predict("flights", data=pd.DataFrame({"hour": [1.0]}))
+        granted = [row.name for row in workspace.access_list().tokens]
+        assert granted == ["local"]
+        assert workspace.up().already_running
+        assert len(workspace.access_list().tokens) == 1
     finally:
         workspace.down(yes=True)
         workspace.context.store.close()
