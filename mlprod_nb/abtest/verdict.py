@@ -9,7 +9,7 @@ from mlprod_nb.abtest.facts import Facts
 from mlprod_nb.abtest.futility import LEAST_CONDITIONAL_POWER
 from mlprod_nb.abtest.reading import Reading
 from mlprod_nb.abtest.results import Decision, MetricLift
-from mlprod_nb.results import Verdict, format_interval, format_value, percent
+from mlprod_nb.results import Verdict, duration, format_interval, format_value, percent
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,9 @@ def _keep_going(evidence: Evidence) -> str:
             return f"keep going or stop: the last look found no difference in {primary.metric} ({_interval(primary)})."
         return f"keep going: look {look} of {looks} found no difference in {primary.metric} yet ({_interval(primary)})."
     left = _days_left(evidence)
-    time = f" About {left:,.0f} more days at this traffic would tell {design.minimal_effect:g}." if left else ""
+    time = (
+        f" About {duration(86_400 * left)} more at this traffic would tell {design.minimal_effect:g}." if left else ""
+    )
     return f"keep going: no difference in {primary.metric} is certain yet ({_interval(primary)}).{time}"
 
 
@@ -148,7 +150,7 @@ def power_left(evidence: Evidence) -> str:
         return "How long it will take is not known yet: there is no interval."
     half = (primary.difference_upper - primary.difference_lower) / 2
     left = _days_left(evidence)
-    time = f"about {left:,.0f} more days at this traffic" if left >= 1 else "no more time"
+    time = f"about {duration(86_400 * left)} more at this traffic" if left else "no more time"
     return f"The interval reaches {half:.3g} to either side; to come down to {effect:g} takes {time}."
 
 

@@ -56,7 +56,8 @@ def test_a_difference_too_small_to_matter_ends_the_test() -> None:
     assert (found.decision, found.exit_code) == ("stop", 0)
     going = result(right_or_wrong(arms(4_000), rights(4_000, 0.7, 0.7)), "minimal_effect: 0.01")
     assert going.decision == "keep going"
-    assert "more days at this traffic" in going.verdict.sentence
+    assert "more at this traffic would tell 0.01" in going.verdict.sentence
+    assert "to come down to 0.01 takes about" in going.power_left
 
 
 def test_a_hurt_guardrail_beats_a_gain() -> None:
