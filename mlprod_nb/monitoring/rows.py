@@ -77,7 +77,7 @@ class MetricRow:
 
     Attributes:
         metric: Its name.
-        scope: ``"all"``, ``"version flights/3"`` or ``"variant champion"``.
+        scope: ``"all"``, ``"version flights/3"`` or ``"variant champion"``, which is not that of one version.
         reference: Its value on the reference; ``None`` for another model version.
         value: Its value in the window.
         lower: Lower end of the value's 95 % interval.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -71,13 +71,20 @@ def read(profile: Profile, window: pa.Table) -> Outcomes:
 
 
 def compare(profile: Profile, outcomes: Outcomes, version: str, budget: Budget) -> tuple[MetricRow, ...]:
-    """Return the version's metrics against the reference, then those of every version and variant if there are more."""
+    """Return the version's metrics against the reference, then those of every version and variant if there are more.
+
+    A variant whose rows are those of one version is not shown a second time.
+    """
     own = outcomes.of(version) & outcomes.known
     estimates = performance.evaluate(profile.task, profile.classes, outcomes.labelled.take(own))
     scope = f"version {version}" if version else "all"
     rows = list(judge(profile.performance, estimates, scope, budget))
-    rows += _others(profile, outcomes, "version", outcomes.versions, version)
-    rows += _others(profile, outcomes, "variant", outcomes.variants, "")
+    versions, variants = outcomes.versions, outcomes.variants
+    rows += _others(profile, outcomes, "version", versions, {version})
+    same = {
+        name for name in variants.present() if any(_same_rows(variants, name, versions, v) for v in versions.present())
+    }
+    rows += _others(profile, outcomes, "variant", variants, same)
     return tuple(rows)
 
 
@@ -149,12 +156,18 @@ def _row(estimate: Estimate, scope: str, reference: float | None, worse: bool) -
     )
 
 
-def _others(profile: Profile, outcomes: Outcomes, kind: str, groups: Coded, skip: str) -> Iterator[MetricRow]:
+def _same_rows(one: Coded, name: str, other: Coded, of: str) -> bool:
+    return np.array_equal(one.equals(name), other.equals(of))
+
+
+def _others(
+    profile: Profile, outcomes: Outcomes, kind: str, groups: Coded, skip: Collection[str]
+) -> Iterator[MetricRow]:
     names = groups.present()
     if len(names) < 2:
         return
     for name in names:
-        if name != skip:
+        if name not in skip:
             rows = outcomes.labelled.take(groups.equals(name) & outcomes.known)
             for estimate in performance.evaluate(profile.task, profile.classes, rows):
                 yield _row(estimate, f"{kind} {name}", None, False)

@@ -135,9 +135,27 @@ def test_only_the_versions_own_rows_are_judged_and_the_others_are_shown(referenc
     result = run(MonitorInput("flights", reference, pa.concat_tables([good, bad]), model_version="flights/1"))
     assert result.verdict.status == "ok"
     scopes = {row.scope for row in result.performance}
-    assert scopes == {"version flights/1", "version flights/2", "variant champion", "variant challenger"}
+    assert scopes == {"version flights/1", "version flights/2"}  # each variant is one version's rows
     assert all(row.rows == 1500 for row in result.performance)
     assert all(row.reference is None for row in result.performance if row.scope != "version flights/1")
+
+
+def test_variants_that_changed_their_version_within_the_window_are_shown_beside_the_versions(
+    reference: Profile,
+) -> None:
+    parts = []
+    for seed, (version, variant) in enumerate([(1, "champion"), (2, "challenger"), (2, "champion")]):
+        columns = traffic(30 + seed, 800)
+        labels = samples.labels_of(np.random.default_rng(seed), samples.score_of(columns))
+        parts.append(samples.window(columns, samples.score_of(columns), labels, version=version, variant=variant))
+    result = run(MonitorInput("flights", reference, pa.concat_tables(parts), model_version="flights/1"))
+    rows = {row.scope: row.rows for row in result.performance}
+    assert rows == {
+        "version flights/1": 800,
+        "version flights/2": 1600,
+        "variant champion": 1600,
+        "variant challenger": 800,
+    }
 
 
 def test_a_version_without_labels_beside_one_with_labels_is_said_to_have_none_itself(reference: Profile) -> None:
