@@ -20,11 +20,11 @@ import pytest
 
 from mlprod_nb import model_worker
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving.batching import Batcher
 from mlprod_nb.serving.errors import ModelFailed, ModelUnavailable
-from mlprod_nb.serving.models import LoadedModel, Station
-from mlprod_nb.serving.nursery import ModelWorker, Nursery
-from mlprod_nb.serving.worker import WorkerRuntime
+from mlprod_nb.serving.models.batching import Batcher
+from mlprod_nb.serving.models.loaded import LoadedModel, Station
+from mlprod_nb.serving.models.nursery import ModelWorker, Nursery
+from mlprod_nb.serving.models.worker import WorkerRuntime
 from mlprod_nb.settings import WorkerSettings
 from tests.serving.oddity import Oddity
 from tests.serving.workshop import GOOD_SOURCE, make_odd_bundle, until, with_source
@@ -304,7 +304,8 @@ async def test_the_workers_end_with_a_gateway_that_is_killed(odd: Bundle) -> Non
     script = (
         "import asyncio, sys\nfrom pathlib import Path\n"
         "from mlprod_nb.registry.bundles import read_bundle\n"
-        "from mlprod_nb.serving.nursery import Nursery\nfrom mlprod_nb.serving.worker import WorkerRuntime\n"
+        "from mlprod_nb.serving.models.nursery import Nursery\n"
+        "from mlprod_nb.serving.models.worker import WorkerRuntime\n"
         "from mlprod_nb.settings import WorkerSettings\n"
         "async def main():\n"
         "    nursery = Nursery()\n"

@@ -20,7 +20,7 @@ from tornado import web
 from mlprod_nb.errors import NotFound
 from mlprod_nb.lab import places
 from mlprod_nb.lab.reader import Reader
-from mlprod_nb.serving import report_files
+from mlprod_nb.serving.report_site import files
 
 #: What a page may do: be shown. Without ``allow-same-origin`` it is a stranger to Jupyter; without ``allow-scripts``
 #: nothing in it runs, and it cannot lead its reader elsewhere by itself (``refresh``) either.
@@ -85,8 +85,8 @@ class ReportPageHandler(JupyterHandler):
         # Set here, not as defaults: what a server's settings say of headers must not open the sandbox.
         for header, value in _HEADERS.items():
             self.set_header(header, value)
-        self.set_header("Content-Type", report_files.MEDIA[name])
-        if name != report_files.PAGE:
+        self.set_header("Content-Type", files.MEDIA[name])
+        if name != files.PAGE:
             self.set_header("Content-Disposition", f'attachment; filename="{name}"')
             theme = ""
         self.finish(themed(content, theme))
@@ -116,4 +116,4 @@ def _read(root_dir: Path, key: str, path: str) -> bytes:
     reports = root / "reports" if root is not None else None
     if reports is None or reports.is_symlink():
         raise NotFound("folder of reports", folder or ".")
-    return report_files.read(reports, path)
+    return files.read(reports, path)

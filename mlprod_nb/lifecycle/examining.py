@@ -68,7 +68,7 @@ def _before(pinned: LogRange, window: pa.Table) -> LogRange | None:
 
 def refused(context: Context, where: LogRange) -> Refusals:
     """Return what an endpoint refused in the time of a range, by minute and reason."""
-    from mlprod_nb.serving import refusals
+    from mlprod_nb.serving.telemetry import refusals
 
     return refusals.minutes(context.layout.refusals, where.endpoint, since=where.since, until=where.until)
 

@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _supervise(plan: int) -> NoReturn:
-    os.execv(sys.executable, [sys.executable, "-m", "mlprod_nb.serving.supervisor", str(plan)])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "mlprod_nb.serving.supervision.supervisor", str(plan)])  # noqa: S606
 
 
 def _prepare(root: Path, gateway_id: str, after_compaction: str) -> int:

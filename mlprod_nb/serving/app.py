@@ -20,7 +20,7 @@ from starlette.types import Scope
 from mlprod_nb import __version__
 from mlprod_nb.access.rights import Action
 from mlprod_nb.clock import Clock
-from mlprod_nb.serving import docs_page, explaining, openapi
+from mlprod_nb.serving import explaining
 from mlprod_nb.serving.admission import admit, authorization
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.dataplane import Answer, DataPlane
@@ -28,13 +28,15 @@ from mlprod_nb.serving.errors import encode, speaks_inference, status_problem
 from mlprod_nb.serving.inference_routes import InferenceRoutes
 from mlprod_nb.serving.middleware import CLIENT_CLOSED, Limits, Problems
 from mlprod_nb.serving.mlflow_routes import MlflowRoutes
+from mlprod_nb.serving.openapi import docs_page
+from mlprod_nb.serving.openapi.document import document as openapi_document
 from mlprod_nb.serving.protocols import feedback, invocations
 from mlprod_nb.serving.protocols.scoring import ScoringRequest
 from mlprod_nb.serving.replies import json_reply
-from mlprod_nb.serving.report_routes import ReportRoutes
+from mlprod_nb.serving.report_site.routes import ReportRoutes
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Call, read_rows
-from mlprod_nb.serving.telemetry import CONTENT_TYPE, Telemetry
+from mlprod_nb.serving.telemetry.metrics import CONTENT_TYPE, Telemetry
 from mlprod_nb.settings import GatewaySettings
 
 _JSON = invocations.JSON
@@ -182,10 +184,10 @@ class _Handlers:
         if request.headers.get("authorization"):  # what is deployed is told only to those who may call it
             await self._require(request, "predict")
             live = [endpoint for _, endpoint in sorted(self._gateway.book.table.endpoints.items())]
-        return json_reply(openapi.document(live))
+        return json_reply(openapi_document(live))
 
     async def docs(self, request: Request) -> Response:
-        page, policy = docs_page.render(openapi.document(()), base_url=str(request.base_url).rstrip("/"))
+        page, policy = docs_page.render(openapi_document(()), base_url=str(request.base_url).rstrip("/"))
         return HTMLResponse(page, headers={"content-security-policy": policy, "cache-control": "no-store"})
 
     async def home(self, request: Request) -> Response:  # noqa: ARG002

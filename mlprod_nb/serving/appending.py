@@ -16,7 +16,7 @@ from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.prediction_log.storage import DiskStorage, Storage
 from mlprod_nb.serving.log_channel import LogChannel
-from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.telemetry.metrics import Telemetry
 from mlprod_nb.settings import EndpointSettings, LogSettings
 
 RETRY_SECONDS = 1.0

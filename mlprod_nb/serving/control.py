@@ -13,9 +13,9 @@ from typing import Any
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import MlprodError, Unavailable
 from mlprod_nb.routing import EndpointSpec, Variant
-from mlprod_nb.serving.models import LoadedModel, Shelf
+from mlprod_nb.serving.models.loaded import LoadedModel, Shelf
 from mlprod_nb.serving.routes import Hold, LiveEndpoint, RouteBook, RouteTable, live_endpoint
-from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.telemetry.metrics import Telemetry
 from mlprod_nb.serving.watching import Watch
 from mlprod_nb.store import Revision, Store, gateways, revisions
 from mlprod_nb.store.gateways import WorkerRecord

@@ -19,16 +19,16 @@ from mlprod_nb.errors import MlprodError
 from mlprod_nb.prediction_log.schema import PredictionBatch
 from mlprod_nb.routing import Variant
 from mlprod_nb.serving.appending import LogAppender
-from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable, TooManyRequests
-from mlprod_nb.serving.failures import Asked
 from mlprod_nb.serving.identifiers import Identifiers
-from mlprod_nb.serving.models import Lease, LoadedModel
+from mlprod_nb.serving.models.batching import Scores
+from mlprod_nb.serving.models.loaded import Lease, LoadedModel
 from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
 from mlprod_nb.serving.routes import LiveEndpoint
 from mlprod_nb.serving.rows import Call, Rows, choose, read_rows
-from mlprod_nb.serving.telemetry import Telemetry
-from mlprod_nb.serving.tracing import NoTracing, Tracing
+from mlprod_nb.serving.telemetry.failures import Asked
+from mlprod_nb.serving.telemetry.metrics import Telemetry
+from mlprod_nb.serving.telemetry.tracing import NoTracing, Tracing
 from mlprod_nb.serving.turnstile import Turnstile, VariantLimits
 
 _MOST_SHADOW_ROWS = 50_000

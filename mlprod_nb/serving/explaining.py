@@ -21,7 +21,7 @@ from mlprod_nb.registry.bundles import Bundle, Column
 from mlprod_nb.serving.columns import typed
 from mlprod_nb.serving.dataplane import Answer
 from mlprod_nb.serving.errors import NotAvailable, TooLarge
-from mlprod_nb.serving.models import LoadedModel
+from mlprod_nb.serving.models.loaded import LoadedModel
 from mlprod_nb.serving.routes import LiveEndpoint
 
 MOST_VALUES = 1_000_000

@@ -25,11 +25,11 @@ from mlprod_nb.serving import errors
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.dataplane import Answer, DataPlane
 from mlprod_nb.serving.errors import LogUnavailable, ModelFailed, ModelUnavailable
-from mlprod_nb.serving.models import Lease
+from mlprod_nb.serving.models.loaded import Lease
 from mlprod_nb.serving.ordinary import NOT_ORDINARY, Reader, Table
 from mlprod_nb.serving.routes import LiveEndpoint, RouteBook
 from mlprod_nb.serving.rows import Rows, read_units
-from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.telemetry.metrics import Telemetry
 from mlprod_nb.serving.turnstile import Visit, full
 
 T = TypeVar("T")

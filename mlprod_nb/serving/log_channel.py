@@ -20,7 +20,7 @@ from mlprod_nb.prediction_log.keys import Sealer
 from mlprod_nb.prediction_log.schema import FeedbackBatch, PredictionBatch, encode_feedback, encode_predictions
 from mlprod_nb.prediction_log.segments import SegmentWriter
 from mlprod_nb.serving.errors import LogUnavailable
-from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.telemetry.metrics import Telemetry
 
 STALL_SECONDS = 5.0
 """How long a record may be with the disk. A sync takes a millisecond; on a busy machine 1 s has been seen."""

@@ -11,7 +11,7 @@ from mlprod_nb.errors import NotFound, Refused
 from mlprod_nb.registry.bundles import Column, ColumnType, Signature, Task
 from mlprod_nb.routing import EndpointSpec, Variant
 from mlprod_nb.serving.errors import EndpointUnavailable
-from mlprod_nb.serving.models import Lease, LoadedModel
+from mlprod_nb.serving.models.loaded import Lease, LoadedModel
 
 T = TypeVar("T")
 

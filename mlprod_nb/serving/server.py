@@ -25,20 +25,20 @@ from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.control import Control, Peers
 from mlprod_nb.serving.dataplane import DataPlane
 from mlprod_nb.serving.express import ExpressLane
-from mlprod_nb.serving.failures import Failures
-from mlprod_nb.serving.http import GatewayProtocol
 from mlprod_nb.serving.identifiers import Identifiers
-from mlprod_nb.serving.link import Member, News
 from mlprod_nb.serving.listening import BACKLOG, Certificate
-from mlprod_nb.serving.loading import LoadingNotes
-from mlprod_nb.serving.models import Shelf, Workbench
-from mlprod_nb.serving.refusals import Refusals
-from mlprod_nb.serving.report_routes import ReportRoutes
+from mlprod_nb.serving.models.loaded import Shelf, Workbench
+from mlprod_nb.serving.models.loading import LoadingNotes
+from mlprod_nb.serving.report_site.routes import ReportRoutes
 from mlprod_nb.serving.routes import RouteBook
-from mlprod_nb.serving.shared_numbers import WRITE_SECONDS, SharedNumbers
-from mlprod_nb.serving.telemetry import Telemetry
-from mlprod_nb.serving.tracing import OpenTelemetry, Traced, tracing
+from mlprod_nb.serving.supervision.link import Member, News
+from mlprod_nb.serving.telemetry.failures import Failures
+from mlprod_nb.serving.telemetry.metrics import Telemetry
+from mlprod_nb.serving.telemetry.refusals import Refusals
+from mlprod_nb.serving.telemetry.shared_numbers import WRITE_SECONDS, SharedNumbers
+from mlprod_nb.serving.telemetry.tracing import OpenTelemetry, Traced, tracing
 from mlprod_nb.serving.turnstile import Turnstile, VariantLimits
+from mlprod_nb.serving.wire.http import GatewayProtocol
 from mlprod_nb.settings import Layout, Settings
 from mlprod_nb.store import Store, gateways
 from mlprod_nb.store.gateways import GatewayRecord, WorkerRecord

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from mlprod_nb.serving.express import ExpressLane
-from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.telemetry.metrics import Telemetry
 from tests.serving.workshop import Workshop, on_a_socket
 
 BY_THE_ROUTES = {"X-By-The-Routes": "yes"}

@@ -32,7 +32,7 @@ class Served:
             until(lambda: settled(store, revision, self.record.id))
 
     def workers(self) -> list[int]:
-        return running_below(self.record.pid, "mlprod_nb.serving.gateway_worker")
+        return running_below(self.record.pid, "mlprod_nb.serving.supervision.gateway_worker")
 
     def call(self, client: httpx.Client | None = None) -> str:
         """Predict, by default on a connection of its own; return the version that answered."""

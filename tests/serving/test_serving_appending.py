@@ -21,8 +21,8 @@ from mlprod_nb.serving import log_channel
 from mlprod_nb.serving.appending import LogAppender, LogCondition
 from mlprod_nb.serving.errors import LogUnavailable
 from mlprod_nb.serving.identifiers import Identifiers
-from mlprod_nb.serving.shared_numbers import SharedNumbers
-from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.telemetry.metrics import Telemetry
+from mlprod_nb.serving.telemetry.shared_numbers import SharedNumbers
 from mlprod_nb.settings import EndpointSettings, LogSettings
 from tests.prediction_log.batches import feedback
 from tests.prediction_log.crash_disk import CrashDisk

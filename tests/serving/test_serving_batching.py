@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlprod_nb.serving.batching import Batcher, Scores
 from mlprod_nb.serving.columns import Columns
 from mlprod_nb.serving.errors import ModelFailed, ModelUnavailable
+from mlprod_nb.serving.models.batching import Batcher, Scores
 
 
 class Model:

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving import bounds
+from mlprod_nb.serving.wire import bounds
 from tests.serving.wire import BODY, PATH, head, reply
 from tests.serving.workshop import make_workshop, on_a_socket, until
 

@@ -7,9 +7,9 @@ import pytest
 
 from mlprod_nb.errors import ExecutionFailed
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.columns import Columns
-from mlprod_nb.serving.models import _warm
+from mlprod_nb.serving.models.batching import Scores
+from mlprod_nb.serving.models.loaded import _warm
 from tests.serving.workshop import make_odd_bundle
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -23,7 +23,7 @@ from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import MANIFEST, ONNX_MODEL, SIGNATURE, Bundle, BundleStore, Column, Signature
 from mlprod_nb.serving.client import GatewayClient
 from mlprod_nb.serving.errors import ModelFailed
-from mlprod_nb.serving.runtime import OnnxRuntime
+from mlprod_nb.serving.models.runtime import OnnxRuntime
 from mlprod_nb.settings import WorkerSettings
 from mlprod_nb.store import revisions
 from mlprod_nb.targets import local

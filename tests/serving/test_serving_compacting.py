@@ -19,7 +19,7 @@ from tests.serving.workshop import until
 ROOT = Path(__file__).parents[2]
 SUPERVISOR = """
 import json, sys
-from mlprod_nb.serving import supervisor
+from mlprod_nb.serving.supervision import supervisor
 
 supervisor.COMPACT_SECONDS = 0.5
 sys.exit(supervisor.Supervisor(json.loads(sys.argv[1])).run())

@@ -13,8 +13,8 @@ import pytest
 
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving import refusals
 from mlprod_nb.serving.dataplane import Answer, DataPlane
+from mlprod_nb.serving.telemetry import refusals
 from tests.serving.counting_lane import BY_THE_ROUTES, CountingLane, ask, running, split
 from tests.serving.oddity import Oddity
 from tests.serving.workshop import Workshop, make_workshop, row

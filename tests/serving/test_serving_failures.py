@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mlprod_nb.routing import Variant
-from mlprod_nb.serving import failures
-from mlprod_nb.serving.failures import MOST_KINDS, Asked, FailedRows, Failures
+from mlprod_nb.serving.telemetry import failures
+from mlprod_nb.serving.telemetry.failures import MOST_KINDS, Asked, FailedRows, Failures
 from tests.clocks import NOON, Clock
 from tests.serving.oddity import Oddity
 from tests.serving.workshop import Workshop, gateway

@@ -12,8 +12,8 @@ import httpx
 from mlprod_nb.clock import utc_now
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.serving.identifiers import Identifiers
-from mlprod_nb.serving.shared_numbers import SharedNumbers
-from mlprod_nb.serving.telemetry import MOST_NAMES, OTHER_NAMES, Telemetry
+from mlprod_nb.serving.telemetry.metrics import MOST_NAMES, OTHER_NAMES, Telemetry
+from mlprod_nb.serving.telemetry.shared_numbers import SharedNumbers
 from tests.serving.workshop import INVOKE, Workshop, body, gateway, row
 
 PATH = "/endpoints/flights/feedback"

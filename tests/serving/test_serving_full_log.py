@@ -19,8 +19,8 @@ from mlprod_nb.prediction_log import storage
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.results import Verdict
-from mlprod_nb.serving.shared_numbers import SharedNumbers
-from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.telemetry.metrics import Telemetry
+from mlprod_nb.serving.telemetry.shared_numbers import SharedNumbers
 from mlprod_nb.targets import Condition, local
 from tests.prediction_log.small_disk import fill, small_disk
 from tests.serving.counting_lane import BY_THE_ROUTES, ask, running, split

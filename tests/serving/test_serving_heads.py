@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from mlprod_nb.serving.heads import Head, Heads
-from mlprod_nb.serving.http import GatewayProtocol
-from mlprod_nb.serving.telemetry import Telemetry
-from mlprod_nb.serving.tracing import NoTracing
+from mlprod_nb.serving.telemetry.metrics import Telemetry
+from mlprod_nb.serving.telemetry.tracing import NoTracing
+from mlprod_nb.serving.wire.heads import Head, Heads
+from mlprod_nb.serving.wire.http import GatewayProtocol
 from mlprod_nb.settings import GatewaySettings
 
 URL = b"/endpoints/flights/invocations"

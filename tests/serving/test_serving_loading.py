@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from mlprod_nb.errors import ExecutionFailed
 from mlprod_nb.registry.bundles import ONNX_MODEL, Bundle, BundleStore
-from mlprod_nb.serving.loading import LoadingNotes
+from mlprod_nb.serving.models.loading import LoadingNotes
 from mlprod_nb.targets import local
 from tests.serving.workshop import Workshop, body, forged, make_workshop
 

@@ -16,12 +16,13 @@ from mlprod_nb.columns import Columns
 from mlprod_nb.errors import Unavailable
 from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving import app, http
-from mlprod_nb.serving.batching import Batcher, Scores
+from mlprod_nb.serving import app
 from mlprod_nb.serving.errors import ModelUnavailable
 from mlprod_nb.serving.express import ExpressLane
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.middleware import Problems
+from mlprod_nb.serving.models.batching import Batcher, Scores
+from mlprod_nb.serving.wire import http
 from tests.serving.wire import BODY, PATH, head, reply
 from tests.serving.workshop import Workshop, body, gateway, make_workshop, on_a_socket, until
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mlprod_nb.serving import refusals
-from mlprod_nb.serving.refusals import LINE_SECONDS, Refusals
+from mlprod_nb.serving.telemetry import refusals
+from mlprod_nb.serving.telemetry.refusals import LINE_SECONDS, Refusals
 from tests.clocks import NOON, Clock
 from tests.serving.workshop import Workshop, body, gateway, row
 

@@ -12,7 +12,7 @@ import pytest
 
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.registry.onnx_runner import OnnxRunner
-from mlprod_nb.serving.runtime import OnnxRuntime, Pace
+from mlprod_nb.serving.models.runtime import OnnxRuntime, Pace
 
 
 class CountingThreads(Executor):

@@ -16,11 +16,12 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from mlprod_nb.errors import Refused
-from mlprod_nb.serving import http, listening
+from mlprod_nb.serving import listening
 from mlprod_nb.serving.express import ExpressLane
-from mlprod_nb.serving.http import GatewayProtocol
-from mlprod_nb.serving.telemetry import Telemetry
-from mlprod_nb.serving.tracing import NoTracing
+from mlprod_nb.serving.telemetry.metrics import Telemetry
+from mlprod_nb.serving.telemetry.tracing import NoTracing
+from mlprod_nb.serving.wire import http
+from mlprod_nb.serving.wire.http import GatewayProtocol
 from mlprod_nb.settings import GatewaySettings, Layout
 from tests.serving.workshop import until
 

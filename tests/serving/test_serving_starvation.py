@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlprod_nb.serving.starvation import Starvation
+from mlprod_nb.serving.supervision.starvation import Starvation
 from tests.serving.workshop import until
 
 PID = 7

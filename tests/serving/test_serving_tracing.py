@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving.tracing import OpenTelemetry, tracing
+from mlprod_nb.serving.telemetry.tracing import OpenTelemetry, tracing
 from mlprod_nb.settings import GatewaySettings
 from tests.serving.workshop import body, make_workshop, on_a_socket, row
 

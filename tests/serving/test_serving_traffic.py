@@ -16,8 +16,8 @@ from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.serving import dataplane
 from mlprod_nb.serving.errors import ModelUnavailable
+from mlprod_nb.serving.models.runtime import Runtime
 from mlprod_nb.serving.routes import RouteBook
-from mlprod_nb.serving.runtime import Runtime
 from tests.serving.oddity import Oddity
 from tests.serving.workshop import Workshop, make_workshop, on_a_socket, running_below, until
 

@@ -13,7 +13,7 @@ import pytest
 
 from mlprod_nb.registry.bundles import Bundle
 from mlprod_nb.serving.errors import TooManyRequests
-from mlprod_nb.serving.models import LoadedModel
+from mlprod_nb.serving.models.loaded import LoadedModel
 from mlprod_nb.serving.turnstile import Turnstile, VariantLimits
 from tests.serving.workshop import make_workshop, on_a_socket, until
 

@@ -22,10 +22,10 @@ from mlprod_nb.errors import Refused, Unavailable
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.serving import __main__ as entry
 from mlprod_nb.serving.control import Control, Peers
-from mlprod_nb.serving.models import LoadedModel, Shelf, Workbench
+from mlprod_nb.serving.models.loaded import LoadedModel, Shelf, Workbench
 from mlprod_nb.serving.routes import Hold, RouteBook
-from mlprod_nb.serving.shared_numbers import SharedNumbers
-from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.telemetry.metrics import Telemetry
+from mlprod_nb.serving.telemetry.shared_numbers import SharedNumbers
 from mlprod_nb.settings import WorkerSettings
 from mlprod_nb.store import Revision, Store, gateways, revisions
 from mlprod_nb.store.gateways import WorkerRecord

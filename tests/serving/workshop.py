@@ -36,8 +36,8 @@ from mlprod_nb.prediction_log.reader import PredictionLog
 from mlprod_nb.registry.bundles import MANIFEST, PYTHON_MODEL, Bundle, BundleStore, read_bundle
 from mlprod_nb.registry.conversion import build_bundle, prepare
 from mlprod_nb.routing import EndpointSpec, Variant
-from mlprod_nb.serving.http import GatewayProtocol
 from mlprod_nb.serving.server import Process, create_gateway
+from mlprod_nb.serving.wire.http import GatewayProtocol
 from mlprod_nb.settings import Layout, load
 from mlprod_nb.store import Revision, Store, revisions
 from tests.serving.oddity import Oddity

@@ -12,7 +12,7 @@ from mlprod_nb.prediction_log.ranges import LogRange
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mlprod_nb.serving.failures import FailedRows
+    from mlprod_nb.serving.telemetry.failures import FailedRows
 
 #: So long after it came, whatever failed is written down, and a replay finds no more of it.
 _WRITTEN_DOWN = timedelta(seconds=3)
@@ -33,7 +33,7 @@ def beside(context: Context, rows: pa.Table, where: LogRange) -> pa.Table:
 
     if not rows.num_rows:
         return rows
-    from mlprod_nb.serving import failures
+    from mlprod_nb.serving.telemetry import failures
 
     last: datetime = pc.max(rows["received_at"]).as_py()
     found = [

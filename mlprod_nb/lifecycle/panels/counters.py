@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mlprod_nb.prediction_log.schema import REACTIONS
-from mlprod_nb.serving.telemetry import BUNDLE_CHARACTERS
+from mlprod_nb.serving.telemetry.metrics import BUNDLE_CHARACTERS
 
 MOST_SAMPLES = 120
 #: How long the time is in which rates of what users do are taken: they do less than a gateway answers.

@@ -13,7 +13,7 @@ from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import NotFound
 from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.routing import Variant
-from mlprod_nb.serving.failures import Asked, Failures
+from mlprod_nb.serving.telemetry.failures import Asked, Failures
 from tests.lifecycle.conftest import Site, make_site
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

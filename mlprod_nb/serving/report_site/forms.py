@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 
 from mlprod_nb.errors import AccessDenied, NotFound
-from mlprod_nb.serving import report_pages
 from mlprod_nb.serving.errors import MalformedRequest, TooLarge
+from mlprod_nb.serving.report_site import pages
 from mlprod_nb.store import alerts
 from mlprod_nb.store.alerts import HoldKind
 
@@ -79,6 +79,6 @@ def reason_in(form: Mapping[str, str]) -> str:
         MalformedRequest: It is too long.
     """
     reason = form.get("reason", "")
-    if len(reason) > report_pages.LONGEST_REASON:
-        raise MalformedRequest(f"a reason has at most {report_pages.LONGEST_REASON} characters.")
+    if len(reason) > pages.LONGEST_REASON:
+        raise MalformedRequest(f"a reason has at most {pages.LONGEST_REASON} characters.")
     return reason

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from mlprod_nb import process_log
-from mlprod_nb.serving.link import News
-from mlprod_nb.serving.starvation import Starvation
+from mlprod_nb.serving.supervision.link import News
+from mlprod_nb.serving.supervision.starvation import Starvation
 
 HANG_SECONDS = 1.0
 """How long an event loop may be silent, without the time for which the machine kept it waiting.
@@ -144,7 +144,7 @@ class Supervisor:
         given = {**self._plan, "slot": slot.number, "worker_id": slot.worker_id, "link": theirs.fileno()}
         with theirs:
             process = self._spawn(
-                "mlprod_nb.serving.gateway_worker",
+                "mlprod_nb.serving.supervision.gateway_worker",
                 stdin=subprocess.PIPE,
                 pass_fds=(self._listener, self._plan["lock"], theirs.fileno()),
             )

@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from mlprod_nb.clock import Clock
-from mlprod_nb.serving import tally
-from mlprod_nb.serving.tally import Tally
+from mlprod_nb.serving.telemetry import tally
+from mlprod_nb.serving.telemetry.tally import Tally
 
 LINE_SECONDS = 60.0
 

@@ -22,11 +22,11 @@ from mlprod_nb.access.rights import Action, allowed
 from mlprod_nb.access.tokens import Principal
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import AccessDenied, MlprodError, Refused
-from mlprod_nb.serving import report_files, report_forms, report_pages
 from mlprod_nb.serving.admission import authorization
 from mlprod_nb.serving.auth import Gatekeeper
 from mlprod_nb.serving.errors import Unauthenticated, status_of
-from mlprod_nb.serving.report_pages import Frame, ShownAlert
+from mlprod_nb.serving.report_site import files, forms, pages
+from mlprod_nb.serving.report_site.pages import Frame, ShownAlert
 from mlprod_nb.settings import Settings
 from mlprod_nb.store import Store, alerts, approvals, report_index
 
@@ -96,17 +96,17 @@ class ReportRoutes:
 
     async def sign_in_page(self, request: Request) -> Response:
         """Ask for a token."""
-        return _own(report_pages.sign_in(to=report_forms.inside(request.query_params.get("to", ""))))
+        return _own(pages.sign_in(to=forms.inside(request.query_params.get("to", ""))))
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session with a token."""
-        secure = report_forms.of_our_own(request)
-        form = await report_forms.read(request)
-        to = report_forms.inside(form.get("to", ""))
+        secure = forms.of_our_own(request)
+        form = await forms.read(request)
+        to = forms.inside(form.get("to", ""))
         try:
             secret = await asyncio.to_thread(self._begin, form.get("token", "").strip(), _cookie(request))
         except (Unauthenticated, AccessDenied) as error:
-            return _own(report_pages.sign_in(to=to, problem=str(error)), status_of(error))
+            return _own(pages.sign_in(to=to, problem=str(error)), status_of(error))
         reply = RedirectResponse(to, 303, headers=_ALWAYS)
         reply.set_cookie(
             SECURE_COOKIE if secure else COOKIE,
@@ -132,41 +132,41 @@ class ReportRoutes:
     async def approve_report(self, request: Request) -> Response:
         """Record an approval, as ``mlprod approve`` does."""
         reader, form = await self._form_of(request, "approve", "approve")
-        digest, reason = form.get("digest", ""), report_forms.reason_in(form)
+        digest, reason = form.get("digest", ""), forms.reason_in(form)
         record, problem, status = await asyncio.to_thread(self._approve, reader, digest, reason)
-        page = f"{Path(record.path).relative_to('reports').as_posix()}/{report_files.PAGE}"
+        page = f"{Path(record.path).relative_to('reports').as_posix()}/{files.PAGE}"
         if not problem:
-            return RedirectResponse(report_pages.address(page), 303, headers=_ALWAYS)
-        return _own(report_pages.frame(await asyncio.to_thread(self._frame, page, reader, problem)), status)
+            return RedirectResponse(pages.address(page), 303, headers=_ALWAYS)
+        return _own(pages.frame(await asyncio.to_thread(self._frame, page, reader, problem)), status)
 
     async def acknowledge_alert(self, request: Request) -> Response:
         """Record a word on an alert, as ``mlprod alerts acknowledge`` and ``snooze`` do."""
         reader, form = await self._form_of(request, "acknowledge", "alert", about="alert")
-        report_forms.reason_in(form)
+        forms.reason_in(form)
         problem, status = await asyncio.to_thread(self._hold, reader, form)
         page = form.get("page", "")
         if not problem:
-            return RedirectResponse(report_pages.address(page), 303, headers=_ALWAYS)
+            return RedirectResponse(pages.address(page), 303, headers=_ALWAYS)
         frame = await asyncio.to_thread(self._frame, page, reader, problem, form)
-        return _own(report_pages.frame(frame), status)
+        return _own(pages.frame(frame), status)
 
     async def report_file(self, request: Request) -> Response:
         """Show the site, a report in its frame, or a file beside it."""
         reader = await self._reader(request, "read_reports")
-        path = request.path_params["path"] or report_files.PAGE
+        path = request.path_params["path"] or files.PAGE
         content = await asyncio.to_thread(self._read, path)
-        if path == report_files.PAGE:
+        if path == files.PAGE:
             from mlprod_nb import site
 
             return _file(content, path, f"{site.policy()}; frame-ancestors 'none'")
-        if path.endswith(f"/{report_files.PAGE}") and "page" not in request.query_params:
-            return _own(report_pages.frame(await asyncio.to_thread(self._frame, path, reader)))
-        return _file(content, path, report_pages.SANDBOX)
+        if path.endswith(f"/{files.PAGE}") and "page" not in request.query_params:
+            return _own(pages.frame(await asyncio.to_thread(self._frame, path, reader)))
+        return _file(content, path, pages.SANDBOX)
 
     def _read(self, path: str) -> bytes:
-        if path == report_files.PAGE and not (self._folder / path).is_file():
+        if path == files.PAGE and not (self._folder / path).is_file():
             self._write_site()
-        return report_files.read(self._folder, path)
+        return files.read(self._folder, path)
 
     async def _reader(self, request: Request, action: Action) -> Reader:
         """Return who reads.
@@ -189,9 +189,9 @@ class ReportRoutes:
         self, request: Request, action: Action, purpose: str, *, about: str = "digest"
     ) -> tuple[Reader, Mapping[str, str]]:
         """Return who sent a form of our own pages, and what is in it; its key is for one purpose and one thing."""
-        report_forms.of_our_own(request)
+        forms.of_our_own(request)
         reader = await self._reader(request, action)
-        form = await report_forms.read(request)
+        form = await forms.read(request)
         subject = f"{purpose} {form.get(about, '')}"
         if not (reader.session and sessions.fits(form.get("key", ""), reader.session, subject)):
             raise AccessDenied("the form is not one of this session.", hint="Open the report again, and send it again.")
@@ -248,7 +248,7 @@ class ReportRoutes:
                 _, given = alerts.hold(
                     connection,
                     int(form["alert"]),  # the form's key vouches for it
-                    report_forms.kind(form),
+                    forms.kind(form),
                     until=form.get("until", ""),
                     actor=actor,
                     reason=form.get("reason", ""),
@@ -312,11 +312,11 @@ def _told(handler: Handler) -> Handler:
             if "text/html" not in request.headers.get("accept", "") or "page" in request.query_params:
                 raise
             if not isinstance(error, Unauthenticated):
-                return _own(report_pages.problem(str(error)), status_of(error))
+                return _own(pages.problem(str(error)), status_of(error))
             if request.method == "GET":
-                return _own(report_pages.sign_in(to=report_forms.inside(request.url.path)), 401)
-            to = report_forms.inside(urlsplit(request.headers.get("referer", "")).path)
-            return _own(report_pages.sign_in(to=to, problem="You are signed out, and nothing was done."), 401)
+                return _own(pages.sign_in(to=forms.inside(request.url.path)), 401)
+            to = forms.inside(urlsplit(request.headers.get("referer", "")).path)
+            return _own(pages.sign_in(to=to, problem="You are signed out, and nothing was done."), 401)
 
     return answer
 
@@ -348,4 +348,4 @@ def _file(content: bytes, path: str, policy: str) -> Response:
     headers = _ALWAYS | {"content-security-policy": policy}
     if not name.endswith((".html", ".xml")) or name == "junit.xml":
         headers["content-disposition"] = f'attachment; filename="{name}"'
-    return Response(content, headers=headers, media_type=report_files.MEDIA[name])
+    return Response(content, headers=headers, media_type=files.MEDIA[name])

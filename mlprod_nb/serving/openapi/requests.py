@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlprod_nb.registry.bundles import Column, ColumnType
-from mlprod_nb.serving.openapi_schemas import Schema, any_of, array, members, reference, text
+from mlprod_nb.serving.openapi.schemas import Schema, any_of, array, members, reference, text
 
 EXAMPLES: dict[ColumnType, Any] = {"double": 1.5, "long": 1, "boolean": True, "string": "a"}
 """A value of each type."""

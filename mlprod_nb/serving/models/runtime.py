@@ -10,11 +10,11 @@ from typing import Protocol
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.registry import onnx_runner
 from mlprod_nb.registry.bundles import Bundle
-from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.columns import Columns
 from mlprod_nb.serving.errors import ModelFailed
-from mlprod_nb.serving.nursery import Nursery
-from mlprod_nb.serving.worker import WorkerRuntime
+from mlprod_nb.serving.models.batching import Scores
+from mlprod_nb.serving.models.nursery import Nursery
+from mlprod_nb.serving.models.worker import WorkerRuntime
 from mlprod_nb.settings import WorkerSettings
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from mlprod_nb.errors import ExecutionFailed
 from mlprod_nb.registry.bundles import PYTHON_MODEL, Bundle, Signature
-from mlprod_nb.serving.batching import Scores
 from mlprod_nb.serving.columns import Columns
 from mlprod_nb.serving.errors import ModelFailed, ModelUnavailable
-from mlprod_nb.serving.nursery import GONE, ModelWorker, Nursery
+from mlprod_nb.serving.models.batching import Scores
+from mlprod_nb.serving.models.nursery import GONE, ModelWorker, Nursery
 from mlprod_nb.settings import WorkerSettings
 
 _PAUSE_SECONDS = 0.5

@@ -8,8 +8,8 @@ from typing import Any
 from mlprod_nb import __version__
 from mlprod_nb.registry.bundles import Column
 from mlprod_nb.serving.admission import VARIANT_HEADER
-from mlprod_nb.serving.openapi_requests import EXAMPLE_COLUMNS, EXAMPLES, FORMS, by_column, csv_body, json_body
-from mlprod_nb.serving.openapi_schemas import SCHEMAS, Schema, reference, text
+from mlprod_nb.serving.openapi.requests import EXAMPLE_COLUMNS, EXAMPLES, FORMS, by_column, csv_body, json_body
+from mlprod_nb.serving.openapi.schemas import SCHEMAS, Schema, reference, text
 from mlprod_nb.serving.protocols import invocations
 from mlprod_nb.serving.protocols.open_inference import BINARY, DATATYPES, HEADER_LENGTH
 from mlprod_nb.serving.routes import LiveEndpoint

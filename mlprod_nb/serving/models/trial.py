@@ -1,4 +1,4 @@
-"""``python -m mlprod_nb.serving.trial BUNDLE SECONDS``: opens an ONNX model and answers its warm-up rows, and ends.
+"""``python -m mlprod_nb.serving.models.trial BUNDLE SECONDS``: opens an ONNX model, answers its warm-up rows, and ends.
 
 Only whether it ends by itself is of interest: whoever started it opens the model then, and says what is wrong with it.
 """

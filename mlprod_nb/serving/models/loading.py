@@ -15,7 +15,7 @@ from mlprod_nb.registry.bundles import Bundle
 
 _PATIENCE_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
-_COMMAND = (sys.executable, "-m", "mlprod_nb.serving.trial")
+_COMMAND = (sys.executable, "-m", "mlprod_nb.serving.models.trial")
 
 
 class LoadingNotes:

@@ -12,9 +12,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from mlprod_nb.serving.failures import Asked, Failures
-from mlprod_nb.serving.refusals import Refusals
-from mlprod_nb.serving.shared_numbers import SharedNumbers
+from mlprod_nb.serving.telemetry.failures import Asked, Failures
+from mlprod_nb.serving.telemetry.refusals import Refusals
+from mlprod_nb.serving.telemetry.shared_numbers import SharedNumbers
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

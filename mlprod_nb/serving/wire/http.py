@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from mlprod_nb.serving import errors
-from mlprod_nb.serving.bounds import BoundedProtocol
 from mlprod_nb.serving.express import ExpressLane
-from mlprod_nb.serving.heads import Head, Headers, Heads, headers_of
 from mlprod_nb.serving.identifiers import Identifiers
-from mlprod_nb.serving.telemetry import Telemetry
-from mlprod_nb.serving.tracing import CHOSEN, Tracing
+from mlprod_nb.serving.telemetry.metrics import Telemetry
+from mlprod_nb.serving.telemetry.tracing import CHOSEN, Tracing
+from mlprod_nb.serving.wire.bounds import BoundedProtocol
+from mlprod_nb.serving.wire.heads import Head, Headers, Heads, headers_of
 from mlprod_nb.settings import GatewaySettings
 
 HEAD_SECONDS = 10.0

@@ -1,4 +1,4 @@
-"""``python -m mlprod_nb.serving.gateway_worker``: one worker of a gateway; only its supervisor starts it.
+"""``python -m mlprod_nb.serving.supervision.gateway_worker``: one worker of a gateway; only its supervisor starts it.
 
 The plan comes on standard input, as one JSON document.
 """
@@ -15,8 +15,8 @@ from typing import Any
 from mlprod_nb import process_log
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError
-from mlprod_nb.serving.link import Link, Member
 from mlprod_nb.serving.listening import Certificate
+from mlprod_nb.serving.supervision.link import Link, Member
 from mlprod_nb.settings import Layout, Settings
 
 # The event loop must not wait Python's ordinary 5 ms when the log's thread takes a turn in the middle of a sync.

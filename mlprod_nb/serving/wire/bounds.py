@@ -15,7 +15,7 @@ from mlprod_nb.serving import errors
 from mlprod_nb.serving.errors import HeadTooLarge, MalformedRequest, TargetTooLong, TooLarge, TooSlow
 from mlprod_nb.serving.identifiers import Identifiers
 from mlprod_nb.serving.middleware import REFUSED
-from mlprod_nb.serving.telemetry import Telemetry
+from mlprod_nb.serving.telemetry.metrics import Telemetry
 from mlprod_nb.settings import GatewaySettings
 
 MOST_TARGET_BYTES = 8 * 1024

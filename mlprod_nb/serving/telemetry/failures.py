@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mlprod_nb.clock import Clock
 from mlprod_nb.routing import Variant
-from mlprod_nb.serving import tally
-from mlprod_nb.serving.tally import Tally
+from mlprod_nb.serving.telemetry import tally
+from mlprod_nb.serving.telemetry.tally import Tally
 
 LINE_SECONDS = 1.0
 #: From so many kinds in one interval on, rows are counted without their units.

@@ -16,12 +16,12 @@ from mlprod_nb.columns import select
 from mlprod_nb.errors import ExecutionFailed, MlprodError
 from mlprod_nb.registry.bundles import Bundle, BundleStore
 from mlprod_nb.registry.onnx_runner import largest_difference
-from mlprod_nb.serving.batching import Batcher, Scores
 from mlprod_nb.serving.columns import Columns, typed
 from mlprod_nb.serving.errors import ModelFailed, ModelUnavailable
-from mlprod_nb.serving.loading import LoadingNotes
-from mlprod_nb.serving.nursery import Nursery
-from mlprod_nb.serving.runtime import Runtime, open_runtime
+from mlprod_nb.serving.models.batching import Batcher, Scores
+from mlprod_nb.serving.models.loading import LoadingNotes
+from mlprod_nb.serving.models.nursery import Nursery
+from mlprod_nb.serving.models.runtime import Runtime, open_runtime
 from mlprod_nb.settings import WorkerSettings
 
 TOLERANCE = 2e-5

@@ -1,0 +1,1 @@
+"""The gateway's interface told as an OpenAPI document, and the page that shows it."""

@@ -1,0 +1,1 @@
+"""``/reports/``: the reports for readers in a browser, who sign in and approve there."""

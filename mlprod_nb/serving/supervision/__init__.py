@@ -1,0 +1,1 @@
+"""The gateway's processes: one supervisor that keeps its workers running; standard library only."""
