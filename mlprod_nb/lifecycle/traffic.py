@@ -28,6 +28,7 @@ class PredictResult(Result):
         prediction_ids: Keys for feedback and ``who-served``.
         variant: Which variant answered.
         model_version: Which model version answered, as ``flights/3``.
+        contributions: By column, what it did to the score; empty where that was not asked for.
     """
 
     endpoint: str
@@ -36,6 +37,7 @@ class PredictResult(Result):
     prediction_ids: tuple[str, ...]
     variant: tuple[str, ...]
     model_version: tuple[str, ...]
+    contributions: tuple[dict[str, float], ...] = ()
 
     def headline(self) -> str:
         """Say how many rows were answered, and by whom."""
@@ -48,14 +50,20 @@ class PredictResult(Result):
         names = ("predictions", "scores", "variant", "model_version", "prediction_ids")
         rows = tuple(zip(*(getattr(self, name)[:_SHOWN] for name in names), strict=True))
         more = f"first {_SHOWN} of {len(self.predictions):,}" if len(self.predictions) > _SHOWN else ""
-        return (Section(more, names, rows),)
+        sections = [Section(more, names, rows)]
+        if self.contributions:
+            columns = tuple(self.contributions[0])
+            shares = tuple(tuple(row[column] for column in columns) for row in self.contributions[:_SHOWN])
+            sections.append(Section("what each column did to the score", columns, shares))
+        return tuple(sections)
 
     def to_frame(self) -> Any:
-        """Return one row a prediction."""
+        """Return one row a prediction; what was explained as columns such as ``contribution_hour``."""
         import pandas as pd
 
         names = ("predictions", "scores", "variant", "model_version", "prediction_ids")
-        return pd.DataFrame({name: list(getattr(self, name)) for name in names})
+        frame = pd.DataFrame({name: list(getattr(self, name)) for name in names})
+        return frame.join(pd.DataFrame(list(self.contributions)).add_prefix("contribution_"))
 
 
 @dataclass(frozen=True)
@@ -96,26 +104,36 @@ class FeedbackResult(Result):
         return f"{taken} {self.note}." if self.note else taken
 
 
-def predict(context: Context, endpoint: str, rows: Any, *, units: Any, event_time: Any) -> PredictResult:
+@dataclass(frozen=True)
+class Question:
+    """What :meth:`mlprod_nb.Workspace.predict` takes."""
+
+    endpoint: str
+    rows: Any
+    units: Any
+    event_time: Any
+    explain: bool
+
+
+def predict(context: Context, asked: Question) -> PredictResult:
     """Ask for predictions over HTTP."""
-    frame = reading.frame(rows)
+    frame = reading.frame(asked.rows)
     unit_values, when = None, None
-    if units is not None:
-        values, name = reading.column(units, frame, "units")
+    if asked.units is not None:
+        values, name = reading.column(asked.units, frame, "units")
         unit_values = [str(value) for value in values]
         frame = frame.drop(columns=[name]) if name else frame
-    if event_time is not None:
-        values, name = reading.column(event_time, frame, "event-time")
+    if asked.event_time is not None:
+        values, name = reading.column(asked.event_time, frame, "event-time")
         when = reading.moments(values)
         frame = frame.drop(columns=[name]) if name else frame
     columns = {str(name): reading.plain(frame[name]) for name in frame.columns}
     with client(context) as gateway:
         try:
-            reply = gateway.predict(endpoint, columns, units=unit_values, event_time=when)
+            reply = gateway.predict(asked.endpoint, columns, units=unit_values, event_time=when, explain=asked.explain)
         except InvalidInput as error:
-            raise _of_an_array(error) if reading.is_array(rows) and error.column else error from None
-    names = ("predictions", "scores", "prediction_ids", "variant", "model_version")
-    return PredictResult(endpoint, *(tuple(reply[name]) for name in names))
+            raise _of_an_array(error) if reading.is_array(asked.rows) and error.column else error from None
+    return PredictResult(asked.endpoint, **{name: tuple(values) for name, values in reply.items()})
 
 
 def _of_an_array(error: InvalidInput) -> InvalidInput:

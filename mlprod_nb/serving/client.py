@@ -98,6 +98,7 @@ class GatewayClient:
         *,
         units: Sequence[Any] | None = None,
         event_time: EventTimes | None = None,
+        explain: bool = False,
         batch_rows: int = 500,
     ) -> dict[str, list[Any]]:
         """Ask for predictions, in as many requests as needed.
@@ -107,10 +108,12 @@ class GatewayClient:
             columns: One sequence a column; missing values are ``None`` or NaN.
             units: Who is randomised, one a row.
             event_time: When the rows happened: one moment for all or one a row; now where left out.
+            explain: Whether to ask what each column did to each score.
             batch_rows: Most rows in one request.
 
         Returns:
-            ``predictions``, ``scores``, ``prediction_ids``, ``variant`` and ``model_version``, one value a row.
+            ``predictions``, ``scores``, ``prediction_ids``, ``variant`` and ``model_version``, one value a row; with
+            ``explain`` also ``contributions``, a value by column for each row.
 
         Raises:
             InvalidInput: A column is missing or unknown, or a value does not fit or is infinite.
@@ -120,8 +123,12 @@ class GatewayClient:
         """
         rows = _row_count(columns)
         _require_finite(columns)
+        if explain:
+            from mlprod_nb.serving import explaining
+
+            batch_rows = min(batch_rows, explaining.most_rows(len(columns)))
         each_has_own = event_time is not None and not isinstance(event_time, (str, datetime))
-        reply: dict[str, list[Any]] = {key: [] for key in _REPLY_KEYS}
+        reply: dict[str, list[Any]] = {key: [] for key in (*_REPLY_KEYS, *(("contributions",) if explain else ()))}
         for start in range(0, rows, batch_rows):
             part = slice(start, start + batch_rows)
             body: dict[str, Any] = {"inputs": {name: list(values[part]) for name, values in columns.items()}}
@@ -129,9 +136,11 @@ class GatewayClient:
                 body["units"] = list(units[part])
             if event_time is not None:
                 body["event_time"] = list(event_time[part]) if each_has_own else event_time  # type: ignore[index]
+            if explain:
+                body["explain"] = True
             answer = self._post(f"/endpoints/{quote(endpoint, safe='')}/invocations", body)
-            for key in _REPLY_KEYS:
-                reply[key].extend(answer[key])
+            for key, values in reply.items():
+                values.extend(answer[key])
         return reply
 
     def feedback(self, endpoint: str, rows: Sequence[Mapping[str, Any]], batch_rows: int = 5000) -> int:

@@ -54,9 +54,14 @@ def check(live: LiveEndpoint, rows: int) -> None:
             "class from row to row.",
             hint="Leave explain out.",
         )
-    most = max(1, MOST_VALUES // len(live.signature.columns) ** 2)
+    most = most_rows(len(live.signature.columns))
     if rows > most:
         raise TooLarge(f"explain takes at most {most} rows in a request to this endpoint.", hint="Send fewer rows.")
+
+
+def most_rows(columns: int) -> int:
+    """Return how many rows of so many columns can be explained in one request."""
+    return max(1, MOST_VALUES // max(1, columns) ** 2)
 
 
 async def explain(live: LiveEndpoint, columns: Columns, answer: Answer) -> Explanation:

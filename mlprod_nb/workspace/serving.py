@@ -182,7 +182,9 @@ class Serving(Base):
 
         return history.history(self.context, endpoint, limit=limit)
 
-    def predict(self, endpoint: str, *, data: Any, units: Any = None, event_time: Any = None) -> PredictResult:
+    def predict(
+        self, endpoint: str, *, data: Any, units: Any = None, event_time: Any = None, explain: bool = False
+    ) -> PredictResult:
         """Ask an endpoint for predictions, over HTTP as any client would.
 
         Args:
@@ -190,13 +192,16 @@ class Serving(Base):
             data: The rows ($name, or a CSV or Parquet file).
             units: One unit a row ($name, or a column of the data).
             event_time: One moment a row, UTC ($name, or a column of the data).
+            explain: What each column did to each score, too: the score, less the score with that column at its typical
+                value.
 
         Examples:
             mlprod predict flights --data $april --event-time $when
+            mlprod predict flights --data $april --explain
         """
         from mlprod_nb.lifecycle import traffic
 
-        return traffic.predict(self.context, endpoint, data, units=units, event_time=event_time)
+        return traffic.predict(self.context, traffic.Question(endpoint, data, units, event_time, explain))
 
     def feedback(
         self,

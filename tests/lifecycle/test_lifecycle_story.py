@@ -240,3 +240,13 @@ def test_a_token_is_written_to_a_private_file_and_never_shown(site: Site) -> Non
 def test_an_unknown_role_names_the_nearest(site: Site) -> None:
     with pytest.raises(NotFound, match="'caller'"):
         site.workspace.access_grant("booking", role="callr")
+
+
+def test_what_each_column_did_to_a_score_is_told_on_demand(site: Site, answers: PredictResult) -> None:
+    explained = site.workspace.predict("flights", data=site.data[:7], explain=True)
+    assert [set(row) for row in explained.contributions] == [{"distance", "hour"}] * 7
+    assert "what each column did to the score" in str(explained).lower()
+    frame = explained.to_frame()
+    assert frame["contribution_hour"].tolist() == [row["hour"] for row in explained.contributions]
+    assert answers.contributions == ()
+    assert "contribution" not in " ".join(answers.to_frame().columns)

@@ -26,6 +26,7 @@ from mlprod_nb.errors import (
     Unavailable,
     UsageError,
 )
+from mlprod_nb.serving import explaining
 from mlprod_nb.serving.client import GatewayClient, trust
 
 
@@ -87,6 +88,19 @@ def test_rows_go_in_batches_with_their_units_and_moments_and_come_back_joined(
     assert first["token"] == "Bearer mlp_x"
     assert (first["inputs"], first["units"], len(first["event_time"])) == ({"x": [1, 2]}, ["a", "b"], 2)
     assert (second["inputs"], second["event_time"]) == ({"x": [3]}, ["2013-04-03T00:00:00+00:00"])
+
+
+def test_rows_are_explained_in_no_larger_batches_than_the_gateway_takes(
+    server: Server, client: GatewayClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining, "MOST_VALUES", 8)  # of rows with two columns that is two
+    server.answer = {
+        **{key: [1, 1] for key in ("predictions", "scores", "prediction_ids", "variant", "model_version")},
+        "contributions": [{"x": 0.5, "y": 0.0}] * 2,
+    }
+    reply = client.predict("a", {"x": [1, 2, 3, 4], "y": [1, 1, 1, 1]}, explain=True)
+    assert reply["contributions"] == [{"x": 0.5, "y": 0.0}] * 4
+    assert [(sent["inputs"]["x"], sent["explain"]) for sent in server.sent] == [([1, 2], True), ([3, 4], True)]
 
 
 def test_values_of_numpy_and_pandas_are_sent_as_json_has_them(server: Server, client: GatewayClient) -> None:
