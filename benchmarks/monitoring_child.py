@@ -74,7 +74,7 @@ def ours(watch: Watch, window: Path, reference: Path, threads: int = 1, *, held:
     import pyarrow.parquet as pq
     import scipy.special  # noqa: F401
 
-    from mlprod_nb.lifecycle.window_counts import count_tables
+    from mlprod_nb.lifecycle.watching.window_counts import count_tables
     from mlprod_nb.monitoring import MonitorInput, Profile, run
     from mlprod_nb.monitoring.detectors import BUILT_IN
 

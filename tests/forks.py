@@ -31,7 +31,7 @@ IMPORTS = (
     "mlflow.pyfunc",
     "mlflow.sklearn",
     "mlprod_nb.lifecycle.status",
-    "mlprod_nb.lifecycle.watch",
+    "mlprod_nb.lifecycle.watching.watch",
     "mlprod_nb.magics",
     "mlprod_nb.prediction_log.reader",
     "mlprod_nb.registry.conversion",

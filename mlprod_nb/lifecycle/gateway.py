@@ -145,8 +145,8 @@ def init(path: Path, *, name: str) -> InitResult:
 def up(context: Context) -> UpResult:
     """Start what does not run yet: two at once start one."""
     from mlprod_nb import scheduler, targets
-    from mlprod_nb.lifecycle import counting_ahead
     from mlprod_nb.lifecycle.releasing import carrying
+    from mlprod_nb.lifecycle.watching import counting_ahead
     from mlprod_nb.serving import listening
 
     context.change()

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from mlprod_nb.errors import NotFound
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import describe
+from mlprod_nb.lifecycle.deploying.revise import describe
 from mlprod_nb.results import Result, counted
 from mlprod_nb.store import Revision, journal, revisions
 

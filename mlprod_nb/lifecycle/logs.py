@@ -267,7 +267,7 @@ def compact(context: Context) -> CompactResult:
     Raises:
         Refused: Another process compacts the log.
     """
-    from mlprod_nb.lifecycle import counting_ahead
+    from mlprod_nb.lifecycle.watching import counting_ahead
     from mlprod_nb.prediction_log.catalogue import Catalogue
     from mlprod_nb.prediction_log.compaction import Compactor
     from mlprod_nb.prediction_log.keys import LogKeys

@@ -21,9 +21,9 @@ from mlprod_nb.errors import ExecutionFailed, MlprodError, NotFound, Refused
 from mlprod_nb.lifecycle.alerting import notifying, waiting
 from mlprod_nb.lifecycle.alias_moves import aliases, owed, protecting
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.lifecycle.training import TrainingReader, check_mode
-from mlprod_nb.lifecycle.watch import main_variant
+from mlprod_nb.lifecycle.watching.watch import main_variant
 from mlprod_nb.results import Result, shown_path
 from mlprod_nb.store.alerts import NewAlert
 

@@ -11,7 +11,7 @@ from mlprod_nb.lifecycle import background, serving_now
 from mlprod_nb.lifecycle.alias_moves import owed
 from mlprod_nb.lifecycle.background import TaskRow
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import active
+from mlprod_nb.lifecycle.deploying.revise import active
 from mlprod_nb.lifecycle.serving_now import EndpointStatus, GatewayStatus
 from mlprod_nb.results import Result, Section, Verdict
 from mlprod_nb.store import journal

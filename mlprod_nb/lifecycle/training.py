@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from mlprod_nb.errors import NotFound, Refused
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.data import SOURCE
-from mlprod_nb.lifecycle.revise import existing
-from mlprod_nb.lifecycle.watch import Window, main_variant, pin
+from mlprod_nb.lifecycle.deploying.revise import existing
+from mlprod_nb.lifecycle.watching.watch import Window, main_variant, pin
 from mlprod_nb.results import Result
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ _IMPORTS = (
     "mlprod_nb.commands",
     "mlprod_nb.workspace",
     "mlprod_nb.reports.show",
-    "mlprod_nb.lifecycle.watch",
+    "mlprod_nb.lifecycle.watching.watch",
     "mlprod_nb.lifecycle.alerting.alerts",
     "mlprod_nb.lifecycle.abtests.reading",
     "mlprod_nb.monitoring.monitor",

@@ -23,7 +23,7 @@ _NEEDED = ("ipykernel.kernelapp", "ipykernel.ipkernel", "numpy")
 _LIKELY = (
     "mlprod_nb.workspace",
     "sqlalchemy.dialects.sqlite",
-    "mlprod_nb.lifecycle.watch",
+    "mlprod_nb.lifecycle.watching.watch",
     "mlprod_nb.reports.show",
     "mlprod_nb.monitoring.monitor",
     "mlprod_nb.prediction_log.reader",

@@ -69,8 +69,8 @@ class Evidence(Base):
             mlprod monitor flights --since 7d --alibi-with CVMDrift,FETDrift
             mlprod monitor flights --detectors ks,wasserstein
         """
-        from mlprod_nb.lifecycle import watch
         from mlprod_nb.lifecycle.alerting import alerts
+        from mlprod_nb.lifecycle.watching import watch
 
         window = watch.Window(endpoint, since, until, pinned)
         if drill:
@@ -158,8 +158,8 @@ class Evidence(Base):
         Examples:
             mlprod abtest result flights
         """
-        from mlprod_nb.lifecycle import watch
         from mlprod_nb.lifecycle.abtests import reading
+        from mlprod_nb.lifecycle.watching import watch
 
         return reading.result(self.context, watch.Window(endpoint, since, until, pinned))
 
@@ -178,8 +178,8 @@ class Evidence(Base):
         Examples:
             mlprod abtest calibrate flights --runs 1000
         """
-        from mlprod_nb.lifecycle import watch
         from mlprod_nb.lifecycle.abtests import reading
+        from mlprod_nb.lifecycle.watching import watch
 
         return reading.calibrate(self.context, watch.Window(endpoint, since, until, pinned), runs)
 
@@ -238,8 +238,8 @@ class Evidence(Base):
             mlprod report flights abtest
             mlprod report flights drift --parameters "alibi=false joint=false"
         """
-        from mlprod_nb.lifecycle import watch
         from mlprod_nb.lifecycle.reporting import running
+        from mlprod_nb.lifecycle.watching import watch
 
         asked = running.Asked(watch.Window(endpoint, since, until), kind, parameters, kernel)
         return running.report(self.context, asked)
@@ -257,8 +257,8 @@ class Evidence(Base):
             mlprod report batch flights drift,performance --since 7d
             mlprod report batch flights,boats drift
         """
-        from mlprod_nb.lifecycle import watch
         from mlprod_nb.lifecycle.reporting import batch, running
+        from mlprod_nb.lifecycle.watching import watch
 
         pairs = [(one, kind) for one in endpoints.split(",") for kind in kinds.split(",")]
         asked = [running.Asked(watch.Window(one.strip(), since, until), kind.strip()) for one, kind in pairs]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from mlprod_nb.workspace.base import Base
 
 if TYPE_CHECKING:
-    from mlprod_nb.lifecycle.deploy import RevisionResult, UndeployResult
+    from mlprod_nb.lifecycle.deploying.deploy import RevisionResult, UndeployResult
+    from mlprod_nb.lifecycle.deploying.previewing import PromotionPreview
     from mlprod_nb.lifecycle.erasing import EraseResult
     from mlprod_nb.lifecycle.gateway import DownResult, InitResult, UpResult
     from mlprod_nb.lifecycle.history import HistoryResult
     from mlprod_nb.lifecycle.logs import CompactResult, LogsResult, WhoServedResult
-    from mlprod_nb.lifecycle.previewing import PromotionPreview
     from mlprod_nb.lifecycle.status import StatusResult
     from mlprod_nb.lifecycle.traffic import FeedbackResult, PredictResult
     from mlprod_nb.lifecycle.verifying import VerifyLogResult
@@ -86,7 +86,7 @@ class Serving(Base):
             mlprod deploy flights@champion
             mlprod deploy flights/2 --endpoint flights-eu --reason "new region"
         """
-        from mlprod_nb.lifecycle import deploy
+        from mlprod_nb.lifecycle.deploying import deploy
 
         return deploy.deploy(self.context, version, endpoint=endpoint, reason=reason, dry_run=dry_run)
 
@@ -102,7 +102,7 @@ class Serving(Base):
         Examples:
             mlprod undeploy flights --yes --reason "replaced by flights-eu"
         """
-        from mlprod_nb.lifecycle import deploy
+        from mlprod_nb.lifecycle.deploying import deploy
 
         return deploy.undeploy(self.context, endpoint, reason=reason, dry_run=dry_run, yes=yes)
 
@@ -124,7 +124,7 @@ class Serving(Base):
             mlprod route flights champion=100 challenger=shadow
             mlprod route flights champion=100 --reason "stop the test" --dry-run
         """
-        from mlprod_nb.lifecycle import deploy
+        from mlprod_nb.lifecycle.deploying import deploy
 
         return deploy.route(self.context, endpoint, shares, unit=unit, reason=reason, dry_run=dry_run)
 
@@ -144,7 +144,7 @@ class Serving(Base):
             mlprod promote flights@challenger --reason "better Brier score in April"
             mlprod promote flights@challenger --dry-run
         """
-        from mlprod_nb.lifecycle import deploy, previewing
+        from mlprod_nb.lifecycle.deploying import deploy, previewing
 
         request = deploy.Promotion(version, alias, endpoint, reason, dry_run)
         return previewing.preview(self.context, request) if dry_run else deploy.promote(self.context, request)
@@ -164,7 +164,7 @@ class Serving(Base):
             mlprod rollback flights --to 2 --reason "errors since noon"
             mlprod rollback flights --to "last tuesday" --dry-run
         """
-        from mlprod_nb.lifecycle import going_back
+        from mlprod_nb.lifecycle.deploying import going_back
 
         return going_back.rollback(self.context, endpoint, str(to), reason=reason, dry_run=dry_run)
 

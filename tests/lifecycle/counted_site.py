@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from mlprod_nb.clock import utc_now
-from mlprod_nb.lifecycle import counting_ahead
-from mlprod_nb.lifecycle.counting_ahead import CountedAhead
-from mlprod_nb.lifecycle.window_counts import WindowCounter
+from mlprod_nb.lifecycle.watching import counting_ahead
+from mlprod_nb.lifecycle.watching.counting_ahead import CountedAhead
+from mlprod_nb.lifecycle.watching.window_counts import WindowCounter
 from mlprod_nb.monitoring.profile import Profile, build
 from mlprod_nb.registry.bundles import (
     ONNX_MODEL,

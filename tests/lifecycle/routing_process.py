@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlprod_nb import Workspace
-from mlprod_nb.lifecycle import revise
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.targets import local
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from mlprod_nb import Workspace
 from mlprod_nb.clock import utc_now
-from mlprod_nb.lifecycle import counting_ahead
+from mlprod_nb.lifecycle.watching import counting_ahead
 from mlprod_nb.prediction_log.schema import encode_predictions
 from mlprod_nb.store.gateways import GatewayRecord
 from mlprod_nb.targets import local
@@ -194,7 +194,7 @@ def test_up_tells_the_gateway_what_comes_after_a_compaction(site: CountedSite, m
     monkeypatch.setattr(local, "start", start)
     site.layout.settings_file.write_text("[scheduler]\nenabled = false\n")
     Workspace.open(site.layout.root).up()
-    assert told == ["mlprod_nb.lifecycle.counting_ahead"]
+    assert told == ["mlprod_nb.lifecycle.watching.counting_ahead"]
 
 
 def test_the_verb_counts_too(site: CountedSite) -> None:

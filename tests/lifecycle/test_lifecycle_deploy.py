@@ -13,7 +13,7 @@ import pytest
 
 from mlprod_nb import Workspace
 from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError
-from mlprod_nb.lifecycle import revise
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.store import revisions
 from tests.lifecycle.conftest import Site
 from tests.lifecycle.releasing.releases import wait_for_shadows

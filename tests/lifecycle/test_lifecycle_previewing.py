@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mlprod_nb import Workspace
 from mlprod_nb.lifecycle.context import Caller
-from mlprod_nb.lifecycle.previewing import PromotionPreview
+from mlprod_nb.lifecycle.deploying.previewing import PromotionPreview
 from tests.lifecycle.conftest import Site
 
 RULE = "\n[models.flights.protected.champion]\napprovals = 1\n"

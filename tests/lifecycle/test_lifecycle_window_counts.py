@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from mlprod_nb.errors import Corrupt
-from mlprod_nb.lifecycle.window_counts import WindowCounter
+from mlprod_nb.lifecycle.watching.window_counts import WindowCounter
 from mlprod_nb.monitoring import counting, levels, scoring
 from mlprod_nb.monitoring.bins import WindowCounts
 from mlprod_nb.monitoring.profile import Profile, build

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from mlprod_nb.lifecycle.window_counts import _shared
+from mlprod_nb.lifecycle.watching.window_counts import _shared
 from mlprod_nb.monitoring.bins import WindowCounts
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from mlprod_nb import commands
-from mlprod_nb.lifecycle.deploy import RevisionResult, UnitsMoved
-from mlprod_nb.lifecycle.revise import TrafficRow
+from mlprod_nb.lifecycle.deploying.deploy import RevisionResult, UnitsMoved
+from mlprod_nb.lifecycle.deploying.revise import TrafficRow
 from mlprod_nb.results import Result
 from mlprod_nb.widgets.traffic import TrafficPanel
 from tests.browser.samples import HOSTILE, a_traffic

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mlprod_nb.errors import Refused
-from mlprod_nb.lifecycle import deploy
 from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import existing
-from mlprod_nb.lifecycle.watch import Window
+from mlprod_nb.lifecycle.deploying import deploy
+from mlprod_nb.lifecycle.deploying.revise import existing
+from mlprod_nb.lifecycle.watching.watch import Window
 from mlprod_nb.results import Result
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from mlprod_nb.errors import Refused
 from mlprod_nb.lifecycle.abtests import events, failed_rows
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import existing
-from mlprod_nb.lifecycle.watch import Window, main_variant, pin
+from mlprod_nb.lifecycle.deploying.revise import existing
+from mlprod_nb.lifecycle.watching.watch import Window, main_variant, pin
 from mlprod_nb.registry.bundles import Manifest
 from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store import revisions, tables

@@ -8,13 +8,13 @@ from typing import ClassVar
 import sqlalchemy as sa
 
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.lifecycle import deploy
 from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.abtests.reading import Started
 from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import TrafficRow, existing, traffic
-from mlprod_nb.lifecycle.watch import Window
+from mlprod_nb.lifecycle.deploying import deploy
+from mlprod_nb.lifecycle.deploying.revise import TrafficRow, existing, traffic
+from mlprod_nb.lifecycle.watching.watch import Window
 from mlprod_nb.results import Result, Verdict
 from mlprod_nb.store import tables
 

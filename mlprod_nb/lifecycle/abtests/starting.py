@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from mlprod_nb.errors import MlprodError, NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.abtests import events, failed_rows, reading
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.registry.bundles import Manifest
 from mlprod_nb.results import Result, percent
 from mlprod_nb.routing import EndpointSpec

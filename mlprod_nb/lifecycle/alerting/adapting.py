@@ -20,8 +20,8 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb import locks
 from mlprod_nb.errors import MlprodError, Refused
-from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.results import Result
 from mlprod_nb.store import actions, alerts, notices, revisions
 from mlprod_nb.store.actions import Action
@@ -169,7 +169,8 @@ def _check(context: Context, alert: Alert, action: Action) -> None:
 
 def _do(context: Context, alert: Alert, action: Action, *, dry_run: bool) -> str:
     """Do an action; return what came of it."""
-    from mlprod_nb.lifecycle import deploy, retraining  # a look that has nothing to do needs neither
+    from mlprod_nb.lifecycle import retraining  # a look that has nothing to do needs neither
+    from mlprod_nb.lifecycle.deploying import deploy
 
     endpoint, reason = alert.said.endpoint, _reason(alert, action)
     if dry_run:

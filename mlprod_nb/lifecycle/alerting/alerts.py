@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.clock import iso
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.watch import Window
+from mlprod_nb.lifecycle.watching.watch import Window
 from mlprod_nb.results import AlertChange, Cause, Result, Verdict, counted
 from mlprod_nb.store import alerts
 from mlprod_nb.store.alerts import Alert, HoldKind, NewAlert

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlprod_nb.errors import NotFound, UsageError
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import active, existing
+from mlprod_nb.lifecycle.deploying.revise import active, existing
 from mlprod_nb.results import Result
 
 #: The panels, and whether each is about one endpoint.

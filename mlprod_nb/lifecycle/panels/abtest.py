@@ -45,8 +45,8 @@ class ABTestView(Result):
 
 def look(context: Context, endpoint: str) -> ABTestView:
     """Return an endpoint's newest test; that there is none, or that it cannot be read yet, is said, never an error."""
-    from mlprod_nb.lifecycle import watch
     from mlprod_nb.lifecycle.abtests import reading
+    from mlprod_nb.lifecycle.watching import watch
 
     with context.store.read() as connection:
         newest = reading.latest(connection, endpoint)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import Refused
-from mlprod_nb.lifecycle import watch
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.lifecycle.deploying.revise import existing
+from mlprod_nb.lifecycle.watching import watch
 from mlprod_nb.results import Result, Section, Verdict
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _ends(context: Context, endpoint: str) -> tuple[datetime, datetime] | None:
 
 def _bars(context: Context, endpoint: str, result: MonitorResult) -> dict[str, Bars]:
     """Return the pictures of the columns that matter most, and of score and prediction."""
-    from mlprod_nb.lifecycle.window_counts import WindowCounter
+    from mlprod_nb.lifecycle.watching.window_counts import WindowCounter
     from mlprod_nb.monitoring import plots
 
     moments = [iso(moment) if moment else "" for moment in (result.since, result.until)]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, ClassVar
 from mlprod_nb.clock import Clock
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.lifecycle.panels import reacting
 from mlprod_nb.lifecycle.panels.counters import LiveRow, Sample, Samples, Stretch, between, read
 from mlprod_nb.lifecycle.panels.reacting import ReactionNow
-from mlprod_nb.lifecycle.revise import existing
 from mlprod_nb.results import Result, Section, counted
 
 if TYPE_CHECKING:

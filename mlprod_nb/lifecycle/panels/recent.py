@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.lifecycle.panels import reacting
 from mlprod_nb.lifecycle.panels.reacting import ReactionShare
-from mlprod_nb.lifecycle.revise import existing
-from mlprod_nb.lifecycle.watch import main_variant
+from mlprod_nb.lifecycle.watching.watch import main_variant
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring import Profile

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from mlprod_nb.errors import MlprodError
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import active
+from mlprod_nb.lifecycle.deploying.revise import active
 from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.results import Result, counted
 

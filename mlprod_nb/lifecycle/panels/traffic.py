@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import describe, existing, traffic
+from mlprod_nb.lifecycle.deploying.revise import describe, existing, traffic
 from mlprod_nb.results import Result
 from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store import revisions

@@ -15,15 +15,15 @@ from urllib.parse import quote
 
 from mlprod_nb import locks
 from mlprod_nb.errors import MlprodError, Refused
-from mlprod_nb.lifecycle import deploy, revise
 from mlprod_nb.lifecycle.alias_moves import aliases
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.deploying import deploy, revise
+from mlprod_nb.lifecycle.deploying.revise import Change
 from mlprod_nb.lifecycle.releasing import checking, counters, telling
 from mlprod_nb.lifecycle.releasing.deciding import Decision, Evidence, step
 from mlprod_nb.lifecycle.releasing.evidence import Subject, champion, changed_by, look, variant_name
 from mlprod_nb.lifecycle.releasing.plan import Plan, Step
 from mlprod_nb.lifecycle.releasing.standing import Standing, of
-from mlprod_nb.lifecycle.revise import Change
 from mlprod_nb.routing import EndpointSpec, Variant, resplit
 from mlprod_nb.store import releases, revisions
 from mlprod_nb.store.releases import Event, Kind, Release

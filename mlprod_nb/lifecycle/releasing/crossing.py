@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import Change
+from mlprod_nb.lifecycle.deploying.revise import Change
 from mlprod_nb.store import releases
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.deploying.revise import as_of, describe
 from mlprod_nb.lifecycle.releasing import counters
 from mlprod_nb.lifecycle.releasing.deciding import Evidence, Finding, Judged
 from mlprod_nb.lifecycle.releasing.plan import Plan, Step
 from mlprod_nb.lifecycle.releasing.standing import Standing
-from mlprod_nb.lifecycle.revise import as_of, describe
-from mlprod_nb.lifecycle.watch import main_variant
+from mlprod_nb.lifecycle.watching.watch import main_variant
 from mlprod_nb.registry.bundles import Manifest
 from mlprod_nb.results import format_interval, format_value, percent
 from mlprod_nb.routing import Variant

@@ -11,17 +11,17 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.clock import iso
 from mlprod_nb.errors import NotFound, Refused, UsageError
-from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.abtests import reading
 from mlprod_nb.lifecycle.alerting import notifying
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.lifecycle.releasing import acting, carrying, planning, shown
 from mlprod_nb.lifecycle.releasing.evidence import Subject, changed_by, overtaken, variant_name
 from mlprod_nb.lifecycle.releasing.plan import Plan
 from mlprod_nb.lifecycle.releasing.planning import ReleasePlan
 from mlprod_nb.lifecycle.releasing.shown import AdvanceResult, ReleaseResult
 from mlprod_nb.lifecycle.releasing.standing import of
-from mlprod_nb.lifecycle.watch import main_variant
+from mlprod_nb.lifecycle.watching.watch import main_variant
 from mlprod_nb.store import releases
 from mlprod_nb.store.releases import NewRelease, Release
 from mlprod_nb.store.revisions import Revision

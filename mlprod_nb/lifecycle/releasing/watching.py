@@ -10,12 +10,12 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb import locks
 from mlprod_nb.errors import MlprodError, NotFound, Refused, Unavailable
-from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.alerting import notifying
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.lifecycle.registering import bundling
 from mlprod_nb.lifecycle.releasing import carrying, checking, story, telling
-from mlprod_nb.lifecycle.watch import main_variant
+from mlprod_nb.lifecycle.watching.watch import main_variant
 from mlprod_nb.registry.versions import ModelVersion
 from mlprod_nb.results import Result, counted
 from mlprod_nb.store import releases, version_actions

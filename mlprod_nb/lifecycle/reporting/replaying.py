@@ -10,7 +10,7 @@ from mlprod_nb.clock import iso
 from mlprod_nb.errors import InvalidInput, NotFound, Refused
 from mlprod_nb.lifecycle import rescoring
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.watch import pinned_text
+from mlprod_nb.lifecycle.watching.watch import pinned_text
 from mlprod_nb.results import counted
 from mlprod_nb.store import revisions
 

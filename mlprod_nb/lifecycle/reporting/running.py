@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from mlprod_nb.errors import Unavailable
 from mlprod_nb.lifecycle.alerting import alerts
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.lifecycle.reporting import publishing
-from mlprod_nb.lifecycle.revise import existing
-from mlprod_nb.lifecycle.watch import Window, pin, pinned_text
+from mlprod_nb.lifecycle.watching.watch import Window, pin, pinned_text
 from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.results import AlertChange, Verdict
 

@@ -82,7 +82,7 @@ def test_a_design_is_warned_of_names_that_have_never_come_and_decided_by_what_co
 
 
 def test_a_report_says_what_the_verb_says(site: Site) -> None:
-    from mlprod_nb.lifecycle.watch import Window, pin
+    from mlprod_nb.lifecycle.watching.watch import Window, pin
 
     workspace = site.workspace
     pinned = pin(workspace.context, Window("flights")).to_json()

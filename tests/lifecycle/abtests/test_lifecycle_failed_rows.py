@@ -11,7 +11,7 @@ from mlprod_nb import Workspace
 from mlprod_nb.abtest import ABTestResult
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import NotFound
-from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.routing import Variant
 from mlprod_nb.serving.telemetry.failures import Asked, Failures
 from tests.lifecycle.conftest import Site, make_site

@@ -7,8 +7,8 @@ from functools import partial
 
 from mlprod_nb import Workspace
 from mlprod_nb.clock import utc_now
-from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.alerting import alerts
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.lifecycle.history import Move
 from mlprod_nb.store import actions
 from mlprod_nb.store.actions import Action

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mlprod_nb import Workspace, notebooks
-from mlprod_nb.lifecycle import retraining, revise
+from mlprod_nb.lifecycle import retraining
 from mlprod_nb.lifecycle.alerting import adapting, alerts, notifying
 from mlprod_nb.lifecycle.alias_moves import aliases
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.store import actions
 from tests.lifecycle.alerting.looks import look
 

@@ -192,7 +192,7 @@ def test_a_look_that_has_nothing_to_do_loads_nothing_that_acts() -> None:
     code = (
         "import sys\n"
         "from mlprod_nb.lifecycle.alerting import alerts\n"
-        "acts = ('mlprod_nb.notebooks', 'mlprod_nb.lifecycle.retraining', 'mlprod_nb.lifecycle.deploy')\n"
+        "acts = ('mlprod_nb.notebooks', 'mlprod_nb.lifecycle.retraining', 'mlprod_nb.lifecycle.deploying.deploy')\n"
         "print([name for name in acts if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from mlprod_nb import Workspace
-from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.context import Caller
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.lifecycle.registering import register
 from mlprod_nb.registry.models import Registry
 from mlprod_nb.store import revisions

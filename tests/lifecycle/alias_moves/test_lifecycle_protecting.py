@@ -15,7 +15,7 @@ from mlprod_nb import Workspace
 from mlprod_nb.errors import Corrupt, Refused
 from mlprod_nb.lifecycle.alias_moves import aliases, protecting
 from mlprod_nb.lifecycle.context import Caller, Context
-from mlprod_nb.lifecycle.previewing import PromotionPreview
+from mlprod_nb.lifecycle.deploying.previewing import PromotionPreview
 from mlprod_nb.lifecycle.retraining import Retraining, retrain
 from mlprod_nb.reports import ReportResult
 from tests.lifecycle.conftest import Site, make_site

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mlprod_nb.errors import NotFound, UsageError
-from mlprod_nb.lifecycle.deploy import UnitsMoved
+from mlprod_nb.lifecycle.deploying.deploy import UnitsMoved
 from mlprod_nb.lifecycle.panels.traffic import Choice, TrafficView
 from mlprod_nb.lifecycle.status import StatusResult
 from tests.lifecycle.conftest import Site

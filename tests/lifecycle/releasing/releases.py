@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlprod_nb import Workspace, scheduler
-from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.alias_moves import aliases
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.lifecycle.history import Move
 from mlprod_nb.lifecycle.releasing.shown import ReleaseResult
 from tests.lifecycle.conftest import Site, make_site

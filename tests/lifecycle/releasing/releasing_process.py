@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mlprod_nb import Workspace
-from mlprod_nb.lifecycle import revise
 from mlprod_nb.lifecycle.alias_moves import aliases
+from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.lifecycle.releasing import acting, checking, counters
 
 MARKS: dict[str, tuple[Any, str]] = {

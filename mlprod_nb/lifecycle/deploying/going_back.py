@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from mlprod_nb.clock import iso, parse_moment
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.lifecycle import deploy
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.deploy import RevisionResult
-from mlprod_nb.lifecycle.revise import existing
+from mlprod_nb.lifecycle.deploying import deploy
+from mlprod_nb.lifecycle.deploying.deploy import RevisionResult
+from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.store import revisions
 from mlprod_nb.store.revisions import Revision
 

@@ -12,8 +12,8 @@ from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError, nearest
 from mlprod_nb.lifecycle.alias_moves import aliases, protecting
 from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.deploying.revise import Change, TrafficRow, active, commit, describe, existing, traffic
 from mlprod_nb.lifecycle.releasing import crossing
-from mlprod_nb.lifecycle.revise import Change, TrafficRow, active, commit, describe, existing, traffic
 from mlprod_nb.results import Result
 from mlprod_nb.routing import EndpointSpec, Variant, moved, resplit
 from mlprod_nb.store import journal, revisions

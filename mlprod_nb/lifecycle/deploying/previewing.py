@@ -13,15 +13,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlprod_nb.errors import MlprodError, nearest
-from mlprod_nb.lifecycle import deploy
 from mlprod_nb.lifecycle.alias_moves import aliases, protecting
 from mlprod_nb.lifecycle.alias_moves.aliases import AliasMove
 from mlprod_nb.lifecycle.checking import gating
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.deploy import Promotion
+from mlprod_nb.lifecycle.deploying import deploy
+from mlprod_nb.lifecycle.deploying.deploy import Promotion
+from mlprod_nb.lifecycle.deploying.revise import TrafficRow, existing
 from mlprod_nb.lifecycle.reporting import replaying
-from mlprod_nb.lifecycle.revise import TrafficRow, existing
-from mlprod_nb.lifecycle.watch import main_variant
+from mlprod_nb.lifecycle.watching.watch import main_variant
 from mlprod_nb.results import Result, Section, Verdict
 
 if TYPE_CHECKING:

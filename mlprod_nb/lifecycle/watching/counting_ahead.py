@@ -1,4 +1,4 @@
-"""``python -m mlprod_nb.lifecycle.counting_ahead --root DIR``: count the log's files before a monitor asks.
+"""``python -m mlprod_nb.lifecycle.watching.counting_ahead --root DIR``: count the log's files before a monitor asks.
 
 The process that compacts becomes this one when its work is done. The prediction log may not know of monitors, so it is
 told this module's name: by ``mlprod up``, through the gateway's supervisor. Of each endpoint those files are counted
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from mlprod_nb import process_log, settings
 from mlprod_nb.errors import MlprodError, unexpected
-from mlprod_nb.lifecycle.watch import main_variant
-from mlprod_nb.lifecycle.window_counts import WindowCounter
+from mlprod_nb.lifecycle.watching.watch import main_variant
+from mlprod_nb.lifecycle.watching.window_counts import WindowCounter
 from mlprod_nb.results import counted
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _why(error: Exception) -> str:
 
 def main() -> int:
     """Read the arguments and count; say what was counted, and in one line for each endpoint what was not."""
-    parser = argparse.ArgumentParser(prog="python -m mlprod_nb.lifecycle.counting_ahead", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m mlprod_nb.lifecycle.watching.counting_ahead", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="The workspace's directory.")
     root: Path = parser.parse_args().root.resolve()
     settings.for_counting()
@@ -135,7 +135,7 @@ def _count(root: Path) -> CountedAhead:
 
 
 def _say(severity: str, body: str) -> None:
-    sys.stderr.write(process_log.line(severity, "mlprod_nb.lifecycle.counting_ahead", body) + "\n")
+    sys.stderr.write(process_log.line(severity, "mlprod_nb.lifecycle.watching.counting_ahead", body) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from mlprod_nb.clock import parse_moment
 from mlprod_nb.errors import Refused, UsageError
-from mlprod_nb.lifecycle import examining
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.lifecycle.revise import as_of, existing
+from mlprod_nb.lifecycle.deploying.revise import as_of, existing
+from mlprod_nb.lifecycle.watching import examining
 from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.routing import EndpointSpec, Variant
 
@@ -108,7 +108,7 @@ class Extra:
 def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     """Compare a window with the reference of the endpoint's main version."""
     from mlprod_nb import monitoring
-    from mlprod_nb.lifecycle.window_counts import MOST_EARLIER, WindowCounter
+    from mlprod_nb.lifecycle.watching.window_counts import MOST_EARLIER, WindowCounter
     from mlprod_nb.monitoring.detectors import named
     from mlprod_nb.registry.bundles import REFERENCE
 
