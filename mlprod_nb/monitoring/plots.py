@@ -20,7 +20,7 @@ from mlprod_nb.monitoring.bins import ColumnCounts
 from mlprod_nb.monitoring.columns import Floats
 from mlprod_nb.monitoring.profile import ColumnProfile
 from mlprod_nb.monitoring.sections import day
-from mlprod_nb.results import format_pair
+from mlprod_nb.results import drawings, format_pair
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring.calibration import Reliability
@@ -52,7 +52,7 @@ class Figure:
     svg: str
 
     def _repr_html_(self) -> str:
-        return f'<div style="color:var(--jp-ui-font-color1,currentColor)">{self.svg}</div>'
+        return f'<div style="color:var(--jp-ui-font-color1,currentColor)">{drawings.image(self.svg)}</div>'
 
     def _repr_markdown_(self) -> str:
         data = base64.b64encode(self.svg.encode()).decode()

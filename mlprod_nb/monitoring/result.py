@@ -12,7 +12,7 @@ from mlprod_nb.monitoring.budget import Spending
 from mlprod_nb.monitoring.plots import Figure
 from mlprod_nb.monitoring.rows import AlibiRow, ColumnDrift, Finding, JointRow, MetricRow, OnlineRow, PairDrift
 from mlprod_nb.monitoring.standing import Standing
-from mlprod_nb.results import AlertChange, Result, Section, Verdict, percent
+from mlprod_nb.results import AlertChange, Result, Section, Verdict, drawings, percent
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class MonitorResult(Result):
         return plain
 
     def _repr_html_(self) -> str:
-        pictures = "".join(figure.svg for figure in (*self.figures, *self.standing_figures, *self.reaction_figures))
+        shown = (*self.figures, *self.standing_figures, *self.reaction_figures)
+        pictures = "".join(drawings.image(figure.svg) for figure in shown)
         return super()._repr_html_().removesuffix("</div>") + f"<div>{pictures}</div></div>"
 
     def sections(self) -> Sequence[Section]:

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from xml.etree import ElementTree
 
+from mlprod_nb.results.drawings import unpacked
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -62,7 +64,7 @@ def output_html(text: str) -> str:
         return f"<span>{_SLOT}{len(drawings) - 1}-</span>"
 
     # A slot that the output itself names must not be filled twice.
-    slotted = _SVG.sub(keep, text.replace(_SLOT, ""))
+    slotted = _SVG.sub(keep, unpacked(text).replace(_SLOT, ""))
     cleaned = _clean(slotted, _output_attribute)
     return re.sub(rf"<span>{_SLOT}(\d+)-</span>", lambda match: drawings[int(match.group(1))], _scrollable(cleaned))
 

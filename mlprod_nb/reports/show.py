@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mlprod_nb.results import Result, Section
+from mlprod_nb.results.drawings import image
 from mlprod_nb.results.page import escaped
 
 
@@ -42,7 +43,7 @@ class Gallery:
         if not self.drawings:
             return f"<p>{html.escape(self.sentence)}</p>"
         shown = "".join(
-            f'<figure style="margin:0">{svg}<figcaption>{escaped(words)}</figcaption></figure>'
+            f'<figure style="margin:0">{image(svg)}<figcaption>{escaped(words)}</figcaption></figure>'
             for svg, words in self.drawings
         )
         layout = "display:flex;flex-wrap:wrap;gap:1.5rem;color:var(--jp-ui-font-color1,currentColor)"

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlprod_nb.notebooks.files import Notebook, join
 from mlprod_nb.results import VERDICT_MIME
+from mlprod_nb.results.drawings import unpacked
 
 #: Told of the moment at which a report is made, not of the range that it is bound to.
 OF_THE_MOMENT = "since the last report"
@@ -106,7 +107,7 @@ def _add(found: dict[Place, str], heading: str, output: dict[str, Any]) -> None:
         return
     reader = _Reader()
     if "text/html" in data or "image/svg+xml" in data:
-        reader.feed(join(data.get("text/html", "")) + join(data.get("image/svg+xml", "")))
+        reader.feed(unpacked(join(data.get("text/html", ""))) + join(data.get("image/svg+xml", "")))
         reader.close()
     else:
         reader.words = join(data.get("text/plain", output.get("text", ""))).split("\n")

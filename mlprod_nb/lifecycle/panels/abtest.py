@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mlprod_nb.errors import Refused
 from mlprod_nb.lifecycle.context import Context
-from mlprod_nb.results import Result, Section, Verdict
+from mlprod_nb.results import Result, Section, Verdict, drawings
 
 if TYPE_CHECKING:
     from mlprod_nb.abtest import ABTestResult
@@ -39,7 +39,8 @@ class ABTestView(Result):
     def _repr_html_(self) -> str:
         from mlprod_nb.abtest import plots
 
-        pictures = plots.sequence_svg(self.result) + plots.intervals_svg(self.result) if self.result else ""
+        drawn = (plots.sequence_svg(self.result), plots.intervals_svg(self.result)) if self.result else ()
+        pictures = "".join(drawings.image(svg) for svg in drawn if svg)
         return super()._repr_html_().removesuffix("</div>") + f"<div>{pictures}</div></div>"
 
 

@@ -12,7 +12,7 @@ from mlprod_nb.errors import Refused
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.lifecycle.watching import watch
-from mlprod_nb.results import Result, Section, Verdict
+from mlprod_nb.results import Result, Section, Verdict, drawings
 
 if TYPE_CHECKING:
     from mlprod_nb.monitoring import ColumnDrift, MonitorResult
@@ -84,7 +84,7 @@ class DriftView(Result):
         return self.look.sections() if self.look else ()
 
     def _repr_html_(self) -> str:
-        pictures = "".join(figure.svg for figure in self.look.figures) if self.look else ""
+        pictures = "".join(drawings.image(figure.svg) for figure in self.look.figures) if self.look else ""
         return super()._repr_html_().removesuffix("</div>") + f"<div>{pictures}</div></div>"
 
 
