@@ -121,7 +121,7 @@ def predict(context: Context, asked: Question) -> PredictResult:
     unit_values, when = None, None
     if asked.units is not None:
         values, name = reading.column(asked.units, frame, "units")
-        unit_values = [str(value) for value in values]
+        unit_values = [_unit(value) for value in values]
         frame = frame.drop(columns=[name]) if name else frame
     if asked.event_time is not None:
         values, name = reading.column(asked.event_time, frame, "event-time")
@@ -134,6 +134,15 @@ def predict(context: Context, asked: Question) -> PredictResult:
         except InvalidInput as error:
             raise _of_an_array(error) if reading.is_array(asked.rows) and error.column else error from None
     return PredictResult(asked.endpoint, **{name: tuple(values) for name, values in reply.items()})
+
+
+def _unit(value: Any) -> str | float | None:
+    """Return a unit as it is sent: a number as it is, which the gateway reads, a missing one as none, else its text."""
+    import pandas as pd
+
+    if isinstance(value, (float, int)) and not isinstance(value, bool):
+        return None if pd.isna(value) else value
+    return None if value is None or value is pd.NA or value is pd.NaT else str(value)
 
 
 def _of_an_array(error: InvalidInput) -> InvalidInput:

@@ -18,6 +18,7 @@ from mlprod_nb.serving.protocols.mlflow_scoring import ScoringRequest
 from mlprod_nb.serving.routes import LiveEndpoint
 
 _LONGEST_UNIT = 512
+_LAST_EXACT = 2**53  # beyond it a double stands for several whole numbers
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def read_rows(live: LiveEndpoint, request: ScoringRequest, call: Call, ids: Sequ
     """
     columns = dict(request.columns)
     unit = live.spec.unit
-    units = request.units
+    units, source = request.units, ""
     if unit and unit in columns:
-        units = columns[unit] if units is None else units
+        units, source = (columns[unit], unit) if units is None else (units, "")
         if unit not in live.signature.names:
             del columns[unit]
     return Rows(
@@ -84,7 +85,7 @@ def read_rows(live: LiveEndpoint, request: ScoringRequest, call: Call, ids: Sequ
         columns=typed(columns, request.rows, live.signature),
         ids=ids,
         request_ids=Repeated(call.request_id, request.rows),
-        units=read_units(units, request.rows),
+        units=read_units(units, request.rows, source),
         event_time=_moments(request.event_time, request.rows, call.received_at),
         received_at=call.received_at,
         began=call.began,
@@ -109,8 +110,16 @@ def choose(spec: EndpointSpec, rows: Rows) -> NDArray[np.intp]:
     return np.full(rows.count, names.index(rows.variant), dtype=np.intp)
 
 
-def read_units(units: Sequence[Any] | None, rows: int) -> Sequence[str | None]:
+def read_units(units: Sequence[Any] | None, rows: int, column: str = "") -> Sequence[str | None]:
     """Check units: texts or whole numbers; an empty text is none.
+
+    A whole number is the text of its digits, also where it was written with a point: a library that has missing
+    values as NaN makes ``1234.0`` of 1234, and one customer must not meet two variants.
+
+    Args:
+        units: One unit a row; ``None``: no row has one.
+        rows: How many rows.
+        column: The column that the units come from; empty where they were sent apart.
 
     Raises:
         InvalidInput: A unit does not fit.
@@ -119,9 +128,16 @@ def read_units(units: Sequence[Any] | None, rows: int) -> Sequence[str | None]:
         return Repeated(None, rows)
     found: list[str | None] = []
     for row, unit in enumerate(units):
-        if type(unit) not in (str, int, type(None)) or len(str(unit)) > _LONGEST_UNIT:
-            raise InvalidInput(f"the unit of row {row} must be a text of at most {_LONGEST_UNIT} characters.", row=row)
-        found.append(None if unit is None or unit == "" else str(unit))
+        given = int(unit) if type(unit) is float and unit.is_integer() and abs(unit) <= _LAST_EXACT else unit
+        if type(given) not in (str, int, type(None)) or len(str(given)) > _LONGEST_UNIT:
+            whose = f"the unit of row {row}" + (f", column {column!r}," if column else "")
+            is_now = f", not {unit}" if type(unit) is float else ""
+            raise InvalidInput(
+                f"{whose} must be a text of at most {_LONGEST_UNIT} characters or a whole number{is_now}.",
+                column=column,
+                row=row,
+            )
+        found.append(None if given is None or given == "" else str(given))
     return found
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 
+import pandas as pd
 import pytest
 
 from mlprod_nb import Workspace
-from mlprod_nb.errors import NotFound, Refused, Unavailable, UsageError
+from mlprod_nb.errors import InvalidInput, NotFound, Refused, Unavailable, UsageError
 from mlprod_nb.lifecycle.deploying import revise
 from mlprod_nb.store import revisions
 from tests.lifecycle.conftest import Site
@@ -56,6 +59,21 @@ def test_a_split_is_sticky_and_near_its_shares(site: Site, endpoint: str) -> Non
     first, second = site.ask(endpoint, 400), site.ask(endpoint, 400)
     assert first == second
     assert 150 < Counter(first)["flights/1"] < 250
+
+
+def test_units_that_pandas_made_numbers_of_are_those_of_a_client_that_sends_texts(site: Site, endpoint: str) -> None:
+    site.workspace.route(endpoint, "champion=50", "challenger=50", unit="customer")
+    numbers = pd.read_csv(StringIO("customer\n" + "\n".join(map(str, range(1000, 1020))) + '\n""\n'))["customer"]
+    assert numbers.dtype == float
+    rows = site.data[:21].assign(customer=numbers.to_numpy())
+    known = site.workspace.predict(endpoint, data=site.data[:20], units=[str(number) for number in range(1000, 1020)])
+    for data, units in ((rows, None), (rows, "customer"), (site.data[:21], numbers), (site.data[:21], list(numbers))):
+        assert site.workspace.predict(endpoint, data=data, units=units).variant[:20] == known.variant
+    logged = site.workspace.logs(endpoint, limit=200).rows
+    counted: dict[str | None, int] = {str(number): 5 for number in range(1000, 1020)}
+    assert Counter(row["unit"] for row in logged) == {**counted, None: 4}
+    with pytest.raises(InvalidInput, match=r"the unit of row 2, column 'customer', must be .*, not 12\.5"):
+        site.workspace.predict(endpoint, data=site.data[:3].assign(customer=[1.0, math.nan, 12.5]))
 
 
 def test_a_canary_grows_by_steps_and_no_unit_goes_back(site: Site, endpoint: str) -> None:

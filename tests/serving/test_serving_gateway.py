@@ -96,6 +96,29 @@ async def test_several_endpoints_are_served_and_the_short_path_needs_exactly_one
     assert {found["prediction"] for found in logged(shop, "delay")} == {None}
 
 
+async def test_a_number_as_a_unit_is_the_text_of_its_digits_however_it_was_written(shop: Workshop) -> None:
+    async with gateway(shop) as client:
+        shares = (shop.variant("champion", weight=50), shop.variant("challenger", weight=50))
+        await shop.deploy("flights", *shares, unit="customer")
+        written = ["1234", 1234, 1234.0, None, "1234.0"]
+        apart = (await client.post(INVOKE, json=body(*[row()] * 5, units=written))).json()
+        column = (await client.post(INVOKE, json=body(*[{**row(), "customer": unit} for unit in written]))).json()
+        headers = {"content-type": "text/csv"}
+        csv = "distance,carrier,customer\n5.0,AA,1234\n5.0,AA,\n"
+        table = await client.post(INVOKE, content=csv, headers=headers)
+        refused = [
+            await client.post(INVOKE, json=body({**row(), "customer": unit})) for unit in (12.5, float(2**53 + 2), True)
+        ]
+    assert table.status_code == 200
+    for reply in (apart, column):
+        assert len(set(reply["variant"][:3])) == 1
+    units = [found["unit"] for found in sorted(logged(shop), key=lambda found: found["prediction_id"])]
+    assert units == [*["1234"] * 3, None, "1234.0"] * 2 + ["1234", None]
+    assert [(reply.status_code, reply.json()["column"]) for reply in refused] == [(422, "customer")] * 3
+    assert refused[0].json()["detail"].startswith("the unit of row 0, column 'customer', must be a text of at most 512")
+    assert "or a whole number, not 12.5." in refused[0].json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "column", "words"),
     [
