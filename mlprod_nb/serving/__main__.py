@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import json
 import os
+import signal
 import sys
 import time
 import uuid
@@ -19,6 +20,7 @@ from typing import NoReturn
 from mlprod_nb import settings
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError, Refused
+from mlprod_nb.serving.supervision import supervisor
 from mlprod_nb.settings import Layout
 
 _LOCK_SECONDS = 10.0
@@ -33,9 +35,17 @@ def main() -> int:
     parser.add_argument(
         "--after-compaction", default="", metavar="MODULE", help="What to run with --root DIR after each compaction."
     )
+    parser.add_argument("--with-parent", type=int, metavar="PID", help="End with this process, which started it.")
+    parser.add_argument(
+        "--address", default="", help="This machine's, for callers elsewhere, where the gateway listens at all of them."
+    )
     given = parser.parse_args()
+    if given.with_parent:
+        # It stays arranged when this process becomes the supervisor, which answers the last requests first.
+        supervisor.end_with_parent(given.with_parent, signal.SIGTERM)()
     try:
-        _supervise(_prepare(given.root.resolve(), given.id or uuid.uuid4().hex, given.after_compaction))
+        gateway_id = given.id or uuid.uuid4().hex
+        _supervise(_prepare(given.root.resolve(), gateway_id, given.after_compaction, given.address))
     except MlprodError as error:
         sys.stderr.write(f"mlprod: {error}\n")
         code = error.exit_code
@@ -48,15 +58,15 @@ def _supervise(plan: int) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "mlprod_nb.serving.supervision.supervisor", str(plan)])  # noqa: S606
 
 
-def _prepare(root: Path, gateway_id: str, after_compaction: str) -> int:
+def _prepare(root: Path, gateway_id: str, after_compaction: str, address: str) -> int:
     """Return a descriptor from which the supervisor reads its plan; never an argument, since URLs hold passwords."""
     from mlprod_nb.serving import listening
 
     loaded, layout = settings.load(root), Layout(root)
     lock = _lock(layout)
     listener = listening.listen(loaded.gateway, layout)
-    url = listening.url_of(listener, loaded.gateway)
-    files = listening.certificate(loaded.gateway, layout, utc_now)
+    url = listening.url_of(listener, loaded.gateway, address)
+    files = listening.certificate(loaded.gateway, layout, utc_now, address)
     port = listener.detach()
     plan = {
         "root": str(root),

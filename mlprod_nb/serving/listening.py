@@ -69,19 +69,25 @@ def _port_file(layout: Layout) -> Path:
     return layout.run / "port"
 
 
-def url_of(listener: socket.socket, settings: GatewaySettings) -> str:
-    """Return the URL for local callers: of an address that means all, the loopback."""
+def url_of(listener: socket.socket, settings: GatewaySettings, address: str = "") -> str:
+    """Return the URL for callers.
+
+    Args:
+        listener: The bound socket.
+        settings: The gateway's.
+        address: What stands for an address that means all; empty: the loopback.
+    """
     host, port = listener.getsockname()[:2]
-    return f"{'https' if settings.tls else 'http'}://{_url_host(settings.host, host)}:{port}"
+    return f"{'https' if settings.tls else 'http'}://{_url_host(settings.host, host, address)}:{port}"
 
 
-def certificate(settings: GatewaySettings, layout: Layout, clock: Clock) -> Certificate | None:
+def certificate(settings: GatewaySettings, layout: Layout, clock: Clock, address: str = "") -> Certificate | None:
     """Return the workspace's own certificate, made where it is missing; ``None`` without TLS."""
     if not settings.tls:
         return None
     from mlprod_nb.access.tls import ensure_certificate
 
-    hosts = sorted({settings.host, "127.0.0.1", "::1", "localhost"} - {"0.0.0.0", "::"})  # noqa: S104
+    hosts = sorted({settings.host, address, "127.0.0.1", "::1", "localhost"} - {"0.0.0.0", "::", ""})  # noqa: S104
     files = ensure_certificate(layout.tls, hosts, now=clock())
     return Certificate(str(files.cert), str(files.key))
 
@@ -100,8 +106,10 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _url_host(wanted: str, bound: str) -> str:
+def _url_host(wanted: str, bound: str, address: str) -> str:
     if wanted in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
+        if address:
+            return f"[{address}]" if ":" in address else address
         return "127.0.0.1" if wanted == "0.0.0.0" else "[::1]"  # noqa: S104
     if ":" in bound:
         return f"[{bound}]"

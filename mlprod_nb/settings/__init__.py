@@ -8,6 +8,7 @@ longer to import than all that a shell needs before it knows which verb it runs.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mlprod_nb.settings.tables import ModelSettings as ModelSettings
     from mlprod_nb.settings.tables import MonitorSettings as MonitorSettings
     from mlprod_nb.settings.tables import ProtectedAlias as ProtectedAlias
+    from mlprod_nb.settings.tables import RaySettings as RaySettings
     from mlprod_nb.settings.tables import RegistrySettings as RegistrySettings
     from mlprod_nb.settings.tables import ReleaseSettings as ReleaseSettings
     from mlprod_nb.settings.tables import ReportSettings as ReportSettings
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "mlprod.toml"
 PREFIX = "MLPROD_"
+_WORKSPACE = f"{PREFIX}WORKSPACE"
 #: Where the scheduler runs a job: the run's number and its workspace. Not MLPROD_…, which would be a setting.
 JOB = "_MLPROD_JOB"
 
@@ -94,7 +97,7 @@ def find_root(start: Path) -> Path | None:
 
 def root_for(folder: Path) -> Path | None:
     """Return the workspace's root for a notebook in a folder, as its kernel would find it, or ``None``."""
-    return find_root(Path(os.environ.get(f"{PREFIX}WORKSPACE") or folder))
+    return find_root(Path(os.environ.get(_WORKSPACE) or folder))
 
 
 def open_root(start: Path | None = None) -> Path:
@@ -103,7 +106,7 @@ def open_root(start: Path | None = None) -> Path:
     Raises:
         NotFound: No workspace is there.
     """
-    begin = start or Path(os.environ.get(f"{PREFIX}WORKSPACE") or Path.cwd())
+    begin = start or Path(os.environ.get(_WORKSPACE) or Path.cwd())
     root = find_root(begin)
     if root is None:
         raise NotFound("workspace at or above", str(begin), hint="Make one with: mlprod init")
@@ -119,6 +122,16 @@ def notebook_path() -> str:
 def completing() -> str:
     """Return what a shell's completion asks of this process; empty where it does not."""
     return os.environ.get("_MLPROD_COMPLETE", "")
+
+
+def variables() -> dict[str, str]:
+    """Return the variables of this process that are settings, for a process on another machine."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name != _WORKSPACE}
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with the settings of another one, as :func:`variables` gave them."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | dict(variables)
 
 
 def in_a_job() -> bool:
@@ -139,6 +152,16 @@ def for_counting() -> None:
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def for_ray() -> None:
+    """Set what Ray reads when it is imported: a token that is there is shown to the cluster. What is set already stays.
+
+    A cluster asks for one by default, and a program shows it only where it is told to.
+    """
+    given = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
+    if given or (Path.home() / ".ray" / "auth_token").is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def job_mark(run: int, root: Path) -> str:

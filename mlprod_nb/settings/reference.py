@@ -24,6 +24,7 @@ An environment variable wins over the file: `MLPROD_GATEWAY__WORKERS=2` is `work
 #: The guide that tells what the keys of a table are for.
 _GUIDES = {
     "gateway": "operating-the-gateway.md",
+    "ray": "ray.md",
     "store": "operating-the-gateway.md",
     "reports": "writing-a-report.md",
     "model_worker": "operating-the-gateway.md",

@@ -24,7 +24,7 @@ from mlprod_nb.settings.reading import read
 class GatewaySettings(Table):
     """``[gateway]``: the HTTP processes that answer predictions."""
 
-    target: str = key("local", "Where they run: `local`, as processes of this machine, or what a package adds.")
+    target: str = key("local", "Where they run: `local`, this machine; `ray`, a Ray cluster; or what a package adds.")
     host: str = key("127.0.0.1", "Address to listen on; loopback unless you change it.")
     port: int = key(0, "Port to listen on; 0 takes a free one and keeps it.", ge=0, le=65535)
     workers: int = key(1, "Worker processes that share the port; at most one a core helps.", ge=1, le=64)
@@ -37,6 +37,14 @@ class GatewaySettings(Table):
     max_waiting_rows: int = key(
         32_768, "Most rows that wait for one variant's model; what comes then is refused at once.", ge=1
     )
+
+
+@dataclass(frozen=True)
+class RaySettings(Table):
+    """``[ray]``: the cluster that the gateway runs on with ``target = "ray"``."""
+
+    address: str = key("auto", "Address of the cluster, as `10.0.0.1:6379`; auto: that of this machine's node.")
+    cpus: float = key(0.0, "Cores that the gateway takes of its node; 0: one for each of its workers.", ge=0)
 
 
 @dataclass(frozen=True)
@@ -189,6 +197,7 @@ class Settings(Table):
 
     name: str = key("", "The workspace's name; empty: its directory's name.")
     gateway: GatewaySettings = GatewaySettings()
+    ray: RaySettings = RaySettings()
     store: StoreSettings = StoreSettings()
     registry: RegistrySettings = RegistrySettings()
     reports: ReportSettings = ReportSettings()

@@ -18,7 +18,7 @@ from mlprod_nb.targets.protocol import Target as Target
 
 ENTRY_POINTS = "mlprod_nb.targets"
 #: The module of each, which loads when it is first asked for.
-BUILT_IN = {"local": "mlprod_nb.targets.local"}
+BUILT_IN = {"local": "mlprod_nb.targets.local", "ray": "mlprod_nb.targets.ray"}
 
 
 def get(name: str) -> Target:

@@ -16,14 +16,14 @@ _ANSWER_SECONDS = 2.0
 _REPLACE_SECONDS = 8.0
 
 
-def answering(layout: Layout, lives: Callable[[], bool]) -> GatewayRecord | None:
+def answering(layout: Layout, lives: Callable[[GatewayRecord | None], bool]) -> GatewayRecord | None:
     """Return the gateway that answers now, or ``None``.
 
     The gateway is asked for its id, so neither a reused process id nor another program on its port passes for it.
 
     Args:
         layout: The workspace's.
-        lives: Whether one that is silent is alive or comes back: it is asked again for a while.
+        lives: Whether one that is silent, or that announced nothing, is alive or comes back: it is asked for a while.
     """
     found: list[GatewayRecord] = []
 
@@ -32,7 +32,7 @@ def answering(layout: Layout, lives: Callable[[], bool]) -> GatewayRecord | None
         live_id = _live_id(record.url, layout) if record is not None else ""
         if record is not None and live_id == record.id:
             found.append(record)
-        return bool(record is None or live_id or not lives())
+        return bool(live_id or not lives(record))
 
     wait_for(asked, _REPLACE_SECONDS)
     return found[0] if found else None

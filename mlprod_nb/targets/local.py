@@ -61,7 +61,7 @@ def running(root: Path) -> GatewayRecord | None:
     layout = Layout(root)
     if not layout.settings_file.is_file() or _is_a_copy(layout):
         return None
-    return asking.answering(layout, lambda: _held(layout))
+    return asking.answering(layout, lambda record: record is not None and _held(layout))
 
 
 def condition(root: Path) -> Condition:

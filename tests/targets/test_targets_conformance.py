@@ -42,13 +42,14 @@ class Place:
 
 @pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    with KINDS[request.param](tmp_path) as tables:
-        made = Place(targets.get(request.param), make_workshop(tmp_path / "workspace", {}).root, tables)
-        made.set()
-        try:
-            yield made
-        finally:
-            made.target.stop(made.root)
+    address = request.getfixturevalue(KINDS[request.param]) if KINDS[request.param] else ""
+    tables = f'[{request.param}]\naddress = "{address}"\n' if address else ""
+    made = Place(targets.get(request.param), make_workshop(tmp_path / "workspace", {}).root, tables)
+    made.set()
+    try:
+        yield made
+    finally:
+        made.target.stop(made.root)
 
 
 def test_two_starts_at_once_start_one_gateway_that_is_found_stopped_and_keeps_its_address(place: Place) -> None:

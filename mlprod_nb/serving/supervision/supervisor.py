@@ -104,7 +104,7 @@ class Supervisor:
             end.setblocking(False)
         self._selector.register(self._signals, selectors.EVENT_READ, None)
         self._woken = woken
-        self._die_with_me = _end_with_parent(os.getpid())
+        self._die_with_me = end_with_parent(os.getpid(), signal.SIGKILL)
 
     def run(self) -> int:
         """Supervise until a signal asks to end and the workers have drained; return the exit code."""
@@ -283,13 +283,13 @@ def _end_in_words(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def _end_with_parent(parent: int) -> Callable[[], None]:
-    """Return what makes a child end with its parent, where the system can: also one that hangs."""
+def end_with_parent(parent: int, by: signal.Signals) -> Callable[[], None]:
+    """Return what makes a child end with its parent, where the system can: by SIGKILL also one that hangs."""
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def arrange() -> None:
         if library is not None:
-            library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            library.prctl(_PR_SET_PDEATHSIG, by)
             if os.getppid() != parent:  # it ended before this was arranged
                 os._exit(1)
 
