@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks import monitoring_parts as parts
 from benchmarks import monitoring_power as power
+from benchmarks import monitoring_reactions as reactions
 from benchmarks import monitoring_standing as standing
 from benchmarks import monitoring_years as years
 from benchmarks.statistics_page import at_most, bounds, share, write_section
@@ -181,6 +182,41 @@ def write_standing(found: dict[int, list[list[str]]], seconds: float) -> None:
     write_section("Monitoring: false alarms of segments and of the service", lines)
 
 
+def write_reactions(years_of_each: int, looks: int, seed: int = SEED) -> None:
+    """Simulate and write the section on what users do."""
+    began, budget = process_time(), Budget()
+    lines = [
+        *(line.strip() for line in (reactions.__doc__ or "").strip().splitlines()[2:]),
+        "",
+        "| predictions a look | years | years with a false alarm | goal |",
+        "|---:|---:|---|---|",
+    ]
+    for rows in JUDGED:
+        seeds = ([seed, rows, year, 5] for year in range(years_of_each))
+        every = [reactions.unchanged_year(np.random.default_rng(each), rows, budget) for each in seeds]
+        alarmed = sum(map(bool, every))
+        lines.append(
+            f"| {rows:,} | {years_of_each} | {share(alarmed, years_of_each)} | ≤ {100 * standing.GOAL:.0f} %:"
+            f" {at_most(alarmed, years_of_each, standing.GOAL)} |"
+        )
+    lines += ["", "| least corrected p-value at most | looks at 1,000 predictions | goal |", "|---:|---|---|"]
+    calm = [reactions.one_look(np.random.default_rng([seed, look, 6]), 1000, budget) for look in range(looks)]
+    for level in reactions.LEVELS:
+        below = sum(look.least <= level for look in calm)
+        lines.append(f"| {level} | {share(below, looks)} | ≤ {100 * level:.0f} %: {at_most(below, looks, level)} |")
+    lines += ["", "| what is left of what three in ten do | found by one look at 1,000 predictions |", "|---:|---|"]
+    for left in reactions.LEFT:
+        fallen = (
+            reactions.one_look(np.random.default_rng([seed, look, 7]), 1000, budget, left=left).fell
+            for look in range(looks // 5)
+        )
+        found = sum("opened" in names for names in fallen)
+        lines.append(f"| {100 * left:.0f} % | {share(found, looks // 5)} |")
+    lines += ["", f"Seed {seed}; {process_time() - began:.0f} s of processor time."]
+    print("\n".join(lines))
+    write_section("Monitoring: false alarms and power of what users do", lines)
+
+
 def main() -> None:
     """Run all simulations."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -192,6 +228,8 @@ def main() -> None:
     )
     parser.add_argument("--row-looks", type=int, default=80, help="looks with tests of rows")
     parser.add_argument("--standing-years", type=int, default=280, help="years of segments and the service")
+    parser.add_argument("--reaction-years", type=int, default=280, help="years of what users do; 0: none, and no looks")
+    parser.add_argument("--reaction-looks", type=int, default=2000, help="looks at what users do")
     asked = parser.parse_args()
     if asked.years:
         began = process_time()
@@ -205,6 +243,8 @@ def main() -> None:
         began = process_time()
         standings = {rows: standing_years(rows, asked.standing_years) for rows in JUDGED}
         write_standing(standings, process_time() - began)
+    if asked.reaction_years:
+        write_reactions(asked.reaction_years, asked.reaction_looks)
 
 
 if __name__ == "__main__":
