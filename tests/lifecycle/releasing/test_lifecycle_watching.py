@@ -95,6 +95,7 @@ def with_plain_mlflow(site: Site, model: str, *, in_a_run: bool = True, **option
                     name="model",
                     registered_model_name=model,
                     serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
+                    pip_requirements=["scikit-learn"],  # else MLflow looks for them in a process of its own
                     **options,
                 )
         finally:
