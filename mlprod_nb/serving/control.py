@@ -20,9 +20,6 @@ from mlprod_nb.serving.watching import Watch
 from mlprod_nb.store import Revision, Store, gateways, revisions
 from mlprod_nb.store.gateways import WorkerRecord
 
-POLL_SECONDS = 0.05
-"""How often a worker asks whether the store has changed, and looks into it where it has: 0.3 ms a look."""
-
 RETRY_SECONDS = 10.0
 """How often an active endpoint that did not load is tried again."""
 
@@ -110,7 +107,7 @@ class Control:
                 logger.warning("the store cannot be asked for revisions: %s", error)
             except Exception:
                 logger.exception("looking for revisions failed")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._watch.pause)
 
     async def step(self) -> None:
         """Begin what is next for each endpoint, unless something of it is under way.

@@ -8,6 +8,12 @@ from collections.abc import Callable
 SETTLE_SECONDS = 0.2
 """How long after a change every look is taken: a file system's clock stands still for some milliseconds."""
 
+POLL_SECONDS = 0.05
+"""How often a worker asks whether the store has changed, and looks into it where it has: 0.3 ms a look."""
+
+UNMARKED_POLL_SECONDS = 0.2
+"""How often where every look must go into the store, which is a server's then: a look takes some round trips."""
+
 LONGEST_SECONDS = 1.0
 """How long a look is left out at most, whatever the file says."""
 
@@ -24,6 +30,12 @@ class Watch:
         self._known: object | None = None
         self._changed_at = 0.0
         self._looked_at = -math.inf
+        self._calm = False
+
+    @property
+    def pause(self) -> float:
+        """How long to wait before the next look, seconds."""
+        return UNMARKED_POLL_SECONDS if self._calm and self._known is None else POLL_SECONDS
 
     def still(self, now: float) -> bool:
         """Return whether nothing was written since the last look; to be asked before each.
@@ -40,3 +52,4 @@ class Watch:
     def looked(self, now: float, *, calm: bool) -> None:
         """Note that the store was looked into, and whether nothing is under way that the next look goes on with."""
         self._looked_at = now if calm else -math.inf
+        self._calm = calm

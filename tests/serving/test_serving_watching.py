@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from mlprod_nb.serving.watching import LONGEST_SECONDS, SETTLE_SECONDS, Watch
+from mlprod_nb.serving.watching import LONGEST_SECONDS, POLL_SECONDS, SETTLE_SECONDS, UNMARKED_POLL_SECONDS, Watch
 from mlprod_nb.store import Store
 
 
@@ -32,6 +32,20 @@ def test_a_store_is_looked_into_each_time_while_something_is_under_way() -> None
     assert not watch.still(1.01)
     watch.looked(1.01, calm=True)
     assert watch.still(1.02)
+
+
+def test_a_store_that_is_a_server_s_is_asked_less_often_unless_something_is_under_way() -> None:
+    mark: list[object | None] = [None]
+    watch = Watch(lambda: mark[0])
+    assert not watch.still(0.0)
+    watch.looked(0.0, calm=True)
+    assert watch.pause == UNMARKED_POLL_SECONDS
+    watch.looked(1.0, calm=False)
+    assert watch.pause == POLL_SECONDS
+    mark[0] = "a"
+    assert not watch.still(2.0)
+    watch.looked(2.0, calm=True)
+    assert watch.pause == POLL_SECONDS
 
 
 def test_the_mark_of_a_store_changes_with_what_another_process_writes_and_not_with_what_it_reads(
