@@ -206,6 +206,12 @@ function releasing(release, ui, seen) {
   );
 }
 
+/** What the newest rows of the log say, or why they say nothing. */
+function newest(recent) {
+  if (!recent) return h("p", { class: "mlprod-soft" }, "The log has no rows yet.");
+  return recent.problem ? h("p", {}, `✗ The newest rows are ${recent.problem}`) : truths(recent);
+}
+
 /** The panel's elements. */
 export function page(state, message, ui, seen) {
   const live = ui.own.live;
@@ -220,7 +226,7 @@ export function page(state, message, ui, seen) {
     state.problem && !live?.at ? h("p", {}, `✗ ${state.problem}`) : null,
     table(state, live),
     users(live, state),
-    h("div", { class: "mlprod-figures" }, ...graphs, recent ? truths(recent) : h("p", { class: "mlprod-soft" }, "The log has no rows yet.")),
+    h("div", { class: "mlprod-figures" }, ...graphs, newest(recent)),
   ];
 }
 

@@ -14,16 +14,17 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb import settings
 from mlprod_nb.clock import Clock
-from mlprod_nb.errors import Refused
+from mlprod_nb.errors import Corrupt, NotFound, Refused, Unavailable
 from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.store import UNCHANGED, Fence, Store, closed
 
 if TYPE_CHECKING:
     from mlprod_nb.notebooks import EarlyRunner
     from mlprod_nb.prediction_log.reader import PredictionLog
-    from mlprod_nb.registry.bundles import BundleStore
+    from mlprod_nb.registry.bundles import Bundle, BundleStore
     from mlprod_nb.registry.lineage import NotebookContext
     from mlprod_nb.registry.models import Registry
+    from mlprod_nb.routing import Variant
     from mlprod_nb.targets import Target
 
 LOCAL_TOKEN = "local.token"  # noqa: S105 (a file's name)
@@ -151,6 +152,21 @@ class Context:
         from mlprod_nb.registry.bundles import BundleStore
 
         return BundleStore(self.layout.bundles)
+
+    def bundle_of(self, variant: Variant) -> Bundle:
+        """Return the bundle of a variant that serves.
+
+        Raises:
+            Unavailable: It is not here any more, or damaged; the message says how to fetch it.
+        """
+        try:
+            return self.bundles.get(variant.bundle)
+        except NotFound:
+            where = self.shown(str(self.layout.bundles))
+            said = f"the bundle {variant.bundle[:12]} of {variant.model_version} is gone from {where}."
+        except Corrupt as error:
+            said = error.message
+        raise Unavailable(said, hint=f"To fetch it from the registry: mlprod check {variant.model_version}")
 
     @cached_property
     def log(self) -> PredictionLog:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlprod_nb import assets
-from mlprod_nb.errors import Corrupt, NotFound
+from mlprod_nb.errors import Unavailable
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.routing import EndpointSpec, Variant
 from mlprod_nb.store.revisions import Revision
@@ -110,11 +110,9 @@ def _variant(context: Context, revision: Revision, spec: EndpointSpec, variant: 
     shares = spec.shares()
     runtime, reason = "", ""
     try:
-        manifest = context.bundles.get(variant.bundle).manifest
+        manifest = context.bundle_of(variant).manifest
         runtime, reason = manifest.runtime, manifest.runtime_reason
-    except NotFound:
-        reason = f"its bundle {variant.bundle[:12]} is gone"
-    except Corrupt as error:
+    except Unavailable as error:
         reason = error.message.rstrip(".")
     if not runtime:
         # A deploy brings it here again, but would end a split; a check changes no traffic.

@@ -124,10 +124,10 @@ class TrainingReader:
     def _found(self, endpoint: str, since: str, until: str, mode: str) -> _Found:
         check_mode(mode)
         variant = main_variant(existing(self._context, endpoint).spec, endpoint)
-        window = self._rows(pin(self._context, Window(endpoint, since, until)), variant.bundle)
+        window = self._rows(pin(self._context, Window(endpoint, since, until)), variant)
         parts = [window.known()]
         if mode != "recent" and since:
-            parts.insert(0, self._rows(pin(self._context, Window(endpoint, "", since)), variant.bundle).known())
+            parts.insert(0, self._rows(pin(self._context, Window(endpoint, "", since)), variant).known())
         found = _Found(variant, parts, window)
         if found.count < FEWEST:
             hint = f"Send more of what happened: mlprod feedback {endpoint}; or widen the window."
@@ -136,7 +136,7 @@ class TrainingReader:
             _refuse_unweighable(found)
         return found
 
-    def _rows(self, where: LogRange, digest: str) -> _Rows:
+    def _rows(self, where: LogRange, variant: Variant) -> _Rows:
         """Return a range's rows: the inputs, and what happened where it is known."""
         import numpy as np
         import pandas as pd
@@ -146,7 +146,7 @@ class TrainingReader:
         from mlprod_nb.monitoring.counting import inputs
         from mlprod_nb.registry.bundles import PROFILE
 
-        bundle = self._context.bundles.get(digest)
+        bundle = self._context.bundle_of(variant)
         profile = Profile.from_json((bundle.path / PROFILE).read_bytes())
         table = self._context.log.labelled(where)
         names, columns = list(bundle.signature.names), inputs(table)

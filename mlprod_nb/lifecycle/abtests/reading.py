@@ -272,7 +272,7 @@ def serving(context: Context, endpoint: str) -> tuple[EndpointSpec, Manifest]:
 
 
 def _manifest(context: Context, spec: EndpointSpec, endpoint: str) -> Manifest:
-    return context.bundles.get(main_variant(spec, endpoint).bundle).manifest
+    return context.bundle_of(main_variant(spec, endpoint)).manifest
 
 
 def outcome(manifest: Manifest) -> Outcome:
@@ -318,7 +318,7 @@ def _comparable(first: EndpointSpec, later: EndpointSpec, asked: Sequence[str]) 
 
 def input_types(context: Context, spec: EndpointSpec, endpoint: str) -> dict[str, str]:
     """Return the inputs of the model behind an endpoint's main variant, with the type of each in its signature."""
-    signature = context.bundles.get(main_variant(spec, endpoint).bundle).signature
+    signature = context.bundle_of(main_variant(spec, endpoint)).signature
     return {column.name: column.type for column in signature.columns}
 
 

@@ -107,7 +107,7 @@ def _variants(revision: Revision) -> list[str]:
 def _columns(context: Context, revision: Revision) -> list[str]:
     assert revision.spec is not None
     with suppress(MlprodError):
-        return list(context.bundles.get(revision.spec.variants[0].bundle).signature.names)
+        return list(context.bundle_of(revision.spec.variants[0]).signature.names)
     return []
 
 

@@ -122,7 +122,7 @@ def preview(context: Context, promotion: Promotion, timer: Callable[[], float] =
     standing = gating.standing(context, chosen)
     serving = main_variant(existing(context, planned.endpoint).spec, planned.endpoint)
     bundles = {
-        serving.model_version: context.bundles.get(serving.bundle),
+        serving.model_version: context.bundle_of(serving),
         chosen.ref: context.registry.fetch_bundle(chosen, context.bundles),
     }
     rows = _recent(context, planned.endpoint)

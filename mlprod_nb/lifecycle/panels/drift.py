@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from mlprod_nb.clock import iso
-from mlprod_nb.errors import Refused
+from mlprod_nb.errors import Refused, Unavailable
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.lifecycle.watching import watch
@@ -89,12 +89,14 @@ class DriftView(Result):
 
 
 def look(context: Context, endpoint: str, since: str, until: str) -> DriftView:
-    """Return an endpoint's drift in a window; that there are no rows is said, never an error."""
+    """Return an endpoint's drift in a window; that there are no rows, or no reference, is said, never an error."""
     found_windows = windows(_ends(context, endpoint))
     try:
         result = watch.monitor(context, watch.Window(endpoint, since, until), watch.Extra())
     except Refused as error:
         return DriftView(Verdict("ok", error.message), endpoint, "", None, None, 0, (), found_windows, None)
+    except Unavailable as error:
+        return DriftView(Verdict("alarm", str(error)), endpoint, "", None, None, 0, (), found_windows, None)
     bars = _bars(context, endpoint, result)
     features = tuple(Feature(row, bars.get(row.column)) for row in (*result.columns, *result.outcomes))
     facts = (endpoint, result.model_version, result.since, result.until, result.rows)
@@ -132,7 +134,7 @@ def _bars(context: Context, endpoint: str, result: MonitorResult) -> dict[str, B
     moments = [iso(moment) if moment else "" for moment in (result.since, result.until)]
     pinned = watch.pin(context, watch.Window(endpoint, *moments))
     variant = watch.main_variant(existing(context, endpoint).spec, endpoint)
-    counter = WindowCounter.of(context.log, context.bundles.get(variant.bundle), variant.model_version)
+    counter = WindowCounter.of(context.log, context.bundle_of(variant), variant.model_version)
     [counts] = counter.counts(pinned)
     found = {}
     for row in (*result.columns[:_PICTURES], *result.outcomes):

@@ -66,6 +66,7 @@ class LiveView(Result):
         refused = f", {self.refused:,.0f} of them with an error" if self.refused else ""
         answered = counted(round(self.requests), "request")
         told = f" {self.release.sentence}" if self.release else ""
+        told += f" The newest rows are {self.recent.problem}" if self.recent and self.recent.problem else ""
         return f"Endpoint {self.endpoint!r}: {answered} since the gateway started{refused}.{told}"
 
     def sections(self) -> list[Section]:

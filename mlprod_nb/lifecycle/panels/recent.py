@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlprod_nb.errors import Unavailable
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.lifecycle.panels import reacting
@@ -51,11 +52,12 @@ class Recent:
 
     Attributes:
         rows: How many there are.
-        labelled: How many of them have a label.
+        labelled: How many of them have a label that the reference knows.
         version: The version whose reference they are compared with, as ``flights/3``.
         scores: The version's scores and those of its reference.
         truths: Of the reference first, then by variant.
         reactions: What users did, by variant.
+        problem: Why they are not compared with the reference; empty where they are.
     """
 
     rows: int
@@ -64,10 +66,11 @@ class Recent:
     scores: Bars | None
     truths: tuple[Truth, ...]
     reactions: tuple[ReactionShare, ...] = ()
+    problem: str = ""
 
 
 def read(context: Context, endpoint: str) -> Recent | None:
-    """Return what the newest rows tell; ``None`` where there are none.
+    """Return what the newest rows tell; ``None`` where there are none. A reference that is not here is said to.
 
     Raises:
         NotFound: The endpoint does not exist.
@@ -82,11 +85,14 @@ def read(context: Context, endpoint: str) -> Recent | None:
     if not every.num_rows:
         return None
     rows = every.sort_by([("received_at", "descending")])[:NEWEST]
-    profile = Profile.from_json((context.bundles.get(variant.bundle).path / PROFILE).read_bytes())
-    found = scoring.read(profile, rows)
-    known = int(found.known.sum())
     version = variant.model_version
     users = reacting.shares(every, context.log.reactions(where))
+    try:
+        profile = Profile.from_json((context.bundle_of(variant).path / PROFILE).read_bytes())
+    except Unavailable as error:
+        return Recent(rows.num_rows, 0, version, None, (), users, f"not compared with the reference: {error}")
+    found = scoring.read(profile, rows)
+    known = int(found.known.sum())
     return Recent(rows.num_rows, known, version, _scores(profile, found, version), _truths(profile, found), users)
 
 

@@ -144,7 +144,7 @@ def _measured(context: Context, subject: Subject) -> _Measured:
     pinned = context.log.pin(subject.endpoint)
     rows = reading.labelled(context, pinned, reading.Wanted(shadows=True))
     rows = _told_apart(_of(rows, subject.standing.revision), subject.step)
-    manifest = context.bundles.get(control.bundle).manifest
+    manifest = context.bundle_of(control).manifest
     in_pairs = subject.step.share in (0.0, 100.0)
     mine = rows.filter(pc.and_(pc.equal(rows["variant"], subject.candidate), pc.equal(rows["shadow"], in_pairs)))
     found = _compared(context, subject, rows, control)
@@ -185,7 +185,7 @@ def _compared(context: Context, subject: Subject, rows: pa.Table, control: Varia
 
     share = subject.step.share / 100
     split = {control.name: 1 - share, subject.candidate: share} if 0 < share < 1 else {control.name: 1.0}
-    manifest = context.bundles.get(control.bundle).manifest
+    manifest = context.bundle_of(control).manifest
     inputs = None
     if 0 < share < 1:
         only = ["event_time", "received_at", "revision", "variant", "unit", "prediction_id", "inputs"]

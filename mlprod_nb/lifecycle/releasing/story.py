@@ -87,7 +87,7 @@ def prepare(context: Context, wanted: Wanted) -> NewRelease:
         return under_way.given
     if under_way is None:
         _refuse_what_cannot_be_released(context, current, chosen.ref)
-    manifest = context.bundles.get(control.bundle).manifest
+    manifest = context.bundle_of(control).manifest
     from mlprod_nb.abtest import metrics
 
     settings = context.settings.model(chosen.model).release

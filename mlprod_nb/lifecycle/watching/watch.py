@@ -115,7 +115,7 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
     _check(extra)
     pinned = pin(context, window, progress=context.progress)
     variant = main_variant(judged_by(context, window).spec, window.endpoint)
-    bundle = context.bundles.get(variant.bundle)
+    bundle = context.bundle_of(variant)
     counter = WindowCounter.of(context.log, bundle, variant.model_version)
     context.progress.step("counting the log's files")
     counts, *earlier = counter.counts(pinned, MOST_EARLIER)
@@ -179,7 +179,7 @@ def drill(context: Context, window: Window, injected: str) -> DrillResult:
 
     pinned = pin(context, window)
     variant = main_variant(existing(context, window.endpoint).spec, window.endpoint)
-    profile = Profile.from_json((context.bundles.get(variant.bundle).path / PROFILE).read_bytes())
+    profile = Profile.from_json((context.bundle_of(variant).path / PROFILE).read_bytes())
     injection = drill.parse(injected, profile)
     settings = context.settings.endpoint(window.endpoint).monitor
     ground = drill.Ground(
