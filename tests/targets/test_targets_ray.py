@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +184,17 @@ def test_a_gateway_that_was_stopped_is_not_started_again(root: Path) -> None:
         Keeper(Errand("1", str(root), "", {}), Node(HERE, ""), again=True)
 
 
+def test_several_that_claim_a_workspace_at_once_have_one_note(root: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: note.claim(root).id, range(32)))) == 1
+    assert [file.name for file in note.file_of(root).parent.glob("ray*")] == ["ray.json"]
+
+
 def test_a_note_that_came_with_a_copy_is_none(root: Path, tmp_path: Path) -> None:
-    note.claim(root)
+    original = note.claim(root)
     shutil.copytree(root, tmp_path / "copy")
     assert note.read(tmp_path / "copy") is None
+    assert note.claim(tmp_path / "copy").id != original.id
     assert note.claim(root) == note.read(root)
 
 

@@ -23,9 +23,11 @@ from mlprod_nb.targets import asking
 from mlprod_nb.targets.local import START_SECONDS, STOP_SECONDS
 from mlprod_nb.targets.ray import note, placing
 from mlprod_nb.targets.ray.keeper import Errand, Keeper, Node, State
+from mlprod_nb.targets.ray.note import Note
 
 NAMESPACE = "mlprod"
 _PLACE_SECONDS = 30.0
+_CONNECT_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 _SHARE_OF_A_NODE = 0.001
 _START = "ray start --head --include-dashboard=false --disable-usage-stats"
@@ -55,7 +57,7 @@ def start(root: Path, after_compaction: str) -> None:
         address = placing.choose(loaded, _nodes(), ray.util.get_node_ip_address())
         mine = note.claim(root)
         actor = ray.remote(GatewayActor).options(
-            name=_name(root),
+            name=_name(mine),
             namespace=NAMESPACE,
             lifetime="detached",
             get_if_exists=True,
@@ -66,7 +68,7 @@ def start(root: Path, after_compaction: str) -> None:
         errand = Errand(mine.id, mine.root, after_compaction, settings.variables())
         keeper = actor.remote(errand)
         try:
-            _await_answer(keeper, mine.id, loaded)
+            _await_answer(keeper, loaded)
         except MlprodError:
             ray.kill(keeper)
             note.remove(root)
@@ -82,7 +84,7 @@ def stop(root: Path) -> bool:
     loaded = settings.load(root)
     try:
         with _connected(loaded):
-            return _end(root)
+            return _end(root, note.read(root))
     except Unavailable:
         # A gateway of this machine ends with the machine's part of the cluster.
         if placing.bound_to_this_machine(loaded) and not _answering(root):
@@ -90,10 +92,12 @@ def stop(root: Path) -> bool:
         raise
 
 
-def _end(root: Path) -> bool:
+def _end(root: Path, mine: Note | None) -> bool:
     try:
-        keeper = ray.get_actor(_name(root), NAMESPACE)
+        keeper = ray.get_actor(_name(mine), NAMESPACE) if mine else None
     except ValueError:
+        keeper = None
+    if keeper is None:
         return False
     before = _answering(root)
     # One that is just started again, or hangs, is ended without its last requests.
@@ -123,8 +127,9 @@ def _connected(loaded: Settings) -> Iterator[None]:
     """
     address = loaded.ray.address
     try:
+        _see_listening(address)
         ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         if type(error.__cause__).__name__ == "AuthenticationError":  # older releases have none
             raise Unavailable(
                 f"the Ray cluster at {address} does not take the token of this account, or there is none.",
@@ -132,13 +137,20 @@ def _connected(loaded: Settings) -> Iterator[None]:
             ) from None
         where = "that this machine is a node of" if address == "auto" else f"at {address}, by a node on this machine,"
         raise Unavailable(
-            f"the Ray cluster {where} cannot be reached: {_first_line(error)}",
+            f"the Ray cluster {where} cannot be reached: {_first_line(error)}.",
             hint=f"Start one with: {_START}; or set address under [ray] in {FILE_NAME}.",
         ) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _see_listening(address: str) -> None:
+    """Raise ``OSError`` where nothing listens at an address: Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
 def _nodes() -> dict[str, float]:
@@ -151,12 +163,10 @@ def _nodes() -> dict[str, float]:
     return found
 
 
-def _await_answer(keeper: Any, note_id: str, loaded: Settings) -> None:
+def _await_answer(keeper: Any, loaded: Settings) -> None:
     deadline = time.monotonic() + _PLACE_SECONDS + START_SECONDS
     while time.monotonic() < deadline:
         state = _state(keeper, loaded)
-        if state is not None and state.note != note_id:
-            raise Unavailable("the Ray cluster runs the gateway of another workspace at the same path.")
         if state is not None and state.problem:
             raise Unavailable(state.problem)
         if state is not None and state.url:
@@ -191,12 +201,13 @@ def _is_dead(error: RayActorError) -> bool:
     return not isinstance(error, ActorUnavailableError)
 
 
-def _name(root: Path) -> str:
-    return f"mlprod gateway of {root.resolve()}"
+def _name(of: Note) -> str:
+    return f"mlprod gateway of {of.root} ({of.id})"
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return next(iter(said.strip().splitlines()), type(error).__name__).rstrip(".")
 
 
 def _last_line(error: Exception) -> str:

@@ -65,12 +65,10 @@ class State:
     """How a keeper is.
 
     Attributes:
-        note: The id of the note that it was sent with.
         url: Where its gateway answers; empty before it does.
         problem: Why there is no gateway.
     """
 
-    note: str
     url: str = ""
     problem: str = ""
 
@@ -97,7 +95,7 @@ class Keeper:
     ) -> None:
         self._errand, self._node, self._again = errand, node, again
         self._leave, self._pause_seconds = leave, pause_seconds
-        self._state = State(errand.note)
+        self._state = State()
         self._stopping = threading.Event()
         self._spawned: Spawned | None = None
         self._thread = threading.Thread(target=self._keep, name="mlprod-gateway", daemon=True)
@@ -128,7 +126,7 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 (whatever it is, whoever started it must hear of it)
             self._end_gateway()
             if not self._again and not self._state.url:
-                self._state = State(self._errand.note, problem=str(error))
+                self._state = State(problem=str(error))
                 return
         if self._stopping.is_set():
             return
@@ -159,7 +157,7 @@ class Keeper:
         def settled() -> bool:
             record = asking.started(layout, gateway_id)
             if record is not None:
-                self._state = State(self._errand.note, url=record.url)
+                self._state = State(url=record.url)
             return record is not None or self._stopping.is_set() or spawned.process.poll() is not None
 
         in_time = wait_for(settled, START_SECONDS)

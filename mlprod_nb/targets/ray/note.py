@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ class Note:
     """What is known of a gateway on a cluster.
 
     Attributes:
-        id: By which a node tells that it sees the same folder as whoever started the gateway.
+        id: By which the actor is found, and a node tells that it sees the same folder as whoever started the gateway.
         root: The workspace's directory; in a copy of the workspace it is the original's.
         node: The node that it runs on, as ``10.0.0.3 (its name)``; empty before it is on one.
     """
@@ -28,25 +29,32 @@ class Note:
 
 def read(root: Path) -> Note | None:
     """Return a workspace's note; ``None`` where there is none, or it came with a copy."""
-    try:
-        note = Note(**json.loads(file_of(root).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    return note if note.root == str(root.resolve()) else None
+    stored = _stored(root)
+    return stored if stored is not None and stored.root == str(root.resolve()) else None
 
 
 def claim(root: Path) -> Note:
-    """Return a workspace's note, which is made where there is none."""
-    note = read(root)
-    if note is None:
-        note = Note(uuid.uuid4().hex, str(root.resolve()))
-        _write(root, note)
-    return note
+    """Return a workspace's note, which is made where there is none: of several at once, on any machine, by one."""
+    mine = Note(uuid.uuid4().hex, str(root.resolve()))
+    stored, file = _stored(root), file_of(root)
+    if stored is not None:
+        if stored.root == mine.root:
+            return stored
+        file.unlink(missing_ok=True)  # it came with a copy
+    scratch = file.with_name(f"{file.name}.{mine.id}")
+    _write(scratch, mine)
+    try:
+        os.link(scratch, file)
+    except FileExistsError:
+        return read(root) or mine
+    finally:
+        scratch.unlink()
+    return mine
 
 
 def place(root: Path, note: Note, node: str) -> None:
     """Write down which node the gateway runs on."""
-    _write(root, replace(note, node=node))
+    _write(file_of(root), replace(note, node=node))
 
 
 def remove(root: Path) -> None:
@@ -59,5 +67,12 @@ def file_of(root: Path) -> Path:
     return Layout(root).run / "ray.json"
 
 
-def _write(root: Path, note: Note) -> None:
-    write_private(file_of(root), json.dumps(asdict(note)).encode())
+def _stored(root: Path) -> Note | None:
+    try:
+        return Note(**json.loads(file_of(root).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+def _write(file: Path, note: Note) -> None:
+    write_private(file, json.dumps(asdict(note)).encode())
