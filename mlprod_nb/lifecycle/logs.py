@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mlprod_nb.clock import parse_moment
 from mlprod_nb.errors import NotFound, Refused
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.watching import extent
 from mlprod_nb.results import Result, Section, Verdict, counted, format_value
 from mlprod_nb.store import revisions
 
@@ -40,21 +41,27 @@ class LogsResult(Result):
         endpoint: The endpoint's name.
         rows: The rows, each a dictionary.
         only_shadows: Whether there are no rows because those that were asked for are of shadows, which are left out.
+        elsewhere: Where the endpoint's predictions lie in time; told where the times that were asked for have none.
     """
 
     endpoint: str
     rows: tuple[dict[str, Any], ...]
     only_shadows: bool = False
+    elsewhere: str = ""
     _frame_field: ClassVar[str] = "rows"
 
     def headline(self) -> str:
         """Say how many rows there are."""
         if self.only_shadows:
             return f"0 predictions of {self.endpoint!r}. What shadows answered is left out: --shadows shows it, too."
+        if self.elsewhere:
+            return f"0 predictions of {self.endpoint!r} in these times: {self.elsewhere}."
         return f"{counted(len(self.rows), 'prediction')} of {self.endpoint!r}."
 
     def sections(self) -> tuple[Section, ...]:
         """Show what a reader looks for first; the frame holds every column."""
+        if not self.rows:
+            return ()
         names = ["event_time", "variant", "model", "version", "unit", "prediction", "score", "inputs", "prediction_id"]
         if any(row.get("shadow") for row in self.rows):
             names.insert(2, "shadow")
@@ -222,7 +229,9 @@ def logs(context: Context, query: LogQuery) -> LogsResult:
     """Read rows of the prediction log, newest first."""
     rows = _read(context, query).to_pylist()
     only_shadows = not (rows or query.shadows) and bool(_read(context, replace(query, limit=1, shadows=True)).num_rows)
-    return LogsResult(query.endpoint, tuple(rows), only_shadows)
+    dated = query.since or query.until
+    alone = dated and not (rows or only_shadows or query.where)
+    return LogsResult(query.endpoint, tuple(rows), only_shadows, extent.told(context, query.endpoint) if alone else "")
 
 
 def who_served(context: Context, prediction_id: str) -> WhoServedResult:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mlprod_nb import notebooks
 from mlprod_nb.clock import iso, parse_duration, parse_moment
-from mlprod_nb.errors import ExecutionFailed, MlprodError, NotFound, Refused
+from mlprod_nb.errors import ExecutionFailed, MlprodError, NotFound, Refused, UsageError
 from mlprod_nb.lifecycle.alerting import notifying, waiting
 from mlprod_nb.lifecycle.alias_moves import aliases, owed, protecting
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.lifecycle.training import TrainingReader, check_mode
+from mlprod_nb.lifecycle.watching import extent
 from mlprod_nb.lifecycle.watching.watch import main_variant
 from mlprod_nb.results import Result, shown_path
 from mlprod_nb.store.alerts import NewAlert
@@ -174,6 +175,9 @@ def _dated(context: Context, wanted: Retraining) -> Retraining:
     until = parse_moment(wanted.until, now=now) if wanted.until else _newest(context, wanted.endpoint)
     if wanted.since:
         since = parse_moment(wanted.since, now=now)
+        if not wanted.until and since >= until:
+            said = extent.told(context, wanted.endpoint)
+            raise UsageError(f"--since {wanted.since} is after the newest prediction: {said}.")
     else:
         since = until - parse_duration(context.settings.retraining.window)
     return replace(wanted, since=iso(since), until=iso(until))
@@ -181,13 +185,10 @@ def _dated(context: Context, wanted: Retraining) -> Retraining:
 
 def _newest(context: Context, endpoint: str) -> datetime:
     """Return the second after the newest prediction's event."""
-    import pyarrow.compute as pc
-
-    events = context.log.predictions(context.log.pin(endpoint), only=("event_time",)).column("event_time")
-    newest = pc.max(events).as_py()
-    if newest is None:
+    ends = extent.extent(context, endpoint)
+    if ends is None:
         raise Refused(f"{endpoint!r} has answered nothing yet, so there is nothing to train on.")
-    return datetime.fromtimestamp(int(newest.timestamp()) + 1, tz=UTC)
+    return datetime.fromtimestamp(int(ends[1].timestamp()) + 1, tz=UTC)
 
 
 def _notebook(context: Context, variant: Variant) -> Path:

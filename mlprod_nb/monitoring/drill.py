@@ -61,7 +61,8 @@ def parse(text: str, profile: Profile) -> Injection:
         if found:
             name, *rest = found.groups()
             return make(given, _column(profile, name.strip()), [part.strip() for part in rest], profile)
-    hint = f"Write {_EXAMPLES} correlation round."
+    bare = re.fullmatch(rf"(.+?[+-]){_NUMBER}", given)
+    hint = f"Did you mean '{given}sd'?" if bare else f"Write {_EXAMPLES} correlation round."
     raise UsageError(f"{text!r} is no drift that can be injected.", hint=hint)
 
 

@@ -53,7 +53,7 @@ def drift(title: str, rows: Sequence[ColumnDrift]) -> Section:
         (
             row.column.strip("_"),
             ("✗ drifted" if row.drifted else "✓ stable") if row.tested else "not tested",
-            row.statement,
+            row.statement if row.tested else row.statement.removeprefix("not tested: "),
             None if row.effect is None else percent(row.effect),
             short(row.psi, 2),
             short(row.p_value_corrected, 2),

@@ -13,12 +13,24 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 from mlprod_nb.errors import NotFound, UsageError, nearest
+from mlprod_nb.results import counted
 
 _NAMES = (
     *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
     *("january", "february", "march", "april", "may", "june", "july", "august"),
     *("september", "october", "november", "december"),
 )
+
+#: What cron itself also takes, in five fields.
+_NAMED = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 
 
 def check(cron: str, timezone: str) -> None:
@@ -31,8 +43,10 @@ def check(cron: str, timezone: str) -> None:
     from cronsim import CronSim, CronSimError
 
     hint = "Write minute, hour, day, month and weekday, as in: 0 6 * * 1"
+    if cron.strip().lower() in _NAMED:
+        raise UsageError(f"{cron!r} is not five cron fields.", hint=f"Write: {_NAMED[cron.strip().lower()]}")
     if len(cron.split()) != 5:
-        raise UsageError(f"{cron!r} has {len(cron.split())} cron fields; it needs 5.", hint=hint)
+        raise UsageError(f"{cron!r} has {counted(len(cron.split()), 'cron field')}; it needs 5.", hint=hint)
     try:
         next(CronSim(cron, datetime(2024, 1, 1, tzinfo=UTC)))
     except CronSimError as error:

@@ -10,6 +10,7 @@ import pytest
 from mlprod_nb import commands
 from mlprod_nb.commands.showing import Lines
 from mlprod_nb.errors import InvalidInput, NotFound, UsageError
+from mlprod_nb.monitoring import MonitorResult
 from tests.lifecycle.conftest import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -27,6 +28,8 @@ TYPOS = [
     ("rollback fligths", "flights"),
     ("history fligths", "flights"),
     ("logs fligths", "flights"),
+    ("alerts list fligths", "flights"),
+    ("alerts list fligths --every", "flights"),
     ("predict fligths --data $data", "flights"),
     ("retrain fligths", "flights"),
     ("report fligths drift", "flights"),
@@ -116,3 +119,17 @@ def test_a_wrong_moment_is_told_before_work_starts(site: Site, verb: str) -> Non
         commands.run(commands.split(f"{verb} --since yesterdya"), door)
     assert "\n" not in str(caught.value)
     assert steps.getvalue() == ""
+
+
+def test_times_without_a_prediction_are_answered_with_those_that_have_some(site: Site) -> None:
+    serve(site)
+    workspace = site.workspace
+    where = r"the predictions of 'flights' are of \d{4}-\d\d-\d\d \d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d UTC\.$"
+    found = workspace.monitor("flights", since="2099-01-01")
+    assert isinstance(found, MonitorResult)
+    assert re.search("the window is empty, so nothing was tested; " + where, found.verdict.sentence)
+    assert found.sections()[1].rows[0][1:3] == ("not tested", "the window is empty")
+    rows = workspace.logs("flights", since="2099-01-01")
+    assert re.search("^0 predictions of 'flights' in these times: " + where, str(rows))
+    with pytest.raises(UsageError, match=r"--since 2099-01-01 is after the newest prediction: " + where):
+        workspace.retrain("flights", since="2099-01-01", dry_run=True)

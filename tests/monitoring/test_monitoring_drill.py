@@ -92,6 +92,7 @@ def test_the_window_itself_is_not_touched(reference: Profile) -> None:
         ("amount+0sd", "changes nothing"),
         ("amount*1.0sd", "changes nothing"),
         ("", "no drift that can be injected"),
+        ("hour+1", "Did you mean 'hour+1sd'?"),
     ],
 )
 def test_what_cannot_be_injected_is_said_in_a_line_with_what_is_near(

@@ -93,6 +93,7 @@ def test_the_newest_slot_is_the_last_one_not_after_now() -> None:
     ("expression", "message"),
     [
         ("0 6 * *", "has 4 cron fields; it needs 5"),
+        ("6", "has 1 cron field; it needs 5"),
         ("* * * * * *", "has 6 cron fields"),
         ("61 * * * *", "is not a cron expression: Bad minute"),
         ("0 6 * * MUN", "is not a cron expression: Bad day-of-week"),
@@ -105,6 +106,11 @@ def test_a_wrong_expression_is_one_clear_line(expression: str, message: str) -> 
         cron.check(expression, "UTC")
     assert message in str(caught.value)
     assert "as in: 0 6 * * 1" in str(caught.value)
+
+
+def test_a_name_of_cron_s_own_is_answered_with_its_five_fields() -> None:
+    with pytest.raises(UsageError, match=r"'@Weekly' is not five cron fields\. Write: 0 0 \* \* 0$"):
+        cron.check("@Weekly", "UTC")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.deploying.revise import existing
 from mlprod_nb.lifecycle.watching.watch import Window, main_variant, pin
 from mlprod_nb.registry.bundles import Manifest
+from mlprod_nb.results import Verdict
 from mlprod_nb.routing import EndpointSpec
 from mlprod_nb.store import revisions, tables
 
@@ -50,6 +51,7 @@ class Started:
     design: Design
     revision: int
     stopped_at: datetime | None
+    stop_reason: str = ""
 
     @property
     def stopped(self) -> bool:
@@ -131,7 +133,20 @@ def result(context: Context, window: Window) -> ABTestResult:
         classes=data.manifest.classes,
         inputs=_counted(data.test, _inputs(context, data.pinned), data.splits),
     )
-    return replace(found, notes=(*found.notes, *data.notes))
+    over = data.test.stopped and not window.pinned  # a report says what it said, also when it is replayed
+    return replace(
+        found,
+        verdict=_over(found.verdict, data.test) if over else found.verdict,
+        notes=(*found.notes, *data.notes),
+    )
+
+
+def _over(verdict: Verdict, test: Started) -> Verdict:
+    """Say of a test that has ended when and why it did; there is nothing left to do about it."""
+    why = f": {test.stop_reason.rstrip('.')}" if test.stop_reason else ""
+    return replace(
+        verdict, sentence=f"{verdict.sentence} The test ended at {test.stopped_at:%Y-%m-%d %H:%M} UTC{why}.", action=""
+    )
 
 
 def calibrate(context: Context, window: Window, runs: int) -> AAResult:
@@ -252,7 +267,7 @@ def latest(connection: sa.Connection, endpoint: str) -> Started | None:
     row = connection.execute(query).first()
     if row is None:
         return None
-    return Started(row.id, Design.from_dict(row.design), row.revision, row.stopped_at)
+    return Started(row.id, Design.from_dict(row.design), row.revision, row.stopped_at, row.stop_reason or "")
 
 
 def tested(context: Context, test: Started, treatment: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from mlprod_nb.clock import iso
 from mlprod_nb.lifecycle.context import Context
+from mlprod_nb.lifecycle.logs import check_endpoint
 from mlprod_nb.lifecycle.watching.watch import Window
 from mlprod_nb.results import AlertChange, Cause, Result, Verdict, counted
 from mlprod_nb.store import alerts
@@ -206,13 +207,19 @@ def compare(context: Context, look: Look) -> tuple[AlertChange, ...]:
 
 
 def list_alerts(context: Context, endpoint: str, *, every: bool = False) -> AlertsResult:
-    """List alerts: those that are not over, or every one."""
+    """List alerts: those that are not over, or every one.
+
+    Raises:
+        NotFound: There is no such endpoint.
+    """
     from mlprod_nb.lifecycle.alerting import notifying
     from mlprod_nb.store import actions
 
     with context.store.read() as connection:
         found = alerts.list_alerts(connection, endpoint=endpoint, only_open=not every)
         done = actions.of(connection, [alert.id for alert in found])
+    if endpoint and not found:
+        check_endpoint(context, endpoint)
     lost = {alert: f"not sent: {problem}" for alert, problem in notifying.unsent(context).items()}
     rows = (_row(alert, context.clock(), done.get(alert.id), lost.get(alert.id, "")) for alert in found)
     return AlertsResult(tuple(rows))

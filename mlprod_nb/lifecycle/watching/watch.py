@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlprod_nb.clock import parse_moment
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.deploying.revise import as_of, existing
-from mlprod_nb.lifecycle.watching import examining
+from mlprod_nb.lifecycle.watching import examining, extent
 from mlprod_nb.progress import SILENCE, Progress
 from mlprod_nb.routing import EndpointSpec, Variant
 
@@ -124,7 +124,7 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
         pinned, only=(*examining.NARROW, *examining.columns(settings, thorough=extra.performance))
     )
     context.progress.step("comparing with the reference")
-    return monitoring.run(
+    found = monitoring.run(
         monitoring.MonitorInput(
             endpoint=window.endpoint,
             model_version=variant.model_version,
@@ -152,6 +152,13 @@ def monitor(context: Context, window: Window, extra: Extra) -> MonitorResult:
             now=None if window.pinned else context.clock(),
         )
     )
+    return found if found.rows or window.pinned else _elsewhere(context, found)
+
+
+def _elsewhere(context: Context, found: MonitorResult) -> MonitorResult:
+    """Say of an empty window where the predictions are; of a pinned one nobody asks, and it must stay as it is."""
+    sentence = f"{found.verdict.sentence.removesuffix('.')}; {extent.told(context, found.endpoint)}."
+    return replace(found, verdict=replace(found.verdict, sentence=sentence))
 
 
 def _check(extra: Extra) -> None:

@@ -152,9 +152,13 @@ def test_a_split_is_calibrated_and_what_came_before_it_does_not_count(site: Site
     shuffled = workspace.abtest_calibrate("flights", runs=50)
     assert (shuffled.runs, shuffled.units, shuffled.looks) == (50, 400, 20)
     assert shuffled.exit_code == 0
-    workspace.abtest_stop("flights")
+    workspace.abtest_stop("flights", reason="seen enough.")
     ask(site, days=1)
-    assert workspace.abtest_result("flights").rows == found.rows
+    over = workspace.abtest_result("flights")
+    assert over.rows == found.rows
+    assert over.decision == found.decision
+    assert over.verdict.sentence.startswith(found.verdict.sentence + " The test ended at ")
+    assert over.verdict.sentence.endswith(" UTC: seen enough.")
 
 
 def test_what_one_version_says_of_every_request_is_a_covariate(site: Site) -> None:
