@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from mlprod_nb import locks
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.logs import check_endpoint
+from mlprod_nb.private_files import read_private, write_private
 from mlprod_nb.results import Result, counted
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from mlprod_nb.prediction_log.erasing import Erased
+
+KEY = "erasure.key"
+_KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -83,14 +89,26 @@ def erase(context: Context, given: Erasure) -> EraseResult:
     context.confirm(f"Erase these rows of {given.endpoint!r} for ever?", yes=given.yes)
     if Compactor(context.layout.log, catalogue, clock=context.clock, keys=keys).run().busy:
         raise Refused("another process compacts the prediction log just now.", hint="Try again in a minute.")
-    whose = hashlib.sha256((given.unit or ",".join(sorted(ids))).encode()).hexdigest()
+    whose = _named(context, given.unit or ",".join(sorted(ids)))
 
     def note(connection: sa.Connection, erased: Erased) -> None:
         rows = f"{erased.predictions} predictions, {erased.feedback} feedback in {erased.files} files"
         named = "unit" if given.unit else "ids"
-        context.audit(connection, "erase", given.endpoint, f"{rows}; SHA-256 of the {named} {whose}: {given.reason}")
+        context.audit(
+            connection, "erase", given.endpoint, f"{rows}; HMAC-SHA-256 of the {named} {whose}: {given.reason}"
+        )
 
     return _result(given, eraser.erase(sought, now=context.clock(), also=note))
+
+
+def _named(context: Context, text: str) -> str:
+    """Return what stands in the audit trail for a name, so that only who has the workspace's key can try guesses."""
+    path = context.layout.secrets / KEY
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locks.held(path.parent):
+        if not path.is_file():
+            write_private(path, secrets.token_bytes(_KEY_BYTES))
+        return hmac.digest(read_private(path), text.encode(), "sha256").hex()
 
 
 def _result(given: Erasure, erased: Erased) -> EraseResult:
