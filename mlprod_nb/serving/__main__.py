@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 from typing import NoReturn
 
-from mlprod_nb import settings
+from mlprod_nb import __version__, settings
 from mlprod_nb.clock import utc_now
 from mlprod_nb.errors import MlprodError, Refused
 from mlprod_nb.serving.supervision import supervisor
@@ -72,6 +72,7 @@ def _prepare(root: Path, gateway_id: str, after_compaction: str, address: str) -
         "root": str(root),
         "settings": loaded.to_dict(secrets=True),  # through a pipe that nobody else reads
         "gateway_id": gateway_id,
+        "version": __version__,
         "url": url,
         "files": [files.cert, files.key] if files else None,
         "workers": loaded.gateway.workers,

@@ -52,6 +52,7 @@ class Health:
 
     Attributes:
         gateway_id: Unique for each start.
+        version: The version that the gateway was started by; a worker that was replaced since may run by another.
         status: ``"starting"``, ``"serving"`` or ``"draining"``.
         workers: How many worker processes run.
         restarts: How many were replaced since the gateway started.
@@ -60,6 +61,7 @@ class Health:
     """
 
     gateway_id: str
+    version: str = __version__
     status: str = field(default="starting")
     workers: int = 1
     restarts: int = 0
@@ -169,7 +171,7 @@ class _Handlers:
         document: dict[str, Any] = {
             "status": status,
             "id": health.gateway_id,
-            "version": __version__,
+            "version": health.version,
             "reasons": reasons,
         }
         document |= {"workers": workers, "log": asdict(self._gateway.plane.log.condition_of_all())}

@@ -16,6 +16,7 @@ from functools import partial
 import uvicorn
 from starlette.applications import Starlette
 
+from mlprod_nb import __version__
 from mlprod_nb.clock import Clock
 from mlprod_nb.prediction_log.keys import LogKeys
 from mlprod_nb.registry.bundles import BundleStore
@@ -130,7 +131,7 @@ def create_gateway(process: Process, url: str) -> Starlette:
         plane=plane,
         gatekeeper=gatekeeper,
         telemetry=telemetry,
-        health=Health(process.gateway_id),
+        health=Health(process.gateway_id, version=member.version if member else __version__),
         settings=settings.gateway,
         clock=process.clock,
         reports=ReportRoutes(store, layout.root, settings, gatekeeper, process.clock),

@@ -7,11 +7,13 @@ import socket
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 import mlprod_nb
 from mlprod_nb import Workspace, __version__
 from mlprod_nb.errors import NotFound
+from mlprod_nb.processes import wait_for
 from mlprod_nb.settings import Layout
 from mlprod_nb.store import Store
 
@@ -81,6 +83,15 @@ def test_a_gateway_that_runs_by_an_older_version_than_is_installed_is_told_with_
         assert workspace.up().headline() == f"The gateway runs already at {url}; {told}"
         status = workspace.status()
         assert (status.gateway.version, status.verdict.status, status.verdict.sentence) == ("0.0.9", "warn", told)
+        # As pip does it while the gateway runs: a worker that is replaced from now on is a newer one than the rest.
+        first.write_text(text.replace('"0.0.9"', f'"{__version__}"'), encoding="utf-8")
+        for worker in psutil.Process(status.gateway.pid).children():
+            worker.kill()
+        assert wait_for(lambda: workspace.status().gateway.restarts > 0, 30)
+        status = workspace.status()
+        assert (status.gateway.version, status.gateway.problem, status.verdict.sentence) == ("0.0.9", "", told)
+        mixed = f"This worker runs by {__version__} in a gateway of mlprod_nb 0.0.9. To renew all of it: mlprod down"
+        assert mixed in (root / ".mlprod/run/gateway.log").read_text(encoding="utf-8")
         workspace.down(yes=True)
         assert workspace.up().headline() == f"The gateway is up at {url}"
         assert workspace.status().verdict.status == "ok"

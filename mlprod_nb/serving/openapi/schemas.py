@@ -215,7 +215,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "status": text(enum=["starting", "ready", "degraded", "draining"]),
             "id": text("Unique for each start."),
-            "version": text("The version that it runs by, as /version tells it."),
+            "version": text("The version that it was started by; a worker that was replaced since may be newer."),
             "reasons": array(text()),
             "workers": members("The worker processes.", {"running": _COUNT, "restarts": _COUNT}),
             "log": members(

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 BEAT_SECONDS = 0.25
 _BEAT = b"."
@@ -37,6 +37,12 @@ class News:
     def line(self) -> bytes:
         """Return the news as one line."""
         return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> News:
+        """Read a line, also that of a supervisor of another version, which says more or less."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in json.loads(line).items() if name in known})
 
 
 class Link:
@@ -81,7 +87,7 @@ class Link:
             os._exit(_ORPHANED)
         *lines, self._heard = (self._heard + data).split(b"\n")
         if lines:
-            hear(News(**json.loads(lines[-1])))
+            hear(News.read(lines[-1]))
 
 
 @dataclass(frozen=True)
@@ -93,9 +99,12 @@ class Member:
         slot: Its place, from 0.
         supervisor: The supervisor's process id.
         link: Its socket to the supervisor.
+        version: The version of mlprod_nb that the supervisor runs by; empty for one too old to say so. A worker that
+            is replaced after an upgrade runs by a newer one.
     """
 
     id: str
     slot: int
     supervisor: int
     link: Link
+    version: str = ""
