@@ -57,6 +57,12 @@ def test_windows_from_before_the_endpoint_are_no_windows_and_two_are_too_few() -
     assert volume(10) == []
 
 
+def test_events_in_any_order_say_the_same_of_freshness() -> None:
+    seconds = np.random.default_rng(32).uniform(7200, 86_400, 300)
+    (found,) = freshness(np.sort(seconds)[::-1])  # the oldest first, as the log has them
+    assert freshness(seconds) == [found]
+
+
 def test_events_that_ceased_are_found_and_nights_are_not() -> None:
     steady = np.arange(0, 86_400, 60.0)
     assert freshness(steady) == []
