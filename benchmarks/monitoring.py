@@ -50,7 +50,7 @@ MISSING = 0.05
 SEED = 2013
 NAMES = {
     "ours": "mlprod_nb, one thread",
-    "ours2": "mlprod_nb, two threads",
+    "ours2": "mlprod_nb, reading ahead",
     "bare": "bare pass, one thread",
     "bare2": "bare pass, two threads",
     "scipy": "scipy loop",
@@ -220,7 +220,7 @@ def measure(folder: Path, case: Case, runs: int) -> dict[str, list[Measured]]:
 
 def _run(folder: Path, case: Case, what: str) -> Measured:
     program = [sys.executable, "-m", "benchmarks.monitoring_child", what, str(folder), case.window, case.reference]
-    # Arrow counts processors by the first; it reads columns in so many threads, and the monitor counts in as many.
+    # Arrow counts processors by the first; it reads columns in so many threads.
     threads = {"OMP_NUM_THREADS": "2" if what.endswith("2") else "1", "OPENBLAS_NUM_THREADS": "1"}
     # An installed package is compiled once, not by every process.
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}

@@ -65,7 +65,7 @@ def ours(watch: Watch, window: Path, reference: Path, threads: int = 1, *, held:
         watch: Takes the times.
         window: The window's file.
         reference: The reference's file.
-        threads: How many threads read and count.
+        threads: One, or two, of which one reads ahead.
         held: Whether all is read before anything is counted, as scipy and alibi-detect do: with two threads the
             computation alone cannot be told otherwise.
     """
@@ -77,6 +77,7 @@ def ours(watch: Watch, window: Path, reference: Path, threads: int = 1, *, held:
     from mlprod_nb.lifecycle.watching.window_counts import count_tables
     from mlprod_nb.monitoring import MonitorInput, Profile, run
     from mlprod_nb.monitoring.detectors import BUILT_IN
+    from mlprod_nb.prediction_log.ahead import ahead
 
     watch.opening()
     profile = Profile.from_json(reference.with_suffix(".json").read_bytes())
@@ -85,9 +86,9 @@ def ours(watch: Watch, window: Path, reference: Path, threads: int = 1, *, held:
     rows = pq.read_metadata(window).num_rows
     with pq.ParquetFile(window, read_dictionary=texts, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
         tables = (file.read_row_group(group, columns=counted) for group in range(file.num_row_groups))
-        given = list(tables) if held else watch.reading(tables) if threads == 1 else tables
+        given = list(tables) if held else watch.reading(tables) if threads == 1 else ahead(tables)
         with watch.computing():
-            counts = count_tables(profile, "model/1", given, rows, threads)
+            counts = count_tables(profile, "model/1", given, rows)
         pa.default_memory_pool().release_unused()
         # as PredictionLog.outcomes reads what is needed row by row
         narrow = file.read(columns=["model", "version", "variant", "event_time", "prediction", "score"])

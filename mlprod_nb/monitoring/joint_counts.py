@@ -40,7 +40,7 @@ FLOOR = 0.1
 #: correlation is too far from the normal one in its tails.
 MIN_ROWS = 100
 _UNIT = 512
-# OpenBLAS divides no larger product among threads of its own, which two threads that count would wait for: that takes
+# OpenBLAS divides no larger product among threads of its own, which get in the way of the thread that reads: that takes
 # twice the processor's time. In blocks of so few rows it takes no longer.
 _ONE_THREAD = 65_536 * 4
 _NARROWEST = 32

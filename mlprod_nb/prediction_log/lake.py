@@ -211,7 +211,6 @@ def _groups(path: Path, columns_of: _Choice, coded: bool, keys: LogKeys) -> Iter
     ) as file:
         for group in range(metadata.num_row_groups):
             yield file.read_row_group(group, columns=columns)
-    pa.default_memory_pool().release_unused()
 
 
 def _few(name: str) -> bool:

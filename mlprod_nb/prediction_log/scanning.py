@@ -19,10 +19,12 @@ import pyarrow.compute as pc
 
 from mlprod_nb.errors import Corrupt
 from mlprod_nb.prediction_log import framing, lake, tables
+from mlprod_nb.prediction_log.ahead import ahead
 from mlprod_nb.prediction_log.catalogue import Catalogue, CompactedSegment, LogFile, Selection
 from mlprod_nb.prediction_log.decoding import decode_placed
 from mlprod_nb.prediction_log.framing import Damage, Record, RecordKind
 from mlprod_nb.prediction_log.keys import NO_KEYS, LogKeys
+from mlprod_nb.prediction_log.narrowing import MOMENT, condition_of, span_of, wanted_of, written_in
 from mlprod_nb.prediction_log.ranges import LogRange
 from mlprod_nb.prediction_log.removals import Removal, Removals, Removed, Why
 from mlprod_nb.prediction_log.segment_files import mapped
@@ -30,7 +32,7 @@ from mlprod_nb.prediction_log.segments import SUFFIX
 
 T = TypeVar("T")
 Tally = Callable[[Iterable[pa.Table], int], bytes]
-"""Says something of rows that come in some tables, one after the other, and are at least so many."""
+"""Says something of rows that come in some tables, all of which it takes, and that are at least so many."""
 
 Times = Sequence[tuple[datetime | None, datetime | None]]
 """Windows: the first event time, and the one before which rows belong."""
@@ -40,7 +42,6 @@ _HINT = "mlprod verify lists all damage."
 _MOST_TRIES = 5
 _KEPT_TOGETHER = 16
 """Of so many files what was said is kept in one transaction, each of which waits for the disk."""
-_MOMENT = pa.timestamp("us", tz="UTC")
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Places:
         """Yield a range's rows of one kind, with their places; also some that are not of its event times or ids."""
         contents = self._look_at(where)
         yield from decode_placed(self._records(where, kind, contents), only=only)
-        for part in self._parts(where, kind, contents, None if ids is None else _span(ids)):
+        for part in self._parts(where, kind, contents, None if ids is None else span_of(ids)):
             yield self.read(part.file, only=only, where=part.condition())
 
     def sources(
@@ -205,14 +206,16 @@ class Places:
                 said = [tally([inside(table, window)], 0) for table in tail]
                 parts = list(self._parts(window, "predictions", contents, None))
                 kept = self._kept([part.file.digest for part in parts if part.whole], key)
-                for part in parts:
-                    digest = part.file.digest
-                    if part.whole and digest not in kept:
-                        kept[digest] = new[digest] = self._tally_whole(part.file, tally, only)
-                    said.append(kept[digest] if part.whole else self._tally_some(part, window, tally, only))
+                lacking = [part.file for part in parts if part.whole and part.file.digest not in kept]
+                for file, answer in self._tally_whole(lacking, tally, only):
+                    kept[file.digest] = new[file.digest] = answer
                     if len(new) == _KEPT_TOGETHER:
                         self._keep(new, key)
                         new.clear()
+                said += [
+                    kept[part.file.digest] if part.whole else self._tally_some(part, window, tally, only)
+                    for part in parts
+                ]
                 found.append(said)
         finally:  # an interrupt, too: what was said need not be said again
             self._keep(new, key)
@@ -225,7 +228,7 @@ class Places:
             Gone: The file is not there.
             Corrupt: It is damaged.
         """
-        self._keep({file.digest: self._tally_whole(file, tally, only)}, key)
+        self._keep({told.digest: answer for told, answer in self._tally_whole([file], tally, only)}, key)
 
     def sample(self, where: LogRange, rows: int, *, only: Sequence[str]) -> list[pa.Table]:
         """Return some of a range's predictions by chance, with their places: the same ones wherever they lie.
@@ -262,11 +265,21 @@ class Places:
         if said and self.catalogue is not None:
             self.catalogue.keep(said, key)
 
-    def _tally_whole(self, file: LogFile, tally: Tally, only: Sequence[str]) -> bytes:
-        read = list(dict.fromkeys([*only, *(("shadow",) if file.shadows else ())]))
-        tables = self.blocks(file, only=read, coded=True, placed=False)
-        answers = (table.filter(pc.invert(table["shadow"])) for table in tables) if file.shadows else tables
-        return tally(answers, file.rows - file.shadows)
+    def _tally_whole(
+        self, files: Sequence[LogFile], tally: Tally, only: Sequence[str]
+    ) -> Iterator[tuple[LogFile, bytes]]:
+        """Yield each file with what is said of all its predictions."""
+        with contextlib.closing(ahead(self._whole(files, only))) as coming:
+            for file in files:
+                yield file, tally(iter(partial(next, coming), None), file.rows - file.shadows)
+
+    def _whole(self, files: Iterable[LogFile], only: Sequence[str]) -> Iterator[pa.Table | None]:
+        """Yield all predictions of some files, shadows left out, table by table, and ``None`` after each file."""
+        for file in files:
+            read = list(dict.fromkeys([*only, *(("shadow",) if file.shadows else ())]))
+            for table in self.blocks(file, only=read, coded=True, placed=False):
+                yield table.filter(pc.invert(table["shadow"])) if file.shadows else table
+            yield None
 
     def _tally_some(self, part: Part, where: LogRange, tally: Tally, only: Sequence[str]) -> bytes:
         read = list(dict.fromkeys([*only, "event_time", *(("shadow",) if part.file.shadows else ())]))
@@ -290,8 +303,8 @@ class Places:
     def _parts(
         self, where: LogRange, kind: RecordKind, contents: Contents, ids: tuple[str, str] | None
     ) -> Iterator[Part]:
-        wanted = _wanted(where, kind, ids)
-        narrow = partial(_condition, where, kind, wanted)
+        wanted = wanted_of(where, kind, ids)
+        narrow = partial(condition_of, where, kind, wanted)
         versions = _versions(where, contents)
         files = self.files(replace(wanted, until_version=where.version))
         later = self.files(replace(wanted, versions=versions)) if versions else []
@@ -309,7 +322,7 @@ class Places:
                 if file.first_version <= contents.compacted[name].version <= file.version
             }
             if own:
-                yield Part(file, False, partial(_written_in, own, narrow))
+                yield Part(file, False, partial(written_in, own, narrow))
 
     def _known_then(self, file: LogFile, version: int, narrow: Callable[[], pc.Expression]) -> pc.Expression:
         return narrow() & self.until(file, version)
@@ -340,9 +353,9 @@ def inside(table: pa.Table, where: LogRange, *, shadows: bool = False) -> pa.Tab
     """Return the rows within a range's event times."""
     # By masks: a filter that is an expression imports pandas.
     if where.since is not None:
-        table = table.filter(pc.greater_equal(table["event_time"], pa.scalar(where.since, _MOMENT)))
+        table = table.filter(pc.greater_equal(table["event_time"], pa.scalar(where.since, MOMENT)))
     if where.until is not None:
-        table = table.filter(pc.less(table["event_time"], pa.scalar(where.until, _MOMENT)))
+        table = table.filter(pc.less(table["event_time"], pa.scalar(where.until, MOMENT)))
     return table if shadows else table.filter(pc.invert(table["shadow"]))
 
 
@@ -361,37 +374,3 @@ def _all_in_time(file: LogFile, where: LogRange) -> bool:
 def _versions(where: LogRange, contents: Contents) -> set[int]:
     """Return the versions of the catalogue that brought a range's segments into files."""
     return {contents.compacted[name].version for name, _ in where.segments if name in contents.compacted}
-
-
-def _span(ids: pa.ChunkedArray) -> tuple[str, str]:
-    found = pc.min_max(ids).as_py()
-    return found["min"] or "", found["max"] or ""
-
-
-def _wanted(where: LogRange, kind: RecordKind, ids: tuple[str, str] | None) -> Selection:
-    """Return which files may have rows of a range."""
-    wanted = Selection(endpoint=where.endpoint, kind=kind)
-    if kind == "predictions":
-        wanted = replace(wanted, since=where.since, until=where.until)
-    return wanted if ids is None else replace(wanted, ids=ids)
-
-
-def _condition(where: LogRange, kind: RecordKind, wanted: Selection) -> pc.Expression:
-    """Return a condition on the rows of a range that Parquet's statistics can use."""
-    condition = pc.scalar(True)
-    if kind == "predictions":
-        if where.since is not None:
-            condition &= pc.field("event_time") >= pa.scalar(where.since, _MOMENT)
-        if where.until is not None:
-            condition &= pc.field("event_time") < pa.scalar(where.until, _MOMENT)
-    if wanted.ids is not None:
-        condition &= (pc.field("prediction_id") >= wanted.ids[0]) & (pc.field("prediction_id") <= wanted.ids[1])
-    return condition
-
-
-def _written_in(ends: Mapping[str, int], narrow: Callable[[], pc.Expression]) -> pc.Expression:
-    """Return the condition that a row was written to one of these segments before this end of it."""
-    condition = pc.scalar(False)
-    for name, end in ends.items():
-        condition |= (pc.field("log_segment") == name) & (pc.field("log_offset") <= end)
-    return condition & narrow()

@@ -147,8 +147,8 @@ def step_summary() -> str:
 def for_counting() -> None:
     """Set what pyarrow and numpy read when they are first imported, for a process that counts rows of the log.
 
-    pyarrow's own pool keeps more of what was needed for a moment than a look may take; and the monitor counts in two
-    threads, each of which OpenBLAS divides again: that takes twice the processor's time. What is set already stays.
+    pyarrow's own pool keeps more of what was needed for a moment than a look may take; and a thread reads while another
+    counts, which OpenBLAS would divide again: that takes twice the processor's time. What is set already stays.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -87,7 +87,7 @@ def _waiting(
     for endpoint, revision in active.items():
         try:
             variant = main_variant(revision.spec, endpoint)
-            counter = WindowCounter.of(log, bundles.get(variant.bundle), variant.model_version, threads=1)
+            counter = WindowCounter.of(log, bundles.get(variant.bundle), variant.model_version)
             found += [(file, counter) for file in counter.uncounted(endpoint)]
         except Exception as error:  # noqa: BLE001 (one endpoint must not keep the others from being counted)
             problems[endpoint] = _why(error)

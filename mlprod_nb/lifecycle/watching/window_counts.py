@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from mlprod_nb.prediction_log.ranges import LogRange
@@ -36,24 +34,22 @@ class WindowCounter:
         log: The log.
         profile: The reference.
         version: The version whose scores and predictions are counted, as ``flights/3``.
-        threads: How many threads count at most.
         written: The profile as its bundle has it; ``None`` where it has to be written for its digest.
     """
 
     log: PredictionLog
     profile: Profile
     version: str
-    threads: int = 2
     written: bytes | None = None
 
     @classmethod
-    def of(cls, log: PredictionLog, bundle: Bundle, version: str, *, threads: int = 2) -> WindowCounter:
+    def of(cls, log: PredictionLog, bundle: Bundle, version: str) -> WindowCounter:
         """Return what counts against the reference of a version, which its bundle has."""
         from mlprod_nb.monitoring.profile import Profile
         from mlprod_nb.registry.bundles import PROFILE
 
         written = (bundle.path / PROFILE).read_bytes()
-        return cls(log, Profile.from_json(written), version, threads, written)
+        return cls(log, Profile.from_json(written), version, written)
 
     def counts(self, where: LogRange, earlier: int = 0, until: datetime | None = None) -> list[WindowCounts]:
         """Return the counts of a range, labels left out, and of windows of the same length before it, newest first.
@@ -71,7 +67,7 @@ class WindowCounter:
 
         times = _times(where, earlier, until or where.until)
         said = self.log.tally(where, self.key, self._count, only=self._read, times=times)
-        # What threads needed for a while would count beside the rows that are read next.
+        # What counting needed for a while would count beside the rows that are read next.
         pa.default_memory_pool().release_unused()
         found = [counting.add(self.profile, map(stored_counts.decode, parts)) for parts in said]
         while len(found) > 1 and not found[-1].rows:
@@ -102,7 +98,7 @@ class WindowCounter:
     def _count(self, tables: Iterable[pa.Table], rows: int) -> bytes:
         from mlprod_nb.monitoring import stored_counts
 
-        return stored_counts.encode(count_tables(self.profile, self.version, tables, rows, self.threads))
+        return stored_counts.encode(count_tables(self.profile, self.version, tables, rows))
 
     @property
     def _read(self) -> tuple[str, ...]:
@@ -110,62 +106,22 @@ class WindowCounter:
         return (*_READ, "event_time") if aged else _READ
 
 
-def count_tables(
-    profile: Profile, version: str, tables: Iterable[pa.Table], of_rows: int, threads: int = 2
-) -> WindowCounts:
-    """Count the rows of some tables of predictions together, in threads that share them.
+def count_tables(profile: Profile, version: str, tables: Iterable[pa.Table], of_rows: int) -> WindowCounts:
+    """Count the rows of some tables of predictions together.
 
     Args:
         profile: The reference.
         version: As in :class:`WindowCounter`.
         tables: The predictions, table by table.
         of_rows: How many rows there are at least in all of them.
-        threads: How many threads at most; never more than there are processors.
     """
     from mlprod_nb.monitoring import counting, scoring
 
-    def count(tables: Iterator[pa.Table]) -> WindowCounts:
-        counted = (
-            counting.count_predictions(profile, table, scoring.read(profile, table), version, of_rows=of_rows)
-            for table in tables
-        )
-        return counting.add(profile, counted)
-
-    return counting.add(profile, _shared(count, tables, threads))
-
-
-def _shared(
-    work: Callable[[Iterator[pa.Table]], WindowCounts], tables: Iterable[pa.Table], threads: int = 2
-) -> list[WindowCounts]:
-    """Let threads, where there are as many processors, work on tables: each takes the next one when it is ready.
-
-    While one counts, the other reads; so never more tables are held than there are threads. Which one gets which
-    changes no count.
-    """
-    import pyarrow as pa
-
-    source, lock = iter(tables), Lock()
-
-    def take() -> Iterator[pa.Table]:
-        while True:
-            with lock:
-                table = next(source, None)
-            if table is None:
-                return
-            yield table
-            del table
-
-    threads = min(threads, pa.cpu_count())
-    if threads == 1:
-        return [work(take())]
-    with ThreadPoolExecutor(threads) as pool:
-        running = [pool.submit(work, take()) for _ in range(threads)]
-        try:
-            return [done.result() for done in running]
-        except BaseException:  # an interrupt, too: each thread ends with the table that it has
-            with lock:
-                source = iter(())
-            raise
+    counted = (
+        counting.count_predictions(profile, table, scoring.read(profile, table), version, of_rows=of_rows)
+        for table in tables
+    )
+    return counting.add(profile, counted)
 
 
 def _times(where: LogRange, earlier: int, until: datetime | None) -> list[tuple[datetime | None, datetime | None]]:
