@@ -129,9 +129,11 @@ def variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name != _WORKSPACE}
 
 
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment with the settings of another one, as :func:`variables` gave them."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | dict(variables)
+def adopt(given: Mapping[str, str]) -> None:
+    """Let the variables of another process, as :func:`variables` gave them, be the settings of this one and its own."""
+    for name in variables():
+        del os.environ[name]
+    os.environ.update(given)
 
 
 def in_a_job() -> bool:

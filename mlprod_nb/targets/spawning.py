@@ -19,17 +19,9 @@ class Spawned:
         gateway_id: Unique for each start.
         after_compaction: A module to run with ``--root`` after each compaction of the prediction log; empty: none.
         more: Further arguments of the gateway.
-        variables: Its environment; ``None``: that of this process.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        gateway_id: str,
-        after_compaction: str,
-        *more: str,
-        variables: dict[str, str] | None = None,
-    ) -> None:
+    def __init__(self, layout: Layout, gateway_id: str, after_compaction: str, *more: str) -> None:
         self._log = layout.run / "gateway.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._began = self._log.stat().st_size if self._log.exists() else 0
@@ -37,13 +29,7 @@ class Spawned:
         command += ["--after-compaction", after_compaction] if after_compaction else []
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 (our own module, arguments as a list)
-                command,
-                cwd=layout.root,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                command, cwd=layout.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
     def last_words(self) -> str:

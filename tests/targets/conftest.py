@@ -19,7 +19,7 @@ from tests import ports
 NODE = "127.0.0.2"
 """Ray takes 127.0.0.1 for any address of the machine, which others reach."""
 
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 _STOP_SECONDS = 30.0
 
 
@@ -32,6 +32,7 @@ def ray_cluster() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("RAY_raylet_start_wait_time_s", f"{_START_SECONDS:.0f}")  # its own is short
         with ports.reserved() as port:
             pass
         options = ["--head", "--block", f"--node-ip-address={NODE}", f"--port={port}", "--num-cpus=2"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -21,10 +20,11 @@ import pytest
 from mlprod_nb import settings
 from mlprod_nb.errors import MissingExtra, Refused, Unavailable
 from mlprod_nb.processes import wait_for
-from mlprod_nb.settings import Settings
+from mlprod_nb.settings import Layout, Settings
 from mlprod_nb.targets import ray
 from mlprod_nb.targets.ray import note, placing
 from mlprod_nb.targets.ray.keeper import Errand, Keeper, Node
+from tests import ports
 from tests.serving.workshop import make_workshop
 
 HERE, THERE = "10.0.0.1", "10.0.0.2"
@@ -82,9 +82,8 @@ def test_the_settings_of_whoever_starts_it_go_with_it_and_those_of_the_node_do_n
     assert carried == {"MLPROD_GATEWAY__PORT": "8080"}
     monkeypatch.setenv("MLPROD_GATEWAY__HOST", "0.0.0.0")
     monkeypatch.delenv("MLPROD_GATEWAY__PORT")
-    there = settings.environment(carried)
-    assert {name: value for name, value in there.items() if name.startswith("MLPROD_")} == carried
-    assert there["PATH"] == os.environ["PATH"]
+    settings.adopt(carried)
+    assert settings.variables() == carried
 
 
 @pytest.fixture
@@ -217,3 +216,40 @@ def test_what_goes_wrong_on_the_clusters_side_is_one_line(root: Path, monkeypatc
     answering({}, "Traceback\nSegmentation fault\n\n")
     with pytest.raises(Unavailable, match=r"Ray did not do what it was asked: Segmentation fault\."):
         ray.start(root)
+
+
+def test_an_actor_that_is_killed_comes_back_with_its_gateway_and_one_that_was_stopped_does_not(
+    root: Path, ray_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "mlprod.toml").write_text(f'[ray]\naddress = "{ray_cluster}"\n', encoding="utf-8")
+    # Where the state is, the actor and the gateway below it must learn from whoever starts them.
+    state = tmp_path / "state.db"
+    Layout(root).database.rename(state)
+    monkeypatch.setenv("MLPROD_STORE__URL", f"sqlite:///{state}")
+    first = ray.start(root)
+    try:
+        gateway = psutil.Process(first.pid)
+        actor = gateway.parent()
+        assert actor is not None
+        actor.kill()
+        assert psutil.wait_procs([actor, gateway], timeout=PATIENCE)[1] == []
+        assert wait_for(lambda: ray.running(root) is not None, PATIENCE)
+        found = ray.running(root)
+        assert found is not None
+        assert found == ray.start(root)
+        assert found.id != first.id
+        assert found.url == first.url
+        successor = psutil.Process(found.pid).parent()
+        assert successor is not None
+    finally:
+        assert ray.stop(root)
+    assert psutil.wait_procs([actor, successor], timeout=PATIENCE)[1] == []
+    assert ray.running(root) is None
+
+
+def test_a_cluster_that_is_not_there_is_told_with_how_to_start_one(root: Path, ray_cluster: str) -> None:
+    with ports.reserved() as port:
+        (root / "mlprod.toml").write_text(f'[ray]\naddress = "127.0.0.1:{port}"\n', encoding="utf-8")
+        with pytest.raises(Unavailable, match=r"cannot be reached: Connection refused\. Start one with: ray start"):
+            ray.start(root)
+    assert note.read(root) is None

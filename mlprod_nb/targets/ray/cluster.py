@@ -41,6 +41,7 @@ class GatewayActor(Keeper):
     """
 
     def __init__(self, errand: Errand) -> None:
+        settings.adopt(errand.variables)
         again = bool(ray.get_runtime_context().was_current_actor_reconstructed)
         super().__init__(errand, Node(ray.util.get_node_ip_address(), socket.gethostname()), again=again)
 

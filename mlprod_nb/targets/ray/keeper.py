@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlprod_nb import settings
 from mlprod_nb.errors import Unavailable
 from mlprod_nb.processes import wait_for
 from mlprod_nb.settings import Layout
@@ -35,7 +34,7 @@ class Errand:
         note: The id of the note that lies in the workspace.
         root: The workspace's directory, the same on every node.
         after_compaction: A module to run after each compaction of the prediction log; empty: none.
-        variables: The variables of whoever started the gateway that are settings.
+        variables: Those of whoever started the gateway that are settings; the actor adopts them.
     """
 
     note: str
@@ -145,14 +144,7 @@ class Keeper:
         note.place(root, found, str(self._node))
         gateway_id = uuid.uuid4().hex
         more = ("--with-parent", str(os.getpid()), "--address", self._node.address)
-        spawned = Spawned(
-            layout,
-            gateway_id,
-            self._errand.after_compaction,
-            *more,
-            variables=settings.environment(self._errand.variables),
-        )
-        self._spawned = spawned
+        self._spawned = spawned = Spawned(layout, gateway_id, self._errand.after_compaction, *more)
 
         def settled() -> bool:
             record = asking.started(layout, gateway_id)
