@@ -10,6 +10,7 @@ import gc
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -62,7 +63,7 @@ def _answer(words: list[str], facade: Any) -> int:
     )
     try:
         result = commands.run(words, door)
-        _write(result.to_json() if as_json else _pasteable(str(result)))
+        _write(result.to_json() if as_json else _pasteable(result.fitted(_width())))
     except MlprodError as error:
         _complain(_pasteable(str(error)))
         return error.exit_code
@@ -82,6 +83,11 @@ def _ask(question: str) -> bool:
 def _progress() -> commands.Shown:
     """Return what shows the steps: in place where somebody looks on, else line by line."""
     return InPlace(TerminalLine(sys.stderr)) if sys.stderr.isatty() else Lines(sys.stderr)
+
+
+def _width() -> int | None:
+    """Return how wide the terminal is; what a pipe or a file gets is as wide as it is."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _write(text: str) -> None:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import html
 import json
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
-from itertools import compress, zip_longest
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlprod_nb.clock import iso
-from mlprod_nb.results import page
+from mlprod_nb.results import page, text
 from mlprod_nb.results.page import CSS, escaped
 from mlprod_nb.results.values import counted, duration, format_interval, format_pair, format_value, percent, shown_path
 
@@ -47,8 +46,6 @@ __all__ = [
 Status = Literal["ok", "warn", "alarm"]
 VERDICT_MIME = "application/vnd.mlprod.verdict+json"
 _SYMBOLS: dict[str, str] = {"ok": "✓", "warn": "!", "alarm": "✗"}
-#: Characters of the widest cell of a table in a terminal.
-_WIDEST = 60
 _WORDS: dict[str, str] = {"ok": "OK", "warn": "WARNING", "alarm": "ALARM"}
 
 
@@ -220,11 +217,20 @@ class Result:
         return [section.without_empty_columns() for section in self.sections()]
 
     def __str__(self) -> str:
+        return self.fitted()
+
+    def fitted(self, width: int | None = None) -> str:
+        """Return the result as text.
+
+        Args:
+            width: Characters of a terminal's line, which no table exceeds; ``None``: as many as it takes.
+        """
         sections = self._shown_sections()
-        shown = [_text(section) for section in sections if not section.detail]
+        shown = [text.section(section, width) for section in sections if not section.detail]
         folded = ", ".join(section.title.split(" (")[0] for section in sections if section.detail)
         more = f"More in a notebook and in the report: {folded}." if folded else ""
-        return "\n\n".join(part for part in [self.headline(), *shown, more, *_next_line(self)] if part)
+        said = [text.paragraph(self.headline(), width), *shown, text.paragraph(more, width), *_next_line(self)]
+        return "\n\n".join(part for part in said if part)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002 (IPython's signature)
         """Show the text rather than the dataclass's fields as ``text/plain``; IPython adds HTML and markdown."""
@@ -281,33 +287,6 @@ def _shown(name: str, value: Any) -> Any:
 def _next_line(result: Result, quote: str = "") -> list[str]:
     verdict = getattr(result, "verdict", None)
     return [f"Next: {quote}{verdict.action}{quote}"] if isinstance(verdict, Verdict) and verdict.action else []
-
-
-def _text(section: Section) -> str:
-    head = [[column.replace("_", " ") for column in section.columns]] if section.columns else []
-    cells = [[format_value(value) for value in row] for row in section.rows]
-    broken = [[_broken(cell) if head else [cell] for cell in row] for row in head + cells]
-    widths = [max(len(line) for row in broken for line in row[i]) for i in range(len(broken[0]))] if broken else []
-    lines = [
-        "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
-        for row in broken
-        for parts in zip_longest(*row, fillvalue="")
-    ]
-    name, bracket, remark = section.title.partition(" (")
-    return "\n".join(([name.upper() + bracket + remark] if section.title else []) + lines)
-
-
-def _broken(cell: str) -> list[str]:
-    """Break a long cell into lines, so that a sentence in a table leaves room for what stands beside it.
-
-    Words stay whole, and so does a line to run: both are there to be copied.
-    """
-    if cell.startswith(("%", "mlprod ")):
-        return [cell]
-    wrapped = [
-        textwrap.wrap(line, _WIDEST, break_on_hyphens=False, break_long_words=False) for line in cell.split("\n")
-    ]
-    return [part for line in wrapped for part in (line or [""])]
 
 
 def _escape_markdown(text: str) -> str:
