@@ -18,12 +18,11 @@ from typing import Any
 import click
 
 from mlprod_nb import commands, settings
-from mlprod_nb.commands import shells
 from mlprod_nb.commands.showing import InPlace, Lines, TerminalLine
 from mlprod_nb.errors import MlprodError, unexpected
 
 #: So many new objects before Python searches them for garbage: imports make many, and hardly any garbage.
-_NEW_OBJECTS = 100_000
+_NEW_OBJECTS = 250_000
 _FAILED = 3
 _INTERRUPTED = 130
 _MAGIC = re.compile(r"(?<![%\w])%mlprod (?=[a-z]|--help)")
@@ -42,6 +41,8 @@ def main(argv: Sequence[str] | None = None, *, facade: Any = None) -> int:
     try:
         asked = settings.completing()
         if asked:
+            from mlprod_nb.commands import shells
+
             return shells.answer(asked, click.echo)
         if sys.argv[1:2] == ["monitor"]:
             settings.for_counting()

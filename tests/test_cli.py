@@ -124,6 +124,12 @@ def test_a_shell_s_process_that_used_duckdb_ends_in_silence(tmp_path: Path) -> N
     assert ended.stderr == ""
 
 
+def test_a_verb_imports_nothing_that_answers_tab() -> None:
+    code = "import sys; from mlprod_nb import cli; print('mlprod_nb.commands.shells' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_clicks_own_completion_knows_the_verbs_and_options(tmp_path: Path) -> None:
     def suggestions(words: str, index: int) -> list[str]:
         variables = {"_MLPROD_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(index)}
