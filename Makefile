@@ -21,7 +21,7 @@ $(1)/bin/python -m pip install -qq --no-deps -e .
 $(1)/bin/python -m compileall -qq -j 0 $(1)/lib || true
 endef
 
-.PHONY: setup demo lab labextension labextension-if-npm test test-latest check bench bench-monitoring bench-reports bench-stats bench-retraining lock pictures verbs clean
+.PHONY: setup demo lab labextension labextension-if-npm test test-latest test-ray check bench bench-monitoring bench-reports bench-stats bench-retraining lock pictures verbs clean
 
 setup: .venv/ready
 
@@ -66,6 +66,11 @@ test: setup labextension-if-npm  ## Every test, in the environment with alibi-de
 
 test-latest: .venv-latest/ready  ## The tests with the newest numpy and pandas, without alibi-detect and the browser.
 	$(LATEST)/python -m pytest $(TESTS) -m "not browser and not exhaustive"
+
+# Beside the environment, whose packages are all that Ray needs, so that it stays as the lock file says.
+test-ray: setup  ## The tests that need Ray, on a cluster of this machine; takes 240 MB.
+	$(BIN)/python -m pip install -qq --no-deps --upgrade --target build/ray 'ray>=2.40' msgpack
+	PYTHONPATH=build/ray $(BIN)/python -m pytest -q tests/targets -k ray
 
 check: setup  ## Style, types and import contracts.
 	$(BIN)/ruff check .
