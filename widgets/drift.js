@@ -125,7 +125,7 @@ function shown(state, ui) {
 export function page(state, message, ui, seen) {
   if (!state.features.some((feature) => feature.drift.column === ui.own.column)) ui.own.column = state.features[0]?.drift.column;
   const waits = awaits(state, ui.own.place);
-  const whole = { class: waits ? "mlprod-window mlprod-past" : "mlprod-window", "aria-busy": String(waits) };
+  const whole = { class: waits && "mlprod-past", "aria-busy": String(waits) };
   return [
     top(`Drift of ${state.endpoint}`, state, ui, seen),
     h("div", whole, verdictLine(state.verdict)),

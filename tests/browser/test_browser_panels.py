@@ -40,6 +40,8 @@ def test_a_panel_is_readable_by_all_and_executes_nothing(
     assert page.evaluate("window.hit") is None
     assert page.locator(".mlprod-panel img, .mlprod-panel script, .mlprod-panel a").count() == 0
     assert samples.HOSTILE in page.locator(".mlprod-panel").inner_text()
+    outlines = page.eval_on_selector_all(".mlprod-panel text", "all => all.map(e => getComputedStyle(e).stroke)")
+    assert set(outlines) <= {"none"}, "a picture's words have no outline"
     for width in (1000, 420, 332):  # the last leaves the panel 300
         page.set_viewport_size({"width": width, "height": 800})
         if width != 420:  # laid out as the narrowest is

@@ -144,9 +144,8 @@ def result(context: Context, window: Window) -> ABTestResult:
 def _over(verdict: Verdict, test: Started) -> Verdict:
     """Say of a test that has ended when and why it did; there is nothing left to do about it."""
     why = f": {test.stop_reason.rstrip('.')}" if test.stop_reason else ""
-    return replace(
-        verdict, sentence=f"{verdict.sentence} The test ended at {test.stopped_at:%Y-%m-%d %H:%M} UTC{why}.", action=""
-    )
+    ended = f"the test ended at {test.stopped_at:%Y-%m-%d %H:%M} UTC{why}."
+    return replace(verdict, sentence=f"{ended} As it stood: {verdict.sentence}", action="")
 
 
 def calibrate(context: Context, window: Window, runs: int) -> AAResult:

@@ -157,8 +157,8 @@ def test_a_split_is_calibrated_and_what_came_before_it_does_not_count(site: Site
     over = workspace.abtest_result("flights")
     assert over.rows == found.rows
     assert over.decision == found.decision
-    assert over.verdict.sentence.startswith(found.verdict.sentence + " The test ended at ")
-    assert over.verdict.sentence.endswith(" UTC: seen enough.")
+    assert over.verdict.sentence.startswith("the test ended at ")
+    assert over.verdict.sentence.endswith(f" UTC: seen enough. As it stood: {found.verdict.sentence}")
 
 
 def test_what_one_version_says_of_every_request_is_a_covariate(site: Site) -> None:
