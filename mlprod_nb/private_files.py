@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from mlprod_nb import durable
+from mlprod_nb import durable, locks
 from mlprod_nb.errors import Refused
 
 
@@ -26,6 +27,14 @@ def write_private(path: Path, content: bytes) -> None:
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
+
+
+def make_private(path: Path, content: Callable[[], bytes]) -> None:
+    """Write a file as :func:`write_private` does where it is not there: of several processes at once one makes it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locks.held(path.parent):
+        if not path.is_file():
+            write_private(path, content())
 
 
 def read_private(path: Path) -> bytes:

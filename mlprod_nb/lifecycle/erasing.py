@@ -7,11 +7,10 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mlprod_nb import locks
 from mlprod_nb.errors import Refused, UsageError
 from mlprod_nb.lifecycle.context import Context
 from mlprod_nb.lifecycle.logs import check_endpoint
-from mlprod_nb.private_files import read_private, write_private
+from mlprod_nb.private_files import make_private, read_private
 from mlprod_nb.results import Result, counted
 
 if TYPE_CHECKING:
@@ -104,11 +103,8 @@ def erase(context: Context, given: Erasure) -> EraseResult:
 def _named(context: Context, text: str) -> str:
     """Return what stands in the audit trail for a name, so that only who has the workspace's key can try guesses."""
     path = context.layout.secrets / KEY
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locks.held(path.parent):
-        if not path.is_file():
-            write_private(path, secrets.token_bytes(_KEY_BYTES))
-        return hmac.digest(read_private(path), text.encode(), "sha256").hex()
+    make_private(path, lambda: secrets.token_bytes(_KEY_BYTES))
+    return hmac.digest(read_private(path), text.encode(), "sha256").hex()
 
 
 def _result(given: Erasure, erased: Erased) -> EraseResult:

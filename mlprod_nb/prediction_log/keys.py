@@ -19,11 +19,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlprod_nb import locks
 from mlprod_nb.errors import Corrupt, UsageError
 from mlprod_nb.prediction_log.framing import Record, scan
 from mlprod_nb.prediction_log.segments import SUFFIX
-from mlprod_nb.private_files import read_private, write_private
+from mlprod_nb.private_files import make_private, read_private
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -172,10 +171,7 @@ class LogKeys:
         if not self._keys and self._file is not None:
             for what, key_id in _encrypted(self._log) if self._log is not None else ():
                 raise KeyMissing(what, key_id)  # who puts it back later must not put it in a new one's place
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with locks.held(self._file.parent):
-                if not self._file.is_file():  # of workers that start together one makes it
-                    write_private(self._file, f"{secrets.token_hex(_KEY_BYTES)}\n".encode())
+            make_private(self._file, lambda: f"{secrets.token_hex(_KEY_BYTES)}\n".encode())
             del self._keys  # read anew
         if not self._keys:
             raise UsageError(f"[log] encrypt is on, and {_PLACE} holds no key.", hint="Remove the empty file.")
