@@ -11,6 +11,7 @@ levels: at most a share of α of the looks may have a corrected p-value of α or
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -107,7 +108,7 @@ def one_look(random: np.random.Generator, rows: int, budget: Budget, *, left: fl
 
 
 def _looks(log: _Log, budget: Budget) -> Iterator[Look]:
-    weeks = round(float(log.seconds[-1]) / WEEK + 0.5)
+    weeks = math.ceil(log.seconds[-1] / WEEK)
     for week in range(EARLIER_WEEKS, weeks):
         begin, end = week * WEEK, (week + 1) * WEEK
         before = log.side(begin - EARLIER_WEEKS * WEEK, begin, known=end)

@@ -95,10 +95,8 @@ def verify(connection: Connection, secret: str, *, now: datetime) -> Principal |
 
 def known(connection: Connection, secret: str) -> bool:
     """Return whether a token was ever issued, also where it has ended or was revoked."""
-    return (
-        connection.execute(sa.select(tables.tokens.c.id).where(tables.tokens.c.digest == _digest(secret))).first()
-        is not None
-    )
+    table = tables.tokens
+    return connection.execute(sa.select(table.c.id).where(table.c.digest == _digest(secret))).first() is not None
 
 
 def why_not(connection: Connection, secret: str, *, now: datetime) -> str:
